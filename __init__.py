@@ -1,0 +1,1 @@
+"""Tilewright: a hardware/software co-design framework for tensor accelerators."""

@@ -1,0 +1,216 @@
+"""The quantized graph: feature maps and the operators that the accelerator executes.
+
+Every activation is an int8 feature map of shape (channels, height, width), batch 1; a matrix
+[M, K] is the feature map (K, 1, M). The accelerator's back end, the reference interpreter and the
+reports all read this one form. `numerics` defines each operator's arithmetic.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """real = (q - zero_point) * scale, with q in int8 and a binary32 scale."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureMap:
+    """An int8 activation tensor of shape (channels, height, width)."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    quantization: Quantization
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.channels, self.height, self.width)
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epilogue:
+    """Stage 1 of the vector unit: requantize to `quantization`, clamp, then an optional table.
+
+    With a table, the clamped int8 value is the table's index and `result` is the quantization of
+    the table's entries; without one, `result` equals `quantization`.
+    """
+
+    quantization: Quantization
+    low: int = -128
+    high: int = 127
+    table: NDArray[np.int8] | None = None
+    table_quantization: Quantization | None = None
+
+    @property
+    def result(self) -> Quantization:
+        return self.table_quantization or self.quantization
+
+
+@dataclass(frozen=True, kw_only=True)
+class Residual:
+    """Stage 2 of the vector unit: combine the epilogue's int8 result with another feature map."""
+
+    kind: Literal["add", "multiply"]
+    other: str
+    low: int = -128
+    high: int = 127
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Node:
+    """One operator; `source` names the ONNX nodes it came from, for reports and errors."""
+
+    name: str
+    output: str
+    source: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conv(Node):
+    """Convolution, Gemm or MatMul with constant weights, its epilogue and residual.
+
+    `weight` is int8 [output channels, input channels / groups, kernel height, kernel width],
+    `bias` int32 [output channels] (raw: the input zero point is not folded in), `weight_scale`
+    float32 [output channels]. `pads` are (top, left, bottom, right); padding feeds the input's
+    zero point.
+    """
+
+    input: str
+    weight: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    weight_scale: NDArray[np.float32]
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilations: tuple[int, int] = (1, 1)
+    groups: int = 1
+    epilogue: Epilogue
+    residual: Residual | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,) if self.residual is None else (self.input, self.residual.other)
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        return (self.weight.shape[2], self.weight.shape[3])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pool(Node):
+    """Max or average pooling. An average divides by the window's area, or by the number of its
+    pixels inside the feature map where `count_include_pad` is false (ONNX AveragePool);
+    GlobalAveragePool is an average whose kernel is the whole map. Max ignores padding.
+    """
+
+    kind: Literal["max", "average"]
+    input: str
+    kernel: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilations: tuple[int, int] = (1, 1)
+    count_include_pad: bool = False
+    is_global: bool = False
+    """GlobalAveragePool: the ratio is fl(sx / fl(sy * N)) as for any average."""
+    low: int = -128
+    high: int = 127
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Elementwise(Node):
+    """Add or multiply two feature maps of one shape, each with its own quantization."""
+
+    kind: Literal["add", "multiply"]
+    first: str
+    second: str
+    low: int = -128
+    high: int = 127
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.first, self.second)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Requantize(Node):
+    """A unary operator: rescale by fl(sx / sy), clamp, then an optional table (see Epilogue).
+
+    A pure table keeps the input's quantization in `epilogue.quantization`: the rescale is exact.
+    """
+
+    input: str
+    epilogue: Epilogue
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Concat(Node):
+    """Concatenation along the channels; all inputs have the output's quantization."""
+
+    parts: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.parts
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pad(Node):
+    """Constant spatial padding (top, left, bottom, right) with the int8 `value`."""
+
+    input: str
+    pads: tuple[int, int, int, int]
+    value: int
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View(Node):
+    """The same bytes with another height and width (their product and the channels stay)."""
+
+    input: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """Feature maps by name and nodes in topological order; inputs and outputs by name."""
+
+    maps: dict[str, FeatureMap]
+    nodes: tuple[Node, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    name: str = field(default="graph")
+
+    def consumers(self, name: str) -> Iterator[Node]:
+        """Yield the nodes that read the feature map `name`."""
+        return (node for node in self.nodes if name in node.inputs)

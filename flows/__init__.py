@@ -1,0 +1,1 @@
+"""The flows a user runs, and the command line."""

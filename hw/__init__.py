@@ -1,0 +1,1 @@
+"""Hardware: the specification and the RTL that implements it."""

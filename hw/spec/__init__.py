@@ -1,0 +1,1 @@
+"""The contract: config, instruction set, numerics, program format and cycle formulas."""

@@ -1,0 +1,104 @@
+"""Instruction words: 64 bytes, little endian, fields packed from bit 0 in table order."""
+
+from functools import cache
+
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.errors import ProgramError
+from tilewright.hw.spec.isa import COMMON_FIELDS, Engine, Instruction, Operation, Wait
+
+
+class IllegalInstruction(ProgramError):
+    """A word that is no instruction of this config."""
+
+
+@cache
+def layout(operation: Operation, config: Config) -> tuple[tuple[isa.Field, int, int], ...]:
+    """Return (field, first bit, bits) for the common fields and then the operation's own."""
+    rows, position = [], 0
+    for field in (*COMMON_FIELDS, *operation.fields):
+        bits = field.bits(config)
+        rows.append((field, position, bits))
+        position += bits
+    assert position <= isa.INSTRUCTION_BITS, f"{operation.name} needs {position} bits"
+    return tuple(rows)
+
+
+def common_values(instruction: Instruction) -> dict[str, int]:
+    """Return the values of the common fields."""
+    values = {
+        "opcode": isa.BY_NAME[instruction.operation].opcode,
+        "element_type": int(instruction.element_type),
+    }
+    for slot in range(isa.NUM_WAITS):
+        used = slot < len(instruction.waits)
+        values[f"wait{slot}_engine"] = int(instruction.waits[slot].engine) if used else 0
+        values[f"wait{slot}_count"] = instruction.waits[slot].count if used else 0
+    return values
+
+
+def encode(instruction: Instruction, config: Config) -> bytes:
+    """Return the 64 bytes of an instruction. Raises ProgramError for a value that does not fit."""
+    if len(instruction.waits) > isa.NUM_WAITS:
+        raise ProgramError(
+            f"{instruction.operation}: at most {isa.NUM_WAITS} waits, got {len(instruction.waits)}"
+        )
+    values = common_values(instruction) | dict(instruction.fields)
+    word = 0
+    for field, position, bits in layout(isa.BY_NAME[instruction.operation], config):
+        value = values[field.name]
+        low, high = field_range(field, config)
+        if not low <= value <= high:
+            raise ProgramError(
+                f"{instruction.operation}.{field.name} must be {low} to {high}, got {value}"
+            )
+        word |= (value & ((1 << bits) - 1)) << position
+    return word.to_bytes(isa.INSTRUCTION_BYTES, "little")
+
+
+def field_range(field: isa.Field, config: Config) -> tuple[int, int]:
+    """Return the smallest and largest value of a field in this config."""
+    bits = field.bits(config)
+    if field.signed:
+        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    if field.values is not None:
+        return min(field.values), max(field.values)
+    return 0, (1 << bits) - 1
+
+
+def decode(data: bytes, config: Config) -> Instruction:
+    """Decode 64 bytes. Raises IllegalInstruction exactly where the hardware faults."""
+    word = int.from_bytes(data, "little")
+    operation = isa.BY_OPCODE.get(word & 0xFF)
+    if operation is None:
+        raise IllegalInstruction(f"unknown opcode {word & 0xFF:#04x}")
+    values: dict[str, int] = {}
+    end = 0
+    for field, position, bits in layout(operation, config):
+        value = (word >> position) & ((1 << bits) - 1)
+        if field.signed and value >> (bits - 1):
+            value -= 1 << bits
+        if field.values is not None and value not in set(field.values):
+            raise IllegalInstruction(f"{operation.name}.{field.name} has no value {value}")
+        values[field.name] = value
+        end = position + bits
+    if word >> end:
+        raise IllegalInstruction(f"{operation.name}: reserved bits are not zero")
+    waits = tuple(
+        Wait(engine=Engine(values[f"wait{s}_engine"]), count=values[f"wait{s}_count"])
+        for s in range(isa.NUM_WAITS)
+    )
+    return Instruction(
+        operation=operation.name,
+        fields={field.name: values[field.name] for field in operation.fields},
+        waits=_strip(waits),
+        element_type=isa.ElementType(values["element_type"]),
+    )
+
+
+def _strip(waits: tuple[Wait, ...]) -> tuple[Wait, ...]:
+    """Drop the empty slots behind the last used one."""
+    empty = Wait(engine=Engine.LOAD, count=0)
+    while waits and waits[-1] == empty:
+        waits = waits[:-1]
+    return waits

@@ -1,0 +1,130 @@
+"""The exact arithmetic of the accelerator, in NumPy; ISS and RTL equal it byte for byte.
+
+Every function states its order of roundings. All floating-point values are IEEE-754 binary32,
+every rounding is to nearest, ties to even. int32 sums wrap.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tilewright.hw.spec.errors import ModelError
+
+INT8_MIN, INT8_MAX = -128, 127
+SCALE_MIN, SCALE_LIMIT = 2.0**-64, 2.0**64
+
+Int8Array = NDArray[np.int8]
+Int32Array = NDArray[np.int32]
+Float32Array = NDArray[np.float32]
+
+
+def effective_scale(scale: ArrayLike) -> Float32Array:
+    """Return the scale as the hardware uses it: 0 outside [2^-64, 2^64) in magnitude, or if NaN.
+
+    Below 2^-64 this never changes a rounded int8; above, `check_scale` refuses the model.
+    """
+    value = np.asarray(scale, np.float32)
+    magnitude = np.abs(value)
+    usable = (magnitude >= SCALE_MIN) & (magnitude < SCALE_LIMIT)
+    return np.where(usable, value, np.float32(0)).astype(np.float32)
+
+
+def check_scale(scale: ArrayLike, where: str) -> None:
+    """Raise ModelError unless every scale is finite, positive and below 2^64."""
+    value = np.asarray(scale, np.float32)
+    bad = ~((value > 0) & (value < SCALE_LIMIT))
+    if bad.any():
+        raise ModelError(
+            f"{where}: a scale must be positive, finite and below 2^64, "
+            f"got {value[bad].flat[0]}; quantize the model again with a valid range"
+        )
+
+
+def wrap_int32(value: ArrayLike) -> Int32Array:
+    """Reduce integers modulo 2^32 to the int32 range."""
+    return np.asarray(value, np.int64).astype(np.uint32).view(np.int32)
+
+
+def round_and_place(
+    value: Float32Array, zero_point: ArrayLike, low: ArrayLike, high: ArrayLike
+) -> Int8Array:
+    """rint(value) + zero_point, then max(low), then min(high); all bounds are int8 values."""
+    rounded = np.rint(np.clip(value, np.float32(-1024), np.float32(1024))).astype(np.int32)
+    placed = rounded + np.asarray(zero_point, np.int32)
+    return np.minimum(np.maximum(placed, low), high).astype(np.int8)
+
+
+def requantize(
+    accumulator: ArrayLike,
+    bias: ArrayLike,
+    scale: ArrayLike,
+    zero_point: ArrayLike,
+    low: ArrayLike = INT8_MIN,
+    high: ArrayLike = INT8_MAX,
+) -> Int8Array:
+    """Stage 1: fl(fl(accumulator + bias) * scale), rounded, zero point added, clamped.
+
+    `accumulator` and `bias` are int32 and their sum wraps; `scale` is binary32. Arguments
+    broadcast. (ONNX QLinearConv, QLinearMatMul; the clamp to [low, high] after rounding equals
+    the clamp before it, because the bounds are integers.)
+    """
+    total = wrap_int32(np.asarray(accumulator, np.int64) + np.asarray(bias, np.int64))
+    product = total.astype(np.float32) * effective_scale(scale)
+    return round_and_place(product, zero_point, low, high)
+
+
+def add(
+    first: Int8Array,
+    second: Int8Array,
+    *,
+    first_zero_point: int,
+    second_zero_point: int,
+    first_ratio: float,
+    second_ratio: float,
+    zero_point: int,
+    low: int = INT8_MIN,
+    high: int = INT8_MAX,
+) -> Int8Array:
+    """Stage 2, add: rint(fl(fl((q1-z1)*r1) + fl((q2-z2)*r2))) + zero_point, clamped.
+
+    The ratios are r1 = fl(s1/so), r2 = fl(s2/so).
+    """
+    left = (first.astype(np.float32) - np.float32(first_zero_point)) * effective_scale(first_ratio)
+    right = (second.astype(np.float32) - np.float32(second_zero_point)) * effective_scale(
+        second_ratio
+    )
+    return round_and_place(left + right, zero_point, low, high)
+
+
+def multiply(
+    first: Int8Array,
+    second: Int8Array,
+    *,
+    first_zero_point: int,
+    second_zero_point: int,
+    scale: float,
+    zero_point: int,
+    low: int = INT8_MIN,
+    high: int = INT8_MAX,
+) -> Int8Array:
+    """Stage 2, multiply: rint(fl(fl((q1-z1)*(q2-z2) * s) + zero_point)), clamped.
+
+    The zero point is added before rounding (QLinearMul); s = fl(fl(s1*s2)/so).
+    """
+    product = (first.astype(np.int32) - first_zero_point) * (
+        second.astype(np.int32) - second_zero_point
+    )
+    value = product.astype(np.float32) * effective_scale(scale) + np.float32(zero_point)
+    return round_and_place(value, 0, low, high)
+
+
+def look_up(table: Int8Array, value: Int8Array) -> Int8Array:
+    """256-entry table: entry number is the int8 value taken as an unsigned byte."""
+    return table[value.view(np.uint8)]
+
+
+def requantize_scale(
+    input_scale: ArrayLike, weight_scale: ArrayLike, output_scale: ArrayLike
+) -> Float32Array:
+    """fl(fl(sx * sw) / sy), the order of QLinearConv."""
+    product = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
+    return np.asarray(product / np.asarray(output_scale, np.float32), np.float32)

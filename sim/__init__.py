@@ -1,0 +1,1 @@
+"""Simulators: instruction-set simulator and co-simulation."""

@@ -1,0 +1,1 @@
+"""Co-simulation of compiled programs on the RTL with cocotb and Verilator."""
