@@ -107,6 +107,7 @@ class RequantizeLane(wiring.Component):
     def _multiply(self, m, float_negative, float_nonzero, mantissa, float_exponent):
         """Stages 4 and 5: the exact product, its exponent reduced to a shift and two flags."""
         usable, scale_negative, scale_mantissa, scale_exponent = unpack_scale(self.scale)
+        zero = ~float_nonzero | ~usable
         exponent = Signal(signed(8))
         m.d.comb += exponent.eq(float_exponent + scale_exponent)
         half = HALF_MANTISSA_BITS
@@ -122,8 +123,8 @@ class RequantizeLane(wiring.Component):
                 high_product.eq(mantissa * scale_mantissa[half:]),
                 partial_negative.eq(float_negative ^ scale_negative),
                 partial_exponent.eq(exponent),
-                partial_saturates.eq(exponent >= SATURATING_EXPONENT),
-                partial_vanishes.eq(~float_nonzero | ~usable | (exponent <= VANISHING_EXPONENT)),
+                partial_saturates.eq(~zero & (exponent >= SATURATING_EXPONENT)),
+                partial_vanishes.eq(zero | (exponent <= VANISHING_EXPONENT)),
             ]
 
         product = Signal(48)
@@ -167,24 +168,22 @@ class RequantizeLane(wiring.Component):
                 float_fraction.eq(rounded[:23]),
                 float_shift.eq(SATURATING_EXPONENT - 1 - exponent),
                 float_negative.eq(negative),
-                float_saturates.eq(saturates | (exponent >= SATURATING_EXPONENT)),
-                float_vanishes.eq(vanishes | (exponent < -1)),
+                float_saturates.eq(saturates | (~vanishes & (exponent >= SATURATING_EXPONENT))),
+                float_vanishes.eq(vanishes | (~saturates & (exponent < -1))),
             ]
 
         # The mantissa with exponent 8 has its nine integer bits on top, then guard and sticky.
         significant = Cat(float_fraction[14:], Const(1, 1))
         shifted, lost = shift_right_sticky(m, significant, float_shift, "integer")
+        saturated = float_saturates.replicate(INTEGER_BITS)
         integer = register(INTEGER_BITS, "integer")
         integer_guard = register(1, "integer_guard")
         integer_sticky = register(1, "integer_sticky")
         integer_negative = register(1, "integer_negative")
-        kill = float_vanishes & ~float_saturates
         with m.If(self.enable[7]):
             m.d.sync += [
-                integer.eq(
-                    Mux(kill, 0, shifted[1:] | float_saturates.replicate(INTEGER_BITS)),
-                ),
-                integer_guard.eq(shifted[0] & ~kill & ~float_saturates),
+                integer.eq(Mux(float_vanishes, 0, shifted[1:] | saturated)),
+                integer_guard.eq(shifted[0] & ~float_vanishes & ~float_saturates),
                 integer_sticky.eq(lost | float_fraction[:14].any()),
                 integer_negative.eq(float_negative),
             ]
