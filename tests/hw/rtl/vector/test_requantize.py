@@ -1,0 +1,165 @@
+"""RequantizeLane against numerics.requantize."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from tilewright.hw.rtl.vector.requantize import RequantizeLane
+from tilewright.hw.spec import numerics
+
+
+def float_bits(value):
+    """Binary32 values as the integers of their bits."""
+    return np.asarray(value, np.float32).view(np.uint32)
+
+
+def random_int32(random, count):
+    """int32 of every magnitude, with many next to powers of two (2^24 among them)."""
+    magnitude = (2.0 ** random.uniform(0, 31, count)).astype(np.int64)
+    power = 1 << random.integers(0, 32, count)
+    near = power + random.integers(-3, 4, count)
+    value = np.where(random.random(count) < 0.4, near, magnitude)
+    value *= random.choice([-1, 1], count)
+    return np.clip(value, -(2**31), 2**31 - 1).astype(np.int32)
+
+
+def random_scales(random, total):
+    """binary32 scales of which most bring `total` into the int8 range, many next to a tie."""
+    count = len(total)
+    target = random.uniform(-300, 300, count)
+    ties = np.floor(target) + 0.5
+    target = np.where(random.random(count) < 0.6, ties, target)
+    with np.errstate(all="ignore"):
+        fitting = (target / np.where(total == 0, 1, total)).astype(np.float32)
+    step = random.integers(-2, 3, count)
+    fitting = (float_bits(fitting).astype(np.int64) + step).astype(np.uint32).view(np.float32)
+    powers = np.float32(2.0) ** random.integers(-40, 12, count).astype(np.float32)
+    anything = random.integers(0, 2**32, count, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    limits = random.choice(EDGE_SCALES, count)
+    kind = random.random(count)
+    scale = np.where(kind < 0.65, fitting, powers)
+    scale = np.where(kind > 0.85, anything, scale)
+    return np.where(kind > 0.95, limits, scale).astype(np.float32)
+
+
+EDGE_SCALES = np.array(
+    [
+        *(sign * value for sign in (1, -1) for value in (2.0**-64, 2.0**63, 2.0**64, 1.0, 0.5)),
+        *(np.nextafter(np.float32(2.0**-64), np.float32(side)) for side in (0, 1)),
+        *(np.nextafter(np.float32(2.0**64), np.float32(side)) for side in (0, np.inf)),
+        *(np.nextafter(np.float32(1), np.float32(side)) for side in (0, 2)),
+        *(0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, 1e-38, 3.4e38),
+    ],
+    np.float32,
+)
+
+
+def random_vectors(seed, count):
+    """Inputs of the lane by port name, as arrays of Python-sized integers."""
+    random = np.random.default_rng(seed)
+    total = random_int32(random, count)
+    bias = np.where(random.random(count) < 0.5, 0, random_int32(random, count))
+    accumulator = numerics.wrap_int32(total.astype(np.int64) - bias)
+    edges = random.choice(np.array([-128, -127, -1, 0, 1, 126, 127]), (3, count))
+    anything = random.integers(-128, 128, (3, count))
+    zero_point, low, high = np.where(random.random((3, count)) < 0.5, edges, anything)
+    wide = random.random(count) < 0.6
+    return {
+        "accumulator": accumulator,
+        "bias": bias.astype(np.int32),
+        "scale": random_scales(random, total),
+        "zero_point": zero_point.astype(np.int8),
+        "low": np.where(wide, -128, low).astype(np.int8),
+        "high": np.where(wide, 127, high).astype(np.int8),
+    }
+
+
+def expected(vectors):
+    with np.errstate(all="ignore"):
+        return numerics.requantize(**vectors)
+
+
+STAGES = {
+    "accumulator": 0,
+    "bias": 0,
+    "scale": RequantizeLane.SCALE_STAGE,
+    "zero_point": RequantizeLane.ZERO_POINT_STAGE,
+    "low": RequantizeLane.CLAMP_STAGE,
+    "high": RequantizeLane.CLAMP_STAGE,
+}
+
+
+def simulate(lane, stages, vectors, valid):
+    """Feed vector i in the i-th cycle with valid set; return the results in order."""
+    columns = {
+        name: [int(v) for v in (float_bits(values) if values.dtype == np.float32 else values)]
+        for name, values in vectors.items()
+    }
+    order = np.cumsum(valid) - 1
+    results = []
+
+    async def bench(ctx):
+        for cycle in range(len(valid) + lane.LATENCY):
+            enable = 0
+            for stage in range(lane.LATENCY):
+                entered = cycle - stage
+                if 0 <= entered < len(valid) and valid[entered]:
+                    enable |= 1 << stage
+                    for name in columns:
+                        if stages[name] == stage:
+                            ctx.set(getattr(lane, name), columns[name][order[entered]])
+            ctx.set(lane.enable, enable)
+            await ctx.tick()
+            if enable >> (lane.LATENCY - 1):
+                results.append(ctx.get(lane.result))
+
+    simulator = Simulator(lane)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return np.array(results, np.int8)
+
+
+def check(vectors, results):
+    wanted = expected(vectors)
+    wrong = np.flatnonzero(wanted != results)
+    report = [
+        {name: values[i] for name, values in vectors.items()}
+        | {"want": wanted[i], "got": results[i]}
+        for i in wrong[:5]
+    ]
+    assert not len(wrong), f"{len(wrong)} wrong: {report}"
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_lane_equals_numerics_on_random_vectors(seed):
+    vectors = random_vectors(seed, 12_000)
+    check(vectors, simulate(RequantizeLane(), STAGES, vectors, [True] * 12_000))
+
+
+def test_lane_equals_numerics_on_every_extreme():
+    totals = [0, 1, -1, 2**24, 2**24 + 1, 2**24 + 3, -(2**24) - 1, 2**31 - 1, -(2**31), 2**31 - 65]
+    grid = [(t, s) for t in totals for s in EDGE_SCALES]
+    vectors = {
+        "accumulator": np.array([t for t, _ in grid], np.int32),
+        "bias": np.zeros(len(grid), np.int32),
+        "scale": np.array([s for _, s in grid], np.float32),
+        "zero_point": np.full(len(grid), -5, np.int8),
+        "low": np.full(len(grid), -128, np.int8),
+        "high": np.full(len(grid), 127, np.int8),
+    }
+    check(vectors, simulate(RequantizeLane(), STAGES, vectors, [True] * len(grid)))
+
+
+def test_lane_keeps_results_apart_when_enabled_with_gaps():
+    random = np.random.default_rng(7)
+    valid = list(random.random(1500) < 0.4)
+    vectors = random_vectors(7, sum(valid))
+    check(vectors, simulate(RequantizeLane(), STAGES, vectors, valid))
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_lane_equals_numerics_in_a_long_run(seed):
+    vectors = random_vectors(seed, 100_000)
+    check(vectors, simulate(RequantizeLane(), STAGES, vectors, [True] * 100_000))
