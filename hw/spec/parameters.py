@@ -1,0 +1,100 @@
+"""The parameter SRAM's contents: headers, lane-group words and tables of VECTOR instructions."""
+
+import struct
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import PARAMETER_HEADER, PARAMETER_HEADER_BYTES
+from tilewright.hw.spec.layout import ByteArray, dense_to_words, spread_words
+
+TABLE_ENTRIES = 256
+
+HEADER_DEFAULTS: Mapping[str, int | float] = MappingProxyType(
+    {field.name: 0 if field.format == "b" else 0.0 for field in PARAMETER_HEADER}
+    | {"low": -128, "high": 127, "combine_low": -128, "combine_high": 127}
+)
+"""Values of header fields that are not given: clamps wide open, everything else zero."""
+
+GROUP_TYPE = np.dtype([("bias", "<i4"), ("scale", "<f4")])
+"""One lane's eight bytes of a parameter word."""
+
+
+def header_bytes(values: Mapping[str, int | float]) -> bytes:
+    """Return the 32 bytes of a parameter header; fields not given have HEADER_DEFAULTS."""
+    unknown = set(values) - set(HEADER_DEFAULTS)
+    assert not unknown, f"the parameter header has no field {sorted(unknown)}"
+    header = bytearray(PARAMETER_HEADER_BYTES)
+    for field in PARAMETER_HEADER:
+        value = values.get(field.name, HEADER_DEFAULTS[field.name])
+        value = float(np.float32(value)) if field.format == "f" else int(value)
+        struct.pack_into("<" + field.format, header, field.offset, value)
+    return bytes(header)
+
+
+def parse_header(data: bytes) -> dict[str, int | float]:
+    """Return the fields of a parameter header's first 32 bytes."""
+    return {
+        field.name: struct.unpack_from("<" + field.format, data, field.offset)[0]
+        for field in PARAMETER_HEADER
+    }
+
+
+def header_words(values: Mapping[str, int | float], config: Config) -> ByteArray:
+    """Return a header as parameter words (header_words, word_bytes) uint8."""
+    return dense_to_words(header_bytes(values), config.parameter_word_bytes)
+
+
+def group_words(bias: ArrayLike, scale: ArrayLike, config: Config) -> ByteArray:
+    """Return the words (groups, word_bytes) uint8 of per-channel bias int32 and scale binary32.
+
+    The last group's missing channels get bias 0 and scale 0.
+    """
+    biases = np.atleast_1d(np.asarray(bias, np.int32))
+    scales = np.atleast_1d(np.asarray(scale, np.float32))
+    assert biases.shape == scales.shape == (biases.size,)
+    groups = -(-len(biases) // config.lanes)
+    lanes = np.zeros(groups * config.lanes, GROUP_TYPE)
+    lanes["bias"][: len(biases)] = biases
+    lanes["scale"][: len(scales)] = scales
+    return lanes.view(np.uint8).reshape(groups, config.parameter_word_bytes)
+
+
+def parse_groups(words: ByteArray, config: Config) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return (bias, scale), each (groups, lanes), of parameter words (groups, word_bytes)."""
+    lanes = np.ascontiguousarray(words).reshape(-1).view(GROUP_TYPE).reshape(-1, config.lanes)
+    return lanes["bias"].copy(), lanes["scale"].copy()
+
+
+def table_words(table: ArrayLike, config: Config) -> ByteArray:
+    """Return a 256-entry int8 table as words (table_words, word_bytes) uint8."""
+    entries = np.asarray(table, np.int8)
+    assert entries.shape == (TABLE_ENTRIES,)
+    return dense_to_words(entries.tobytes(), config.parameter_word_bytes)
+
+
+def block_words(
+    header: Mapping[str, int | float], bias: ArrayLike, scale: ArrayLike, config: Config
+) -> ByteArray:
+    """Return a parameter block: the header's words followed by one word a lane group."""
+    return np.concatenate([header_words(header, config), group_words(bias, scale, config)])
+
+
+def pack_words(words: ByteArray, config: Config) -> bytes:
+    """Return the DRAM bytes of parameter words (count, word_bytes) at the word pitch."""
+    return spread_words(words, config.parameter_pitch)
+
+
+def pack_block(
+    header: Mapping[str, int | float], bias: ArrayLike, scale: ArrayLike, config: Config
+) -> bytes:
+    """Return the DRAM bytes of a parameter block; see `block_words`."""
+    return pack_words(block_words(header, bias, scale, config), config)
+
+
+def pack_table(table: ArrayLike, config: Config) -> bytes:
+    """Return the DRAM bytes of a 256-entry int8 table."""
+    return pack_words(table_words(table, config), config)
