@@ -1,0 +1,160 @@
+"""VECTOR on the simulator: window reduction, requantization, table, second operand."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.hw.spec import numerics
+from tilewright.hw.spec.access import SRAM_MODULUS, groups_in_range
+from tilewright.hw.spec.isa import (
+    PARAMETER_HEADER_BYTES,
+    Combine,
+    Instruction,
+    Reduction,
+    Source,
+)
+from tilewright.hw.spec.numerics import Int8Array
+from tilewright.hw.spec.parameters import TABLE_ENTRIES, parse_groups, parse_header
+from tilewright.hw.spec.registers import Fault
+from tilewright.sim.state import State
+from tilewright.sim.window import gather_windows, grid_addresses, grid_view
+
+_COUNTS = ("groups", "kernel_height", "kernel_width", "out_height", "out_width")
+
+
+def execute_vector(i: Instruction, state: State) -> Fault:
+    """Execute a VECTOR instruction on the state; return the fault it raises, or NONE."""
+    if any(i[name] == 0 for name in _COUNTS):
+        return Fault.NONE
+    if not groups_in_range(i, state.config):
+        return Fault.SRAM_RANGE
+    config = state.config
+    num_parameters = config.header_words + (1 if i["uniform"] else i["groups"])
+    block = _parameter_words(state, i["parameters"], num_parameters)
+    table = _parameter_words(state, i["table"], config.table_words if i["use_table"] else 0)
+    sums, source_in_range = _reduce(i, state)
+    if block is None or table is None or not source_in_range:
+        return Fault.SRAM_RANGE
+    header = parse_header(block.tobytes()[:PARAMETER_HEADER_BYTES])
+    bias, scale = parse_groups(block[config.header_words :], config)
+    result = numerics.requantize(
+        sums, bias[:, None, None], scale[:, None, None],
+        header["zero_point"], header["low"], header["high"],
+    )  # fmt: skip
+    if i["use_table"]:
+        entries = np.frombuffer(table.tobytes()[:TABLE_ENTRIES], np.int8)
+        result = numerics.look_up(entries, result)
+    if i["combine"] != Combine.NONE:
+        operand = _read_operand(i, state)
+        if operand is None:
+            return Fault.SRAM_RANGE
+        result = _combine(i["combine"], result, operand, header)
+    return Fault.NONE if _write(i, state, result) else Fault.SRAM_RANGE
+
+
+def _parameter_words(state: State, first: int, count: int) -> NDArray[np.uint8] | None:
+    """Return parameter words (count, word_bytes), or None when one is out of range."""
+    words = state.parameter[first : first + count]
+    return words if len(words) == count else None
+
+
+def _reduce(i: Instruction, state: State) -> tuple[NDArray[Any], bool]:
+    """Return (values, in_range): the reduced windows (groups, out_height, out_width, lanes)."""
+    accumulator = i["source_kind"] == Source.ACCUMULATOR
+    sram = state.accumulator if accumulator else state.activation
+    groups = state.config.col_groups if accumulator else state.config.row_groups
+    blocks = -(-(i["source_group"] + i["groups"]) // groups)
+    windows, out_of_range = gather_windows(sram, i["source"], ((blocks, i["source_stride"]),), i)
+    reduced = _reduce_windows(windows, Reduction(i["reduction"]))
+    split = reduced.reshape(*reduced.shape[:3], groups, state.config.lanes)
+    lanes = split.transpose(0, 3, 1, 2, 4).reshape(-1, *reduced.shape[1:3], state.config.lanes)
+    first = i["source_group"]
+    return lanes[first : first + i["groups"]], not out_of_range
+
+
+def _reduce_windows(windows: NDArray[Any], reduction: Reduction) -> NDArray[Any]:
+    """Reduce (blocks, ky, kx, y, x, elements) over ky and kx; int32 sums wrap."""
+    kernel_height, kernel_width, out_height, out_width = windows.shape[1:5]
+    if kernel_height == kernel_width == 1:
+        return windows[:, 0, 0]
+    if kernel_height * kernel_width > out_height * out_width:
+        if reduction == Reduction.MAX:
+            return np.asarray(windows.max(axis=(1, 2)))
+        return np.asarray(windows.sum(axis=(1, 2), dtype=np.int32))
+    result = windows[:, 0, 0].astype(np.int8 if reduction == Reduction.MAX else np.int32)
+    if windows.dtype == np.int32:
+        result = windows[:, 0, 0].copy()
+    operator = np.maximum if reduction == Reduction.MAX else np.add
+    for ky in range(kernel_height):
+        for kx in range(kernel_width):
+            if ky or kx:
+                operator(result, windows[:, ky, kx], out=result)
+    return result
+
+
+def _grid(i: Instruction, name: str, state: State) -> tuple[tuple[int, int], ...]:
+    """Return the (count, stride) of blocks, rows and columns of the operand or destination."""
+    blocks = -(-(i[f"{name}_group"] + i["groups"]) // state.config.row_groups)
+    rows = (i["out_height"], i[f"{name}_pitch"])
+    return (blocks, i[f"{name}_stride"]), rows, (i["out_width"], 1)
+
+
+def _indices(i: Instruction, name: str, state: State) -> tuple[Any, Any, bool]:
+    """Return (addresses, lane groups, in_range) of every result, for the irregular cases."""
+    addresses = grid_addresses(i[name], _grid(i, name, state), SRAM_MODULUS)
+    positions = i[f"{name}_group"] + np.arange(i["groups"])
+    block, group = np.divmod(positions, state.config.row_groups)
+    chosen = addresses[block]
+    return chosen, group[:, None, None], bool(chosen.max() < len(state.activation))
+
+
+def _read_operand(i: Instruction, state: State) -> Int8Array | None:
+    """Return the operand (groups, out_height, out_width, lanes) int8, or None out of range."""
+    view = grid_view(state.activation, i["operand"], _grid(i, "operand", state))
+    lanes, first = state.config.lanes, i["operand_group"]
+    if view is None:
+        addresses, group, in_range = _indices(i, "operand", state)
+        split = state.activation.reshape(-1, state.config.row_groups, lanes)
+        return split[addresses, group] if in_range else None
+    split = view.reshape(*view.shape[:3], state.config.row_groups, lanes)
+    words = split.transpose(0, 3, 1, 2, 4).reshape(-1, *view.shape[1:3], lanes)
+    return words[first : first + i["groups"]]
+
+
+def _combine(
+    combine: int, first: Int8Array, second: Int8Array, header: dict[str, int | float]
+) -> Int8Array:
+    first_zero_point = int(header["first_zero_point"])
+    second_zero_point = int(header["second_zero_point"])
+    zero_point = int(header["combine_zero_point"])
+    low, high = int(header["combine_low"]), int(header["combine_high"])
+    if combine == Combine.ADD:
+        return numerics.add(
+            first, second, first_zero_point=first_zero_point,
+            second_zero_point=second_zero_point, first_ratio=header["first_ratio"],
+            second_ratio=header["second_ratio"], zero_point=zero_point, low=low, high=high,
+        )  # fmt: skip
+    return numerics.multiply(
+        first, second, first_zero_point=first_zero_point, second_zero_point=second_zero_point,
+        scale=header["first_ratio"], zero_point=zero_point, low=low, high=high,
+    )  # fmt: skip
+
+
+def _write(i: Instruction, state: State, result: Int8Array) -> bool:
+    """Write (groups, out_height, out_width, lanes) to the destination; False when out of range."""
+    lanes, row_groups = state.config.lanes, state.config.row_groups
+    view = grid_view(state.activation, i["destination"], _grid(i, "destination", state))
+    if view is None:
+        addresses, group, in_range = _indices(i, "destination", state)
+        if in_range:
+            state.activation.reshape(-1, row_groups, lanes)[addresses, group] = result
+        return in_range
+    for lane_group in range(row_groups):
+        skipped = (lane_group - i["destination_group"]) % row_groups
+        part = result[skipped::row_groups]
+        if len(part):
+            block = (i["destination_group"] + skipped) // row_groups
+            columns = slice(lane_group * lanes, (lane_group + 1) * lanes)
+            view[block : block + len(part), :, :, columns] = part
+    return True
