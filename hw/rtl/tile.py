@@ -1,0 +1,190 @@
+"""One dot-product tile of the array: a block of processing elements with an adder tree a column.
+
+The tile is the array's repeated part: every tile of a config is the same module, which
+`tile_verilog` gives once, under the name `TILE_MODULE`.
+"""
+
+from collections.abc import Mapping
+
+from amaranth.back import verilog
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Member, Out
+
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import tree_stages
+
+TILE_MODULE = "tilewright_tile"
+
+
+def sum_bits(config: Config) -> int:
+    """Bits of a column's sum over all rows: 16-bit products, one bit a doubling."""
+    return 16 + (config.rows - 1).bit_length()
+
+
+def load_row_bits(config: Config) -> int:
+    """Bits of the row number that travels with a weight row."""
+    return max(1, (config.rows - 1).bit_length())
+
+
+def tile_members(config: Config) -> Mapping[str, Member]:
+    """Return the ports of a tile. All are plain bit vectors, so that an Instance matches."""
+    members = {
+        "activations": In(8 * config.tile_rows),
+        "valid": In(1),
+        "swap": In(1),
+        "weights": In(8 * config.tile_cols),
+        "load": In(1),
+        "load_row": In(load_row_bits(config)),
+        "sums": Out(sum_bits(config) * config.tile_cols),
+        "sums_valid": Out(1),
+    }
+    if config.cols > config.tile_cols:
+        members |= {
+            "activations_right": Out(8 * config.tile_rows),
+            "valid_right": Out(1),
+            "swap_right": Out(1),
+        }
+    if config.rows > config.tile_rows:
+        members |= {
+            "partial_sums": In(sum_bits(config) * config.tile_cols),
+            "weights_down": Out(8 * config.tile_cols),
+            "load_down": Out(1),
+            "load_row_down": Out(load_row_bits(config)),
+        }
+    return members
+
+
+def register(shape, name):
+    """A register of the data path: nothing resets it."""
+    return Signal(shape, name=name, reset_less=True)
+
+
+class Tile(wiring.Component):
+    """tile_rows x tile_cols weight-stationary multipliers, summed down each column.
+
+    Cycle t: `activations` with `valid` multiply with the active weights; their sums, plus
+    `partial_sums` of cycle t+n-1, are at `sums` with `sums_valid` in cycle t+n,
+    n = 1 + tree_stages. A pixel a cycle. Registers load only with a valid pixel.
+
+    `load` writes `weights` into the shadow row `load_row` (rows beyond the tile are ignored);
+    `swap` makes the shadow weights active for the pixels from the next cycle on. A load in the
+    cycle of a swap belongs to the weights after the swap.
+
+    The `_right` ports repeat activations, valid and swap one cycle later; the `_down` ports
+    repeat the weight row with its number less tile_rows. They and `partial_sums` exist only where
+    the array has more than one tile in that direction.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(dict(tile_members(config)))
+
+    def elaborate(self, platform):
+        m = Module()
+        self._forward(m)
+        products = self._multiply(m, self._hold_weights(m))
+        self._sum(m, products)
+        return m
+
+    def _forward(self, m):
+        """The registered links to the tiles on the right and below."""
+        config = self.config
+        if config.cols > config.tile_cols:
+            m.d.sync += [self.valid_right.eq(self.valid), self.swap_right.eq(self.swap)]
+            with m.If(self.valid):
+                m.d.sync += self.activations_right.eq(self.activations)
+        if config.rows > config.tile_rows:
+            m.d.sync += self.load_down.eq(self.load)
+            with m.If(self.load):
+                m.d.sync += [
+                    self.weights_down.eq(self.weights),
+                    self.load_row_down.eq(self.load_row - config.tile_rows),
+                ]
+
+    def _hold_weights(self, m):
+        """Shadow and active weights; return the active ones by row and column."""
+        rows = []
+        for row in range(self.config.tile_rows):
+            cols = range(self.config.tile_cols)
+            shadow = [register(signed(8), f"shadow_{row}_{col}") for col in cols]
+            active = [register(signed(8), f"active_{row}_{col}") for col in cols]
+            with m.If(self.load & (self.load_row == row)):
+                m.d.sync += [s.eq(self.weights.word_select(c, 8)) for c, s in enumerate(shadow)]
+            with m.If(self.swap):
+                m.d.sync += [a.eq(s) for a, s in zip(active, shadow, strict=True)]
+            rows.append(active)
+        return rows
+
+    def _multiply(self, m, weights):
+        """Registered 16-bit products by column and row."""
+        products = [[] for _ in range(self.config.tile_cols)]
+        with m.If(self.valid):
+            for row, active in enumerate(weights):
+                activation = self.activations.word_select(row, 8).as_signed()
+                for col, weight in enumerate(active):
+                    product = register(signed(16), f"product_{row}_{col}")
+                    m.d.sync += product.eq(activation * weight)
+                    products[col].append(product)
+        return products
+
+    def _sum(self, m, products):
+        """Adder trees, registered every tree_register_levels levels and at the end."""
+        config = self.config
+        width = sum_bits(config)
+        chained = config.rows > config.tile_rows
+        stages = tree_stages(config)
+        valids = [Signal(name=f"valid_{stage}") for stage in range(stages + 1)]
+        m.d.sync += valids[0].eq(self.valid)
+        m.d.sync += [after.eq(before) for before, after in zip(valids, valids[1:], strict=False)]
+        m.d.comb += self.sums_valid.eq(valids[-1])
+        for col, terms in enumerate(products):
+            for stage in range(stages):
+                for _ in range(config.tree_register_levels):
+                    terms = _add_pairs(terms)
+                last = stage == stages - 1
+                if last and chained:
+                    above = self.partial_sums.word_select(col, width).as_signed()
+                    terms = [terms[0] + above]
+                shape = signed(width) if last else None
+                terms = _register_terms(m, terms, valids[stage], shape, f"sum_{col}_{stage}")
+            assert len(terms) == 1
+            m.d.comb += self.sums.word_select(col, width).eq(terms[0])
+
+
+def _add_pairs(terms):
+    """One tree level; an odd term passes."""
+    sums = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)]
+    return sums + terms[len(terms) // 2 * 2 :]
+
+
+def _register_terms(m, terms, enable, shape, name):
+    registers = [
+        register(shape or term.shape(), f"{name}_{index}") for index, term in enumerate(terms)
+    ]
+    with m.If(enable):
+        m.d.sync += [r.eq(term) for r, term in zip(registers, terms, strict=True)]
+    return registers
+
+
+def make_tile(config: Config, *, instance: bool) -> tuple[object, Mapping[str, object]]:
+    """Return a tile for `m.submodules` and its ports by name.
+
+    With `instance` it is an Instance of TILE_MODULE for Verilog emission, otherwise a Tile.
+    """
+    members = tile_members(config)
+    if not instance:
+        tile = Tile(config)
+        return tile, {name: getattr(tile, name) for name in members}
+    ports = {name: Signal(member.shape, name=name) for name, member in members.items()}
+    directions = {name: "i" if member.flow is In else "o" for name, member in members.items()}
+    connections = {f"{directions[name]}_{name}": port for name, port in ports.items()}
+    tile = Instance(TILE_MODULE, i_clk=ClockSignal(), i_rst=ResetSignal(), **connections)
+    return tile, ports
+
+
+def tile_verilog(config: Config) -> str:
+    """Return the Verilog of the module TILE_MODULE for this config."""
+    return verilog.convert(
+        Tile(config), name=TILE_MODULE, emit_src=False, strip_internal_attrs=True
+    )
