@@ -1,0 +1,257 @@
+"""From a LOAD or STORE instruction to AXI bursts: the run loops and the 4 KiB split.
+
+AMBA AXI4 (IHI 0022), A3.4.1: INCR bursts of 1 to 256 full-width beats that stay inside 4 KiB.
+"""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, engine_layout
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+
+AXI_INCR = 1
+"""The burst type of every burst."""
+BOUNDARY_BYTES = 4096
+MAX_BURST_BEATS = 256
+DRAM_ADDRESS_BITS = 32
+TARGET_BITS = 2
+NUM_AXES = 3
+
+
+def target_pitches(operation: isa.Operation, config: Config) -> tuple[int, ...]:
+    """Return the DRAM pitch of a word, in bytes, for each target of a transfer operation."""
+    if operation.name == "STORE":
+        return (config.activation_pitch,)
+    return (config.activation_pitch, config.weight_pitch, config.parameter_pitch)
+
+
+def split_bytes(config: Config) -> int:
+    """Return the power of two that no burst crosses: 4 KiB, or 256 beats where those are less."""
+    return min(BOUNDARY_BYTES, MAX_BURST_BEATS * config.axi_bytes)
+
+
+def log_of_power(value: int) -> int:
+    """Return the base-2 logarithm of a power of two."""
+    assert value.bit_count() == 1, value
+    return value.bit_length() - 1
+
+
+def choose(target: Value, values: tuple) -> Value:
+    """Return the value of the target; targets past the last one get the last one's."""
+    return Array(values)[target] if len(values) > 1 else values[0]
+
+
+def run_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
+    """One run of an instruction: contiguous words in DRAM and SRAM.
+
+    address: DRAM byte, from the DRAM base; last_byte: bytes of the run - 1 (gaps included); empty:
+    the instruction has no run at all and this entry only carries its retirement.
+    """
+    largest = log_of_power(max(target_pitches(operation, config)))
+    return data.StructLayout(
+        {
+            "address": unsigned(DRAM_ADDRESS_BITS),
+            "last_byte": unsigned(16 + largest),
+            "sram_address": address_shape(),
+            "target": unsigned(TARGET_BITS),
+            "last": 1,
+            "empty": 1,
+            "index": unsigned(INDEX_BITS),
+        }
+    )
+
+
+def burst_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
+    """One burst and the words in it.
+
+    address: bus byte address of the first beat; length: beats - 1; first: the run starts here, at
+    SRAM word `sram_address` (later bursts of a run continue); offset: byte of the first word in
+    its beat; last_word: words - 1; last: the instruction ends with this burst; empty: no burst,
+    only a retirement.
+    """
+    smallest = min(target_pitches(operation, config))
+    return data.StructLayout(
+        {
+            "address": unsigned(config.axi_address_bits),
+            "length": unsigned(8),
+            "sram_address": address_shape(),
+            "first": 1,
+            "offset": unsigned(log_of_power(config.axi_bytes)),
+            "last_word": unsigned(log_of_power(split_bytes(config) // smallest)),
+            "target": unsigned(TARGET_BITS),
+            "last": 1,
+            "empty": 1,
+            "index": unsigned(INDEX_BITS),
+        }
+    )
+
+
+class RunIterator(wiring.Component):
+    """The three strided loops of a transfer instruction: one run a cycle.
+
+    An instruction accepted in cycle t shows its first run in t+1; the next one is accepted in the
+    cycle in which the last run is taken, so there is no gap between instructions.
+
+    Members
+    -------
+    instruction : In(stream of engine_layout)
+    run : Out(stream of run_layout)
+    active : Out(1), an instruction has runs left
+    """
+
+    def __init__(self, *, config: Config, operation: isa.Operation):
+        self._pitches = target_pitches(operation, config)
+        self._layout = run_layout(operation, config)
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(engine_layout(operation, config))),
+                "run": Out(stream.Signature(self._layout)),
+                "active": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        fields = self.instruction.payload.fields
+        target = fields.target if "target" in fields.shape().members else Const(0, TARGET_BITS)
+        head = Signal(self._layout)
+        finished, exhausted = Signal(), Signal()
+        accept = self.instruction.valid & self.instruction.ready
+        m.d.comb += [
+            self.run.valid.eq(self.active),
+            self.run.payload.eq(head),
+            self.run.payload.last.eq(exhausted | head.empty),
+            finished.eq(~self.active | (self.run.ready & self.run.payload.last)),
+            self.instruction.ready.eq(finished),
+        ]
+        self._step(m, head, exhausted, accept, self.run.valid & self.run.ready, target)
+        with m.If(accept):
+            last_words = tuple(
+                Cat(Const(-1, log_of_power(pitch)), (fields.run - 1)[:16])
+                for pitch in self._pitches
+            )
+            counts = [fields[f"count{axis}"] for axis in range(NUM_AXES)]
+            m.d.sync += [
+                self.active.eq(1),
+                head.last_byte.eq(choose(target, last_words)),
+                head.target.eq(target),
+                head.empty.eq(Cat(count == 0 for count in (fields.run, *counts)).any()),
+                head.index.eq(self.instruction.payload.index),
+            ]
+        with m.Elif(finished):
+            m.d.sync += self.active.eq(0)
+        return m
+
+    def _step(self, m, head, exhausted, accept, taken, target):
+        """Start the loops at `accept`, advance them at `taken`; sets `exhausted` at the end.
+
+        Axis k keeps where its iteration began; the innermost one lives in `head`.
+        """
+        fields = self.instruction.payload.fields
+        ones = (1 << DRAM_ADDRESS_BITS) - 1
+        aligned = choose(target, tuple(Const(ones & -pitch) for pitch in self._pitches))
+        axes = [(head.address, head.sram_address)] + [
+            (
+                Signal(DRAM_ADDRESS_BITS, name=f"dram_axis{axis}"),
+                Signal(address_shape(), name=f"sram_axis{axis}"),
+            )
+            for axis in range(1, NUM_AXES)
+        ]
+        left, ends = [], []
+        for axis, (dram, sram) in enumerate(axes):
+            count = fields[f"count{axis}"]
+            dram_stride = Signal(DRAM_ADDRESS_BITS, name=f"dram_stride{axis}")
+            sram_stride = Signal.like(fields[f"sram_stride{axis}"], name=f"sram_stride{axis}")
+            reload = Signal.like(count, name=f"reload{axis}")
+            left.append(Signal.like(count, name=f"left{axis}"))
+            ends.append(left[axis] == 0)
+            with m.If(accept):
+                m.d.sync += [
+                    dram_stride.eq(fields[f"dram_stride{axis}"] & aligned),
+                    sram_stride.eq(fields[f"sram_stride{axis}"]),
+                    reload.eq(count - 1),
+                    left[axis].eq(count - 1),
+                    dram.eq(fields.dram_address & aligned),
+                    sram.eq(fields.sram_address),
+                ]
+            inner_done = Cat(*ends[:axis]).all() if axis else Const(1)
+            with m.Elif(taken & inner_done & ~ends[axis]):
+                m.d.sync += left[axis].eq(left[axis] - 1)
+                for inner in axes[: axis + 1]:
+                    m.d.sync += inner[0].eq(dram + dram_stride)
+                    m.d.sync += inner[1].eq(sram + sram_stride)
+            with m.Elif(taken & inner_done):
+                m.d.sync += left[axis].eq(reload)
+        m.d.comb += exhausted.eq(Cat(*ends).all())
+
+
+class BurstSplitter(wiring.Component):
+    """Cuts runs at `split_bytes(config)`: one burst a cycle, no gap between runs.
+
+    A run taken in cycle t shows its first burst in t+1. The payload is stable while valid.
+
+    Members
+    -------
+    run : In(stream of run_layout)
+    dram_base : In(64), a multiple of 4096; stable while anything is in flight
+    burst : Out(stream of burst_layout)
+    """
+
+    def __init__(self, *, config: Config, operation: isa.Operation):
+        self._config = config
+        self._pitches = target_pitches(operation, config)
+        self._layout = run_layout(operation, config)
+        super().__init__(
+            {
+                "run": In(stream.Signature(self._layout)),
+                "dram_base": In(64),
+                "burst": Out(stream.Signature(burst_layout(operation, config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        split_bits = log_of_power(split_bytes(self._config))
+        beat_bits = log_of_power(self._config.axi_bytes)
+        burst = self.burst.payload
+        run = Signal(self._layout)
+        occupied, first = Signal(), Signal()
+        ends = Signal()
+        last_byte = Signal(split_bits)
+
+        low = run.address[:split_bits]
+        m.d.comb += [
+            ends.eq(run.empty | (run.last_byte <= ~low)),
+            last_byte.eq(Mux(ends, run.last_byte, ~low)),
+            self.burst.valid.eq(occupied),
+            burst.address.eq(
+                Cat(Const(0, beat_bits), run.address[beat_bits:])
+                + Cat(Const(0, split_bits), self.dram_base[split_bits:])
+            ),
+            burst.length.eq(
+                (low + last_byte)[beat_bits:] - low[beat_bits:],
+            ),
+            burst.sram_address.eq(run.sram_address),
+            burst.first.eq(first),
+            burst.offset.eq(run.address[:beat_bits]),
+            burst.last_word.eq(
+                choose(run.target, tuple(last_byte >> log_of_power(p) for p in self._pitches))
+            ),
+            burst.target.eq(run.target),
+            burst.last.eq(run.last & ends),
+            burst.empty.eq(run.empty),
+            burst.index.eq(run.index),
+            self.run.ready.eq(~occupied | (self.burst.ready & ends)),
+        ]
+        with m.If(self.run.ready):
+            m.d.sync += [occupied.eq(self.run.valid), run.eq(self.run.payload), first.eq(1)]
+        with m.Elif(self.burst.ready):
+            m.d.sync += [
+                first.eq(0),
+                run.address[split_bits:].eq(run.address[split_bits:] + 1),
+                run.address[:split_bits].eq(0),
+                run.last_byte.eq(run.last_byte - last_byte - 1),
+            ]
+        return m
