@@ -50,7 +50,7 @@ class Control(wiring.Component):
     reset, start : Out(1), pulses
     run : Out(1)
     program_address : Out(32), bytes from the DRAM base
-    dram_base : Out(axi_address_bits)
+    dram_base : Out(64), bits above axi_address_bits are 0
     single_step, step : Out(1), the mode; a pulse
     engines : In(array of engine_state_layout(), in the order of ENGINE_OPERATIONS)
     engine_faults : In(array of fault_layout(), in the same order)
@@ -72,7 +72,7 @@ class Control(wiring.Component):
                 "start": Out(1),
                 "run": Out(1),
                 "program_address": Out(32),
-                "dram_base": Out(config.axi_address_bits),
+                "dram_base": Out(DRAM_BASE_BITS),
                 "single_step": Out(1),
                 "step": Out(1),
                 "engines": In(data.ArrayLayout(engine_state_layout(), num_engines)),
