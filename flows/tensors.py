@@ -33,9 +33,10 @@ class Spec(Protocol):
 def load_arrays(path: Path) -> dict[str, Array]:
     """Read a .npz file. Raises InputError when it is missing or no such file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{path}: a single array; save it with numpy.savez(NAME=array)")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputError(f"{path}: a single array; save it with numpy.savez(NAME=array)")
+        with archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
         raise InputError(f"{path}: not a .npz file of plain arrays (numpy.savez)") from None
