@@ -129,7 +129,7 @@ class RunIterator(wiring.Component):
         self._step(m, head, exhausted, accept, self.run.valid & self.run.ready, target)
         with m.If(accept):
             last_words = tuple(
-                Cat(Const(-1, log_of_power(pitch)), (fields.run - 1)[:16])
+                Cat(Const(pitch - 1, log_of_power(pitch)), (fields.run - 1)[:16])
                 for pitch in self._pitches
             )
             counts = [fields[f"count{axis}"] for axis in range(NUM_AXES)]

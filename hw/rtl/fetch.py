@@ -25,13 +25,13 @@ class Fetch(wiring.Component):
 
     Members
     -------
-    start : In(1), begin at `program_address` with index 0; only while idle
+    start : In(1), begin at `program_address` with index 0; only while idle; wins over stop
     stop : In(1), forget what was fetched; what is in flight is dropped as it arrives
     program_address : In(32), bytes from the DRAM base, a multiple of 64
     dram_base : In(64), bus address of DRAM byte 0, a multiple of 4096
     bus : Out(axi_read_signature), arid is FETCH_ID; rid and rlast are not looked at
     instruction : Out(stream of fetched_layout()): error is 1 where a beat had an error response
-    idle : Out(1), stopped (as after reset) and nothing is in flight
+    idle : Out(1), no read is under way
     """
 
     def __init__(self, *, config: Config):
@@ -59,7 +59,7 @@ class Fetch(wiring.Component):
         with m.Elif(self.stop):
             m.d.sync += running.eq(0)
         m.d.sync += in_flight.eq(in_flight + requested - arrived)
-        m.d.comb += self.idle.eq(~running & (in_flight == 0))
+        m.d.comb += self.idle.eq(in_flight == 0)
         self._receive(m, running, arrived, ended, taken)
         return m
 
@@ -139,6 +139,6 @@ class Fetch(wiring.Component):
             index.eq(index + taken),
             level.eq(level + arrived - next_head),
         ]
-        with m.If(~running | self.stop):
+        with m.If(~running | self.stop | self.start):
             m.d.sync += [head.valid.eq(0), level.eq(0), index.eq(0), ended.eq(0)]
             m.d.sync += [read.addr.eq(0), write.addr.eq(0)]
