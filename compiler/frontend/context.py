@@ -1,0 +1,134 @@
+"""What the operator handlers share: the model, the graph under construction, constants, notes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.frontend.builder import Binding, GraphBuilder
+from tilewright.compiler.frontend.source import Operator, Source
+from tilewright.compiler.frontend.values import (
+    Array,
+    Constant,
+    Dequantized,
+    Padded,
+    Quantized,
+    Real,
+    UnsupportedError,
+    Value,
+)
+from tilewright.compiler.graph import Quantization
+from tilewright.hw.spec import numerics
+
+Values = Sequence[Value | None]
+
+HALF_RANGE = 128
+"""What value and zero point of a uint8 activation lose to become int8."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """`values` maps each ONNX value name to what is known about it; `notes` go to the report."""
+
+    source: Source
+    builder: GraphBuilder
+    values: dict[str, Value] = field(default_factory=dict)
+    producers: dict[str, Operator] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    bindings: dict[str, Binding] = field(default_factory=dict)
+    """By map name: the ONNX tensor that the map stores."""
+
+
+def constant(values: Values, position: int, what: str) -> Array:
+    """The constant input at `position`; `what` names it in the reason when it is none."""
+    value = values[position] if position < len(values) else None
+    if not isinstance(value, Constant):
+        raise UnsupportedError(f"its {what} is not a constant")
+    return value.array
+
+
+def optional(values: Values, position: int) -> Value | None:
+    return values[position] if position < len(values) else None
+
+
+def as_real(value: Value | None, what: str = "input") -> Real:
+    if not isinstance(value, Real):
+        raise UnsupportedError(f"its {what} is not a dequantized activation")
+    return value
+
+
+def as_quantized(value: Value | None, what: str = "input") -> Quantized:
+    if not isinstance(value, Quantized):
+        raise UnsupportedError(f"its {what} is not a quantized activation")
+    return value
+
+
+def plain_source(value: Value | None, what: str = "input") -> Quantized:
+    """The quantized activation, read through the value's index, that `value` dequantizes."""
+    real = as_real(value, what)
+    if isinstance(real.producer, Padded):
+        raise UnsupportedError(f"its {what} is padded without being quantized")
+    if not isinstance(real.producer, Dequantized) or not real.is_plain:
+        raise UnsupportedError(f"its {what} is not quantized (QuantizeLinear, DequantizeLinear)")
+    source = real.producer.source
+    return Quantized(
+        origin=source.origin,
+        index=real.index,
+        quantization=source.quantization,
+        is_unsigned=source.is_unsigned,
+        is_border=source.is_border,
+    )
+
+
+def scalar_quantization(
+    scale: Array, zero_point: Array | None, where: str, is_unsigned: bool = False
+) -> tuple[Quantization, bool]:
+    """Return the per-tensor int8 quantization and whether the ONNX type is uint8.
+
+    `zero_point` None means 0 of type int8, or uint8 where `is_unsigned`.
+
+    Raises:
+        UnsupportedError: not per tensor, or of another type than int8, uint8 and float32.
+        ModelError: the scale is not positive, finite and below 2^64.
+    """
+    if scale.size != 1 or (zero_point is not None and zero_point.size != 1):
+        raise UnsupportedError("an activation must be quantized per tensor")
+    if scale.dtype != np.float32:
+        raise UnsupportedError(f"an activation scale must be float32, got {scale.dtype}")
+    if zero_point is None:
+        zero_point = np.zeros((), np.uint8 if is_unsigned else np.int8)
+    if zero_point.dtype not in (np.int8, np.uint8):
+        raise UnsupportedError(f"activations must be int8 or uint8, got {zero_point.dtype}")
+    numerics.check_scale(scale, where)
+    unsigned = bool(zero_point.dtype == np.uint8)
+    offset = HALF_RANGE if unsigned else 0
+    return (
+        Quantization(
+            scale=float(scale.reshape(-1)[0]), zero_point=int(zero_point.reshape(-1)[0]) - offset
+        ),
+        unsigned,
+    )
+
+
+def quantize_float(value: float, quantization: Quantization) -> int:
+    """QuantizeLinear of one float32, saturated to int8."""
+    scaled = np.float32(value) / np.float32(quantization.scale)
+    if np.isnan(scaled):
+        return quantization.zero_point
+    placed = np.rint(np.clip(scaled, np.float32(-1024), np.float32(1024)))
+    return int(np.clip(int(placed) + quantization.zero_point, -128, 127))
+
+
+def dequantize_all(quantization: Quantization) -> NDArray[np.float32]:
+    """The float32 values of -128 ... 127, as DequantizeLinear computes them."""
+    stored = np.arange(-128, 128, dtype=np.int32) - quantization.zero_point
+    return stored.astype(np.float32) * np.float32(quantization.scale)
+
+
+def shift_to_int8(array: Array) -> NDArray[np.int8]:
+    """An int8 array as it is, a uint8 array reduced by 128."""
+    if array.dtype == np.uint8:
+        return (array.astype(np.int16) - HALF_RANGE).astype(np.int8)
+    assert array.dtype == np.int8
+    return array.astype(np.int8)

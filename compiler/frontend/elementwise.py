@@ -1,0 +1,209 @@
+"""Unary operators and Add, Sub, Mul, Div of activations and constants."""
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from tilewright.compiler.frontend.context import (
+    Context,
+    Values,
+    constant,
+    optional,
+    scalar_quantization,
+)
+from tilewright.compiler.frontend.emit import store_results
+from tilewright.compiler.frontend.layout import is_dequantized
+from tilewright.compiler.frontend.linear import scale_channels, with_bias
+from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.store import as_activation, dequantize_input, quantize_output
+from tilewright.compiler.frontend.table import operator_results
+from tilewright.compiler.frontend.values import (
+    Combined,
+    Constant,
+    Dequantized,
+    Linear,
+    Quantized,
+    Real,
+    UnsupportedError,
+    Value,
+)
+
+KINDS: dict[str, Literal["add", "multiply"]] = {
+    "Add": "add",
+    "Mul": "multiply",
+    "QLinearAdd": "add",
+    "QLinearMul": "multiply",
+}
+
+
+def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]:
+    """An operator on one activation and constants of one element.
+
+    Behind a DequantizeLinear it becomes part of a table; behind any other operator only clamps
+    (Relu, Clip, Min, Max) are exact.
+    """
+    reals = [value for value in values if isinstance(value, Real)]
+    others = [value for value in values if value is not None and not isinstance(value, Real)]
+    if not reals:
+        raise UnsupportedError("its input is not a dequantized activation")
+    if any(not isinstance(value, Constant) or value.array.size != 1 for value in others):
+        raise UnsupportedError("its other operand is not a constant of one element")
+    first = reals[0]
+    if all(is_dequantized(value) and _same_place(value, first) for value in reals):
+        return [
+            replace(
+                first,
+                tensor=node.outputs[0],
+                is_plain=False,
+                names=(*first.names, node.name),
+            )
+        ]
+    if len(reals) > 1:
+        raise UnsupportedError("it combines two activations")
+    low, high = _clamp(node, values, first)
+    return [
+        replace(
+            first,
+            low=float(np.clip(first.low, low, high)),
+            high=float(np.clip(first.high, low, high)),
+            names=(*first.names, node.name),
+        )
+    ]
+
+
+def combine(context: Context, node: Operator, values: Values) -> list[Value]:
+    """Add, Sub, Mul or Div: of two activations, or of one and a constant."""
+    constants = [value for value in values if isinstance(value, Constant)]
+    reals = [value for value in values if isinstance(value, Real)]
+    if len(constants) + len(reals) < len(values):
+        raise UnsupportedError("an operand is neither constant nor an activation on the device")
+    if constants and isinstance(reals[0].producer, Linear):
+        return [_fold_into_linear(node, values, reals[0], constants[0])]
+    if constants or all(is_dequantized(item) and _same_place(item, reals[0]) for item in reals):
+        return apply_unary(context, node, values)
+    if node.op_type not in KINDS:
+        raise UnsupportedError("of two activations only the sum and the product are supported")
+    first, second = (as_activation(context, value) for value in reals)
+    return [_combined(context, KINDS[node.op_type], first, second, node.name)]
+
+
+def combine_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
+    """QLinearAdd, QLinearMul (com.microsoft): a, as, az, b, bs, bz, cs, cz."""
+    kind = KINDS[node.op_type]
+    operands = [
+        as_activation(context, dequantize_input(context, values, position)) for position in (0, 3)
+    ]
+    real = _combined(context, kind, operands[0], operands[1], node.name)
+    return [quantize_output(context, node, real, values, 6)]
+
+
+def normalize_batch(context: Context, node: Operator, values: Values) -> list[Value]:
+    """BatchNormalization directly behind a Conv: X, scale, B, mean, variance."""
+    real = values[0]
+    if not isinstance(real, Real) or not _is_open_linear(real) or real.index.ndim < 2:
+        raise UnsupportedError("it does not directly follow a Conv; fold it before quantizing")
+    gain, offset, mean, variance = (
+        constant(values, position, "parameter").astype(np.float64) for position in range(1, 5)
+    )
+    gain = gain / np.sqrt(variance + float(node.attribute("epsilon", 1e-5)))
+    along = (1, -1, *([1] * (real.index.ndim - 2)))
+    scaled = scale_channels(real, gain.reshape(along), (offset - mean * gain).reshape(along))
+    return [replace(scaled, names=(*real.names, node.name))]
+
+
+def apply_unary_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
+    """QLinearSigmoid, QLinearLeakyRelu (com.microsoft): X, xs, xz, ys, yz."""
+    real = dequantize_input(context, values, 0)
+    assert isinstance(real.producer, Dequantized)
+    source = real.producer.source
+    zero_point = constant(values, 4, "zero point") if optional(values, 4) else None
+    quantization, is_unsigned = scalar_quantization(
+        constant(values, 3, "scale"), zero_point, node.label, True
+    )
+    target = Quantized(
+        origin=node.outputs[0],
+        index=source.index,
+        quantization=quantization,
+        is_unsigned=is_unsigned,
+    )
+    results = operator_results(context, node, source)
+    return [store_results(context, results, source, target, (node.name,))]
+
+
+def _combined(
+    context: Context,
+    kind: Literal["add", "multiply"],
+    first: Quantized,
+    second: Quantized,
+    name: str,
+) -> Real:
+    """Bring both operands into the layout of the one that is on the device already."""
+    builder = context.builder
+    if first.is_border and not second.is_border:
+        map_name, index = builder.natural(second)
+        names = (builder.align(first, map_name, index), map_name)
+    else:
+        map_name, index = builder.natural(first)
+        names = (map_name, builder.align(second, map_name, index))
+    producer = Combined(kind=kind, first=names[0], second=names[1], sources=(first, second))
+    return Real(producer=producer, index=index, names=(name,))
+
+
+def _fold_into_linear(node: Operator, values: Values, real: Real, factor: Constant) -> Real:
+    """Fold a constant that varies along the channels at most into weights' scale and bias."""
+    if not _is_open_linear(real):
+        raise UnsupportedError("it works on a clamped float value; a QuantizeLinear is missing")
+    named = replace(real, names=(*real.names, node.name))
+    is_first = isinstance(values[0], Constant)
+    array = factor.array.astype(np.float64)
+    one, zero = np.ones(()), np.zeros(())
+    if node.op_type == "Add":
+        return with_bias(named, factor)
+    if node.op_type == "Sub":
+        gain = -one if is_first else one
+        return scale_channels(named, gain, array if is_first else -array)
+    if node.op_type == "Div" and is_first:
+        raise UnsupportedError("it divides by a float value; a QuantizeLinear is missing")
+    return scale_channels(named, 1 / array if node.op_type == "Div" else array, zero)
+
+
+def _is_open_linear(real: Real) -> bool:
+    is_clamped = real.low > -np.inf or real.high < np.inf
+    return isinstance(real.producer, Linear) and not is_clamped
+
+
+def _same_place(value: Value | None, other: Real) -> bool:
+    """Whether both are computed element by element from the same stored activation."""
+    if not isinstance(value, Real):
+        return False
+    first, second = value.producer, other.producer
+    if not isinstance(first, Dequantized) or not isinstance(second, Dequantized):
+        return False
+    return (
+        first.source.origin == second.source.origin
+        and first.source.quantization == second.source.quantization
+        and np.array_equal(value.index, other.index)
+    )
+
+
+def _clamp(node: Operator, values: Values, real: Real) -> tuple[float, float]:
+    """The bounds of a clamping operator behind a producer that is not yet quantized."""
+    if node.op_type == "Relu":
+        return 0.0, np.inf
+    numbers = [float(v.array.reshape(-1)[0]) for v in values if isinstance(v, Constant)]
+    if node.op_type == "Min":
+        return -np.inf, min(numbers)
+    if node.op_type == "Max":
+        return max(numbers), np.inf
+    if node.op_type == "Clip":
+        low, high = node.attribute("min", -np.inf), node.attribute("max", np.inf)
+        if optional(values, 1) is not None:
+            low = constant(values, 1, "bound").reshape(-1)[0]
+        if optional(values, 2) is not None:
+            high = constant(values, 2, "bound").reshape(-1)[0]
+        return float(low), float(max(low, high))
+    raise UnsupportedError(
+        f"it works on the float result of {real.names[0]!r}; a table needs QuantizeLinear and "
+        "DequantizeLinear between the two"
+    )

@@ -1,0 +1,212 @@
+"""Walk the ONNX nodes in topological order and find out what each value is.
+
+Constants fold, supported operators become symbolic values and graph nodes, everything else is
+left to the host with a reason.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tilewright.compiler.frontend import elementwise, layout, linear, pooling, store
+from tilewright.compiler.frontend.builder import GraphBuilder
+from tilewright.compiler.frontend.context import Context, Values
+from tilewright.compiler.frontend.evaluate import run_nodes
+from tilewright.compiler.frontend.scales import find_quantization
+from tilewright.compiler.frontend.source import Operator, Source
+from tilewright.compiler.frontend.values import (
+    Array,
+    Constant,
+    Host,
+    Quantized,
+    Real,
+    UnsupportedError,
+    Value,
+    sources_of,
+)
+from tilewright.hw.spec.errors import ModelError
+
+Handler = Callable[[Context, Operator, Values], list[Value]]
+
+MICROSOFT = "com.microsoft"
+
+HANDLERS: dict[tuple[str, str], Handler] = {
+    ("", "AveragePool"): pooling.pool_average,
+    ("", "BatchNormalization"): elementwise.normalize_batch,
+    ("", "Concat"): layout.concatenate,
+    ("", "Conv"): linear.convolve,
+    ("", "DequantizeLinear"): store.dequantize,
+    ("", "Gemm"): linear.multiply_general,
+    ("", "GlobalAveragePool"): pooling.pool_global,
+    ("", "GlobalMaxPool"): pooling.pool_global,
+    ("", "MatMul"): linear.multiply_matrix,
+    ("", "MaxPool"): pooling.pool_max,
+    ("", "Pad"): layout.pad,
+    ("", "QLinearConv"): linear.convolve_quantized,
+    ("", "QLinearMatMul"): linear.multiply_matrix_quantized,
+    ("", "QuantizeLinear"): store.quantize,
+    ("", "ReduceMean"): pooling.reduce_mean,
+    (MICROSOFT, "DequantizeLinear"): store.dequantize,
+    (MICROSOFT, "QGemm"): linear.multiply_general_quantized,
+    (MICROSOFT, "QLinearAdd"): elementwise.combine_quantized,
+    (MICROSOFT, "QLinearAveragePool"): pooling.pool_average_quantized,
+    (MICROSOFT, "QLinearConcat"): layout.concatenate_quantized,
+    (MICROSOFT, "QLinearGlobalAveragePool"): pooling.pool_global_quantized,
+    (MICROSOFT, "QLinearLeakyRelu"): elementwise.apply_unary_quantized,
+    (MICROSOFT, "QLinearMul"): elementwise.combine_quantized,
+    (MICROSOFT, "QLinearSigmoid"): elementwise.apply_unary_quantized,
+    (MICROSOFT, "QuantizeLinear"): store.quantize,
+}
+
+LAYOUT = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+BINARY = ("Add", "Div", "Mul", "Sub")
+# fmt: off
+UNARY = (
+    "Abs", "Ceil", "Celu", "Clip", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid",
+    "HardSwish", "LeakyRelu", "Log", "Max", "Min", "Mish", "Neg", "PRelu", "Pow", "Reciprocal",
+    "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Swish",
+    "Tanh", "ThresholdedRelu",
+)
+# fmt: on
+MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
+HANDLERS.update({("", name): layout.change_layout for name in LAYOUT})
+HANDLERS.update({("", name): elementwise.combine for name in BINARY})
+HANDLERS.update({("", name): elementwise.apply_unary for name in UNARY})
+HANDLERS.update({(MICROSOFT, name): elementwise.apply_unary for name in MICROSOFT_UNARY})
+
+RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial")
+
+FLOAT_REASON = "works on float values; it lies in front of the first QuantizeLinear"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpretation:
+    """What every value is, the graph built so far, and why nodes are left to the host."""
+
+    context: Context
+    reasons: dict[str, str] = field(default_factory=dict)
+    """By operator name."""
+
+
+def interpret(source: Source) -> Interpretation:
+    """Interpret every node of `source`."""
+    context = Context(source=source, builder=GraphBuilder(), producers=source.producers())
+    result = Interpretation(context=context)
+    values = context.values
+    values.update({name: Constant(array=array) for name, array in source.constants.items()})
+    for spec in source.inputs:
+        values[spec.name] = Host(side="prefix", cause="the model's input")
+        if spec.dtype in ("int8", "uint8"):
+            is_unsigned = spec.dtype == "uint8"
+            values[spec.name] = Quantized(
+                origin=spec.name,
+                index=np.arange(int(np.prod(spec.shape))).reshape(spec.shape),
+                quantization=find_quantization(source, spec.name, is_unsigned),
+                is_unsigned=is_unsigned,
+                is_border=True,
+            )
+    for node in source.operators:
+        _interpret_node(result, node)
+    return result
+
+
+def _interpret_node(result: Interpretation, node: Operator) -> None:
+    context = result.context
+    values = [context.values.get(name) if name else None for name in node.inputs]
+    try:
+        outputs = _fold(context, node, values) or _place(context, node, values)
+    except UnsupportedError as error:
+        result.reasons[node.name] = str(error)
+        side = "suffix" if any(_is_behind_device(value) for value in values) else "prefix"
+        host = Host(side="suffix" if side == "suffix" else "prefix", cause=node.label)
+        outputs = [host] * len(node.outputs)
+    except ModelError as error:
+        raise ModelError(f"{node.label}: {error}") from error
+    context.values.update(zip(filter(None, node.outputs), outputs, strict=False))
+
+
+def _place(context: Context, node: Operator, values: Values) -> list[Value]:
+    """Apply the node's handler; values of the host stay there."""
+    hosted = next(
+        (v for v in values if isinstance(v, Host) and v.side == "suffix"),
+        next((v for v in values if isinstance(v, Host)), None),
+    )
+    if hosted is not None and hosted.side == "suffix":
+        raise UnsupportedError(f"follows {hosted.cause}, which runs on the host")
+    if hosted is not None and node.op_type != "QuantizeLinear":
+        raise UnsupportedError(FLOAT_REASON)
+    if any(name and name not in context.values for name in node.inputs):
+        raise UnsupportedError("reads a value that no node of the graph makes")
+    handler = HANDLERS.get((node.domain, node.op_type))
+    if handler is None or (any(node.outputs[1:]) and node.op_type not in ("Dropout", "MaxPool")):
+        raise UnsupportedError(HOST_ONLY.get(node.op_type, "the accelerator has no such operator"))
+    return handler(context, node, values)
+
+
+HOST_ONLY = {
+    "Softmax": "the accelerator has no softmax unit",
+    "LogSoftmax": "the accelerator has no softmax unit",
+    "LayerNormalization": "the accelerator has no normalization unit",
+    "Gather": "the accelerator has no gather",
+    "ArgMax": "the accelerator has no arg-max",
+}
+
+
+def _fold(context: Context, node: Operator, values: Values) -> list[Value] | None:
+    """Fold a node of constants, and Shape of anything static; None if it is neither."""
+    if node.op_type == "Constant" and not node.domain:
+        return [Constant(array=_constant_array(node))]
+    if node.op_type == "Shape" and not node.domain:
+        return _fold_shape(context, node, values)
+    present = [value for value in values if value is not None]
+    is_constant = bool(present) and all(isinstance(value, Constant) for value in present)
+    if not is_constant or node.op_type in RANDOM:
+        return None
+    if node.op_type == "DequantizeLinear":
+        return store.dequantize(context, node, values)
+    if node.op_type in LAYOUT and not node.domain:
+        kept = layout.change_constant(node, values)
+        if kept is not None:
+            return [kept]
+    feeds: dict[str, Array] = {
+        name: value.array
+        for name, value in zip(node.inputs, values, strict=True)
+        if isinstance(value, Constant)
+    }
+    outputs = [name for name in node.outputs if name]
+    opsets = context.source.model.opset_import
+    return [Constant(array=item) for item in run_nodes([node.proto], feeds, outputs, opsets)]
+
+
+def _fold_shape(context: Context, node: Operator, values: Values) -> list[Value] | None:
+    value = values[0]
+    shape: tuple[int, ...] | None
+    if isinstance(value, Quantized | Real):
+        shape = value.index.shape
+    elif isinstance(value, Constant):
+        shape = value.array.shape
+    else:
+        shape = context.source.types.get(node.inputs[0], ("", None))[1]
+    if shape is None:
+        return None
+    start, end = node.attribute("start", 0), node.attribute("end", None)
+    return [Constant(array=np.array(shape[start:end], np.int64))]
+
+
+def _constant_array(node: Operator) -> Array:
+    for name in ("value", "value_float", "value_floats", "value_int", "value_ints"):
+        if name in node.attributes:
+            value = node.attributes[name]
+            dtype = None if name == "value" else np.float32 if "float" in name else np.int64
+            return np.asarray(value, dtype)
+    raise UnsupportedError("a constant of this kind is not supported")
+
+
+def _is_behind_device(value: Value | None) -> bool:
+    """Whether the host cannot compute `value` without the accelerator's results."""
+    if isinstance(value, Host):
+        return value.side == "suffix"
+    if value is None:
+        return False
+    return any(not source.is_border for source in sources_of(value))

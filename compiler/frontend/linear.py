@@ -1,0 +1,287 @@
+"""Conv, Gemm, MatMul and their QLinear forms: products with constant int8 weights."""
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.frontend.context import Context, Values, constant, optional
+from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.store import (
+    as_activation,
+    dequantize_input,
+    padded_activation,
+    quantize_output,
+)
+from tilewright.compiler.frontend.values import (
+    Array,
+    Constant,
+    Index,
+    Linear,
+    Quantized,
+    QuantizedConstant,
+    Real,
+    UnsupportedError,
+    Value,
+)
+from tilewright.compiler.frontend.window import spatial_index, window_of
+from tilewright.hw.spec import numerics
+
+Weights = tuple[NDArray[np.int8], NDArray[np.float32]]
+
+SAME_SCALE_TOLERANCE = 1e-6
+"""Relative difference up to which an int32 bias counts as quantized with sx * sw."""
+
+
+def convolve(context: Context, node: Operator, values: Values) -> list[Value]:
+    """Conv: X, W, B."""
+    source, extra_pads = padded_activation(context, values[0])
+    weight, scales = channel_weights(values[1], 0)
+    want = spatial_index(source.index)
+    kernel = weight.shape[2:]
+    if weight.ndim != source.index.ndim:
+        raise UnsupportedError("its weights and its input differ in rank")
+    groups = int(node.attribute("group", 1))
+    if weight.shape[1] * groups != want.shape[0] or weight.shape[0] % groups:
+        raise UnsupportedError(
+            f"{groups} groups of {weight.shape[1]} channels must fill its {want.shape[0]} inputs"
+        )
+    window = window_of(node, kernel, source.index.shape[2:], extra_pads)
+    shape = (weight.shape[0], *window.output)
+    producer = Linear(
+        source=source,
+        feature_map=context.builder.as_map(source, want),
+        weight=weight.reshape(*weight.shape[:2], *window.kernel),
+        weight_scale=scales,
+        bias=np.zeros(shape[0]),
+        strides=window.strides,
+        pads=window.pads,
+        dilations=window.dilations,
+        groups=groups,
+        shape=shape,
+    )
+    onnx_shape = (1, *shape) if source.index.ndim == 4 else (1, shape[0], shape[2])
+    index = np.arange(int(np.prod(shape))).reshape(onnx_shape)
+    real = Real(producer=producer, index=index, names=(node.name,))
+    return [with_bias(real, optional(values, 2), (1, -1, *([1] * (len(onnx_shape) - 2))))]
+
+
+def multiply_matrix(context: Context, node: Operator, values: Values) -> list[Value]:
+    """MatMul: A [..., M, K] times constant B [K, N]."""
+    source = as_activation(context, values[0], "left operand")
+    shape = constant(values, 1, "right operand").shape
+    if len(shape) < 2 or max(shape[:-2], default=1) > 1 or source.index.ndim < 2:
+        raise UnsupportedError(f"its weights must be one [K, N] matrix, got {list(shape)}")
+    weight, scales = channel_weights(values[1], len(shape) - 1)
+    return [_product(context, node, source, (weight.reshape(shape[-2:]), scales))]
+
+
+def multiply_general(context: Context, node: Operator, values: Values) -> list[Value]:
+    """Gemm: A' [M, K] times constant B' [K, N], plus C; alpha = beta = 1."""
+    for name in ("alpha", "beta"):
+        if float(node.attribute(name, 1.0)) != 1.0:
+            raise UnsupportedError(f"its attribute {name} must be 1")
+    source = as_activation(context, values[0], "left operand")
+    if node.attribute("transA", 0):
+        source = replace(source, index=source.index.T)
+    is_transposed = bool(node.attribute("transB", 0))
+    weight, scales = channel_weights(values[1], 0 if is_transposed else 1)
+    real = _product(context, node, source, (weight.T if is_transposed else weight, scales))
+    return [with_bias(real, optional(values, 2))]
+
+
+def convolve_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
+    """QLinearConv: x, xs, xz, w, ws, wz, ys, yz, B (int32)."""
+    weight = _stored_weights(values, 3, axis=0)
+    real = dequantize_input(context, values, 0)
+    result = convolve(context, node, [real, weight, None])[0]
+    return [quantize_output(context, node, _with_raw_bias(result, values, 8), values, 6)]
+
+
+def multiply_matrix_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
+    """QLinearMatMul: a, as, az, b, bs, bz, ys, yz."""
+    rank = constant(values, 3, "right operand").ndim
+    weight = _stored_weights(values, 3, axis=rank - 1)
+    result = multiply_matrix(context, node, [dequantize_input(context, values, 0), weight])[0]
+    return [quantize_output(context, node, result, values, 6)]
+
+
+def multiply_general_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
+    """QGemm (com.microsoft): A, as, az, B, bs, bz, C (int32), ys, yz."""
+    if float(node.attribute("alpha", 1.0)) != 1.0:
+        raise UnsupportedError("its attribute alpha must be 1")
+    axis = 0 if node.attribute("transB", 0) else 1
+    weight = _stored_weights(values, 3, axis=axis)
+    real = dequantize_input(context, values, 0)
+    result = multiply_general(context, node, [real, weight])[0]
+    return [quantize_output(context, node, _with_raw_bias(result, values, 6), values, 7)]
+
+
+def channel_weights(value: Value | None, channel_axis: int) -> Weights:
+    """Return int8 weights with zero point 0 and one float32 scale per output channel.
+
+    Raises:
+        UnsupportedError: not a constant, not 8 bits, or a zero point that int8 cannot absorb.
+    """
+    if not isinstance(value, Constant):
+        raise UnsupportedError("its weights are not constant")
+    stored = value.quantized
+    if stored is None or stored.raw.dtype not in (np.int8, np.uint8):
+        raise UnsupportedError("its weights are not quantized to int8 or uint8")
+    channels = stored.raw.shape[channel_axis]
+    if stored.scale.size > 1 and stored.axis % stored.raw.ndim != channel_axis:
+        raise UnsupportedError("its weights must be quantized per tensor or per output channel")
+    along = [1] * stored.raw.ndim
+    along[channel_axis] = -1
+    zero_point = stored.zero_point.astype(np.int32).reshape(along)
+    shifted = stored.raw.astype(np.int32) - zero_point
+    if shifted.min(initial=0) < -128 or shifted.max(initial=0) > 127:
+        raise UnsupportedError(
+            "the zero point of its weights must be 0 (128 for uint8); quantize them symmetrically"
+        )
+    scales = np.broadcast_to(stored.scale.astype(np.float32).reshape(-1), (channels,))
+    numerics.check_scale(scales, "weights")
+    return shifted.astype(np.int8), np.ascontiguousarray(scales)
+
+
+def with_bias(real: Real, value: Value | None, shape: tuple[int, ...] | None = None) -> Real:
+    """Add the constant `value` (absent: nothing), which may vary along the channels only.
+
+    `shape` is the shape in which it broadcasts, where that is not its own.
+
+    Raises:
+        UnsupportedError: not constant, or it varies along another axis.
+    """
+    if value is None:
+        return real
+    if not isinstance(value, Constant):
+        raise UnsupportedError("its bias is not constant")
+    producer = cast(Linear, real.producer)
+    product_scale = _product_scale(producer)
+    stored = value.quantized
+    if stored is not None and stored.raw.dtype == np.int32 and not stored.zero_point.any():
+        units = stored.raw.astype(np.float64)
+        scales = np.broadcast_to(_along(stored, units.ndim), units.shape)
+        raw = _per_channel(real, units.reshape(shape or units.shape))
+        ratio = _per_channel(real, scales.reshape(shape or units.shape)) / product_scale
+        if np.allclose(ratio, 1.0, rtol=SAME_SCALE_TOLERANCE, atol=0):
+            ratio = np.ones_like(ratio)
+        addend = raw * ratio
+    else:
+        array = value.array.astype(np.float64).reshape(shape or value.array.shape)
+        addend = _per_channel(real, array) / product_scale
+    return replace(real, producer=replace(producer, bias=producer.bias + addend))
+
+
+def scale_channels(real: Real, gain: Array, offset: Array) -> Real:
+    """Multiply each channel by `gain` and add `offset` (both broadcast to the ONNX shape).
+
+    The int8 weights stay; a negative gain flips their sign.
+
+    Raises:
+        UnsupportedError: a gain of 0, or -128 among weights to be flipped.
+    """
+    producer = cast(Linear, real.producer)
+    gains = _per_channel(real, gain.astype(np.float64))
+    offsets = _per_channel(real, offset.astype(np.float64))
+    if not np.isfinite(gains).all() or (gains == 0).any():
+        raise UnsupportedError("it scales a channel by 0 or by no finite number")
+    weight = producer.weight.astype(np.int16)
+    weight[gains < 0] *= -1
+    if weight.max(initial=0) > 127:
+        raise UnsupportedError("its negative factor does not fit the int8 weights")
+    bias = producer.bias * _product_scale(producer) * gains + offsets
+    scaled = replace(
+        producer,
+        weight=weight.astype(np.int8),
+        weight_scale=(producer.weight_scale * np.abs(gains)).astype(np.float32),
+    )
+    return replace(real, producer=replace(scaled, bias=bias / _product_scale(scaled)))
+
+
+def _product(context: Context, node: Operator, source: Quantized, weights: Weights) -> Real:
+    """Multiply `source` [..., K] by weights [K, N].
+
+    One row that a feature map (C, H, W) was flattened into is a convolution whose kernel is the
+    whole map; otherwise the map's channels must be K and its pixels the rows.
+    """
+    weight, scales = weights
+    depth, channels = weight.shape
+    if source.index.shape[-1] != depth:
+        raise UnsupportedError(f"it multiplies {source.index.shape[-1]} columns by {depth} rows")
+    rows: Index = source.index.reshape(-1, depth)
+    builder = context.builder
+    if source.is_border:
+        feature_map = builder.as_map(source, rows.T.reshape(depth, 1, -1))
+        kernel, shape = weight.T.reshape(channels, depth, 1, 1), (channels, 1, len(rows))
+    else:
+        feature_map, stored = source.origin, builder.maps[source.origin]
+        if len(rows) == 1 and stored.channels * stored.pixels == depth:
+            flat = np.empty((channels, depth), np.int8)
+            flat[:, rows[0]] = weight.T
+            kernel, shape = flat.reshape(channels, *stored.shape), (channels, 1, 1)
+        else:
+            builder.as_map(source, rows.T.reshape(depth, 1, -1))
+            kernel = weight.T.reshape(channels, depth, 1, 1)
+            shape = (channels, stored.height, stored.width)
+    producer = Linear(
+        source=source,
+        feature_map=feature_map,
+        weight=np.ascontiguousarray(kernel),
+        weight_scale=scales,
+        bias=np.zeros(channels),
+        shape=shape,
+    )
+    index = np.arange(channels * len(rows)).reshape(channels, -1).T
+    onnx_shape = (*source.index.shape[:-1], channels)
+    return Real(producer=producer, index=index.reshape(onnx_shape), names=(node.name,))
+
+
+def _product_scale(producer: Linear) -> NDArray[np.float64]:
+    scale = np.float32(producer.source.quantization.scale) * producer.weight_scale
+    return np.asarray(scale, np.float64)
+
+
+def _per_channel(real: Real, array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Reduce an array that broadcasts to the value's shape to one number per channel."""
+    channels, height, width = cast(Linear, real.producer).shape
+    try:
+        full = np.broadcast_to(array, real.index.shape)
+    except ValueError:
+        raise UnsupportedError(
+            f"a constant of shape {list(array.shape)} enlarges {list(real.index.shape)}"
+        ) from None
+    owner = real.index // (height * width)
+    result = np.zeros(channels)
+    result[owner] = full
+    if not np.array_equal(result[owner], full):
+        raise UnsupportedError("its constant must vary along the channels only")
+    return result
+
+
+def _along(stored: QuantizedConstant, rank: int) -> NDArray[np.float64]:
+    """The scale, shaped to broadcast against the raw array."""
+    scale = stored.scale.astype(np.float64)
+    if scale.size == 1:
+        return scale.reshape(())
+    shape = [1] * rank
+    shape[stored.axis % rank] = -1
+    return scale.reshape(shape)
+
+
+def _stored_weights(values: Values, first: int, axis: int) -> Constant:
+    raw = constant(values, first, "weight")
+    scale = constant(values, first + 1, "weight scale").astype(np.float32)
+    zero_point = constant(values, first + 2, "weight zero point")
+    stored = QuantizedConstant(raw=raw, scale=scale, zero_point=zero_point, axis=axis)
+    return Constant(array=raw, quantized=stored)
+
+
+def _with_raw_bias(value: Value, values: Values, position: int) -> Real:
+    real = cast(Real, value)
+    if optional(values, position) is None:
+        return real
+    raw = constant(values, position, "bias").astype(np.float64)
+    producer = cast(Linear, real.producer)
+    return replace(real, producer=replace(producer, bias=producer.bias + raw.reshape(-1)))

@@ -1,0 +1,151 @@
+"""MaxPool, AveragePool, global pooling and ReduceMean over the pixels."""
+
+from typing import Literal
+
+import numpy as np
+
+from tilewright.compiler.frontend.context import Context, Values, constant, optional
+from tilewright.compiler.frontend.emit import emit
+from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.store import as_activation, dequantize_input, quantize_output
+from tilewright.compiler.frontend.values import (
+    Index,
+    Pooled,
+    Quantized,
+    Real,
+    UnsupportedError,
+    Value,
+)
+from tilewright.compiler.frontend.window import spatial_index, window_of
+
+Kind = Literal["max", "average"]
+
+
+def pool_max(context: Context, node: Operator, values: Values) -> list[Value]:
+    """MaxPool of a real or of a stored int8 activation."""
+    if len(node.outputs) > 1 and node.outputs[1]:
+        raise UnsupportedError("its second output, the indices, is not supported")
+    stored = values[0]
+    if not isinstance(stored, Quantized):
+        return [_pooled(context, node, as_activation(context, stored), "max")]
+    real = _pooled(context, node, stored, "max")
+    name = node.outputs[0]
+    return [emit(context, real, stored.quantization, stored.is_unsigned, name, "")]
+
+
+def pool_average(context: Context, node: Operator, values: Values) -> list[Value]:
+    """AveragePool of a real activation."""
+    return [_pooled(context, node, as_activation(context, values[0]), "average")]
+
+
+def pool_average_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
+    """QLinearAveragePool (com.microsoft): X, xs, xz, ys, yz."""
+    _require_channels_first(node)
+    source = as_activation(context, dequantize_input(context, values, 0))
+    return [quantize_output(context, node, _pooled(context, node, source, "average"), values, 3)]
+
+
+def pool_global(context: Context, node: Operator, values: Values) -> list[Value]:
+    """GlobalAveragePool, GlobalMaxPool of a real activation [1, C, ...]."""
+    source = as_activation(context, values[0])
+    kind: Kind = "max" if node.op_type == "GlobalMaxPool" else "average"
+    return [_global(context, node, source, kind)]
+
+
+def pool_global_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
+    """QLinearGlobalAveragePool (com.microsoft): X, xs, xz, ys, yz."""
+    _require_channels_first(node)
+    source = as_activation(context, dequantize_input(context, values, 0))
+    return [quantize_output(context, node, _global(context, node, source, "average"), values, 3)]
+
+
+def reduce_mean(context: Context, node: Operator, values: Values) -> list[Value]:
+    """ReduceMean over axes that are the pixels of the stored feature map."""
+    source = as_activation(context, values[0])
+    index, rank = source.index, source.index.ndim
+    axes = node.attributes.get("axes")
+    if axes is None and optional(values, 1) is not None:
+        axes = constant(values, 1, "axes").reshape(-1).tolist()
+    if axes is None:
+        raise UnsupportedError("it must name its axes")
+    reduced = sorted(int(axis) % rank for axis in axes)
+    kept = [axis for axis in range(rank) if axis not in reduced]
+    shape = index.shape
+    rows = index.transpose(*kept, *reduced).reshape(-1, int(np.prod([shape[a] for a in reduced])))
+    keeps = bool(node.attribute("keepdims", 1))
+    result = tuple(
+        1 if axis in reduced else shape[axis] for axis in range(rank) if keeps or axis in kept
+    )
+    return [_average_of_rows(context, node, source, rows, result)]
+
+
+def _pooled(context: Context, node: Operator, source: Quantized, kind: Kind) -> Real:
+    want = spatial_index(source.index)
+    size = source.index.shape[2:]
+    window = window_of(node, node.attribute("kernel_shape", []), size)
+    includes_pads = bool(node.attribute("count_include_pad", 0))
+    if kind == "average" and includes_pads and any(window.overhang):
+        raise UnsupportedError(
+            "ceil_mode with count_include_pad is not supported where the last window reaches "
+            "beyond the padding"
+        )
+    shape = (want.shape[0], *window.output)
+    producer = Pooled(
+        kind=kind,
+        source=source,
+        feature_map=context.builder.as_map(source, want),
+        kernel=window.kernel,
+        strides=window.strides,
+        pads=window.pads,
+        dilations=window.dilations,
+        count_include_pad=includes_pads,
+        shape=shape,
+    )
+    onnx_shape = (1, *shape) if source.index.ndim == 4 else (1, shape[0], shape[2])
+    index = np.arange(int(np.prod(shape))).reshape(onnx_shape)
+    return Real(producer=producer, index=index, names=(node.name,))
+
+
+def _global(context: Context, node: Operator, source: Quantized, kind: Kind) -> Real:
+    want = spatial_index(source.index)
+    channels, height, width = want.shape
+    producer = Pooled(
+        kind=kind,
+        source=source,
+        feature_map=context.builder.as_map(source, want),
+        kernel=(height, width),
+        is_global=True,
+        shape=(channels, 1, 1),
+    )
+    onnx_shape = (1, channels, *([1] * (source.index.ndim - 2)))
+    return Real(
+        producer=producer, index=np.arange(channels).reshape(onnx_shape), names=(node.name,)
+    )
+
+
+def _average_of_rows(
+    context: Context, node: Operator, source: Quantized, rows: Index, result: tuple[int, ...]
+) -> Real:
+    """Average each row of `rows` [channels, pixels]: the pixels of one channel."""
+    builder = context.builder
+    channels, pixels = rows.shape
+    if source.is_border:
+        feature_map, kernel = builder.as_map(source, rows[:, None, :]), (1, pixels)
+    else:
+        builder.as_map(source, rows[:, None, :])
+        feature_map, stored = source.origin, builder.maps[source.origin]
+        kernel = (stored.height, stored.width)
+    producer = Pooled(
+        kind="average",
+        source=source,
+        feature_map=feature_map,
+        kernel=kernel,
+        is_global=True,
+        shape=(channels, 1, 1),
+    )
+    return Real(producer=producer, index=np.arange(channels).reshape(result), names=(node.name,))
+
+
+def _require_channels_first(node: Operator) -> None:
+    if node.attribute("channels_last", 0):
+        raise UnsupportedError("its attribute channels_last must be 0")

@@ -1,0 +1,207 @@
+"""The ONNX model as the importer reads it: checked, static, in topological order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from tilewright.compiler.border import TensorSpec
+from tilewright.compiler.frontend.evaluate import first_line
+from tilewright.hw.spec.errors import ModelError
+
+Array = NDArray[np.generic]
+
+OLDEST_OPSET = 10
+"""The first operator set with QuantizeLinear and QLinearConv."""
+
+FIXED_SHAPE_HINT = (
+    "fix it with `python -m onnxruntime.tools.make_dynamic_shape_fixed` or export it with a "
+    "static shape"
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Operator:
+    """One ONNX node: `inputs` keeps "" for an omitted one; attributes are Python values."""
+
+    name: str
+    op_type: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+    proto: NodeProto
+
+    @property
+    def label(self) -> str:
+        """Operator type and node name, for messages."""
+        return f"{self.op_type} {self.name!r}"
+
+    def attribute(self, name: str, default: Any) -> Any:
+        return self.attributes.get(name, default)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """A checked model; `types` holds (dtype name, shape or None) by value name."""
+
+    model: ModelProto
+    operators: tuple[Operator, ...]
+    constants: dict[str, Array]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    types: dict[str, tuple[str, tuple[int, ...] | None]] = field(repr=False)
+
+    @property
+    def opset(self) -> int:
+        return opset_of(self.model)
+
+    def producers(self) -> dict[str, Operator]:
+        """The operator that makes each value."""
+        return {name: node for node in self.operators for name in node.outputs if name}
+
+    def consumers(self, name: str) -> Iterator[Operator]:
+        return (node for node in self.operators if name in node.inputs)
+
+    def elements(self, names: tuple[str, ...]) -> int:
+        """The largest known element count among the values `names`; 0 when none is known."""
+        shapes = (self.types.get(name, ("", None))[1] for name in names)
+        return max((int(np.prod(shape)) for shape in shapes if shape is not None), default=0)
+
+
+def opset_of(model: ModelProto) -> int:
+    """The version of the default operator set; 0 when the model imports none."""
+    return max((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), default=0)
+
+
+def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
+    """Read and check an ONNX model: a path or a ModelProto (which stays unchanged).
+
+    Raises:
+        ModelError: missing or malformed file, unsupported opset, or dynamic shapes.
+    """
+    proto = _read(model)
+    _check(proto)
+    if proto.functions:
+        proto = onnx.inliner.inline_local_functions(proto)
+    inferred = _infer_shapes(proto)
+    graph = inferred.graph
+    constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    inputs = tuple(_spec(item, "input") for item in graph.input if item.name not in constants)
+    outputs = tuple(_spec(item, "output") for item in graph.output)
+    types = {
+        item.name: _value_type(item) for item in (*graph.input, *graph.value_info, *graph.output)
+    }
+    return Source(
+        model=inferred,
+        operators=tuple(_operators(inferred)),
+        constants=constants,
+        inputs=inputs,
+        outputs=outputs,
+        types=types,
+    )
+
+
+def _read(model: "str | PathLike[str] | ModelProto") -> ModelProto:
+    if isinstance(model, ModelProto):
+        return model
+    path = Path(fspath(model))
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; give the path of an ONNX model")
+    try:
+        return onnx.load(path)
+    except Exception as error:  # protobuf's and the file system's errors share no base class
+        raise ModelError(
+            f"{path}: not a readable ONNX model ({first_line(error)}); export it again"
+        ) from error
+
+
+def _check(model: ModelProto) -> None:
+    if not model.graph.node:
+        raise ModelError("the ONNX model has no nodes; the file may be truncated or not ONNX")
+    opset, newest = opset_of(model), onnx.defs.onnx_opset_version()
+    if not OLDEST_OPSET <= opset <= newest:
+        raise ModelError(
+            f"the model's operator set must be {OLDEST_OPSET} to {newest}, got {opset}; "
+            "convert it with onnx.version_converter before quantizing"
+        )
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # the checker raises ValidationError and protobuf errors
+        raise ModelError(f"malformed ONNX model: {first_line(error)}") from error
+    for item in model.graph.input:
+        _check_static(item)
+
+
+def _check_static(item: onnx.ValueInfoProto) -> None:
+    tensor = item.type.tensor_type
+    if item.type.WhichOneof("value") != "tensor_type" or not tensor.HasField("shape"):
+        raise ModelError(f"model input {item.name!r} must be a tensor with a static shape")
+    for axis, dimension in enumerate(tensor.shape.dim):
+        if dimension.WhichOneof("value") != "dim_value" or dimension.dim_value < 1:
+            given = dimension.dim_param or "unknown"
+            raise ModelError(
+                f"model input {item.name!r} must have a static shape, but axis {axis} is "
+                f"{given!r}; {FIXED_SHAPE_HINT}"
+            )
+
+
+def _infer_shapes(model: ModelProto) -> ModelProto:
+    inferred = ModelProto()
+    inferred.CopyFrom(model)
+    for item in inferred.graph.output:
+        if _value_type(item)[1] is None:
+            item.type.tensor_type.ClearField("shape")
+    try:
+        return onnx.shape_inference.infer_shapes(inferred, data_prop=True)
+    except Exception as error:  # InferenceError or a protobuf error
+        raise ModelError(f"shape inference fails: {first_line(error)}") from error
+
+
+def _value_type(item: onnx.ValueInfoProto) -> tuple[str, tuple[int, ...] | None]:
+    tensor = item.type.tensor_type
+    try:
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    except KeyError:
+        dtype = "unknown"
+    dimensions = tensor.shape.dim
+    is_static = tensor.HasField("shape") and all(d.HasField("dim_value") for d in dimensions)
+    return dtype, tuple(d.dim_value for d in dimensions) if is_static else None
+
+
+def _spec(item: onnx.ValueInfoProto, what: str) -> TensorSpec:
+    dtype, shape = _value_type(item)
+    if shape is None:
+        raise ModelError(f"model {what} {item.name!r} must have a static shape; {FIXED_SHAPE_HINT}")
+    return TensorSpec(name=item.name, dtype=dtype, shape=shape)
+
+
+def _operators(model: ModelProto) -> Iterator[Operator]:
+    names: set[str] = set()
+    for position, proto in enumerate(model.graph.node):
+        name = proto.name or next(filter(None, proto.output), f"{proto.op_type}_{position}")
+        while name in names:
+            name = f"{name}_{position}"
+        names.add(name)
+        yield Operator(
+            name=name,
+            op_type=proto.op_type,
+            domain="" if proto.domain == "ai.onnx" else proto.domain,
+            inputs=tuple(proto.input),
+            outputs=tuple(proto.output),
+            attributes={item.name: _attribute(item) for item in proto.attribute},
+            proto=proto,
+        )
+
+
+def _attribute(item: onnx.AttributeProto) -> Any:
+    value = helper.get_attribute_value(item)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value

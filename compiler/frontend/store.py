@@ -1,0 +1,172 @@
+"""QuantizeLinear and DequantizeLinear: real values become feature maps and back."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tilewright.compiler.frontend.builder import is_identity
+from tilewright.compiler.frontend.context import (
+    Context,
+    Values,
+    constant,
+    dequantize_all,
+    optional,
+    plain_source,
+    quantize_float,
+    scalar_quantization,
+)
+from tilewright.compiler.frontend.emit import emit
+from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.table import quantize_all, real_results
+from tilewright.compiler.frontend.values import (
+    Constant,
+    Dequantized,
+    Host,
+    Padded,
+    Quantized,
+    QuantizedConstant,
+    Real,
+    UnsupportedError,
+    Value,
+)
+from tilewright.compiler.frontend.window import NO_PADS, Pads
+
+
+def dequantize(context: Context, node: Operator, values: Values) -> list[Value]:
+    """DequantizeLinear: x, scale, zero point; a constant x keeps its integers."""
+    if node.attribute("block_size", 0):
+        raise UnsupportedError("blocked quantization is not supported")
+    stored = optional(values, 0)
+    if isinstance(stored, Constant):
+        return [_dequantize_constant(node, stored, values)]
+    return [dequantize_input(context, [*values, None], 0, node.outputs[0])]
+
+
+def dequantize_input(context: Context, values: Values, first: int, tensor: str = "") -> Real:
+    """The real value of the activation, scale and zero point at `first` and behind it."""
+    stored = optional(values, first)
+    if not isinstance(stored, Quantized):
+        raise UnsupportedError("its input is not a quantized activation")
+    scale = constant(values, first + 1, "scale")
+    zero_point = None
+    if optional(values, first + 2) is not None:
+        zero_point = constant(values, first + 2, "zero point")
+    quantization, is_unsigned = scalar_quantization(
+        scale, zero_point, stored.origin, stored.is_unsigned
+    )
+    if is_unsigned != stored.is_unsigned:
+        raise UnsupportedError("its zero point and its input differ in type")
+    if quantization != stored.quantization:
+        if not stored.is_border:
+            raise UnsupportedError(
+                "it reads its input with another scale or zero point than that was stored with"
+            )
+        stored = replace(stored, quantization=quantization)
+    return Real(producer=Dequantized(source=stored), index=stored.index, tensor=tensor)
+
+
+def quantize(context: Context, node: Operator, values: Values) -> list[Value]:
+    """QuantizeLinear: x, scale, zero point."""
+    if node.attribute("block_size", 0):
+        raise UnsupportedError("blocked quantization is not supported")
+    if isinstance(values[0], Host):
+        return [_quantize_on_host(context, node, values)]
+    return [quantize_output(context, node, values[0], values, 1)]
+
+
+def quantize_output(
+    context: Context, node: Operator, value: Value | None, values: Values, first: int
+) -> Quantized:
+    """Store `value` with the scale and zero point at `first` and behind it."""
+    if not isinstance(value, Real):
+        raise UnsupportedError("its input is not a value that the device computes")
+    scale = constant(values, first, "scale")
+    is_given = optional(values, first + 1) is not None
+    zero_point = constant(values, first + 1, "zero point") if is_given else None
+    quantization, is_unsigned = scalar_quantization(scale, zero_point, node.label, True)
+    return emit(context, value, quantization, is_unsigned, node.outputs[0], node.name)
+
+
+def as_activation(context: Context, value: Value | None, what: str = "input") -> Quantized:
+    """The stored activation behind a real value.
+
+    A clamp or padding whose result the source's own quantization represents exactly is stored;
+    any other float value lacks a QuantizeLinear.
+    """
+    if isinstance(value, Real) and (isinstance(value.producer, Padded) or not value.is_plain):
+        exact = _store_exactly(context, value)
+        if exact is not None:
+            return exact
+    return plain_source(value, what)
+
+
+def padded_activation(context: Context, value: Value | None) -> tuple[Quantized, Pads]:
+    """Like as_activation, but padding with the real number 0 is returned instead of stored."""
+    if isinstance(value, Real) and isinstance(value.producer, Padded):
+        padded = value.producer
+        if padded.value == 0 and is_identity(value.index) and not _is_clamped(value):
+            return padded.source, padded.pads
+    return as_activation(context, value), NO_PADS
+
+
+def _store_exactly(context: Context, value: Real) -> Quantized | None:
+    producer = value.producer
+    if isinstance(producer, Padded):
+        quantization = producer.source.quantization
+        levels = dequantize_all(quantization)
+        stored = quantize_float(producer.value, quantization)
+        if levels[stored + 128] != np.float32(producer.value):
+            raise UnsupportedError("its padding value is not representable; quantize the Pad")
+        source = producer.source
+    elif isinstance(producer, Dequantized):
+        source = producer.source
+        quantization = source.quantization
+        results = real_results(context, value)
+        stored_values = quantize_all(results, quantization).astype(np.int16)
+        if not np.array_equal(dequantize_all(quantization)[stored_values + 128], results):
+            return None
+    else:
+        return None
+    name = value.tensor or source.origin + "/stored"
+    return emit(context, value, quantization, source.is_unsigned, name, "")
+
+
+def _is_clamped(value: Real) -> bool:
+    return value.low > -np.inf or value.high < np.inf
+
+
+def _dequantize_constant(node: Operator, stored: Constant, values: Values) -> Constant:
+    raw, scale = stored.array, constant(values, 1, "scale")
+    given = optional(values, 2)
+    zero_point = constant(values, 2, "zero point") if given else np.zeros((), raw.dtype)
+    axis = int(node.attribute("axis", 1))
+    along = [-1 if position == axis % max(raw.ndim, 1) else 1 for position in range(raw.ndim)]
+    offset = zero_point.reshape(along if zero_point.size > 1 else [])
+    real = (raw.astype(np.float64) - offset.astype(np.float64)).astype(np.float32)
+    array = real * scale.astype(np.float32).reshape(along if scale.size > 1 else [])
+    return Constant(
+        array=array,
+        quantized=QuantizedConstant(
+            raw=raw, scale=scale.astype(np.float32), zero_point=zero_point, axis=axis
+        ),
+    )
+
+
+def _quantize_on_host(context: Context, node: Operator, values: Values) -> Quantized:
+    """A value of the host becomes an activation that the host hands over."""
+    name = node.outputs[0]
+    _, shape = context.source.types.get(name, ("", None))
+    if shape is None:
+        raise UnsupportedError("the shape of its output cannot be inferred")
+    is_given = optional(values, 2) is not None
+    zero_point = constant(values, 2, "zero point") if is_given else None
+    quantization, is_unsigned = scalar_quantization(
+        constant(values, 1, "scale"), zero_point, node.label, True
+    )
+    return Quantized(
+        origin=name,
+        index=np.arange(int(np.prod(shape))).reshape(shape),
+        quantization=quantization,
+        is_unsigned=is_unsigned,
+        is_border=True,
+    )

@@ -1,0 +1,181 @@
+"""What the importer knows about an ONNX value: constant, quantized, real or left to the host.
+
+Every value on the device carries an `index`: an integer array of the value's ONNX shape whose
+entries are positions in the flat (channels, height, width) feature map that stores it. Layout
+operators only change the index.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.graph import Quantization
+from tilewright.hw.spec.errors import ModelError
+
+Array = NDArray[np.generic]
+Index = NDArray[np.int64]
+
+
+class UnsupportedError(ModelError):
+    """The accelerator lacks this; the importer leaves the node to the host with this reason."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Constant:
+    """A constant; `quantized` is the integer form it was dequantized from, if any."""
+
+    array: Array
+    quantized: "QuantizedConstant | None" = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QuantizedConstant:
+    """real = (raw - zero_point) * scale; scale and zero point are scalars or run along `axis`."""
+
+    raw: Array
+    scale: NDArray[np.float32]
+    zero_point: Array
+    axis: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quantized:
+    """An int8 or uint8 activation stored in a feature map, or (`is_border`) given by the host.
+
+    `origin` names the feature map, or the ONNX tensor that the host provides. An unsigned value
+    is stored with value and zero point reduced by 128, and `quantization` is that of the store.
+    """
+
+    origin: str
+    index: Index
+    quantization: Quantization
+    is_unsigned: bool
+    is_border: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dequantized:
+    """The float value of a quantized activation, before or behind unary operators."""
+
+    source: Quantized
+
+    @property
+    def sources(self) -> tuple[Quantized, ...]:
+        return (self.source,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Linear:
+    """A convolution or matrix product with constant weights; see graph.Conv for the fields."""
+
+    source: Quantized
+    feature_map: str
+    weight: NDArray[np.int8]
+    weight_scale: NDArray[np.float32]
+    bias: NDArray[np.float64]
+    """Real bias divided by (input scale * weight scale), not yet rounded."""
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilations: tuple[int, int] = (1, 1)
+    groups: int = 1
+    shape: tuple[int, int, int]
+
+    @property
+    def sources(self) -> tuple[Quantized, ...]:
+        return (self.source,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Combined:
+    """The sum or product of two activations stored in maps of one shape."""
+
+    kind: Literal["add", "multiply"]
+    first: str
+    second: str
+    sources: tuple[Quantized, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pooled:
+    """A pooled activation; see graph.Pool for the fields."""
+
+    kind: Literal["max", "average"]
+    source: Quantized
+    feature_map: str
+    kernel: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilations: tuple[int, int] = (1, 1)
+    count_include_pad: bool = False
+    is_global: bool = False
+    shape: tuple[int, int, int]
+
+    @property
+    def sources(self) -> tuple[Quantized, ...]:
+        return (self.source,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Joined:
+    """Activations concatenated along the channels of their maps."""
+
+    sources: tuple[Quantized, ...]
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Padded:
+    """An activation padded by (top, left, bottom, right) with the real number `value`."""
+
+    source: Quantized
+    want: Index
+    """The source's index as (channels, height, width)."""
+    pads: tuple[int, int, int, int]
+    value: float
+    shape: tuple[int, int, int]
+
+    @property
+    def sources(self) -> tuple[Quantized, ...]:
+        return (self.source,)
+
+
+Producer = Dequantized | Linear | Combined | Pooled | Joined | Padded
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Real:
+    """A float value that the device computes once a QuantizeLinear says how to store it.
+
+    `low` and `high` clamp the producer's value; behind a Dequantized producer, `tensor` names the
+    ONNX value instead, from which the unary operators are followed back to the source.
+    """
+
+    producer: Producer
+    index: Index
+    tensor: str = ""
+    is_plain: bool = True
+    low: float = -np.inf
+    high: float = np.inf
+    names: tuple[str, ...] = field(default=())
+    """The ONNX nodes behind this value, for reports."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """A value the host computes, before (`prefix`) or behind (`suffix`) the accelerator."""
+
+    side: Literal["prefix", "suffix"]
+    cause: str
+    """The label of the operator because of which this value is on the host."""
+
+
+Value = Constant | Quantized | Real | Host
+
+
+def sources_of(value: Value) -> tuple[Quantized, ...]:
+    """The quantized activations that `value` is computed from."""
+    if isinstance(value, Quantized):
+        return (value,)
+    return value.producer.sources if isinstance(value, Real) else ()
