@@ -1,5 +1,7 @@
 """The matrix array: a grid of dot-product tiles with registered links and aligned borders."""
 
+import itertools
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -55,7 +57,7 @@ class Array(wiring.Component):
                     m.d.comb += right[name].eq(left[f"{name}_right"])
         for col in tile_cols:
             self._feed_column(m, col, grid[0][col])
-            for above, below in zip(grid, grid[1:], strict=False):
+            for above, below in itertools.pairwise(grid):
                 m.d.comb += below[col]["partial_sums"].eq(above[col]["sums"])
                 for name in ("weights", "load", "load_row"):
                     m.d.comb += below[col][name].eq(above[col][f"{name}_down"])

@@ -4,6 +4,7 @@ The tile is the array's repeated part: every tile of a config is the same module
 `tile_verilog` gives once, under the name `TILE_MODULE`.
 """
 
+import itertools
 from collections.abc import Mapping
 
 from amaranth.back import verilog
@@ -136,7 +137,7 @@ class Tile(wiring.Component):
         stages = tree_stages(config)
         valids = [Signal(name=f"valid_{stage}") for stage in range(stages + 1)]
         m.d.sync += valids[0].eq(self.valid)
-        m.d.sync += [after.eq(before) for before, after in zip(valids, valids[1:], strict=False)]
+        m.d.sync += [after.eq(before) for before, after in itertools.pairwise(valids)]
         m.d.comb += self.sums_valid.eq(valids[-1])
         for col, terms in enumerate(products):
             for stage in range(stages):

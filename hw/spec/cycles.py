@@ -12,7 +12,7 @@ ACCUMULATE_LATENCY = 3
 MATRIX_SETUP_CYCLES = 8
 """Cycles in which an instruction's row products form, while its first weight tile loads."""
 MATRIX_ISSUE_CYCLES = 4
-"""Cycles from a pixel's place in the sequencer to the array's input (3) and the result's write."""
+"""Cycles of a pixel outside the array: three in front of it, one for the accumulation."""
 
 
 def tree_stages(config: Config) -> int:
@@ -40,22 +40,23 @@ def matrix_cycles(fields: Mapping[str, int], config: Config) -> int:
     cycles where an output block that accumulates starts at the last or last but one word of the
     block before it.
     """
-    loops = ("out_blocks", "in_blocks", "kernel_height", "kernel_width")
-    pixels = fields["out_height"] * fields["out_width"]
-    tiles = 1 if pixels else 0
-    for name in loops:
-        tiles *= fields[name]
-    tile_cycles = matrix_tile_cycles(pixels if tiles else 0, config)
-    return max(tiles - 1, 0) * tile_cycles + max(tile_cycles, MATRIX_SETUP_CYCLES)
+    pixels, tiles = _matrix_counts(fields)
+    tile_cycles = matrix_tile_cycles(pixels, config)
+    return (max(tiles, 1) - 1) * tile_cycles + max(tile_cycles, MATRIX_SETUP_CYCLES)
 
 
 def matrix_latency(fields: Mapping[str, int], config: Config) -> int:
     """Cycles from the acceptance of a lone MATRIX instruction to its retirement."""
+    pixels, tiles = _matrix_counts(fields)
     first_tile = max(config.rows, ACCUMULATE_LATENCY, MATRIX_SETUP_CYCLES)
+    earlier_tiles = (max(tiles, 1) - 1) * matrix_tile_cycles(pixels, config)
+    pipeline = MATRIX_ISSUE_CYCLES + array_latency(config)
+    return first_tile + earlier_tiles + max(pixels, 1) + pipeline
+
+
+def _matrix_counts(fields: Mapping[str, int]) -> tuple[int, int]:
+    """Return the pixels of a weight tile and the weight tiles; both 0 if either is."""
     pixels = fields["out_height"] * fields["out_width"]
     tiles = fields["out_blocks"] * fields["in_blocks"]
     tiles *= fields["kernel_height"] * fields["kernel_width"]
-    if pixels == 0 or tiles == 0:
-        return 0
-    occupied = (tiles - 1) * matrix_tile_cycles(pixels, config) + pixels
-    return first_tile + occupied + MATRIX_ISSUE_CYCLES + array_latency(config)
+    return (pixels, tiles) if pixels and tiles else (0, 0)

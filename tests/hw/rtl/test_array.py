@@ -10,15 +10,15 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import array_latency
 
 SHAPES = [
-    dict(rows=1, cols=1, lanes=1, operand_lanes=1),
-    dict(rows=3, cols=5, lanes=1, operand_lanes=1),
-    dict(rows=4, cols=4, tile_rows=1, tile_cols=1, lanes=4),
-    dict(rows=4, cols=6, tile_rows=2, tile_cols=3, lanes=2, operand_lanes=1),
-    dict(rows=6, cols=2, tile_rows=3, tile_cols=2, tree_register_levels=1, lanes=2,
-         operand_lanes=1),
-    dict(rows=10, cols=3, tile_rows=5, tile_cols=1, tree_register_levels=8, lanes=1,
-         operand_lanes=1),
-    dict(rows=12, cols=20, lanes=4),
+    {"rows": 1, "cols": 1, "lanes": 1, "operand_lanes": 1},
+    {"rows": 3, "cols": 5, "lanes": 1, "operand_lanes": 1},
+    {"rows": 4, "cols": 4, "tile_rows": 1, "tile_cols": 1, "lanes": 4},
+    {"rows": 4, "cols": 6, "tile_rows": 2, "tile_cols": 3, "lanes": 2, "operand_lanes": 1},
+    {"rows": 6, "cols": 2, "tile_rows": 3, "tile_cols": 2, "tree_register_levels": 1, "lanes": 2,
+         "operand_lanes": 1},
+    {"rows": 10, "cols": 3, "tile_rows": 5, "tile_cols": 1, "tree_register_levels": 8, "lanes": 1,
+         "operand_lanes": 1},
+    {"rows": 12, "cols": 20, "lanes": 4},
 ]  # fmt: skip
 
 
