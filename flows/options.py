@@ -87,3 +87,24 @@ def _integer(name: str, value: str) -> int:
         return int(value, 0)
     except ValueError:
         raise ConfigError(f"--set: {name} must be an integer, got {value!r}") from None
+
+
+def input_options(function: Function) -> Function:
+    """Add --input, --samples and --seed; the command gets `input_file`, `samples`, `seed`."""
+    options = (
+        click.option(
+            "--input",
+            "input_file",
+            type=FilePath,
+            help="A .npz file with an array for each model input: one sample, or [n, *shape].",
+        ),
+        click.option(
+            "--samples",
+            type=int,
+            help="How many samples.  [default: all of --input, else 1 random one]",
+        ),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of random inputs."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,8 +22,6 @@ from tilewright.hw.spec.registers import Fault
 
 if TYPE_CHECKING:
     from tilewright.sim.cosim.parameters import DramParameters
-
-TARGETS = ("iss", "rtl", "reference", "ort")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,7 +147,7 @@ class RtlTarget:
 class OnnxRuntimeTarget:
     """ONNX Runtime with all graph optimizations off: the QDQ graph as it is written."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: Path) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

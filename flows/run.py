@@ -1,0 +1,180 @@
+"""`tilewright run`: a program or a model on the simulator, the RTL, the reference, ONNX Runtime."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tilewright.flows.options import (
+    FilePath,
+    config_options,
+    input_options,
+    resolve_config,
+)
+from tilewright.hw.spec.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from tilewright.flows.models import CompiledModel
+    from tilewright.flows.targets import Outcome, Target
+    from tilewright.flows.tensors import Array, Sample
+    from tilewright.hw.spec.program import Program
+
+TARGET_NAMES = ("iss", "rtl", "reference", "ort")
+
+
+@click.command(name="run")
+@click.argument("program", type=FilePath, metavar="PROGRAM|MODEL")
+@click.option(
+    "--on",
+    type=click.Choice(TARGET_NAMES),
+    default="iss",
+    show_default=True,
+    help="Simulator, RTL, the project's reference, or ONNX Runtime with optimizations off.",
+)
+@config_options()
+@click.option("--model", type=FilePath, help="The ONNX model of PROGRAM (for reference and ort).")
+@input_options
+@click.option("-o", "--output", type=FilePath, help="Write the outputs to this .npz file.")
+def command(
+    program: Path,
+    on: str,
+    preset: str | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    model: Path | None,
+    input_file: Path | None,
+    samples: int | None,
+    seed: int,
+    output: Path | None,
+) -> None:
+    """Run a compiled PROGRAM, or a MODEL (.onnx, compiled first), on some inputs.
+
+    The same inputs give the same outputs on the simulator, the RTL and the reference, byte for
+    byte. Without --input the inputs are random, from --seed.
+    """
+    from tilewright.flows.files import check_target
+    from tilewright.flows.tensors import save_samples
+
+    if output is not None:
+        check_target(output)
+    given = (preset, config_file, settings)
+    loaded, compiled = load(program, model, given)
+    inputs = load_inputs(loaded, input_file, samples, seed)
+    with status(f"preparing {on}"):
+        target = make_target(on, loaded, compiled)
+    outcomes = run_samples(target, inputs, on)
+    print_outcomes(outcomes, on, loaded)
+    if output is not None:
+        save_samples(output, [outcome.outputs for outcome in outcomes])
+        click.echo(f"outputs in {output}")
+
+
+def load(
+    path: Path, model: Path | None, config: tuple[str | None, Path | None, tuple[str, ...]]
+) -> tuple["Program", "CompiledModel | None"]:
+    """Return the program and, where the ONNX model is at hand, what the compiler made of it."""
+    from tilewright.flows.models import compile_file, file_digest
+    from tilewright.hw.spec.program import Program
+
+    preset, config_file, settings = config
+    if path.suffix == ".onnx":
+        if model is not None:
+            raise InputError("--model belongs to a program; here the model itself is given")
+        compiled = compile_file(path, resolve_config(preset, config_file, settings))
+        return compiled.program, compiled
+    expected = None
+    if preset or config_file or settings:
+        expected = resolve_config(preset, config_file, settings)
+    program = Program.load(path, expected)
+    if model is None:
+        return program, None
+    compiled = compile_file(model, program.config)
+    if program.metadata.get("model_digest") != file_digest(model):
+        raise InputError(f"{path} was not compiled from {model}; give the model it was made of")
+    return program, compiled
+
+
+def load_inputs(
+    program: "Program", input_file: Path | None, samples: int | None, seed: int
+) -> list["Sample"]:
+    """Return the samples of the file, or seeded random ones."""
+    from tilewright.flows.models import input_ranges
+    from tilewright.flows.targets import Executable
+    from tilewright.flows.tensors import load_samples, random_samples
+
+    if samples is not None and samples < 1:
+        raise InputError(f"--samples must be at least 1, got {samples}")
+    specs = Executable(program).border.inputs
+    if input_file is not None:
+        return load_samples(input_file, specs, samples)
+    ranges = input_ranges(program, [spec.name for spec in specs])
+    return random_samples(specs, samples or 1, ranges, seed)
+
+
+def make_target(on: str, program: "Program", compiled: "CompiledModel | None") -> "Target":
+    """Return what runs the samples. Raises InputError when it needs the model and has none."""
+    from tilewright.flows import models, targets
+
+    if on == "iss":
+        return targets.IssTarget(program)
+    if on == "rtl":
+        return targets.RtlTarget(program)
+    if compiled is None:
+        raise InputError(f"--on {on} runs the ONNX model; give it with --model MODEL.onnx")
+    if on == "reference":
+        return models.ReferenceTarget(compiled.imported)
+    if on == "ort":
+        return targets.OnnxRuntimeTarget(compiled.path)
+    raise ConfigError(f"a model runs on {', '.join(TARGET_NAMES)}, not on {on!r}")
+
+
+def run_samples(target: "Target", inputs: Sequence["Sample"], name: str) -> list["Outcome"]:
+    """Run the samples one by one, with progress."""
+    from rich.progress import track
+
+    from tilewright.flows.display import console
+
+    shown = console(error=True)
+    work = track(
+        inputs,
+        description=f"running on {name}",
+        console=shown,
+        disable=not shown.is_terminal,
+        transient=True,
+    )
+    return [target.run(sample) for sample in work]
+
+
+def status(text: str) -> contextlib.AbstractContextManager[object]:
+    """Return a context that shows what is being done, on a terminal."""
+    from tilewright.flows.display import console
+
+    shown = console(error=True)
+    return shown.status(text) if shown.is_terminal else contextlib.nullcontext()
+
+
+def print_outcomes(outcomes: Sequence["Outcome"], on: str, program: "Program") -> None:
+    """Print samples, time and cycles, and the outputs of a few samples in short."""
+    from tilewright.flows.display import console, table
+
+    out = console()
+    rows = [
+        (number, name, f"{value.dtype}{list(value.shape)}", summary(value), outcome.cycles)
+        for number, outcome in enumerate(outcomes[:8])
+        for name, value in outcome.outputs.items()
+    ]
+    columns = (">sample", "output", "type", "values", ">cycles")
+    out.print(table(f"{program.metadata.get('model', 'program')} on {on}", columns, rows))
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    more = f", {len(outcomes) - 8} not shown" if len(outcomes) > 8 else ""
+    out.print(f"{len(outcomes)} samples in {seconds:.2f} s{more}")
+
+
+def summary(value: "Array") -> str:
+    """Return a tensor's first elements and the place of its largest."""
+    flat = value.reshape(-1)
+    shown = " ".join(f"{element:.4g}" for element in flat[:6].tolist())
+    dots = " ..." if flat.size > 6 else ""
+    return f"{shown}{dots}  (largest at {int(flat.argmax())})"
