@@ -137,7 +137,7 @@ def test_random_instructions_equal_the_model(name, seed):
         program.append(fields)
     gaps = rng.integers(0, 3, len(program)) * rng.integers(0, 20, len(program))
     _, _, faults, final = run(config, contents, program, gaps if seed else None)
-    assert not any([contents.run(fields) for fields in program])
+    assert not any(contents.run(fields) for fields in program)
     assert faults == []
     np.testing.assert_array_equal(final, contents.accumulators)
 
@@ -200,7 +200,7 @@ def test_back_to_back_instructions_take_the_formula(name):
 def test_lone_instruction_takes_the_formula(name):
     config = CONFIGS[name]
     rng = np.random.default_rng([8, *name.encode()])
-    for fields in (model.random_fields(config, rng), {name: 0 for name in model.COUNTS}):
+    for fields in (model.random_fields(config, rng), dict.fromkeys(model.COUNTS, 0)):
         contents = model.MatrixModel(config, rng)
         accepted, retired, _, _ = run(config, contents, [fields])
         assert retired[0] - accepted[0] == matrix_latency(fields, config)
