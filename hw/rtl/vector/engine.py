@@ -1,0 +1,189 @@
+"""The vector engine: executes VECTOR instructions (docs/architecture.md)."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from tilewright.hw.rtl.interfaces import Activity, engine_signature
+from tilewright.hw.rtl.vector.first_stage import FirstStage
+from tilewright.hw.rtl.vector.layouts import NUM_SLOTS, VECTOR, job_layout
+from tilewright.hw.rtl.vector.operand_reader import OperandReader
+from tilewright.hw.rtl.vector.prefetch import Prefetch
+from tilewright.hw.rtl.vector.second_stage import SecondStage
+from tilewright.hw.rtl.vector.source import SourceReader, activation_port, parameter_port
+from tilewright.hw.rtl.vector.window import WindowWalker
+from tilewright.hw.rtl.vector.writer import Writer
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+
+COUNTS = ("groups", "kernel_height", "kernel_width", "out_height", "out_width")
+
+
+class VectorEngine(wiring.Component):
+    """Stage 1 at `lanes` values a cycle, stage 2 at `operand_lanes` results a cycle.
+
+    Members
+    -------
+    those of engine_signature, and the memory ports
+    accumulator : read port of the accumulators (source)
+    source, operand : read ports of the activation SRAM
+    parameter : read port of the parameter SRAM
+    destination : write port of the activation SRAM
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        self._first = FirstStage(config=config)
+        self._reader = SourceReader(config=config)
+        self._writer = Writer(config=config)
+        super().__init__(
+            {
+                **engine_signature(VECTOR, config).members,
+                "source": Out(activation_port(config)),
+                "operand": Out(activation_port(config)),
+                "accumulator": Out(self._reader.accumulator.signature),
+                "parameter": Out(parameter_port(config)),
+                "destination": Out(self._writer.activation.signature),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walker = walker = WindowWalker(config=self._config)
+        m.submodules.reader = reader = self._reader
+        m.submodules.first_stage = first = self._first
+        m.submodules.operands = operands = OperandReader(config=self._config)
+        m.submodules.second_stage = second = SecondStage(config=self._config)
+        m.submodules.writer = writer = self._writer
+        m.submodules.prefetch = prefetch = Prefetch(config=self._config)
+        wiring.connect(m, walker.token, reader.token)
+        wiring.connect(m, reader.values, first.values)
+        wiring.connect(m, operands.values, second.second)
+        wiring.connect(m, second.results, writer.combined)
+        wiring.connect(m, prefetch.table_write, first.table_write)
+        wiring.connect(m, reader.activation, wiring.flipped(self.source))
+        wiring.connect(m, reader.accumulator, wiring.flipped(self.accumulator))
+        wiring.connect(m, operands.activation, wiring.flipped(self.operand))
+        wiring.connect(m, writer.activation, wiring.flipped(self.destination))
+        m.d.comb += [part.slots.eq(prefetch.slots) for part in (reader, first, second)]
+
+        combines = prefetch.slots[first.results.p.slot].combine.any()
+        m.d.comb += [
+            second.first.valid.eq(first.results.valid & combines),
+            second.first.p.eq(first.results.p),
+            writer.results.valid.eq(first.results.valid & ~combines),
+            writer.results.payload.eq(first.results.p.values),
+            first.results.ready.eq(Mux(combines, second.first.ready, writer.results.ready)),
+            self.retire.eq(writer.retire),
+        ]
+        self._share_parameters(m, first, prefetch)
+        accept = self._accept(m, walker, prefetch, writer, operands)
+        self._report_faults(m, prefetch, writer, operands, reader, first, accept)
+        self._report_activity(m)
+        return m
+
+    def _share_parameters(self, m, first, prefetch):
+        """A group's parameters come before the next instruction's header and table."""
+        m.d.comb += [
+            self.parameter.request.eq(first.parameter.request | prefetch.parameter.request),
+            self.parameter.address.eq(
+                Mux(first.parameter.request, first.parameter.address, prefetch.parameter.address)
+            ),
+            first.parameter.grant.eq(self.parameter.grant),
+            first.parameter.data.eq(self.parameter.data),
+            prefetch.parameter.grant.eq(self.parameter.grant & ~first.parameter.request),
+            prefetch.parameter.data.eq(self.parameter.data),
+        ]
+
+    def _accept(self, m, walker, prefetch, writer, operands):
+        """Take an instruction once its header is there: to the loops, and its output jobs."""
+        fields = self.instruction.p.fields
+        self._empty, self._misplaced = empty, misplaced = Signal(), Signal()
+        in_flight = Signal(range(NUM_SLOTS + 1))
+        room, accept, slot = Signal(), Signal(), Signal()
+        waiting_writer, waiting_operand = Signal(), Signal()
+        nothing = Cat(fields[name] == 0 for name in COUNTS).any()
+        m.d.comb += [
+            misplaced.eq(~nothing & self._is_misplaced(fields)),
+            empty.eq(nothing | misplaced),
+            room.eq((in_flight < NUM_SLOTS) & ~waiting_writer & ~waiting_operand),
+            prefetch.valid.eq(self.instruction.valid & room & ~empty),
+            prefetch.instruction.eq(self.instruction.p),
+            prefetch.slot.eq(slot),
+            walker.start.valid.eq(prefetch.valid & prefetch.done),
+            walker.start.p.fields.eq(fields),
+            walker.start.p.slot.eq(slot),
+            prefetch.start.eq(walker.start.valid & walker.start.ready),
+            accept.eq(prefetch.start | (self.instruction.valid & room & empty)),
+            self.instruction.ready.eq(accept),
+        ]
+        m.d.sync += in_flight.eq(in_flight + accept - self.retire)
+        self._in_flight = in_flight
+
+        jobs = {"destination": Signal(job_layout(self._config)), "operand": None}
+        jobs["operand"] = Signal(job_layout(self._config))
+        with m.If(accept):
+            m.d.sync += slot.eq(~slot)
+            for name, job in jobs.items():
+                m.d.sync += self._fill_job(job, fields, name, slot, empty)
+        for name, unit, waiting in (
+            ("destination", writer, waiting_writer),
+            ("operand", operands, waiting_operand),
+        ):
+            m.d.comb += [unit.job.valid.eq(waiting), unit.job.p.eq(jobs[name])]
+            needed = 1 if name == "destination" else fields.combine.any() & ~empty
+            with m.If(accept & needed):
+                m.d.sync += waiting.eq(1)
+            with m.Elif(unit.job.ready):
+                m.d.sync += waiting.eq(0)
+        return accept
+
+    def _is_misplaced(self, fields):
+        """A first lane group that its word does not have."""
+        config = self._config
+        groups = Mux(
+            fields.source_kind == isa.Source.ACCUMULATOR, config.col_groups, config.row_groups
+        )
+        return (
+            (fields.source_group >= groups)
+            | (fields.destination_group >= config.row_groups)
+            | (fields.combine.any() & (fields.operand_group >= config.row_groups))
+        )
+
+    def _fill_job(self, job, fields, name, slot, empty):
+        """The walk over `name`'s buffer."""
+        walk = job.walk
+        return [
+            walk.base.eq(fields[name]),
+            walk.stride.eq(fields[f"{name}_stride"]),
+            walk.pitch.eq(fields[f"{name}_pitch"]),
+            walk.group.eq(fields[f"{name}_group"]),
+            *(walk[count].eq(fields[count]) for count in ("groups", "out_height", "out_width")),
+            job.slot.eq(slot),
+            job.combine.eq(fields.combine.any()),
+            job.empty.eq(empty),
+        ]
+
+    def _report_faults(self, m, prefetch, writer, operands, reader, first, accept):
+        """The oldest instruction's fault of this cycle."""
+        unit_faults = [
+            (u.fault, prefetch.slots[u.fault_slot].index) for u in (writer, operands, first, reader)
+        ]
+        with m.If(0):
+            pass
+        for fault, index in unit_faults:
+            with m.Elif(fault):
+                m.d.comb += [self.fault.eq(1), self.fault_index.eq(index)]
+        with m.Elif(prefetch.fault | (accept & self._misplaced)):
+            m.d.comb += [self.fault.eq(1), self.fault_index.eq(self.instruction.p.index)]
+
+    def _report_activity(self, m):
+        """BANK in a cycle in which a port refused; BUSY from acceptance to retirement."""
+        ports = (self.source, self.operand, self.accumulator, self.parameter, self.destination)
+        refused = Cat(port.request & ~port.grant for port in ports).any()
+        with m.If(refused):
+            m.d.comb += self.activity.eq(Activity.BANK)
+        with m.Elif((self._in_flight != 0) | self.instruction.valid):
+            m.d.comb += self.activity.eq(Activity.BUSY)
+        with m.Else():
+            m.d.comb += self.activity.eq(Activity.IDLE)

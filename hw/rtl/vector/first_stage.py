@@ -1,0 +1,204 @@
+"""Stage 1: window reduction, group parameters, requantization, table."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.vector.layouts import (
+    parameter_layout,
+    results_layout,
+    slots_layout,
+    values_layout,
+)
+from tilewright.hw.rtl.vector.requantize import RequantizeLane
+from tilewright.hw.rtl.vector.source import parameter_port
+from tilewright.hw.rtl.vector.table import LookUp, table_write_signature
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+
+NUM_BANKS = 2
+LOOK_UP_STAGE = RequantizeLane.LATENCY
+LAST_STAGE = LOOK_UP_STAGE + 1
+
+
+class FirstStage(wiring.Component):
+    """`lanes` results a cycle.
+
+    The last value of a window in cycle t gives `results` in cycle t + LATENCY. A group's parameter
+    word is requested in the cycle in which its first value arrives and lands in the bias register
+    and in one of two scale registers. A third group waits until the first one's values have
+    passed the multiplier: from group to group but one there are at least GROUP_PAIR_CYCLES more
+    than the first of them has values.
+
+    Members
+    -------
+    values : In(stream of values_layout)
+    slots : In(slots_layout)
+    results : Out(stream of results_layout)
+    parameter : read port
+    table_write : In(table_write_signature)
+    fault, fault_slot : Out; a parameter word of that slot's instruction is out of range
+    """
+
+    LATENCY = RequantizeLane.LATENCY + 4
+    GROUP_PAIR_CYCLES = RequantizeLane.SCALE_STAGE
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "values": In(stream.Signature(values_layout(config))),
+                "slots": In(slots_layout()),
+                "results": Out(stream.Signature(results_layout(config))),
+                "parameter": Out(parameter_port(config)),
+                "table_write": In(table_write_signature()),
+                "fault": Out(1),
+                "fault_slot": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # valid[k]: a value sits in front of stage k; the stages move together on advance.
+        self._advance = Signal()
+        self._valid = Signal(LAST_STAGE + 1)
+        self._slot = [Signal(name=f"slot{k}", reset_less=True) for k in range(LAST_STAGE + 1)]
+        scale_stages = RequantizeLane.SCALE_STAGE + 1
+        self._bank = [Signal(name=f"bank{k}", reset_less=True) for k in range(scale_stages)]
+        m.d.comb += self._advance.eq(
+            ~self._valid[LAST_STAGE] | ~self.results.valid | self.results.ready
+        )
+        value, leaves = self._receive(m)
+        self._shift(m, value, leaves)
+        total = self._reduce(m, value, leaves)
+        bias, scale = self._take_parameters(m, value, leaves)
+        results = self._requantize(m, total, bias, scale)
+        self._look_up(m, results)
+        return m
+
+    def _receive(self, m):
+        """The value in front of the reduction; `leaves`: it moves on at the end of this cycle."""
+        occupied, leaves, arrives = Signal(), Signal(), Signal()
+        value = Signal.like(self.values.p, reset_less=True)
+        conflicts = [
+            valid & (bank == value.mark.bank)
+            for valid, bank in zip(self._valid, self._bank[:-1], strict=False)
+        ]
+        self._fresh = Signal()
+        usable = ~value.mark.fetch | (
+            (self._fresh | ~value.mark.parameter_exists) & ~Cat(*conflicts).any()
+        )
+        m.d.comb += [
+            leaves.eq(occupied & self._advance & usable),
+            self.values.ready.eq(~occupied | leaves),
+            arrives.eq(self.values.valid & self.values.ready),
+        ]
+        with m.If(arrives):
+            m.d.sync += [occupied.eq(1), value.eq(self.values.p)]
+        with m.Elif(leaves):
+            m.d.sync += occupied.eq(0)
+
+        waits = occupied & ~leaves & value.mark.fetch
+        mark = Mux(waits, value.mark.as_value(), self.values.p.mark.as_value())
+        mark = data.View(value.mark.shape(), mark)
+        m.d.comb += [
+            self.parameter.request.eq(
+                (waits | (arrives & self.values.p.mark.fetch)) & mark.parameter_exists
+            ),
+            self.parameter.address.eq(mark.parameter_address),
+            self.fault.eq(leaves & value.mark.fetch & ~value.mark.parameter_exists),
+            self.fault_slot.eq(value.mark.slot),
+        ]
+        m.d.sync += self._fresh.eq(self.parameter.request & self.parameter.grant)
+        return value, leaves
+
+    def _shift(self, m, value, leaves):
+        """The marks travel with the data."""
+        with m.If(self._advance):
+            m.d.sync += self._valid.eq(Cat(leaves & value.mark.last, self._valid[:-1]))
+        for marks, new in ((self._slot, value.mark.slot), (self._bank, value.mark.bank)):
+            with m.If(leaves):
+                m.d.sync += marks[0].eq(new)
+            for stage in range(1, len(marks)):
+                with m.If(self._advance & self._valid[stage - 1]):
+                    m.d.sync += marks[stage].eq(marks[stage - 1])
+
+    def _reduce(self, m, value, leaves):
+        """Sum (wraps) or maximum over the window: one adder a lane, which compares as well."""
+        maximum = Signal()
+        m.d.comb += maximum.eq(self.slots[value.mark.slot].reduction == isa.Reduction.MAX)
+        totals = []
+        for lane, new in enumerate(value.values):
+            total = Signal(signed(32), name=f"total{lane}", reset_less=True)
+            inverted = Cat(*(bit ^ maximum for bit in new), new[31] ^ maximum).as_signed()
+            combined = Signal(signed(33), name=f"combined{lane}")
+            m.d.comb += combined.eq(total + inverted + maximum)
+            keeps = maximum & ~combined[32]
+            with m.If(leaves & (value.mark.first | ~keeps)):
+                m.d.sync += total.eq(Mux(value.mark.first | maximum, new, combined))
+            totals.append(total)
+        return totals
+
+    def _take_parameters(self, m, value, leaves):
+        """Bias and the two scale registers of every lane."""
+        word = data.View(parameter_layout(self._config), self.parameter.data)
+        selected_bank = self._bank[RequantizeLane.SCALE_STAGE]
+        biases, scales = [], []
+        for lane in range(self._config.lanes):
+            bias = Signal(signed(32), name=f"bias{lane}", reset_less=True)
+            banks = [Signal(32, name=f"scale{lane}_{b}", reset_less=True) for b in range(NUM_BANKS)]
+            with m.If(leaves & value.mark.fetch):
+                m.d.sync += bias.eq(word[lane].bias)
+                for number, scale in enumerate(banks):
+                    with m.If(value.mark.bank == number):
+                        m.d.sync += scale.eq(word[lane].scale)
+            biases.append(bias)
+            scales.append(Mux(selected_bank, banks[1], banks[0]))
+        return biases, scales
+
+    def _requantize(self, m, totals, biases, scales):
+        """The lanes; each stage sees the header of the instruction whose data it holds."""
+        placing = self.slots[self._slot[RequantizeLane.ZERO_POINT_STAGE]].header
+        clamping = self.slots[self._slot[RequantizeLane.CLAMP_STAGE]].header
+        enable = Signal(RequantizeLane.LATENCY)
+        m.d.comb += enable.eq(Mux(self._advance, self._valid[: RequantizeLane.LATENCY], 0))
+        results = []
+        for index in range(self._config.lanes):
+            m.submodules[f"lane{index}"] = lane = RequantizeLane()
+            m.d.comb += [
+                lane.enable.eq(enable),
+                lane.accumulator.eq(totals[index]),
+                lane.bias.eq(biases[index]),
+                lane.scale.eq(scales[index]),
+                lane.zero_point.eq(placing.zero_point),
+                lane.low.eq(clamping.low),
+                lane.high.eq(clamping.high),
+            ]
+            results.append(lane.result)
+        return results
+
+    def _look_up(self, m, results):
+        """Table or not; then the result register."""
+        m.submodules.look_up = look_up = LookUp(config=self._config)
+        wiring.connect(m, wiring.flipped(self.table_write), look_up.write)
+        moves = self._advance & self._valid[LOOK_UP_STAGE]
+        slot = self._slot[LOOK_UP_STAGE]
+        direct = Signal.like(self.results.p.values, reset_less=True)
+        m.d.comb += [
+            look_up.enable.eq(moves & self.slots[slot].use_table),
+            look_up.slot.eq(slot),
+        ]
+        for lane, result in enumerate(results):
+            m.d.comb += look_up.index[lane].eq(result)
+            with m.If(moves):
+                m.d.sync += direct[lane].eq(result)
+
+        last_slot = self._slot[LAST_STAGE]
+        use_table = self.slots[last_slot].use_table
+        with m.If(self._advance & self._valid[LAST_STAGE]):
+            m.d.sync += [self.results.valid.eq(1), self.results.p.slot.eq(last_slot)]
+            for lane in range(self._config.lanes):
+                chosen = Mux(use_table, look_up.value[lane], direct[lane])
+                m.d.sync += self.results.p.values[lane].eq(chosen)
+        with m.Elif(self.results.ready):
+            m.d.sync += self.results.valid.eq(0)

@@ -1,0 +1,142 @@
+"""What travels inside the vector engine: slots, source tokens, output jobs."""
+
+from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data
+
+from tilewright.hw.rtl.interfaces import INDEX_BITS, fields_layout
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+
+VECTOR = isa.BY_NAME["VECTOR"]
+NUM_SLOTS = 2
+"""Instructions in flight: one that issues, one whose results are still in the pipeline."""
+
+
+def index_bits(count: int) -> int:
+    """Return the bits of an index below `count`, at least 1."""
+    return max(1, (count - 1).bit_length())
+
+
+def header_layout() -> data.StructLayout:
+    """The parameter header's fields, binary32 as its 32 bits."""
+    shapes: dict[str, Shape] = {"b": signed(8), "f": unsigned(32)}
+    return data.StructLayout({f.name: shapes[f.format] for f in isa.PARAMETER_HEADER})
+
+
+def slot_layout() -> data.StructLayout:
+    """What the pipeline stages need to know of an instruction in flight."""
+    return data.StructLayout(
+        {
+            "header": header_layout(),
+            "index": unsigned(INDEX_BITS),
+            "padding": signed(8),
+            "reduction": isa_shape("reduction"),
+            "combine": isa_shape("combine"),
+            "use_table": unsigned(1),
+        }
+    )
+
+
+def slots_layout() -> data.ArrayLayout:
+    """All slots."""
+    return data.ArrayLayout(slot_layout(), NUM_SLOTS)
+
+
+def isa_shape(name: str) -> Shape:
+    """The shape of a VECTOR field of fixed width."""
+    (field,) = (f for f in VECTOR.fields if f.name == name)
+    assert isinstance(field.width, int)
+    return unsigned(field.width)
+
+
+def start_layout(config: Config) -> data.StructLayout:
+    """An instruction that starts issuing, and its slot."""
+    return data.StructLayout({"fields": fields_layout(VECTOR, config), "slot": unsigned(1)})
+
+
+def mark_layout(config: Config) -> data.StructLayout:
+    """What accompanies a source value to the reduction.
+
+    first, last: of its window; fetch: first value of a group with parameters of its own, then
+    parameter_address is their word (parameter_exists: it is in range); bank: the scale register
+    of that group, alternating; slot: of its instruction.
+    """
+    return data.StructLayout(
+        {
+            "first": unsigned(1),
+            "last": unsigned(1),
+            "fetch": unsigned(1),
+            "parameter_exists": unsigned(1),
+            "parameter_address": unsigned(index_bits(config.parameter_words)),
+            "bank": unsigned(1),
+            "slot": unsigned(1),
+        }
+    )
+
+
+def source_layout(config: Config) -> data.StructLayout:
+    """One source read: `group` of the word at `address`; padding is taken unless `read`.
+
+    out_of_range: the word does not exist (then it is not read either).
+    """
+    words = max(config.activation_words, config.accumulator_words)
+    groups = max(config.row_groups, config.col_groups)
+    return data.StructLayout(
+        {
+            "mark": mark_layout(config),
+            "kind": isa_shape("source_kind"),
+            "address": unsigned(index_bits(words)),
+            "group": unsigned(index_bits(groups)),
+            "read": unsigned(1),
+            "out_of_range": unsigned(1),
+        }
+    )
+
+
+def values_layout(config: Config) -> data.StructLayout:
+    """The source values of all lanes with their mark."""
+    return data.StructLayout(
+        {"mark": mark_layout(config), "values": data.ArrayLayout(signed(32), config.lanes)}
+    )
+
+
+def results_layout(config: Config) -> data.StructLayout:
+    """Stage 1's results of all lanes and the slot of their instruction."""
+    return data.StructLayout(
+        {"values": data.ArrayLayout(signed(8), config.lanes), "slot": unsigned(1)}
+    )
+
+
+def walk_layout(config: Config) -> data.StructLayout:
+    """A walk over (group, row, pixel) of a buffer in activation SRAM; all counts positive."""
+    activation = unsigned(isa.address_widths(config)["activation"])
+    return data.StructLayout(
+        {
+            "base": activation,
+            "stride": activation,
+            "pitch": activation,
+            "group": unsigned(index_bits(config.row_groups)),
+            "groups": isa_shape("groups"),
+            "out_height": isa_shape("out_height"),
+            "out_width": isa_shape("out_width"),
+        }
+    )
+
+
+def job_layout(config: Config) -> data.StructLayout:
+    """An output job: the walk, its slot; combine: stage 2 is used; empty: nothing to write."""
+    return data.StructLayout(
+        {
+            "walk": walk_layout(config),
+            "slot": unsigned(1),
+            "combine": unsigned(1),
+            "empty": unsigned(1),
+        }
+    )
+
+
+def parameter_layout(config: Config) -> data.ArrayLayout:
+    """A parameter word: bias and scale of every lane."""
+    return data.ArrayLayout(
+        data.StructLayout({"bias": signed(32), "scale": unsigned(32)}), config.lanes
+    )

@@ -1,0 +1,74 @@
+"""Reads stage 2's second operand, ahead of stage 1's results."""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.vector.layouts import index_bits, job_layout
+from tilewright.hw.rtl.vector.read import ReplayedRead
+from tilewright.hw.rtl.vector.source import activation_port
+from tilewright.hw.rtl.vector.walker import Walker
+from tilewright.hw.spec.config import Config
+
+
+class OperandReader(wiring.Component):
+    """One operand a cycle; the first one three cycles after the job is taken.
+
+    Members
+    -------
+    job : In(stream of job_layout); with a second stage and not empty; `walk` is the operand's
+    values : Out(stream of lanes of int8)
+    activation : read port
+    fault, fault_slot : Out; an operand of that slot's instruction is out of range
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "job": In(stream.Signature(job_layout(config))),
+                "values": Out(stream.Signature(data.ArrayLayout(signed(8), config.lanes))),
+                "activation": Out(activation_port(config)),
+                "fault": Out(1),
+                "fault_slot": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walker = walker = Walker(config=self._config)
+        read_address = self.activation.address.shape()
+        m.submodules.read = read = ReplayedRead(read_address)
+        active, moves, finish, exists = Signal(), Signal(), Signal(), Signal()
+        slot = Signal(reset_less=True)
+        group = Signal(index_bits(self._config.row_groups), reset_less=True)
+        m.d.comb += [
+            exists.eq(walker.address < self._config.activation_words),
+            moves.eq(active & read.ready),
+            finish.eq(moves & walker.last),
+            self.job.ready.eq(~active | finish),
+            walker.load.eq(self.job.valid & self.job.ready),
+            walker.walk.eq(self.job.p.walk),
+            walker.step.eq(moves),
+            self.fault.eq(moves & ~exists),
+            self.fault_slot.eq(slot),
+            read.valid.eq(active),
+            read.read.eq(exists),
+            read.address.eq(walker.address),
+            read.grant.eq(self.activation.grant),
+            read.held_ready.eq(~self.values.valid | self.values.ready),
+            self.activation.request.eq(read.request),
+            self.activation.address.eq(read.request_address),
+        ]
+        with m.If(walker.load):
+            m.d.sync += [active.eq(1), slot.eq(self.job.p.slot)]
+        with m.Elif(finish):
+            m.d.sync += active.eq(0)
+        with m.If(moves):
+            m.d.sync += group.eq(walker.group)
+        word = self.activation.data.word_select(group, 8 * self._config.lanes)
+        with m.If(read.held_valid & read.held_ready):
+            m.d.sync += [self.values.valid.eq(1), self.values.payload.eq(word)]
+        with m.Elif(self.values.ready):
+            m.d.sync += self.values.valid.eq(0)
+        return m

@@ -1,0 +1,100 @@
+"""Stage 2: adds or multiplies stage 1's results and the second operand."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.vector.layouts import results_layout, slots_layout
+from tilewright.hw.rtl.vector.operand import OperandLane
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+
+
+class SecondStage(wiring.Component):
+    """`operand_lanes` results a cycle: a pair of words takes lanes/operand_lanes cycles.
+
+    Both words present in cycle t: the first results, of lanes 0 .. operand_lanes-1, are there in
+    cycle t + LATENCY, the next lanes' one cycle later.
+
+    Members
+    -------
+    first : In(stream of results_layout)
+    second : In(stream of lanes of int8)
+    slots : In(slots_layout)
+    results : Out(stream of operand_lanes of int8)
+    """
+
+    LATENCY = OperandLane.LATENCY
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        self._steps = config.lanes // config.operand_lanes
+        super().__init__(
+            {
+                "first": In(stream.Signature(results_layout(config))),
+                "second": In(stream.Signature(data.ArrayLayout(signed(8), config.lanes))),
+                "slots": In(slots_layout()),
+                "results": Out(stream.Signature(data.ArrayLayout(signed(8), config.operand_lanes))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        depth = OperandLane.LATENCY
+        advance, pair, takes = Signal(), Signal(), Signal()
+        behind = Signal(depth)
+        slots = [self.first.p.slot]
+        slots += [Signal(name=f"slot{k}", reset_less=True) for k in range(1, depth)]
+        step, last_step = self._count_steps(m, takes)
+        m.d.comb += [
+            pair.eq(self.first.valid & self.second.valid),
+            advance.eq(~self.results.valid | self.results.ready),
+            takes.eq(pair & advance),
+            self.first.ready.eq(takes & last_step),
+            self.second.ready.eq(takes & last_step),
+            self.results.valid.eq(behind[-1]),
+        ]
+        valid = Cat(pair, behind[:-1])
+        with m.If(advance):
+            m.d.sync += behind.eq(valid)
+        for stage in range(1, depth):
+            with m.If(advance & valid[stage - 1]):
+                m.d.sync += slots[stage].eq(slots[stage - 1])
+
+        enable = Signal(depth)
+        m.d.comb += enable.eq(Mux(advance, valid, 0))
+        headers = [self.slots[slot].header for slot in slots]
+        multiply = Cat(self.slots[slot].combine == isa.Combine.MULTIPLY for slot in slots)
+        for index in range(self._config.operand_lanes):
+            m.submodules[f"lane{index}"] = lane = OperandLane()
+            m.d.comb += [
+                lane.enable.eq(enable),
+                lane.multiply.eq(multiply),
+                lane.first.eq(self._select(self.first.p.values, step, index)),
+                lane.second.eq(self._select(self.second.payload, step, index)),
+                lane.first_zero_point.eq(headers[0].first_zero_point),
+                lane.second_zero_point.eq(headers[0].second_zero_point),
+                lane.addend.eq(headers[OperandLane.ADDEND_STAGE].combine_zero_point),
+                lane.first_scale.eq(headers[OperandLane.SCALE_STAGE].first_ratio),
+                lane.second_scale.eq(headers[OperandLane.SCALE_STAGE].second_ratio),
+                lane.zero_point.eq(headers[OperandLane.ZERO_POINT_STAGE].combine_zero_point),
+                lane.low.eq(headers[OperandLane.CLAMP_STAGE].combine_low),
+                lane.high.eq(headers[OperandLane.CLAMP_STAGE].combine_high),
+                self.results.payload[index].eq(lane.result),
+            ]
+        return m
+
+    def _count_steps(self, m, takes):
+        """Which operand_lanes of the pair are taken, and whether they are the last ones."""
+        if self._steps == 1:
+            return 0, 1
+        step = Signal(range(self._steps))
+        last = step == self._steps - 1
+        with m.If(takes):
+            m.d.sync += step.eq(Mux(last, 0, step + 1))
+        return step, last
+
+    def _select(self, values, step, index):
+        """Lane `index` of the current step's values."""
+        part = values.as_value().word_select(step, 8 * self._config.operand_lanes)
+        return part.word_select(index, 8).as_signed()

@@ -1,0 +1,108 @@
+"""Reads stage 1's source words and selects the lane group."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.interfaces import read_port_signature
+from tilewright.hw.rtl.vector.layouts import (
+    index_bits,
+    slots_layout,
+    source_layout,
+    values_layout,
+)
+from tilewright.hw.rtl.vector.read import ReplayedRead
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+
+
+class SourceReader(wiring.Component):
+    """Token with a granted request in cycle t, its values in cycle t + 1.
+
+    Members
+    -------
+    token : In(stream of source_layout)
+    slots : In(slots_layout)
+    values : Out(stream of values_layout)
+    activation, accumulator : read ports
+    fault, fault_slot : Out; an access of that slot's instruction is out of range
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "token": In(stream.Signature(source_layout(config))),
+                "slots": In(slots_layout()),
+                "values": Out(stream.Signature(values_layout(config))),
+                "activation": Out(activation_port(config)),
+                "accumulator": Out(
+                    read_port_signature(
+                        address_bits=index_bits(config.accumulator_words),
+                        width=8 * config.accumulator_word_bytes,
+                    )
+                ),
+                "fault": Out(1),
+                "fault_slot": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        token = self.token.p
+        held = Signal.like(token, reset_less=True)
+        m.submodules.read = read = ReplayedRead(token.address.shape())
+        moves = self.token.valid & self.token.ready
+        from_accumulator = Signal()
+        m.d.comb += [
+            read.valid.eq(self.token.valid),
+            read.read.eq(token.read),
+            read.address.eq(token.address),
+            self.token.ready.eq(read.ready),
+            from_accumulator.eq(Mux(read.replay, held.kind, token.kind)),
+            self.accumulator.request.eq(read.request & from_accumulator),
+            self.activation.request.eq(read.request & ~from_accumulator),
+            self.accumulator.address.eq(read.request_address),
+            self.activation.address.eq(read.request_address),
+            read.grant.eq(
+                Mux(from_accumulator, self.accumulator.grant, self.activation.grant),
+            ),
+            self.fault.eq(moves & token.out_of_range),
+            self.fault_slot.eq(token.mark.slot),
+        ]
+        with m.If(moves):
+            m.d.sync += held.eq(token)
+
+        m.d.comb += [
+            self.values.valid.eq(read.held_valid),
+            read.held_ready.eq(self.values.ready),
+            self.values.p.mark.eq(held.mark),
+        ]
+        self._select(m, held)
+        return m
+
+    def _select(self, m, held):
+        """Lane group of the word, sign extended; padding where nothing was read."""
+        lanes = self._config.lanes
+        bytes_ = self.activation.data.word_select(held.group, 8 * lanes)
+        words = self.accumulator.data.word_select(held.group, 32 * lanes)
+        padding = self.slots[held.mark.slot].padding
+        for lane in range(lanes):
+            narrow = bytes_.word_select(lane, 8).as_signed()
+            wide = words.word_select(lane, 32).as_signed()
+            value = Mux(held.kind == isa.Source.ACCUMULATOR, wide, narrow)
+            m.d.comb += self.values.p.values[lane].eq(Mux(held.read, value, padding))
+
+
+def activation_port(config: Config) -> wiring.Signature:
+    """A read port of the activation SRAM."""
+    return read_port_signature(
+        address_bits=index_bits(config.activation_words), width=8 * config.activation_word_bytes
+    )
+
+
+def parameter_port(config: Config) -> wiring.Signature:
+    """The read port of the parameter SRAM."""
+    return read_port_signature(
+        address_bits=index_bits(config.parameter_words), width=8 * config.parameter_word_bytes
+    )

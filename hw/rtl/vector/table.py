@@ -1,0 +1,70 @@
+"""The 256-entry tables of the lanes, double buffered."""
+
+from amaranth.hdl import Cat, Module, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.vector.layouts import NUM_SLOTS, index_bits
+from tilewright.hw.spec.config import Config
+
+ENTRIES = 256
+CHUNK_BYTES = 8
+"""A table is written eight entries a cycle."""
+NUM_CHUNKS = ENTRIES // CHUNK_BYTES
+
+
+def table_write_signature() -> wiring.Signature:
+    """A chunk of a table, seen from its writer: entries 8*chunk .. 8*chunk + 7 of slot's table."""
+    return wiring.Signature(
+        {
+            "enable": Out(1),
+            "slot": Out(1),
+            "chunk": Out(range(NUM_CHUNKS)),
+            "data": Out(8 * CHUNK_BYTES),
+        }
+    )
+
+
+class LookUp(wiring.Component):
+    """A copy of the tables for every lane: index in cycle t, value in cycle t + 1.
+
+    Members
+    -------
+    write : In(table_write_signature), all lanes' copies
+    enable : In(1), slot : In(1), index : In(lanes of int8)
+    value : Out(lanes of int8), of the last cycle with enable
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        lanes = data.ArrayLayout(signed(8), config.lanes)
+        super().__init__(
+            {
+                "write": In(table_write_signature()),
+                "enable": In(1),
+                "slot": In(1),
+                "index": In(lanes),
+                "value": Out(lanes),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        for lane in range(self._config.lanes):
+            memory = Memory(shape=unsigned(8 * CHUNK_BYTES), depth=NUM_SLOTS * NUM_CHUNKS, init=[])
+            m.submodules[f"table{lane}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            index = self.index[lane].as_unsigned()
+            entry = Signal(index_bits(CHUNK_BYTES), name=f"entry{lane}", reset_less=True)
+            m.d.comb += [
+                write.en.eq(self.write.enable),
+                write.addr.eq(Cat(self.write.chunk, self.write.slot)),
+                write.data.eq(self.write.data),
+                read.en.eq(self.enable),
+                read.addr.eq(Cat(index[3:], self.slot)),
+                self.value[lane].eq(read.data.word_select(entry, 8).as_signed()),
+            ]
+            with m.If(self.enable):
+                m.d.sync += entry.eq(index[:3])
+        return m

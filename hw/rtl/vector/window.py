@@ -1,0 +1,284 @@
+"""Address generator of stage 1's source: lane group, y, x, ky, kx."""
+
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.interfaces import address_shape, fields_layout
+from tilewright.hw.rtl.vector.layouts import (
+    VECTOR,
+    index_bits,
+    mark_layout,
+    source_layout,
+    start_layout,
+)
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+
+COORDINATE_BITS = 24
+KEPT_FIELDS = (
+    "kernel_height",
+    "kernel_width",
+    "out_height",
+    "out_width",
+    "stride_y",
+    "stride_x",
+    "dilation_y",
+    "dilation_x",
+    "origin_y",
+    "origin_x",
+    "height",
+    "width",
+    "source_kind",
+    "combine",
+    "uniform",
+    "source_stride",
+    "source_pitch",
+)
+
+
+def position_layout(config: Config) -> data.StructLayout:
+    """One position of the loops: coordinates, block, lane group, mark of the value."""
+    groups = max(config.row_groups, config.col_groups)
+    return data.StructLayout(
+        {
+            "mark": mark_layout(config),
+            "y": signed(COORDINATE_BITS),
+            "x": signed(COORDINATE_BITS),
+            "block": address_shape(),
+            "group": unsigned(index_bits(groups)),
+        }
+    )
+
+
+class WindowLoops(wiring.Component):
+    """One position a cycle; the first one is there in the cycle after `start` is taken.
+
+    The next start is taken in the cycle in which the last position of the one before is taken,
+    so two instructions follow each other without a gap. With a second stage, the last positions
+    of two windows are at least lanes/operand_lanes cycles apart: the rate of that stage.
+
+    Members
+    -------
+    start : In(stream of start_layout); no count is 0, the source group is in range
+    position : Out(stream of position_layout)
+    fields : Out(layout of KEPT_FIELDS), of the instruction that `position` belongs to
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        self._pace = config.lanes // config.operand_lanes
+        every = fields_layout(VECTOR, config).members
+        kept = {name: every[name] for name in KEPT_FIELDS}
+        super().__init__(
+            {
+                "start": In(stream.Signature(start_layout(config))),
+                "position": Out(stream.Signature(position_layout(config))),
+                "fields": Out(data.StructLayout(kept)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        active, started, step, finish = Signal(), Signal(), Signal(), Signal()
+        ends = self._count(m, started, step)
+        paced = self._keep_pace(m, step, ends["window"])
+        m.d.comb += [
+            self.position.valid.eq(active & paced),
+            step.eq(self.position.valid & self.position.ready),
+            finish.eq(step & ends["group"] & ends["group_count"]),
+            self.start.ready.eq(~active | finish),
+            started.eq(self.start.valid & self.start.ready),
+        ]
+        with m.If(started):
+            m.d.sync += active.eq(1)
+            m.d.sync += [self.fields[name].eq(self.start.p.fields[name]) for name in KEPT_FIELDS]
+        with m.Elif(finish):
+            m.d.sync += active.eq(0)
+        self._walk_coordinates(m, started, step, ends)
+        self._walk_blocks(m, started, step, ends)
+        self._mark(m, started, step, ends)
+        return m
+
+    def _count(self, m, started, step):
+        """Down counters of the five loops; ends[loop]: this is its last position."""
+        new, fields = self.start.p.fields, self.fields
+        inner = {"kx": "kernel_width", "window": "kernel_height"}
+        outer = {"row": "out_width", "group": "out_height"}
+        ends, all_before = {}, 1
+        for loop, name in (inner | outer).items():
+            left = Signal.like(new[name], name=f"{loop}_left", reset_less=True)
+            here = all_before & (left == 1)
+            with m.If(started):
+                m.d.sync += left.eq(new[name])
+            with m.Elif(step & all_before):
+                m.d.sync += left.eq(Mux(left == 1, fields[name], left - 1))
+            ends[loop] = Signal(name=f"{loop}_ends")
+            m.d.comb += ends[loop].eq(here)
+            all_before = ends[loop]
+        groups_left = Signal.like(new.groups, reset_less=True)
+        ends["group_count"] = groups_left == 1
+        with m.If(started):
+            m.d.sync += groups_left.eq(new.groups)
+        with m.Elif(step & ends["group"]):
+            m.d.sync += groups_left.eq(groups_left - 1)
+        return ends
+
+    def _keep_pace(self, m, step, window_ends):
+        """Whether this position may go, as far as the second stage's rate is concerned."""
+        if self._pace == 1:
+            return 1
+        pause = Signal(range(self._pace))
+        combines = self.fields.combine.any()
+        with m.If(step & window_ends & combines):
+            m.d.sync += pause.eq(self._pace - 1)
+        with m.Elif(pause != 0):
+            m.d.sync += pause.eq(pause - 1)
+        return ~(window_ends & combines) | (pause == 0)
+
+    def _walk_coordinates(self, m, started, step, ends):
+        """y and x of the source, and of the first element of the window and of the row."""
+        new, fields, here = self.start.p.fields, self.fields, self.position.p
+        window_y = Signal(signed(COORDINATE_BITS), reset_less=True)
+        window_x = Signal(signed(COORDINATE_BITS), reset_less=True)
+        next_y = Signal(signed(COORDINATE_BITS))
+        next_x = Signal(signed(COORDINATE_BITS))
+        m.d.comb += [
+            next_y.eq(Mux(ends["group"], fields.origin_y, window_y + fields.stride_y)),
+            next_x.eq(Mux(ends["row"], fields.origin_x, window_x + fields.stride_x)),
+        ]
+        with m.If(started):
+            m.d.sync += [
+                window_y.eq(new.origin_y),
+                window_x.eq(new.origin_x),
+                here.y.eq(new.origin_y),
+                here.x.eq(new.origin_x),
+            ]
+        with m.Elif(step & ends["row"]):
+            m.d.sync += [window_y.eq(next_y), here.y.eq(next_y)]
+            m.d.sync += [window_x.eq(next_x), here.x.eq(next_x)]
+        with m.Elif(step & ends["window"]):
+            m.d.sync += [here.y.eq(window_y), window_x.eq(next_x), here.x.eq(next_x)]
+        with m.Elif(step & ends["kx"]):
+            m.d.sync += [here.y.eq(here.y + fields.dilation_y), here.x.eq(window_x)]
+        with m.Elif(step):
+            m.d.sync += here.x.eq(here.x + fields.dilation_x)
+
+    def _walk_blocks(self, m, started, step, ends):
+        """Word address of the block's pixel (0, 0), and the lane group in the word."""
+        new, fields, here = self.start.p.fields, self.fields, self.position.p
+        config = self._config
+        word_ends = here.group == Mux(
+            fields.source_kind == isa.Source.ACCUMULATOR,
+            config.col_groups - 1,
+            config.row_groups - 1,
+        )
+        with m.If(started):
+            m.d.sync += [here.block.eq(new.source), here.group.eq(new.source_group)]
+        with m.Elif(step & ends["group"]):
+            m.d.sync += here.group.eq(Mux(word_ends, 0, here.group + 1))
+            with m.If(word_ends):
+                m.d.sync += here.block.eq(here.block + fields.source_stride)
+
+    def _mark(self, m, started, step, ends):
+        """Window and parameter flags."""
+        new, mark = self.start.p, self.position.p.mark
+        address = Signal(address_shape(), reset_less=True)
+        first_of_group = Signal(reset_less=True)
+        reuses, bank = Signal(reset_less=True), Signal()
+        m.d.comb += [
+            mark.last.eq(ends["window"]),
+            mark.fetch.eq(first_of_group & ~reuses),
+            mark.bank.eq(bank ^ mark.fetch),
+            mark.parameter_exists.eq(address < self._config.parameter_words),
+            mark.parameter_address.eq(address),
+        ]
+        with m.If(started):
+            m.d.sync += [
+                mark.first.eq(1),
+                first_of_group.eq(1),
+                reuses.eq(0),
+                mark.slot.eq(new.slot),
+                address.eq(new.fields.parameters + self._config.header_words),
+            ]
+        with m.Elif(step):
+            m.d.sync += [
+                mark.first.eq(ends["window"]),
+                first_of_group.eq(ends["group"]),
+                reuses.eq(self.fields.uniform),
+            ]
+            with m.If(mark.fetch):
+                m.d.sync += address.eq(address + 1)
+        with m.If(step):
+            m.d.sync += bank.eq(mark.bank)
+
+
+class WindowWalker(wiring.Component):
+    """One source read a cycle: the loops, then padding test, row product and address.
+
+    The first token is there three cycles after `start` is taken.
+
+    Members
+    -------
+    start : In(stream of start_layout); see WindowLoops
+    token : Out(stream of source_layout)
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "start": In(stream.Signature(start_layout(config))),
+                "token": Out(stream.Signature(source_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.loops = loops = WindowLoops(config=self._config)
+        wiring.connect(m, wiring.flipped(self.start), loops.start)
+        here, fields = loops.position.p, loops.fields
+
+        valid = Signal()
+        token = Signal(source_layout(self._config), reset_less=True)
+        row, column = (Signal(address_shape(), name=n, reset_less=True) for n in ("row", "column"))
+        inside = Signal(reset_less=True)
+        token_ready = ~self.token.valid | self.token.ready
+        m.d.comb += loops.position.ready.eq(~valid | token_ready)
+        with m.If(loops.position.ready):
+            m.d.sync += valid.eq(loops.position.valid)
+        with m.If(loops.position.ready & loops.position.valid):
+            m.d.sync += [
+                row.eq(here.y[: len(fields.height)] * fields.source_pitch),
+                column.eq(here.block + here.x),
+                inside.eq(_within(here.y, fields.height) & _within(here.x, fields.width)),
+                token.mark.eq(here.mark),
+                token.kind.eq(fields.source_kind),
+                token.group.eq(here.group),
+            ]
+
+        address = Signal(address_shape())
+        exists = Signal()
+        words = Mux(
+            token.kind == isa.Source.ACCUMULATOR,
+            self._config.accumulator_words,
+            self._config.activation_words,
+        )
+        m.d.comb += [address.eq(row + column), exists.eq(address < words)]
+        with m.If(token_ready):
+            m.d.sync += self.token.valid.eq(valid)
+        with m.If(token_ready & valid):
+            m.d.sync += [
+                self.token.p.mark.eq(token.mark),
+                self.token.p.kind.eq(token.kind),
+                self.token.p.group.eq(token.group),
+                self.token.p.address.eq(address),
+                self.token.p.read.eq(inside & exists),
+                self.token.p.out_of_range.eq(inside & ~exists),
+            ]
+        return m
+
+
+def _within(coordinate, size):
+    """0 <= coordinate < size, for a signed coordinate."""
+    return ~coordinate[-1] & (coordinate[:-1] < size)

@@ -1,0 +1,106 @@
+"""Writes results to activation SRAM and retires instructions."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.interfaces import write_port_signature
+from tilewright.hw.rtl.vector.layouts import index_bits, job_layout
+from tilewright.hw.rtl.vector.walker import Walker
+from tilewright.hw.spec.config import Config
+
+
+class Writer(wiring.Component):
+    """One write a cycle, in the cycle in which the results are there.
+
+    Members
+    -------
+    job : In(stream of job_layout); `walk` is the destination's
+    results : In(stream of lanes of int8), of jobs without a second stage
+    combined : In(stream of operand_lanes of int8), of jobs with one; lanes/operand_lanes a word
+    activation : write port
+    retire : Out(1); with the last write's grant, or the job is empty
+    fault, fault_slot : Out; a write of that slot's instruction is out of range
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        self._steps = config.lanes // config.operand_lanes
+        super().__init__(
+            {
+                "job": In(stream.Signature(job_layout(config))),
+                "results": In(stream.Signature(data.ArrayLayout(signed(8), config.lanes))),
+                "combined": In(stream.Signature(data.ArrayLayout(signed(8), config.operand_lanes))),
+                "activation": Out(
+                    write_port_signature(
+                        address_bits=index_bits(config.activation_words),
+                        width=8 * config.activation_word_bytes,
+                        granularity=8,
+                    )
+                ),
+                "retire": Out(1),
+                "fault": Out(1),
+                "fault_slot": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walker = walker = Walker(config=self._config)
+        active = Signal()
+        job = Signal(
+            data.StructLayout({"slot": 1, "combine": 1, "empty": 1}), name="flags", reset_less=True
+        )
+        here, exists, done, step = Signal(), Signal(), Signal(), Signal()
+        part, last_part = self._count_parts(m, done & job.combine)
+        m.d.comb += [
+            exists.eq(walker.address < self._config.activation_words),
+            here.eq(
+                active & ~job.empty & Mux(job.combine, self.combined.valid, self.results.valid)
+            ),
+            done.eq(here & (~exists | self.activation.grant)),
+            self.results.ready.eq(done & ~job.combine),
+            self.combined.ready.eq(done & job.combine),
+            step.eq(done & (~job.combine | last_part)),
+            walker.step.eq(step),
+            self.retire.eq(active & (job.empty | (step & walker.last))),
+            self.job.ready.eq(~active | self.retire),
+            walker.load.eq(self.job.valid & self.job.ready),
+            walker.walk.eq(self.job.p.walk),
+            self.fault.eq(here & ~exists),
+            self.fault_slot.eq(job.slot),
+            self.activation.request.eq(here & exists),
+            self.activation.address.eq(walker.address),
+        ]
+        with m.If(walker.load):
+            m.d.sync += [active.eq(1), job.slot.eq(self.job.p.slot)]
+            m.d.sync += [job.combine.eq(self.job.p.combine), job.empty.eq(self.job.p.empty)]
+        with m.Elif(self.retire):
+            m.d.sync += active.eq(0)
+        self._place(m, job.combine, walker.group, part)
+        return m
+
+    def _count_parts(self, m, done):
+        """Which part of a word the combined results are, and whether it is the last one."""
+        if self._steps == 1:
+            return 0, 1
+        part = Signal(range(self._steps))
+        last = part == self._steps - 1
+        with m.If(done):
+            m.d.sync += part.eq(Mux(last, 0, part + 1))
+        return part, last
+
+    def _place(self, m, combine, group, part):
+        """Repeat the results over the word; the mask has the bytes that count."""
+        config = self._config
+        combined = self.combined.payload.as_value().replicate(self._steps)
+        values = Mux(combine, combined, self.results.payload.as_value())
+        parts = Cat(~combine | (part == number) for number in range(self._steps))
+        lanes = Cat(bit.replicate(config.operand_lanes) for bit in parts)
+        mask = Cat(
+            Mux(group == number, lanes, 0)[: config.lanes] for number in range(config.row_groups)
+        )
+        m.d.comb += [
+            self.activation.data.eq(values.replicate(config.row_groups)),
+            self.activation.mask.eq(mask),
+        ]
