@@ -5,7 +5,10 @@ One section an engine. Every constant is a property of the RTL and pinned by a t
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import Target
 
 ACCUMULATE_LATENCY = 3
 """L: cycles from the read of an accumulator word until the sum can be read again."""
@@ -60,3 +63,99 @@ def _matrix_counts(fields: Mapping[str, int]) -> tuple[int, int]:
     tiles = fields["out_blocks"] * fields["in_blocks"]
     tiles *= fields["kernel_height"] * fields["kernel_width"]
     return (pixels, tiles) if pixels and tiles else (0, 0)
+
+
+# LOAD and STORE. `latency` is that of the memory: from the handshake of a read's address to its
+# first beat, from the last beat of a write to its response. The memory takes an address and a beat
+# a cycle, in order.
+
+READ_ARBITER_CYCLES = 1
+"""Cycles a load's address spends in the arbiter between the engine and the AXI port."""
+LOAD_PIPELINE_CYCLES = 3
+"""Acceptance to address (2) and first beat to retirement (2), the beat's own cycle not counted."""
+STORE_PIPELINE_CYCLES = 6
+"""Acceptance to first beat, the beat's own cycle not counted."""
+LOAD_BURST_CYCLES = 1
+"""Cycles, besides latency and data, until a read burst's place is free for a new one."""
+STORE_BURST_CYCLES = 5
+"""The same of a write burst: its words are read from SRAM in between."""
+EMPTY_LOAD_LATENCY, EMPTY_STORE_LATENCY = 5, 3
+"""Acceptance to retirement of an instruction with a zero count."""
+MEMORY_LATENCY = 64
+"""Cycles of latency where a caller does not say."""
+
+
+def transfer_data_cycles(fields: Mapping[str, int], config: Config) -> int:
+    """Cycles the words of a LOAD or STORE occupy the data path for.
+
+    A word takes a cycle, or as many as its pitch has beats. `target` is in the fields of a LOAD.
+    """
+    words = fields["run"] * fields["count0"] * fields["count1"] * fields["count2"]
+    return words * max(1, _transfer_pitch(fields, config) // config.axi_bytes)
+
+
+def transfer_bursts(fields: Mapping[str, int], config: Config) -> int:
+    """Bursts of a LOAD or STORE: its runs, cut at 4 KiB or at 256 beats where those are less."""
+    pitch = _transfer_pitch(fields, config)
+    size = fields["run"] * pitch
+    limit = min(4096, 256 * config.axi_bytes)
+    addresses = np.array([fields["dram_address"] & -pitch], np.int64)
+    for axis in range(3):
+        steps = np.arange(fields[f"count{axis}"]) * (fields[f"dram_stride{axis}"] & -pitch)
+        addresses = (addresses[:, None] + steps % limit).reshape(-1) % limit
+    return int((-(-(addresses + size) // limit)).sum()) if size else 0
+
+
+def load_cycles(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:
+    """Cycles a LOAD occupies its engine for, in a long sequence of such instructions.
+
+    Data cycles, or what axi_outstanding bursts in flight allow if that is more. Exact where all
+    bursts of the sequence have the same length.
+    """
+    latency += READ_ARBITER_CYCLES + LOAD_BURST_CYCLES
+    return _transfer_cycles(fields, config, latency)
+
+
+def load_latency(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:
+    """Cycles from the acceptance of a lone LOAD to its retirement."""
+    latency += READ_ARBITER_CYCLES
+    cycles = _lone_transfer_cycles(fields, config, latency + LOAD_BURST_CYCLES)
+    return LOAD_PIPELINE_CYCLES + latency + cycles if cycles else EMPTY_LOAD_LATENCY
+
+
+def store_cycles(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:
+    """Cycles a STORE occupies its engine for, in a long sequence of such instructions.
+
+    As `load_cycles`; an SRAM port that is refused adds its cycles.
+    """
+    return _transfer_cycles(fields, config, latency + STORE_BURST_CYCLES)
+
+
+def store_latency(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:
+    """Cycles from the acceptance of a lone STORE to its retirement."""
+    cycles = _lone_transfer_cycles(fields, config, latency + STORE_BURST_CYCLES)
+    return STORE_PIPELINE_CYCLES + latency + cycles if cycles else EMPTY_STORE_LATENCY
+
+
+def _transfer_pitch(fields: Mapping[str, int], config: Config) -> int:
+    """Return the DRAM pitch of the words that an instruction moves."""
+    pitches = (config.activation_pitch, config.weight_pitch, config.parameter_pitch)
+    return pitches[fields.get("target", Target.ACTIVATION)]
+
+
+def _transfer_cycles(fields: Mapping[str, int], config: Config, burst_cycles: int) -> int:
+    """`burst_cycles` is what a burst's place is taken for besides its data cycles."""
+    data = transfer_data_cycles(fields, config)
+    occupied = data + transfer_bursts(fields, config) * burst_cycles
+    return max(1, data, -(-occupied // config.axi_outstanding))
+
+
+def _lone_transfer_cycles(fields: Mapping[str, int], config: Config, burst_cycles: int) -> int:
+    """As `_transfer_cycles`, but the first axi_outstanding bursts find their places free."""
+    data = transfer_data_cycles(fields, config)
+    bursts = transfer_bursts(fields, config)
+    places = config.axi_outstanding
+    if bursts <= places:
+        return data
+    later = (bursts - places) * (bursts * burst_cycles + data)
+    return max(data, -(-(later + data * places * places) // (bursts * places)))
