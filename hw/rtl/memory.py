@@ -63,7 +63,8 @@ class Bank(wiring.Component):
                 "read_data": Out(shape.width),
             }
         )
-        self.storage = memory.Memory(shape=unsigned(shape.width), depth=shape.words, init=[])
+        if not instance:
+            self.storage = memory.Memory(shape=unsigned(shape.width), depth=shape.words, init=[])
 
     def elaborate(self, platform):
         m = Module()

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Mapping
 
 from amaranth.back import verilog
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal, signed
+from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
@@ -110,7 +110,7 @@ class Tile(wiring.Component):
             cols = range(self.config.tile_cols)
             shadow = [register(signed(8), f"shadow_{row}_{col}") for col in cols]
             active = [register(signed(8), f"active_{row}_{col}") for col in cols]
-            with m.If(self.load & (self.load_row == row)):
+            with m.If(self.load & (self.load_row == Const(row, len(self.load_row)))):
                 m.d.sync += [s.eq(self.weights.word_select(c, 8)) for c, s in enumerate(shadow)]
             with m.If(self.swap):
                 m.d.sync += [a.eq(s) for a, s in zip(active, shadow, strict=True)]
