@@ -1,6 +1,8 @@
 """From a config to its files and to a built RTL simulator, both cached by what made them."""
 
+import gc
 import json
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +18,18 @@ MANIFEST_NAME = "manifest.json"
 
 def hardware_files(config: Config) -> dict[str, str]:
     """Return Verilog and manifest of the config by file name."""
+    from amaranth.hdl import UnusedElaboratable
+
     from tilewright.hw.rtl.emit import emit_verilog, manifest
 
-    return {
-        VERILOG_NAME: emit_verilog(config),
-        MANIFEST_NAME: json.dumps(manifest(config), indent=2) + "\n",
-    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnusedElaboratable)  # the manifest elaborates nothing
+        files = {
+            VERILOG_NAME: emit_verilog(config),
+            MANIFEST_NAME: json.dumps(manifest(config), indent=2) + "\n",
+        }
+        gc.collect()
+    return files
 
 
 def document_files(config: Config) -> dict[str, str]:
