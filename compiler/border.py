@@ -179,11 +179,12 @@ class Border:
             "unpackings": [],
         }
         sections: dict[str, bytes] = {}
-        for kind, items in (("packings", self.packings), ("unpackings", self.unpackings)):
-            for position, item in enumerate(items):
-                fields = {key: value for key, value in vars(item).items() if key != "index"}
-                header[kind].append(fields)
-                sections[f"{kind}.{position}.index"] = item.index.astype("<i4").tobytes()
+        for position, packing in enumerate(self.packings):
+            header["packings"].append(_without_index(packing))
+            sections[f"packings.{position}.index"] = packing.index.astype("<i4").tobytes()
+        for position, unpacking in enumerate(self.unpackings):
+            header["unpackings"].append(_without_index(unpacking))
+            sections[f"unpackings.{position}.index"] = unpacking.index.astype("<i4").tobytes()
         for side, model in (("prefix", self.prefix), ("suffix", self.suffix)):
             if model:
                 header[side] = {"inputs": model.inputs, "outputs": model.outputs}
@@ -229,6 +230,10 @@ def check_inputs(specs: tuple[TensorSpec, ...], inputs: Mapping[str, Array]) -> 
             )
         checked[spec.name] = array
     return checked
+
+
+def _without_index(item: Packing | Unpacking) -> dict[str, Any]:
+    return {key: value for key, value in vars(item).items() if key != "index"}
 
 
 def _border_from(header: dict[str, Any], sections: Mapping[str, bytes]) -> Border:

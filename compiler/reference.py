@@ -6,6 +6,7 @@ products run in float32 where every partial sum stays below 2^24, else in float6
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -210,7 +211,7 @@ def _accumulate(
     channels, height, width = windows.shape[:3]
     largest = max(127 - zero_point, 128 + zero_point)
     bound = int(np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)).max()) * largest
-    dtype = np.float32 if bound < FLOAT_EXACT else np.float64
+    dtype: np.dtype[Any] = np.dtype(np.float32 if bound < FLOAT_EXACT else np.float64)
     per_group, outputs = channels // groups, weight.shape[0] // groups
     results = np.empty((weight.shape[0], height * width), np.int64)
     if per_group == 1 and outputs == 1:

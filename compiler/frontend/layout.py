@@ -203,7 +203,7 @@ def _axes(node: Operator, values: Values) -> tuple[int, ...] | None:
 def _pad_widths(node: Operator, values: Values, rank: int) -> tuple[list[int], list[int]]:
     pads = node.attributes.get("pads")
     widths = list(pads) if pads is not None else constant(values, 1, "pads").tolist()
-    axes = range(rank)
+    axes = list(range(rank))
     if optional(values, 3) is not None:
         axes = [int(axis) % rank for axis in constant(values, 3, "axes").tolist()]
     before, after = [0] * rank, [0] * rank

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from tilewright.compiler.border import HostModel
+from tilewright.compiler.border import HostModel, TensorSpec
 from tilewright.compiler.frontend.interpret import Interpretation
-from tilewright.compiler.frontend.source import Operator, TensorSpec
+from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.values import Constant, Quantized, Value
 
 Side = Literal["prefix", "suffix"]
@@ -132,6 +132,6 @@ BORDER_REASONS = {
 }
 
 
-def _declare(spec: TensorSpec) -> "helper.ValueInfoProto":
+def _declare(spec: TensorSpec) -> ValueInfoProto:
     dtype: int = getattr(TensorProto, {"float32": "FLOAT"}.get(spec.dtype, spec.dtype.upper()))
     return helper.make_tensor_value_info(spec.name, dtype, spec.shape)

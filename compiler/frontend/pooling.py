@@ -10,13 +10,14 @@ from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation, dequantize_input, quantize_output
 from tilewright.compiler.frontend.values import (
     Index,
+    Padded,
     Pooled,
     Quantized,
     Real,
     UnsupportedError,
     Value,
 )
-from tilewright.compiler.frontend.window import spatial_index, window_of
+from tilewright.compiler.frontend.window import Pads, spatial_index, window_of
 
 Kind = Literal["max", "average"]
 
@@ -76,7 +77,7 @@ def reduce_mean(context: Context, node: Operator, values: Values) -> list[Value]
     result = tuple(
         1 if axis in reduced else shape[axis] for axis in range(rank) if keeps or axis in kept
     )
-    return [_average_of_rows(context, node, source, rows, result)]
+    return [_average_of_rows(context, node, source, rows, shape[reduced[-1]], result)]
 
 
 def _pooled(context: Context, node: Operator, source: Quantized, kind: Kind) -> Real:
@@ -84,11 +85,14 @@ def _pooled(context: Context, node: Operator, source: Quantized, kind: Kind) -> 
     size = source.index.shape[2:]
     window = window_of(node, node.attribute("kernel_shape", []), size)
     includes_pads = bool(node.attribute("count_include_pad", 0))
+    pads = window.pads
     if kind == "average" and includes_pads and any(window.overhang):
-        raise UnsupportedError(
-            "ceil_mode with count_include_pad is not supported where the last window reaches "
-            "beyond the padding"
-        )
+        # The divisor counts the ONNX padding but not what lies beyond: store the padding.
+        rows, columns = window.overhang
+        given = (pads[0], pads[1], pads[2] - rows, pads[3] - columns)
+        pads, includes_pads = (0, 0, rows, columns), False
+        source = _padded(context, node, source, want, given)
+        want = spatial_index(source.index)
     shape = (want.shape[0], *window.output)
     producer = Pooled(
         kind=kind,
@@ -96,7 +100,7 @@ def _pooled(context: Context, node: Operator, source: Quantized, kind: Kind) -> 
         feature_map=context.builder.as_map(source, want),
         kernel=window.kernel,
         strides=window.strides,
-        pads=window.pads,
+        pads=pads,
         dilations=window.dilations,
         count_include_pad=includes_pads,
         shape=shape,
@@ -104,6 +108,24 @@ def _pooled(context: Context, node: Operator, source: Quantized, kind: Kind) -> 
     onnx_shape = (1, *shape) if source.index.ndim == 4 else (1, shape[0], shape[2])
     index = np.arange(int(np.prod(shape))).reshape(onnx_shape)
     return Real(producer=producer, index=index, names=(node.name,))
+
+
+def _padded(
+    context: Context, node: Operator, source: Quantized, want: Index, pads: Pads
+) -> Quantized:
+    """Store `source` padded with the real number 0."""
+    if not any(pads):
+        return source
+    channels, height, width = want.shape
+    shape = (channels, pads[0] + height + pads[2], pads[1] + width + pads[3])
+    onnx_shape = (1, *shape) if source.index.ndim == 4 else (1, channels, shape[2])
+    real = Real(
+        producer=Padded(source=source, want=want, pads=pads, value=0.0, shape=shape),
+        index=np.arange(int(np.prod(shape))).reshape(onnx_shape),
+        names=(node.name,),
+    )
+    name = node.outputs[0] + "/padded"
+    return emit(context, real, source.quantization, source.is_unsigned, name, "")
 
 
 def _global(context: Context, node: Operator, source: Quantized, kind: Kind) -> Real:
@@ -124,13 +146,19 @@ def _global(context: Context, node: Operator, source: Quantized, kind: Kind) -> 
 
 
 def _average_of_rows(
-    context: Context, node: Operator, source: Quantized, rows: Index, result: tuple[int, ...]
+    context: Context,
+    node: Operator,
+    source: Quantized,
+    rows: Index,
+    last: int,
+    result: tuple[int, ...],
 ) -> Real:
-    """Average each row of `rows` [channels, pixels]: the pixels of one channel."""
+    """Average each row of `rows` [channels, pixels]; an image row has `last` pixels."""
     builder = context.builder
     channels, pixels = rows.shape
     if source.is_border:
-        feature_map, kernel = builder.as_map(source, rows[:, None, :]), (1, pixels)
+        kernel = (pixels // last, last)
+        feature_map = builder.as_map(source, rows.reshape(channels, *kernel))
     else:
         builder.as_map(source, rows[:, None, :])
         feature_map, stored = source.origin, builder.maps[source.origin]

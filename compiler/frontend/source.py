@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx.inliner import inline_local_functions
 
 from tilewright.compiler.border import TensorSpec
 from tilewright.compiler.frontend.evaluate import first_line
@@ -89,7 +90,7 @@ def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
     proto = _read(model)
     _check(proto)
     if proto.functions:
-        proto = onnx.inliner.inline_local_functions(proto)
+        proto = inline_local_functions(proto)
     inferred = _infer_shapes(proto)
     graph = inferred.graph
     constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}

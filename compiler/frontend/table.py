@@ -55,9 +55,7 @@ def quantize_all(values: NDArray[np.float32], quantization: Quantization) -> NDA
 
 def operator_results(context: Context, node: Operator, source: Quantized) -> NDArray[np.int8]:
     """The int8 results of a QLinear operator whose first input is `source`."""
-    stored = IDENTITY
-    if source.is_unsigned:
-        stored = np.arange(256).astype(np.uint8)  # type: ignore[assignment]
+    stored: Array = np.arange(256).astype(np.uint8) if source.is_unsigned else IDENTITY
     feeds: dict[str, Array] = {node.inputs[0]: stored}
     for name in filter(None, node.inputs[1:]):
         value = context.values[name]

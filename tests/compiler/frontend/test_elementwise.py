@@ -1,0 +1,149 @@
+"""Add, Mul and unary operators in QDQ form against ONNX Runtime."""
+
+import numpy as np
+import pytest
+
+from tilewright.compiler.graph import Conv, Elementwise, Requantize
+
+# name: (operators behind DequantizeLinear as (type, constants, attributes))
+UNARY = {
+    "relu": [("Relu", [], {})],
+    "clip": [("Clip", [-1.0, 2.5], {})],
+    "leaky_relu": [("LeakyRelu", [], {"alpha": 0.1})],
+    "sigmoid": [("Sigmoid", [], {})],
+    "tanh": [("Tanh", [], {})],
+    "hard_swish": [("HardSwish", [], {})],
+    "hard_sigmoid": [("HardSigmoid", [], {"alpha": 0.25})],
+    "elu": [("Elu", [], {"alpha": 0.7})],
+    "softplus": [("Softplus", [], {})],
+    "erf": [("Erf", [], {})],
+    "sqrt_of_abs": [("Abs", [], {}), ("Sqrt", [], {})],
+    "sqrt_of_negative": [("Sqrt", [], {})],
+    "exp_of_neg": [("Neg", [], {}), ("Exp", [], {})],
+    "scaled": [("Mul", [0.3], {}), ("Add", [1.0], {}), ("Div", [1.7], {})],
+    "power": [("Pow", [2.0], {})],
+    "bounded": [("Max", [-0.5], {}), ("Min", [1.5], {})],
+    "parametric_relu": [("PRelu", [0.2], {})],
+}
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("case", UNARY)
+def test_unary_chain_is_exact(make_builder, agree, case, dtype):
+    builder = make_builder(seed=1, dtype=dtype, is_exact=False)
+    value = builder.activation((1, 8, 4, 8))
+    for op_type, constants, attributes in UNARY[case]:
+        operands = [builder.constant(np.float32(number)) for number in constants]
+        value = builder.node(op_type, [value, *operands], **attributes)
+    builder.output(builder.quantize(value, around=2.0**-5))
+    imported = agree(builder)
+    assert [type(node) for node in imported.graph.nodes] == [Requantize]
+
+
+@pytest.mark.parametrize("domain", ["", "com.microsoft"])
+def test_gelu_is_exact(make_builder, agree, domain):
+    builder = make_builder(seed=2, is_exact=False, opset=20)
+    value = builder.node("Gelu", [builder.activation((1, 8, 4, 8))], domain=domain)
+    builder.output(builder.quantize(value, around=2.0**-5))
+    agree(builder)
+
+
+def test_swish_of_two_paths_is_one_table_in_the_conv(make_builder, agree):
+    builder = make_builder(seed=3)
+    inputs = [builder.activation((1, 3, 6, 6)), builder.weight((4, 3, 3, 3), 0)]
+    value = builder.requantized(builder.node("Conv", inputs))
+    value = builder.node("Mul", [value, builder.node("Sigmoid", [value])])
+    builder.output(builder.quantize(value))
+    (node,) = agree(builder).graph.nodes
+    assert isinstance(node, Conv)
+    assert node.epilogue.table is not None
+
+
+def test_quantized_sigmoid_times_its_input_is_a_product(make_builder, agree):
+    builder = make_builder(seed=4)
+    inputs = [builder.activation((1, 3, 6, 6)), builder.weight((4, 3, 3, 3), 0)]
+    value = builder.requantized(builder.node("Conv", inputs))
+    gate = builder.requantized(builder.node("Sigmoid", [value]), around=2.0**-8)
+    builder.output(builder.quantize(builder.node("Mul", [value, gate])))
+    kinds = [type(node) for node in agree(builder, fraction=0.05).graph.nodes]
+    assert kinds == [Conv, Requantize, Elementwise]
+
+
+def test_relu_with_its_own_quantization_clamps_the_conv(make_builder, agree):
+    builder = make_builder(seed=5)
+    inputs = [builder.activation((1, 3, 6, 6)), builder.weight((4, 3, 3, 3), 0)]
+    quantization = builder.quantization(2.0**-3)
+    value = builder.node("QuantizeLinear", [builder.node("Conv", inputs), *quantization])
+    value = builder.node("Relu", [builder.dequantize(value, quantization)])
+    builder.output(builder.node("QuantizeLinear", [value, *quantization]))
+    (node,) = agree(builder).graph.nodes
+    assert (node.epilogue.low, node.epilogue.table) == (node.epilogue.quantization.zero_point, None)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("op_type", ["Add", "Mul"])
+@pytest.mark.parametrize("is_clamped", [False, True])
+def test_two_activations_equal_onnxruntime(make_builder, agree, op_type, dtype, is_clamped):
+    builder = make_builder(seed=6, dtype=dtype)
+    first, second = (builder.activation((1, 5, 4, 3)) for _ in range(2))
+    value = builder.node(op_type, [first, second])
+    if is_clamped:
+        value = builder.node("Relu", [value])
+    builder.output(builder.quantize(value, around=2.0**-4))
+    (node,) = agree(builder, fraction=0.05 if op_type == "Mul" else 0).graph.nodes
+    assert isinstance(node, Elementwise)
+
+
+@pytest.mark.parametrize("op_type", ["Add", "Mul"])
+def test_two_activations_with_any_scale_differ_rarely(make_builder, agree, op_type):
+    builder = make_builder(seed=7, is_exact=False)
+    first, second = (builder.activation((1, 16, 16, 16)) for _ in range(2))
+    builder.output(builder.quantize(builder.node(op_type, [first, second]), around=2.0**-4))
+    agree(builder, fraction=1e-3)
+
+
+@pytest.mark.parametrize("op_type", ["Add", "Mul"])
+def test_sum_of_two_convs_is_the_later_ones_residual(make_builder, agree, op_type):
+    builder = make_builder(seed=8)
+    source = builder.activation((1, 3, 6, 6))
+    paths = [
+        builder.requantized(builder.node("Conv", [source, builder.weight((4, 3, 3, 3), 0)]))
+        for _ in range(2)
+    ]
+    value = builder.node("Relu", [builder.node(op_type, paths)])
+    builder.output(builder.quantize(value))
+    # The product's zero point is added before rounding (QLinearMul): ties may round the other way.
+    first, second = agree(builder, fraction=0.05 if op_type == "Mul" else 0).graph.nodes
+    assert first.residual is None
+    assert second.residual.kind == {"Add": "add", "Mul": "multiply"}[op_type]
+    assert second.residual.other == first.output
+
+
+def test_conv_read_twice_keeps_its_own_output(make_builder, agree):
+    builder = make_builder(seed=9)
+    inputs = [builder.activation((1, 4, 6, 6)), builder.weight((4, 4, 1, 1), 0)]
+    value = builder.requantized(builder.node("Conv", inputs))
+    doubled = builder.node("Add", [value, builder.node("Relu", [value])])
+    source = builder.requantized(builder.activation((1, 4, 6, 6)))
+    other = builder.node("Add", [value, source])
+    builder.output(builder.quantize(doubled))
+    builder.output(builder.quantize(other))
+    kinds = [type(node).__name__ for node in agree(builder).graph.nodes]
+    assert sorted(kinds) == ["Conv", "Elementwise", "Requantize", "Requantize"]
+
+
+def test_rescaling_is_exact_at_ties(make_builder, agree):
+    builder = make_builder(seed=10, is_exact=False)
+    value = builder.requantized(builder.activation((1, 16, 4, 4)), around=0.1)
+    builder.output(builder.quantize(value, around=0.05))
+    agree(builder)
+
+
+def test_activation_behind_an_unquantized_conv_is_left_to_the_host(make_builder, agree):
+    builder = make_builder(seed=11)
+    inputs = [builder.activation((1, 4, 6, 6)), builder.weight((4, 4, 1, 1), 0)]
+    value = builder.requantized(builder.node("Conv", inputs))
+    value = builder.node("Conv", [value, builder.weight((4, 4, 1, 1), 0)])
+    builder.output(builder.quantize(builder.node("Sigmoid", [value])))
+    reasons = {item.op_type: item.reason for item in agree(builder, fraction=0.02).host_operators}
+    assert "needs QuantizeLinear and DequantizeLinear between" in reasons["Sigmoid"]

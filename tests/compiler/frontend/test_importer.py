@@ -1,0 +1,232 @@
+"""Host border, strict mode, errors of one line."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from tilewright.compiler.border import Border
+from tilewright.compiler.frontend import import_model
+from tilewright.compiler.reference import Reference
+from tilewright.hw.spec.errors import InputError, ModelError
+
+
+def classifier(builder, *, has_float_border=True):
+    """Conv, Relu, MaxPool, Gemm and, with a float border, QuantizeLinear and Softmax."""
+    quantization = builder.quantization()
+    if has_float_border:
+        builder.inputs.append(
+            helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])
+        )
+        builder.feeds["image"] = builder.random.normal(0, 1, (1, 3, 8, 8)).astype(np.float32)
+        stored = builder.node("QuantizeLinear", ["image", *quantization])
+    else:
+        stored = builder.stored_input((1, 3, 8, 8))
+    value = builder.dequantize(stored, quantization)
+    value = builder.node("Relu", [builder.node("Conv", [value, builder.weight((4, 3, 3, 3), 0)])])
+    quantization = builder.quantization(2.0**-3)
+    value = builder.node("QuantizeLinear", [value, *quantization])
+    value = builder.dequantize(value, quantization)
+    value = builder.node("MaxPool", [value], kernel_shape=[2, 2], strides=[2, 2])
+    value = builder.node("QuantizeLinear", [value, *quantization])
+    value = builder.node("Flatten", [builder.dequantize(value, quantization)])
+    weight = builder.weight((36, 5), 1)
+    value = builder.node("Gemm", [value, weight])
+    if not has_float_border:
+        return builder.output(builder.quantize(value))
+    value = builder.node("Softmax", [builder.requantized(value, around=1.0)])
+    return builder.output(value, "float32")
+
+
+def test_float_border_runs_on_the_host(make_builder, agree):
+    builder = make_builder(seed=1)
+    classifier(builder)
+    imported = agree(builder)
+    operators = [(item.op_type, item.side) for item in imported.host_operators]
+    assert operators == [
+        ("QuantizeLinear", "prefix"),
+        ("DequantizeLinear", "suffix"),
+        ("Softmax", "suffix"),
+    ]
+    assert imported.host_operators[0].elements == 192
+    assert imported.host_operators[2].reason == "the accelerator has no softmax unit"
+    assert [node.kind if hasattr(node, "kind") else "" for node in imported.graph.nodes] == [
+        "",
+        "max",
+        "",
+    ]
+
+
+def test_strict_refuses_host_operators(make_builder):
+    builder = make_builder(seed=1)
+    classifier(builder)
+    with pytest.raises(ModelError, match=r"strict: 3 operators would run on the host: Quantize"):
+        import_model(builder.model(), strict=True)
+
+
+def test_strict_accepts_an_int8_border(make_builder):
+    builder = make_builder(seed=1)
+    classifier(builder, has_float_border=False)
+    assert import_model(builder.model(), strict=True).host_operators == ()
+
+
+def test_border_survives_serialisation(make_builder):
+    builder = make_builder(seed=2, dtype="uint8")
+    classifier(builder)
+    imported = import_model(builder.model())
+    sections = imported.border.to_sections()
+    restored = Border.from_sections(sections)
+    assert restored.to_sections() == sections
+    run = Reference(graph=imported.graph).run
+    first = imported.border.finish(run(imported.border.prepare(builder.feeds)))
+    second = restored.finish(run(restored.prepare(builder.feeds)))
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])
+
+
+def test_damaged_border_is_an_error(make_builder):
+    builder = make_builder(seed=2)
+    classifier(builder)
+    sections = import_model(builder.model()).border.to_sections()
+    del sections["packings.0.index"]
+    with pytest.raises(ModelError, match="damaged border section"):
+        Border.from_sections(sections)
+
+
+def test_import_is_deterministic(make_builder):
+    builder = make_builder(seed=3)
+    classifier(builder)
+    model = builder.model()
+    first, second = (import_model(model).border.to_sections() for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"other": np.zeros(1)}, r"the model's inputs are \['image'\], got \['other'\]"),
+        (
+            {"image": np.zeros((3, 8, 8), np.float32)},
+            r"'image' must be float32 \[1, 3, 8, 8\], got",
+        ),
+        ({"image": np.zeros((1, 3, 8, 8))}, r"got float64 \[1, 3, 8, 8\]"),
+    ],
+)
+def test_wrong_inputs_are_refused(make_builder, inputs, message):
+    builder = make_builder(seed=4)
+    classifier(builder)
+    with pytest.raises(InputError, match=message):
+        import_model(builder.model()).border.prepare(inputs)
+
+
+def test_wrong_maps_are_refused(make_builder):
+    builder = make_builder(seed=4)
+    classifier(builder)
+    imported = import_model(builder.model())
+    with pytest.raises(InputError, match=r"the output map .* is missing"):
+        imported.border.finish({})
+    (name,) = imported.graph.outputs
+    with pytest.raises(InputError, match=r"must be int8 \[5, 1, 1\], got int8 \[1, 5, 1\]"):
+        imported.border.finish({name: np.zeros((1, 5, 1), np.int8)})
+    with pytest.raises(InputError, match=r"the input map .* is missing"):
+        Reference(graph=imported.graph).run({})
+
+
+def test_suffix_that_reads_the_models_input_again(make_builder, agree):
+    builder = make_builder(seed=5)
+    source = builder.stored_input((1, 4, 6, 6))
+    real = builder.dequantize(source, builder.quantization())
+    value = builder.requantized(builder.node("Conv", [real, builder.weight((4, 4, 1, 1), 0)]))
+    builder.output(builder.node("Sub", [value, real]), "float32")
+    imported = agree(builder)
+    assert imported.border.finish_needs_inputs
+
+
+def test_missing_and_malformed_files(tmp_path):
+    with pytest.raises(ModelError, match="no such file"):
+        import_model(tmp_path / "missing.onnx")
+    path = tmp_path / "text.onnx"
+    path.write_text("this is no model")
+    with pytest.raises(ModelError, match="not a readable ONNX model") as error:
+        import_model(path)
+    assert "\n" not in str(error.value)
+
+
+def test_truncated_file(tmp_path, make_builder):
+    builder = make_builder(seed=6)
+    classifier(builder)
+    path = tmp_path / "model.onnx"
+    onnx.save(builder.model(), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelError):
+        import_model(path)
+
+
+def test_dynamic_shapes_are_refused(make_builder):
+    builder = make_builder(seed=7)
+    classifier(builder)
+    model = builder.model()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    with pytest.raises(
+        ModelError, match=r"'image' must have a static shape, but axis 0 is 'batch'"
+    ):
+        import_model(model)
+
+
+def test_float_model_is_refused(make_builder):
+    builder = make_builder(seed=8)
+    builder.inputs.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4]))
+    builder.feeds["x"] = np.zeros((1, 4), np.float32)
+    builder.output(builder.node("Relu", ["x"]), "float32")
+    with pytest.raises(ModelError, match="the model is not quantized"):
+        import_model(builder.model())
+
+
+def test_old_operator_sets_are_refused(make_builder):
+    builder = make_builder(seed=9)
+    classifier(builder)
+    model = builder.model()
+    model.opset_import[0].version = 9
+    with pytest.raises(ModelError, match="operator set must be 10 to"):
+        import_model(model)
+
+
+def test_batches_are_left_to_the_host_with_a_reason(make_builder):
+    builder = make_builder(seed=10)
+    value = builder.activation((2, 3, 6, 6))
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((4, 3, 3, 3))])))
+    with pytest.raises(ModelError, match="its batch must be 1, got 2"):
+        import_model(builder.model())
+
+
+def test_asymmetric_weights_are_left_to_the_host_with_a_reason(make_builder):
+    builder = make_builder(seed=11)
+    raw = builder.constant(builder.integers((4, 3, 3, 3), "int8"))
+    weight = builder.dequantize(
+        raw, [builder.constant(np.float32(0.1)), builder.constant(np.int8(9))]
+    )
+    value = builder.node("Conv", [builder.activation((1, 3, 6, 6)), weight])
+    builder.output(builder.quantize(value))
+    with pytest.raises(ModelError, match="the zero point of its weights must be 0"):
+        import_model(builder.model())
+
+
+def test_accumulators_beyond_int32_are_refused(make_builder):
+    builder = make_builder(seed=12)
+    bias = builder.constant(np.full(4, 1e9, np.float32))
+    value = builder.node(
+        "Conv", [builder.activation((1, 3, 6, 6)), builder.weight((4, 3, 3, 3)), bias]
+    )
+    builder.output(builder.quantize(value))
+    with pytest.raises(ModelError, match="the accumulator must stay within int32"):
+        import_model(builder.model())
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.inf, np.nan])
+def test_impossible_scales_are_refused(make_builder, scale):
+    builder = make_builder(seed=13)
+    quantization = [builder.constant(np.float32(scale)), builder.constant(np.int8(0))]
+    value = builder.dequantize(builder.stored_input((1, 3, 6, 6)), quantization)
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((4, 3, 3, 3))])))
+    with pytest.raises(ModelError, match="a scale must be positive"):
+        import_model(builder.model())

@@ -1,0 +1,193 @@
+"""Reshape, Transpose, Concat, Pad: layout that costs nothing, and layout the device lacks."""
+
+import numpy as np
+import pytest
+
+from tilewright.compiler.graph import Concat, Conv, Pad, Pool, Requantize, View
+
+
+def convolved(builder, value, weight_shape, **attributes):
+    weight = builder.weight(weight_shape, 0)
+    return builder.requantized(builder.node("Conv", [value, weight], **attributes))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_transposes_at_both_ends_are_packing(make_builder, agree, dtype):
+    builder = make_builder(seed=1, dtype=dtype)
+    value = builder.node("Transpose", [builder.stored_input((1, 6, 5, 3))], perm=[0, 3, 1, 2])
+    value = builder.dequantize(value, builder.quantization())
+    value = builder.node("Conv", [value, builder.weight((4, 3, 3, 3), 0)])
+    value = builder.node("Transpose", [builder.quantize(value)], perm=[0, 2, 3, 1])
+    builder.output(value)
+    imported = agree(builder)
+    assert imported.host_operators == ()
+    assert [type(node) for node in imported.graph.nodes] == [Conv]
+
+
+def test_reshaped_input(make_builder, agree):
+    builder = make_builder(seed=2)
+    value = builder.node(
+        "Reshape", [builder.stored_input((1, 9, 10, 1)), builder.constant([1, 1, 9, -1])]
+    )
+    value = builder.dequantize(value, builder.quantization())
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((4, 1, 3, 3))])))
+    assert agree(builder).host_operators == ()
+
+
+@pytest.mark.parametrize(
+    ("op_type", "operands", "attributes"),
+    [
+        ("Flatten", [], {"axis": 1}),
+        ("Reshape", [[0, -1]], {}),
+        ("Squeeze", [[2, 3]], {}),
+        ("Unsqueeze", [[0]], {}),
+        ("Identity", [], {}),
+        ("Dropout", [], {}),
+    ],
+)
+def test_layout_operators_between_pool_and_gemm(make_builder, agree, op_type, operands, attributes):
+    builder = make_builder(seed=3)
+    value = convolved(builder, builder.activation((1, 3, 6, 6)), (4, 3, 3, 3))
+    value = builder.requantized(builder.node("GlobalAveragePool", [value]))
+    constants = [builder.constant(item) for item in operands]
+    value = builder.node(op_type, [value, *constants], **attributes)
+    value = builder.node("Reshape", [value, builder.constant([1, 4])])
+    builder.output(builder.quantize(builder.node("Gemm", [value, builder.weight((4, 5))])))
+    kinds = [type(node) for node in agree(builder).graph.nodes]
+    assert kinds == [Conv, Pool, Conv]
+
+
+def test_other_height_and_width_is_a_view(make_builder, agree):
+    builder = make_builder(seed=4)
+    value = convolved(builder, builder.activation((1, 3, 6, 8)), (4, 3, 3, 3))
+    value = builder.node("Reshape", [value, builder.constant([1, 4, 3, 8])])
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((2, 4, 2, 2))])))
+    kinds = [type(node) for node in agree(builder).graph.nodes]
+    assert kinds == [Conv, View, Conv]
+
+
+def test_reordering_in_the_middle_is_left_to_the_host_with_all_that_follows(make_builder, agree):
+    builder = make_builder(seed=5)
+    value = convolved(builder, builder.activation((1, 4, 6, 6)), (4, 4, 3, 3))
+    value = builder.node("Transpose", [value], perm=[0, 2, 1, 3])
+    value = convolved(builder, value, (4, 4, 1, 1))
+    builder.output(builder.quantize(builder.node("Relu", [value])))
+    imported = agree(builder, fraction=0.02)
+    assert [type(node) for node in imported.graph.nodes] == [Conv]
+    reasons = [item.reason for item in imported.host_operators if item.op_type == "Conv"]
+    assert reasons == ["it needs the data in another order than the device stores it"]
+    assert {item.side for item in imported.host_operators} == {"suffix"}
+
+
+@pytest.mark.parametrize("is_exact", [True, False])
+def test_concat_rescales_its_inputs(make_builder, agree, is_exact):
+    builder = make_builder(seed=6)
+    source = builder.activation((1, 3, 6, 6))
+    parts = [convolved(builder, source, (count, 3, 3, 3)) for count in (4, 2)]
+    builder.is_exact = is_exact
+    value = builder.node("Concat", [*parts, parts[0]], axis=1)
+    value = builder.requantized(value)
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((5, 10, 1, 1))])))
+    nodes = agree(builder, fraction=0 if is_exact else 0.02).graph.nodes
+    assert isinstance(nodes[-2], Concat)
+
+
+def test_concat_of_integers(make_builder, agree):
+    builder = make_builder(seed=7)
+    source, quantization = builder.activation((1, 3, 6, 6)), builder.quantization(2.0**-3)
+    parts = []
+    for count in (4, 2):
+        value = builder.node("Conv", [source, builder.weight((count, 3, 3, 3), 0)])
+        parts.append(builder.node("QuantizeLinear", [value, *quantization]))
+    builder.output(builder.node("Concat", parts, axis=1))
+    agree(builder)
+
+
+def test_concat_of_matrix_columns(make_builder, agree):
+    builder = make_builder(seed=8)
+    source = builder.activation((3, 6))
+    parts = [
+        builder.requantized(builder.node("MatMul", [source, builder.weight((6, count), 1)]))
+        for count in (4, 5)
+    ]
+    value = builder.requantized(builder.node("Concat", parts, axis=-1))
+    builder.output(builder.quantize(builder.node("MatMul", [value, builder.weight((9, 4))])))
+    agree(builder)
+
+
+@pytest.mark.parametrize("is_quantized", [False, True])
+def test_zero_pad_joins_the_conv(make_builder, agree, is_quantized):
+    builder = make_builder(seed=9)
+    quantization = builder.quantization()
+    value = builder.dequantize(builder.stored_input((1, 3, 6, 6)), quantization)
+    value = builder.node("Pad", [value, builder.constant([0, 0, 1, 0, 0, 0, 2, 1])])
+    if is_quantized:
+        stored = builder.node("QuantizeLinear", [value, *quantization])
+        value = builder.dequantize(stored, quantization)
+    value = builder.node("Conv", [value, builder.weight((4, 3, 3, 3), 0)], strides=[2, 2])
+    builder.output(builder.quantize(value))
+    (node,) = agree(builder).graph.nodes
+    assert node.pads == (1, 0, 2, 1)
+
+
+@pytest.mark.parametrize("opset", [10, 13, 18])
+def test_pad_with_another_value_stays(make_builder, agree, opset):
+    builder = make_builder(seed=10, opset=opset)
+    quantization = builder.quantization()
+    value = builder.dequantize(builder.stored_input((1, 3, 6, 6)), quantization)
+    pads = [0, 0, 1, 1, 0, 0, 1, 1]
+    if opset == 10:
+        value = builder.node("Pad", [value], pads=pads, value=0.25)
+    elif opset == 13:
+        operands = [builder.constant(pads), builder.constant(np.float32(0.25))]
+        value = builder.node("Pad", [value, *operands])
+    else:
+        operands = [builder.constant([1, 1, 1, 1]), builder.constant(np.float32(0.25))]
+        value = builder.node("Pad", [value, *operands, builder.constant([2, 3])])
+    stored = builder.node("QuantizeLinear", [value, *quantization])
+    value = builder.dequantize(stored, quantization)
+    value = builder.node("Conv", [value, builder.weight((4, 3, 3, 3))])
+    builder.output(builder.quantize(value))
+    assert [type(node) for node in agree(builder).graph.nodes] == [Pad, Conv]
+
+
+def test_pad_joins_the_average_pool(make_builder, agree):
+    builder = make_builder(seed=11)
+    quantization = builder.quantization()
+    value = builder.dequantize(builder.stored_input((1, 3, 7, 7)), quantization)
+    value = builder.node("Pad", [value, builder.constant([0, 0, 0, 0, 0, 0, 1, 1])])
+    stored = builder.node("QuantizeLinear", [value, *quantization])
+    value = builder.dequantize(stored, quantization)
+    value = builder.node("AveragePool", [value], kernel_shape=[2, 2], strides=[2, 2])
+    builder.output(builder.quantize(value, around=2.0**-5))
+    (node,) = agree(builder).graph.nodes
+    assert node.count_include_pad
+
+
+def test_pad_of_integers(make_builder, agree):
+    builder = make_builder(seed=12)
+    value = builder.stored_input((1, 3, 6, 6))
+    operands = [builder.constant([0, 0, 1, 1, 0, 0, 1, 1]), builder.constant(np.int8(-7))]
+    value = builder.node("Pad", [value, *operands])
+    value = builder.dequantize(value, builder.quantization())
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((4, 3, 3, 3))])))
+    assert [type(node) for node in agree(builder).graph.nodes] == [Pad, Conv]
+
+
+def test_shape_computations_fold(make_builder, agree):
+    builder = make_builder(seed=13)
+    value = convolved(builder, builder.activation((1, 3, 6, 6)), (4, 3, 3, 3))
+    batch = builder.node("Gather", [builder.node("Shape", [value]), builder.constant(0)], axis=0)
+    batch = builder.node("Unsqueeze", [batch, builder.constant([0])])
+    shape = builder.node("Concat", [batch, builder.constant([-1])], axis=0)
+    value = builder.node("Reshape", [value, shape])
+    builder.output(builder.quantize(builder.node("Gemm", [value, builder.weight((64, 3))])))
+    assert agree(builder).host_operators == ()
+
+
+def test_rescaled_view_of_an_input(make_builder, agree):
+    builder = make_builder(seed=14, is_exact=False)
+    value = builder.requantized(builder.activation((1, 3, 6, 6)))
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((4, 3, 1, 1))])))
+    nodes = agree(builder, fraction=0.02).graph.nodes
+    assert [type(node) for node in nodes] == [Requantize, Conv]
