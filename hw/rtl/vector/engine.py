@@ -165,17 +165,13 @@ class VectorEngine(wiring.Component):
         ]
 
     def _report_faults(self, m, prefetch, writer, operands, reader, first, accept):
-        """The oldest instruction's fault of this cycle."""
-        unit_faults = [
-            (u.fault, prefetch.slots[u.fault_slot].index) for u in (writer, operands, first, reader)
-        ]
-        with m.If(0):
-            pass
-        for fault, index in unit_faults:
-            with m.Elif(fault):
-                m.d.comb += [self.fault.eq(1), self.fault_index.eq(index)]
-        with m.Elif(prefetch.fault | (accept & self._misplaced)):
-            m.d.comb += [self.fault.eq(1), self.fault_index.eq(self.instruction.p.index)]
+        """The fault of this cycle; of several, the one of the oldest instruction's last stage."""
+        fault = prefetch.fault | (accept & self._misplaced)
+        index = self.instruction.p.index
+        for unit in (reader, first, operands, writer):
+            fault = fault | unit.fault
+            index = Mux(unit.fault, prefetch.slots[unit.fault_slot].index, index)
+        m.d.comb += [self.fault.eq(fault), self.fault_index.eq(index)]
 
     def _report_activity(self, m):
         """BANK in a cycle in which a port refused; BUSY from acceptance to retirement."""

@@ -48,7 +48,7 @@ class OperandLane(wiring.Component):
     enable : In(LATENCY)
     first, second : In(signed(8)), sampled with enable[0]
     first_zero_point, second_zero_point : In(signed(8)), sampled with enable[0]
-    multiply : In(LATENCY), bit k sampled with enable[k]: 0 adds, 1 multiplies
+    multiply : In(LATENCY - 1), bit k - 1 sampled with enable[k]: 0 adds, 1 multiplies
     first_scale, second_scale : In(32), binary32, sampled with enable[SCALE_STAGE]
     zero_point : In(signed(8)), sampled with enable[ADDEND_STAGE] and enable[ZERO_POINT_STAGE];
         hence two ports, `addend` and `zero_point`, of the same meaning
@@ -67,7 +67,7 @@ class OperandLane(wiring.Component):
     second: In(signed(8))
     first_zero_point: In(signed(8))
     second_zero_point: In(signed(8))
-    multiply: In(LATENCY)
+    multiply: In(LATENCY - 1)
     first_scale: In(32)
     second_scale: In(32)
     addend: In(signed(8))
@@ -86,6 +86,10 @@ class OperandLane(wiring.Component):
         self._round_and_place(m, *rounded)
         return m
 
+    def _is_multiply(self, stage):
+        """Whether the value in front of `stage` (from 1 on) is a product."""
+        return self.multiply[stage - 1]
+
     def _prepare(self, m):
         """Stages 0 to 2: integers of both sides as sign and normalized magnitude."""
         operands = []
@@ -99,7 +103,7 @@ class OperandLane(wiring.Component):
             operands.append((negative, magnitude))
         (first_negative, first), (second_negative, second) = operands
 
-        multiply = self.multiply[1]
+        multiply = self._is_multiply(1)
         left_negative = register(1, "left_negative")
         right_negative = register(1, "right_negative")
         left = register(16, "left")
@@ -124,7 +128,7 @@ class OperandLane(wiring.Component):
                 left_normal.eq(left_shifted),
                 right_normal.eq(right_shifted),
                 # An add's left integer was placed eight bits up.
-                left_exponent.eq(Mux(self.multiply[2], left_position, left_position[:3])),
+                left_exponent.eq(Mux(self._is_multiply(2), left_position, left_position[:3])),
                 right_exponent.eq(right_position),
                 signs.eq(Cat(left_negative, right_negative)),
             ]
@@ -132,7 +136,7 @@ class OperandLane(wiring.Component):
 
     def _multiply(self, m, left, right, left_position, right_position, signs):
         """Stages 3 and 4: exact products; 26 leading bits and a sticky bit go on."""
-        multiply = self.multiply[3]
+        multiply = self._is_multiply(3)
         left_usable, left_sign, left_mantissa, left_scale = unpack_scale(self.first_scale)
         right_usable, right_sign, right_mantissa, right_scale = unpack_scale(self.second_scale)
         left_product = register(32, "left_product")
@@ -160,8 +164,8 @@ class OperandLane(wiring.Component):
         wide = Signal(40)
         narrow = Signal(32)
         m.d.comb += [
-            wide.eq((left_product << 8) + Mux(self.multiply[4], right_product, 0)),
-            narrow.eq(Mux(self.multiply[4], addend << 24, right_product)),
+            wide.eq((left_product << 8) + Mux(self._is_multiply(4), right_product, 0)),
+            narrow.eq(Mux(self._is_multiply(4), addend << 24, right_product)),
         ]
         sides = []
         for index, (name, value) in enumerate((("left", wide), ("right", narrow))):
@@ -194,7 +198,7 @@ class OperandLane(wiring.Component):
             # The addend of a multiply is aligned at the top bit: exponent as given.
             carry = large + rounded[24]
             if name == "right":
-                carry = Mux(self.multiply[5], 0, carry)
+                carry = Mux(self._is_multiply(5), 0, carry)
             with m.If(self.enable[5]):
                 m.d.sync += [
                     mantissa.eq(Mux(rounded[24], 1 << 23, rounded[:24])),
@@ -299,7 +303,7 @@ class OperandLane(wiring.Component):
                 integer_negative.eq(sign),
             ]
 
-        offset = Mux(self.multiply[self.ZERO_POINT_STAGE], 0, self.zero_point)
+        offset = Mux(self._is_multiply(self.ZERO_POINT_STAGE), 0, self.zero_point)
         placed = register(signed(INTEGER_BITS + 3), "placed")
         with m.If(self.enable[self.ZERO_POINT_STAGE]):
             m.d.sync += placed.eq(signed_sum(integer, integer_carry, integer_negative, offset))

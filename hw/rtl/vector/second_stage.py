@@ -57,14 +57,16 @@ class SecondStage(wiring.Component):
         valid = Cat(pair, behind[:-1])
         with m.If(advance):
             m.d.sync += behind.eq(valid)
+        multiply = Signal(depth - 1)
+        multiplies = self.slots[slots[0]].combine == isa.Combine.MULTIPLY
         for stage in range(1, depth):
             with m.If(advance & valid[stage - 1]):
                 m.d.sync += slots[stage].eq(slots[stage - 1])
+                m.d.sync += multiply[stage - 1].eq(multiply[stage - 2] if stage > 1 else multiplies)
 
         enable = Signal(depth)
         m.d.comb += enable.eq(Mux(advance, valid, 0))
         headers = [self.slots[slot].header for slot in slots]
-        multiply = Cat(self.slots[slot].combine == isa.Combine.MULTIPLY for slot in slots)
         for index in range(self._config.operand_lanes):
             m.submodules[f"lane{index}"] = lane = OperandLane()
             m.d.comb += [

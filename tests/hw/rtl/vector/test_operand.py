@@ -135,7 +135,7 @@ def simulate(lane, vectors, valid):
                 if stage == lane.ADDEND_STAGE:
                     ctx.set(lane.addend, columns["zero_point"][index])
             ctx.set(lane.enable, enable)
-            ctx.set(lane.multiply, multiply)
+            ctx.set(lane.multiply, multiply >> 1)
             await ctx.tick()
             if enable >> (lane.LATENCY - 1):
                 results.append(ctx.get(lane.result))
