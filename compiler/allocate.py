@@ -1,0 +1,54 @@
+"""Address allocation: objects with lifetimes in one linear memory, greedily by size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lifetime:
+    """An object of `size` units that lives in the steps first..last, both included."""
+
+    name: str
+    size: int
+    first: int
+    last: int
+
+    def overlaps(self, first: int, last: int) -> bool:
+        return self.first <= last and first <= self.last
+
+
+def allocate(objects: Sequence[Lifetime], *, alignment: int = 1) -> dict[str, int]:
+    """Return an offset for each object so that no two that live together overlap.
+
+    Largest first, each at the lowest offset that fits.
+    """
+    placed: list[tuple[int, Lifetime]] = []
+    for item in sorted(objects, key=lambda o: (-o.size, o.first, o.name)):
+        busy = sorted((at, at + o.size) for at, o in placed if o.overlaps(item.first, item.last))
+        offset = 0
+        for start, stop in busy:
+            if offset + item.size <= start:
+                break
+            offset = max(offset, -(-stop // alignment) * alignment)
+        placed.append((offset, item))
+    return {item.name: offset for offset, item in placed}
+
+
+def extent(objects: Sequence[Lifetime], offsets: dict[str, int]) -> int:
+    """Return the memory size that an allocation needs."""
+    return max((offsets[o.name] + o.size for o in objects), default=0)
+
+
+def largest_gap(
+    objects: Sequence[Lifetime], offsets: dict[str, int], *, step: int, capacity: int
+) -> tuple[int, int]:
+    """Return (offset, size) of the largest range that is free in one step."""
+    busy = sorted(
+        (offsets[o.name], offsets[o.name] + o.size) for o in objects if o.overlaps(step, step)
+    )
+    best, at = (0, 0), 0
+    for start, stop in [*busy, (capacity, capacity)]:
+        if start - at > best[1]:
+            best = (at, start - at)
+        at = max(at, stop)
+    return best

@@ -1,0 +1,187 @@
+"""The compiler's front door: an ONNX model, or a quantized graph, becomes a Program."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilewright.compiler.checker import check_program
+from tilewright.compiler.context import Constants, Context, DoesNotFit
+from tilewright.compiler.graph import Conv, Graph, Node
+from tilewright.compiler.lower_conv import lower_conv
+from tilewright.compiler.lower_vector import lower_vector
+from tilewright.compiler.normalize import normalize
+from tilewright.compiler.order import program_order
+from tilewright.compiler.placement import DRAM_ALIGNMENT, Placement, layers_of, place
+from tilewright.compiler.synchronize import synchronize
+from tilewright.compiler.tasks import Task, TaskList
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.encoding import encode
+from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Instruction, instruction
+from tilewright.hw.spec.program import Layer, Program, Symbol
+
+PREFETCH_BYTES = 64 * INSTRUCTION_BYTES
+"""Zero bytes behind END that the hardware's prefetch may read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """Tasks in program order with waits, and the memory they use."""
+
+    graph: Graph
+    placement: Placement
+    tasks: tuple[Task, ...]
+    constants: Constants
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        return (*(task.instruction for task in self.tasks), instruction("END"))
+
+
+def compile_graph(graph: Graph, config: Config) -> Program:
+    """Compile a quantized graph; the program has a symbol for each input and output map.
+
+    Raises ModelError when a layer does not fit the config. The checker has passed on the result.
+    """
+    lowered = lower(graph, config)
+    program = _assemble(lowered, config)
+    writable = [
+        (symbol.address, symbol.address + symbol.size_bytes)
+        for symbol in program.symbols
+        if symbol.kind in ("output", "map")
+    ]
+    check_program(lowered.instructions, config, writable=writable)
+    return program
+
+
+def lower(graph: Graph, config: Config) -> Lowered:
+    """Place, tile, synchronize and order a graph. Raises DoesNotFit, ModelError."""
+    graph = normalize(graph, config)
+    for allow_residents in (True, False):
+        try:
+            return _lower(graph, config, allow_residents)
+        except DoesNotFit:
+            if not allow_residents:
+                raise
+    raise AssertionError
+
+
+def _lower(graph: Graph, config: Config, allow_residents: bool) -> Lowered:
+    placement = place(
+        graph,
+        config,
+        dram_start=0,
+        allow_residents=allow_residents,
+        workspace_need=lambda node, residents: _workspace_need(graph, node, residents, config),
+    )
+    tasks = TaskList(config=config)
+    start = -(-placement.dram_end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
+    context = Context(
+        config=config,
+        graph=graph,
+        placement=placement,
+        tasks=tasks,
+        constants=Constants(start=start),
+    )
+    for number, node in enumerate(layers_of(graph)):
+        tasks.layer = number
+        context.workspace = placement.workspaces[number]
+        if isinstance(node, Conv):
+            lower_conv(node, context)
+        else:
+            lower_vector(node, context)
+    synchronized = synchronize(tasks.tasks, config, context.constants.end)
+    return Lowered(
+        graph=graph,
+        placement=placement,
+        tasks=tuple(program_order(synchronized, config)),
+        constants=context.constants,
+    )
+
+
+def _workspace_need(graph: Graph, node: Node, residents: frozenset[str], config: Config) -> int:
+    """Words that a layer's streamed maps would like: all of them, or half of the SRAM."""
+    streamed = 0
+    for name in {node.output, *node.inputs}:
+        if name not in residents:
+            feature_map = graph.maps[name]
+            streamed += -(-feature_map.channels // config.rows) * feature_map.pixels
+    return min(streamed, config.activation_words // 2)
+
+
+def _assemble(lowered: Lowered, config: Config) -> Program:
+    graph, placement, constants = lowered.graph, lowered.placement, lowered.constants
+    program_address = -(-constants.end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
+    words = b"".join(encode(i, config) for i in lowered.instructions)
+    image = bytearray(program_address)
+    image[constants.start : constants.end] = constants.data
+    image += words + bytes(PREFETCH_BYTES)
+    layer_numbers = np.array([*(task.layer for task in lowered.tasks), -1], np.int32)
+    return Program(
+        config=config,
+        image=bytes(image),
+        memory_bytes=-(-len(image) // DRAM_ALIGNMENT) * DRAM_ALIGNMENT,
+        program_address=program_address,
+        num_instructions=len(lowered.instructions),
+        symbols=tuple(_symbols(graph, placement, config)),
+        layers=tuple(_layers(graph, layer_numbers)),
+        instruction_layers=layer_numbers,
+        metadata={"model": graph.name},
+    )
+
+
+def _symbols(graph: Graph, placement: Placement, config: Config) -> list[Symbol]:
+    symbols = []
+    kinds = dict.fromkeys(graph.inputs, "input") | dict.fromkeys(graph.outputs, "output")
+    named = set()
+    for name, kind in kinds.items():
+        feature_map, where = graph.maps[name], placement.places[name]
+        named.add(where.storage)
+        offset = where.block * feature_map.pixels * config.activation_pitch
+        size = where.blocks * feature_map.pixels * config.activation_pitch
+        symbols.append(
+            Symbol(
+                name=name,
+                kind=kind,
+                address=placement.dram[where.storage] + offset,
+                size_bytes=size,
+                channels=feature_map.channels,
+                height=feature_map.height,
+                width=feature_map.width,
+                scale=feature_map.quantization.scale,
+                zero_point=feature_map.quantization.zero_point,
+            )
+        )
+    for name, address in sorted(placement.dram.items()):
+        if name not in named:
+            storage = placement.storages[name]
+            size = storage.words * config.activation_pitch
+            symbols.append(Symbol(name=name, kind="map", address=address, size_bytes=size))
+    return symbols
+
+
+def _layers(graph: Graph, numbers: Sequence[int]) -> list[Layer]:
+    layers = []
+    for number, node in enumerate(layers_of(graph)):
+        members = np.flatnonzero(np.asarray(numbers) == number)
+        layers.append(
+            Layer(
+                name=node.name,
+                operator=_operator(node),
+                sources=node.source,
+                macs=_macs(graph, node),
+                first=int(members[0]) if members.size else -1,
+                last=int(members[-1]) if members.size else -1,
+            )
+        )
+    return layers
+
+
+def _operator(node: Node) -> str:
+    return type(node).__name__ + (" + residual" if getattr(node, "residual", None) else "")
+
+
+def _macs(graph: Graph, node: Node) -> int:
+    if not isinstance(node, Conv):
+        return 0
+    return int(np.prod(node.weight.shape)) * graph.maps[node.output].pixels

@@ -1,0 +1,56 @@
+"""What lowering a layer needs: config, graph, places, the task list and the DRAM constants."""
+
+from dataclasses import dataclass, field
+
+from tilewright.compiler.graph import FeatureMap, Graph
+from tilewright.compiler.placement import Place, Placement
+from tilewright.compiler.tasks import TaskList
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.errors import ModelError
+
+CONSTANT_ALIGNMENT = 64
+
+
+class DoesNotFit(ModelError):
+    """A layer has no tiling within the memory it was given."""
+
+
+@dataclass(kw_only=True)
+class Constants:
+    """The constant bytes (weights, parameters) from DRAM address `start` on."""
+
+    start: int
+    data: bytearray = field(default_factory=bytearray)
+
+    def add(self, content: bytes) -> int:
+        """Append bytes at the next aligned address and return it."""
+        self.data += bytes(-len(self.data) % CONSTANT_ALIGNMENT)
+        address = self.start + len(self.data)
+        self.data += content
+        return address
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.data)
+
+
+@dataclass(kw_only=True)
+class Context:
+    """State shared by the lowering of all layers; `workspace` is the present layer's."""
+
+    config: Config
+    graph: Graph
+    placement: Placement
+    tasks: TaskList
+    constants: Constants
+    workspace: tuple[int, int] = (0, 0)
+
+    def map(self, name: str) -> FeatureMap:
+        return self.graph.maps[name]
+
+    def place(self, name: str) -> Place:
+        return self.placement.places[name]
+
+    def is_resident(self, name: str) -> bool:
+        """Whether the feature map lives in activation SRAM."""
+        return self.place(name).storage in self.placement.sram

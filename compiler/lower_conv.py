@@ -1,0 +1,341 @@
+"""Lower a convolution to loads, MATRIX, VECTOR and stores, tile by tile."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilewright.compiler.context import Context
+from tilewright.compiler.conv_plan import (
+    FIRST_PIECES,
+    ConvMemory,
+    ConvPlan,
+    plan_conv,
+    store_unit,
+)
+from tilewright.compiler.conv_shape import BlockGroup, ConvShape, block_weights, conv_shape
+from tilewright.compiler.epilogue import (
+    combine_fields,
+    combine_header,
+    epilogue_header,
+    folded_bias,
+)
+from tilewright.compiler.graph import Conv
+from tilewright.compiler.streams import ParameterStream, WeightStream
+from tilewright.compiler.tasks import Ring
+from tilewright.compiler.tiles import (
+    Box,
+    MapReader,
+    MapWriter,
+    View,
+    boxes,
+    source_box,
+    split,
+    window_fields,
+)
+from tilewright.hw.spec.isa import Source
+from tilewright.hw.spec.numerics import requantize_scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelPart:
+    """Input blocks [first, first + blocks) of a block group and a rectangle of the kernel."""
+
+    first: int
+    blocks: int
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+def conv_memory(node: Conv, context: Context) -> ConvMemory:
+    """Return which maps a convolution streams, with the layer's workspace."""
+    return ConvMemory(
+        workspace=context.workspace[1],
+        streams_input=not context.is_resident(node.input),
+        streams_operand=node.residual is not None and not context.is_resident(node.residual.other),
+        streams_output=not context.is_resident(node.output),
+    )
+
+
+def lower_conv(node: Conv, context: Context) -> None:
+    """Emit the tasks of one convolution. Raises DoesNotFit, ModelError (accumulator bound)."""
+    shape = conv_shape(node, context)
+    plan = plan_conv(shape, conv_memory(node, context))
+    _ConvLowering(node, context, shape, plan).run()
+
+
+class _ConvLowering:
+    def __init__(self, node: Conv, context: Context, shape: ConvShape, plan: ConvPlan) -> None:
+        self.node, self.context, self.shape, self.plan = node, context, shape, plan
+        self.config = context.config
+        at = context.workspace[0]
+        rings: list[Ring | None] = []
+        for words in (plan.input_ring, plan.operand_ring, plan.output_ring):
+            rings.append(Ring(start=at, words=words) if words else None)
+            at += words
+        self.input = MapReader(context=context, name=node.input, ring=rings[0])
+        self.operand = (
+            MapReader(context=context, name=node.residual.other, ring=rings[1])
+            if node.residual is not None
+            else None
+        )
+        self.output = MapWriter(context=context, name=node.output, ring=rings[2])
+        self.weights = WeightStream(context=context)
+        self.parameters = ParameterStream(context=context)
+        self.groups = shape.groups(plan.group_blocks)
+        self.parts = [list(self._kernel_parts(group)) for group in self.groups]
+        self.total_groups = context.place(node.output).blocks * self.config.row_groups
+        self.fill = -1
+        self._define_weights()
+        self._define_parameters()
+
+    def run(self) -> None:
+        shape, plan = self.shape, self.plan
+        tiles = boxes(shape.out_height, shape.out_width, plan.tile_height, plan.tile_width)
+        units = self._units()
+        if plan.pixels_outer:
+            for tile in tiles:
+                for unit in units:
+                    self._compute(tile, unit)
+        else:
+            for unit in units:
+                for tile in tiles:
+                    self._compute(tile, unit)
+                    self._forget(keep=self._unit_fits(unit))
+                self._forget(keep=False)
+
+    def _units(self) -> list[list[BlockGroup]]:
+        """Groups whose output blocks end on a border of activation words are stored together."""
+        unit = store_unit(self.config) if self.output.ring is not None else 1
+        units: list[list[BlockGroup]] = [[]]
+        for group in self.groups:
+            units[-1].append(group)
+            behind = group.first + group.blocks
+            if behind % unit == 0 and behind < self.shape.out_blocks:
+                units.append([])
+        return units
+
+    def _unit_fits(self, unit: list[BlockGroup]) -> bool:
+        tiles = sum(group.blocks * group.sources for group in unit) * self.shape.taps
+        return tiles * self.config.rows <= self.config.weight_words // 2
+
+    def _forget(self, *, keep: bool) -> None:
+        if not keep and not self.plan.weights_resident:
+            self.weights.forget()
+
+    def _kernel_parts(self, group: BlockGroup) -> Iterator[KernelPart]:
+        """Cut a group's reduction so that a part's weights and input fit their rings."""
+        config, (height, width) = self.config, self.shape.kernel
+        words = group.blocks * config.rows
+        limit = max(config.weight_words // 3 // words, 1)
+        blocks = min(limit // (height * width), self.plan.input_blocks, group.sources)
+        if group.blocks > 1 or group.step:
+            assert blocks >= group.sources, "a group's weights fit by construction"
+        if group.number == 0 and group.blocks == 1 and blocks > 1:
+            blocks = min(blocks, -(-group.sources // FIRST_PIECES))
+        if blocks >= 1:
+            chunk = self.plan.input_blocks
+            for low, high in split(group.sources, chunk):
+                for first, behind in split(high - low, blocks):
+                    yield KernelPart(
+                        first=group.source + low + first,
+                        blocks=behind - first,
+                        rows=(0, height),
+                        columns=(0, width),
+                    )
+            return
+        kernel_columns = min(limit, width)
+        kernel_rows = max(limit // width, 1)
+        for block in range(group.sources):
+            for rows in split(height, kernel_rows):
+                for columns in split(width, kernel_columns):
+                    yield KernelPart(
+                        first=group.source + block, blocks=1, rows=rows, columns=columns
+                    )
+
+    def _define_weights(self) -> None:
+        slots = self.context.place(self.node.input).slots
+        rows, cols = self.config.rows, self.config.cols
+        for group, parts in zip(self.groups, self.parts, strict=True):
+            blocks = [
+                block_weights(self.node, slots, group.first + i, self.shape)
+                for i in range(group.blocks)
+            ]
+            for number, part in enumerate(parts):
+                low = part.first - group.source
+                tiles = [
+                    block[low : low + part.blocks, slice(*part.rows), slice(*part.columns)]
+                    for block in blocks
+                ]
+                self.weights.define((group.number, number), np.stack(tiles).reshape(-1, rows, cols))
+
+    def _define_parameters(self) -> None:
+        node, context = self.node, self.context
+        bias = folded_bias(node, context.map(node.input).quantization.zero_point)
+        scale = requantize_scale(
+            context.map(node.input).quantization.scale,
+            node.weight_scale,
+            node.epilogue.quantization.scale,
+        )
+        header = epilogue_header(node.epilogue)
+        if node.residual is not None:
+            header |= combine_header(
+                node.residual.kind,
+                node.epilogue.result,
+                context.map(node.residual.other).quantization,
+                context.map(node.output).quantization,
+                node.residual.low,
+                node.residual.high,
+            )
+        for group in self.groups:
+            first = group.first * self.config.cols
+            behind = min(first + group.blocks * self.config.cols, self.shape.out_channels)
+            pad = self._lane_groups(group) * self.config.lanes - (behind - first)
+            self.parameters.define(
+                header,
+                np.pad(bias[first:behind], (0, max(pad, 0))),
+                np.pad(scale[first:behind], (0, max(pad, 0))),
+                node.epilogue.table,
+            )
+        if self._filled_from() < self.total_groups:
+            zeros = np.zeros(self.config.lanes, np.int32)
+            self.fill = self.parameters.define(
+                epilogue_header(node.epilogue), zeros, zeros.astype(np.float32)
+            )
+
+    def _lane_groups(self, group: BlockGroup) -> int:
+        """Lane groups that a block group writes."""
+        first = group.first * self.config.col_groups
+        return min(group.blocks * self.config.col_groups, self.total_groups - first)
+
+    def _filled_from(self) -> int:
+        return self.shape.out_blocks * self.config.col_groups
+
+    def _word_blocks(self, unit: list[BlockGroup]) -> tuple[int, int]:
+        """Activation blocks [first, behind last) that a unit writes."""
+        first = unit[0].first * self.config.cols // self.config.rows
+        last = unit[-1]
+        behind = -(-(last.first + last.blocks) * self.config.cols // self.config.rows)
+        blocks = self.context.place(self.node.output).blocks
+        is_last = last.first + last.blocks == self.shape.out_blocks
+        return first, blocks if is_last else min(behind, blocks)
+
+    def _compute(self, tile: Box, unit: list[BlockGroup]) -> None:
+        blocks = self._word_blocks(unit)
+        out = self.output.view(tile, blocks)
+        for group in unit:
+            accumulators = self.context.tasks.take_accumulators(group.blocks * tile.pixels)
+            for number, part in enumerate(self.parts[group.number]):
+                self._matrix(tile, group, number, part, accumulators)
+            self._drain(tile, group, accumulators, out, blocks)
+        if self.fill >= 0 and unit[-1] is self.groups[-1]:
+            self._fill_rest(tile, out)
+        self.output.finish(out, blocks)
+
+    def _source_view(self, tile: Box, group: BlockGroup, part: KernelPart) -> View:
+        node, shape, chunk = self.node, self.shape, self.plan.input_blocks
+        box = source_box(
+            tile,
+            kernel=shape.kernel,
+            strides=node.strides,
+            pads=node.pads,
+            dilations=node.dilations,
+            size=(shape.in_height, shape.in_width),
+        )
+        wanted = (part.first, part.first + part.blocks)
+        if group.blocks > 1:
+            wanted = group.source_range
+        if chunk >= shape.in_blocks:
+            held = (0, shape.in_blocks)
+        else:
+            low = group.source + (part.first - group.source) // chunk * chunk
+            behind = max(min(low + chunk, group.source_range[1]), wanted[1])
+            held = (low, behind)
+        return self.input.view(box, held, wanted)
+
+    def _matrix(
+        self, tile: Box, group: BlockGroup, number: int, part: KernelPart, accumulators: int
+    ) -> None:
+        node = self.node
+        weights = self.weights.get((group.number, number))
+        view = self._source_view(tile, group, part)
+        fields = window_fields(
+            tile,
+            view,
+            kernel=(part.rows[1] - part.rows[0], part.columns[1] - part.columns[0]),
+            strides=node.strides,
+            pads=node.pads,
+            dilations=node.dilations,
+            padding=self.context.map(node.input).quantization.zero_point,
+            kernel_start=(part.rows[0], part.columns[0]),
+        )
+        self.context.tasks.emit(
+            "MATRIX",
+            **fields,
+            out_blocks=group.blocks,
+            in_blocks=part.blocks,
+            source=view.base + (part.first - view.first_block) * view.block_stride,
+            source_out_stride=group.step * view.block_stride,
+            source_in_stride=view.block_stride,
+            weights=weights,
+            destination=accumulators,
+            destination_stride=tile.pixels,
+            accumulate=int(number > 0),
+        )
+
+    def _drain(
+        self, tile: Box, group: BlockGroup, accumulators: int, out: View, blocks: tuple[int, int]
+    ) -> None:
+        parameters, table = self.parameters.get(group.number)
+        fields = self._drain_fields(tile, out, group.first * self.config.col_groups)
+        if self.operand is not None and self.node.residual is not None:
+            view = self.operand.view(tile, blocks, blocks)
+            fields |= combine_fields(
+                self.node.residual.kind,
+                view,
+                tile,
+                group.first * self.config.col_groups,
+                self.config,
+            )
+        self.context.tasks.emit(
+            "VECTOR",
+            **fields,
+            groups=self._lane_groups(group),
+            height=tile.height,
+            source_kind=Source.ACCUMULATOR,
+            source=accumulators,
+            source_stride=tile.pixels,
+            use_table=int(self.node.epilogue.table is not None),
+            parameters=parameters,
+            table=table,
+        )
+
+    def _drain_fields(self, tile: Box, out: View, first_group: int) -> dict[str, int]:
+        block, group = divmod(first_group, self.config.row_groups)
+        return {
+            "kernel_height": 1,
+            "kernel_width": 1,
+            "out_height": tile.height,
+            "out_width": tile.width,
+            "stride_y": 1,
+            "stride_x": 1,
+            "width": tile.width,
+            "source_pitch": tile.width,
+            "destination": out.word(block, tile.top, tile.left),
+            "destination_stride": out.block_stride,
+            "destination_pitch": out.pitch,
+            "destination_group": group,
+        }
+
+    def _fill_rest(self, tile: Box, out: View) -> None:
+        """Write the zero point to the lanes behind the last output block."""
+        parameters, _ = self.parameters.get(self.fill)
+        first = self._filled_from()
+        self.context.tasks.emit(
+            "VECTOR",
+            **self._drain_fields(tile, out, first),
+            groups=self.total_groups - first,
+            source_kind=Source.ACTIVATION,
+            uniform=1,
+            parameters=parameters,
+        )
