@@ -1,11 +1,14 @@
 """Comparisons: memories byte for byte, outputs element for element."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.flows.display import plural
 from tilewright.flows.tensors import Array, Sample
 from tilewright.hw.spec.program import Program
 
@@ -28,10 +31,14 @@ class Agreement:
     def is_exact(self) -> bool:
         return self.equal == self.elements
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as JSON-able values."""
+        return dataclasses.asdict(self)
+
     def sentence(self) -> str:
         """Return the finding in words."""
         if self.is_exact:
-            return f"all {self.elements:,} elements of {self.samples} samples equal"
+            return f"all {self.elements:,} elements of {plural(self.samples, 'sample')} equal"
         unit = "steps" if self.steps_known else "absolute"
         return (
             f"{self.equal / self.elements:.3%} of {self.elements:,} elements equal, largest "

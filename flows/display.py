@@ -1,5 +1,6 @@
 """What the commands print: tables, progress and numbers in one form."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,12 @@ def console(*, error: bool = False) -> Console:
     if plain.is_terminal:
         return plain
     return Console(stderr=error, highlight=False, width=PLAIN_WIDTH)
+
+
+def status(text: str) -> contextlib.AbstractContextManager[object]:
+    """Return a context that shows what is being done, on a terminal."""
+    shown = console(error=True)
+    return shown.status(escape(text)) if shown.is_terminal else contextlib.nullcontext()
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
@@ -48,6 +55,11 @@ def show(value: Any) -> str:
 def percent(value: float | None) -> str | None:
     """Return a fraction as a percentage with one decimal."""
     return None if value is None else f"{value:.1%}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, regular in the plural."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def size(num_bytes: int) -> str:

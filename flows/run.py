@@ -1,6 +1,5 @@
 """`tilewright run`: a program or a model on the simulator, the RTL, the reference, ONNX Runtime."""
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +53,7 @@ def command(
     The same inputs give the same outputs on the simulator, the RTL and the reference, byte for
     byte. Without --input the inputs are random, from --seed.
     """
+    from tilewright.flows.display import status
     from tilewright.flows.files import check_target
     from tilewright.flows.tensors import save_samples
 
@@ -147,17 +147,9 @@ def run_samples(target: "Target", inputs: Sequence["Sample"], name: str) -> list
     return [target.run(sample) for sample in work]
 
 
-def status(text: str) -> contextlib.AbstractContextManager[object]:
-    """Return a context that shows what is being done, on a terminal."""
-    from tilewright.flows.display import console
-
-    shown = console(error=True)
-    return shown.status(text) if shown.is_terminal else contextlib.nullcontext()
-
-
 def print_outcomes(outcomes: Sequence["Outcome"], on: str, program: "Program") -> None:
     """Print samples, time and cycles, and the outputs of a few samples in short."""
-    from tilewright.flows.display import console, table
+    from tilewright.flows.display import console, plural, table
 
     out = console()
     rows = [
@@ -169,7 +161,7 @@ def print_outcomes(outcomes: Sequence["Outcome"], on: str, program: "Program") -
     out.print(table(f"{program.metadata.get('model', 'program')} on {on}", columns, rows))
     seconds = sum(outcome.seconds for outcome in outcomes)
     more = f", {len(outcomes) - 8} not shown" if len(outcomes) > 8 else ""
-    out.print(f"{len(outcomes)} samples in {seconds:.2f} s{more}")
+    out.print(f"{plural(len(outcomes), 'sample')} in {seconds:.2f} s{more}")
 
 
 def summary(value: "Array") -> str:

@@ -1,0 +1,96 @@
+"""Compile, build, run and compare: the steps that `cosim`, `demo` and `sweep` share."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tilewright.flows.compare import Agreement, compare_outputs, first_difference
+from tilewright.flows.models import CompiledModel, ReferenceTarget, output_steps
+from tilewright.flows.report import LayerReport, layer_reports, utilization
+from tilewright.flows.targets import IssTarget, OnnxRuntimeTarget, Outcome, RtlTarget, Target
+from tilewright.flows.tensors import Sample
+from tilewright.hw.spec.program import Program
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verification:
+    """The outcome of a co-simulation: what ran, what it cost, and whether everything agrees."""
+
+    program: Program
+    rtl: tuple[Outcome, ...]
+    iss: tuple[Outcome, ...]
+    memory_differences: tuple[str, ...]
+    """Where DRAM on the RTL differs from the simulator's; empty: byte for byte equal."""
+    reference: Agreement
+    """Simulator against the project's reference, over the samples of `iss`."""
+    ort: Agreement | None
+    layers: tuple[LayerReport, ...]
+    build_seconds: float
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of the first sample on the RTL; the others take as long."""
+        return self.rtl[0].cycles or 0
+
+    @property
+    def utilization(self) -> float | None:
+        """MACs of all layers over what the array could have done in the run's cycles."""
+        macs = sum(layer.macs for layer in self.layers)
+        return utilization(macs, self.cycles, self.program.config)
+
+    @property
+    def is_exact(self) -> bool:
+        """RTL, simulator and reference agree byte for byte."""
+        return not self.memory_differences and self.reference.is_exact
+
+
+def verify(
+    compiled: CompiledModel,
+    samples: Sequence[Sample],
+    rtl: RtlTarget,
+    *,
+    num_rtl: int,
+    with_ort: bool = False,
+    build_seconds: float = 0.0,
+) -> Verification:
+    """Run the first `num_rtl` samples on the RTL, all of them on the simulator, and compare."""
+    program = compiled.program
+    on_rtl = run_all(rtl, samples[:num_rtl])
+    on_iss = run_all(IssTarget(program), samples)
+    differences = []
+    for number, (given, expected) in enumerate(zip(on_rtl, on_iss, strict=False)):
+        assert given.memory is not None
+        assert expected.memory is not None
+        found = first_difference(program, given.memory, expected.memory)
+        if found is not None:
+            differences.append(f"sample {number}: {found}")
+    ours = [outcome.outputs for outcome in on_iss]
+    references = [o.outputs for o in run_all(ReferenceTarget(compiled.imported), samples)]
+    agreement = None
+    if with_ort:
+        witness = [o.outputs for o in run_all(OnnxRuntimeTarget(compiled.path), samples)]
+        agreement = compare_outputs(ours, witness, output_steps(compiled.path))
+    return Verification(
+        program=program,
+        rtl=tuple(on_rtl),
+        iss=tuple(on_iss),
+        memory_differences=tuple(differences),
+        reference=compare_outputs(ours, references, output_steps(compiled.path)),
+        ort=agreement,
+        layers=layer_reports(program, on_rtl[0].retired if on_rtl else ()),
+        build_seconds=build_seconds,
+    )
+
+
+def run_all(target: Target, samples: Sequence[Sample]) -> list[Outcome]:
+    """Run the samples one by one."""
+    return [target.run(sample) for sample in samples]
+
+
+def timed_rtl(program: Program, latency: int = 64) -> tuple[RtlTarget, float]:
+    """Return the RTL target and the seconds that generating and building took."""
+    from tilewright.sim.cosim.parameters import DramParameters
+
+    start = time.monotonic()
+    target = RtlTarget(program, DramParameters(latency_cycles=latency))
+    return target, time.monotonic() - start
