@@ -48,9 +48,9 @@ class RetirementCounters(wiring.Component):
 class CycleCounters(wiring.Component):
     """Puts every cycle of one engine in which `run` is high into exactly one bucket.
 
-    The bucket is the engine's activity, except that a cycle in which the engine neither works nor
-    lost a port, could take an instruction, and the head of its queue waits, counts as waiting for
-    the engine of the head's first unmet slot. The counters wrap at 2^32.
+    The bucket is the engine's activity, except when the head of its queue waits and holds the
+    engine up: it is idle, or awaits the memory but could take an instruction. Such a cycle counts
+    as waiting for the engine of the head's first unmet slot. The counters wrap at 2^32.
 
     Members
     -------
@@ -76,8 +76,9 @@ class CycleCounters(wiring.Component):
             for activity, own_bucket in ACTIVITY_BUCKETS.items():
                 with m.Case(activity):
                     m.d.comb += bucket.eq(own_bucket)
-        works = (self.activity == Activity.BUSY) | (self.activity == Activity.BANK)
-        with m.If(self.waiting & self.ready & ~works), m.Switch(self.waiting_for):
+        idle = self.activity == Activity.IDLE
+        held_up = idle | ((self.activity == Activity.MEMORY) & self.ready)
+        with m.If(self.waiting & held_up), m.Switch(self.waiting_for):
             for engine, wait_bucket in WAIT_BUCKETS.items():
                 with m.Case(engine):
                     m.d.comb += bucket.eq(wait_bucket)

@@ -269,7 +269,7 @@ def test_every_cycle_of_every_engine_is_in_one_bucket(seed):
                 ctx.set(state.waiting, waiting)
                 ctx.set(state.waiting_for, awaited)
                 bucket = Bucket[activity.name]
-                if ready and waiting and bucket not in (Bucket.BUSY, Bucket.BANK):
+                if waiting and (bucket == Bucket.IDLE or (ready and bucket == Bucket.MEMORY)):
                     bucket = Bucket[f"WAIT_{awaited.name}"]
                 expected[engine][bucket] += running
             await ctx.tick()

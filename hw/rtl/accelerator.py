@@ -1,0 +1,198 @@
+"""The top: fetch, dispatch, queues, engines, SRAMs, control, and the two AXI ports."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, Signature
+
+from tilewright.hw.rtl.arbiter import ReadArbiter
+from tilewright.hw.rtl.control import Control
+from tilewright.hw.rtl.counters import RetirementCounters
+from tilewright.hw.rtl.decoder import ENGINE_OPERATIONS
+from tilewright.hw.rtl.dispatch import Dispatch, queue_name
+from tilewright.hw.rtl.fetch import Fetch
+from tilewright.hw.rtl.interfaces import axi_lite_signature, axi_read_signature, axi_write_signature
+from tilewright.hw.rtl.issue import IssueQueue
+from tilewright.hw.rtl.load import LoadEngine
+from tilewright.hw.rtl.matrix import MatrixEngine
+from tilewright.hw.rtl.memory import (
+    BankedMemory,
+    accumulator_memory,
+    activation_memory,
+    parameter_memory,
+    weight_memory,
+)
+from tilewright.hw.rtl.store import StoreEngine
+from tilewright.hw.rtl.vector.engine import VectorEngine
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.registers import Fault
+
+TOP_MODULE = "tilewright"
+RETIRE_SIGNAL = "retire"
+"""A signal of the top: bit i pulses when the engine at place i of ENGINE_OPERATIONS retires."""
+READ_CHANNELS = ("ar", "r")
+WRITE_CHANNELS = ("aw", "w", "b")
+
+
+def port_members(config: Config) -> dict[str, wiring.Member]:
+    """The ports of the top, clk and rst aside: `control_*`, `memory_*`, `interrupt`."""
+    flip = {In: Out, Out: In}
+    control = axi_lite_signature().members
+    memory = [*axi_read_signature(config).members.items()]
+    memory += axi_write_signature(config).members.items()
+    return {
+        **{f"control_{name}": flip[each.flow](each.shape) for name, each in control.items()},
+        **{f"memory_{name}": each for name, each in memory},
+        "interrupt": Out(1),
+    }
+
+
+class Accelerator(wiring.Component):
+    """One accelerator; docs/architecture.md has its behaviour and the register map its control.
+
+    Members
+    -------
+    control_* : AXI4-Lite slave, 12-bit byte addresses, 32-bit data
+    memory_* : AXI4 master, config.axi_data_bits wide
+    interrupt : Out(1)
+
+    With `instances` the array's tiles and the SRAM banks are instances of modules that
+    `hw/rtl/emit.py` emits once.
+    """
+
+    def __init__(self, *, config: Config, instances: bool = False):
+        self._config = config
+        self.control = Control(config=config)
+        self.fetch = Fetch(config=config)
+        self.dispatch = Dispatch(config=config)
+        self.arbiter = ReadArbiter(config=config)
+        self.retirements = RetirementCounters()
+        self.queues = {
+            engine: IssueQueue(config=config, operation=operation)
+            for engine, operation in ENGINE_OPERATIONS.items()
+        }
+        self.engines = {
+            Engine.LOAD: LoadEngine(config=config),
+            Engine.STORE: StoreEngine(config=config),
+            Engine.MATRIX: MatrixEngine(config, instances=instances),
+            Engine.VECTOR: VectorEngine(config=config),
+        }
+        self.memories: dict[str, BankedMemory] = {
+            "activation": activation_memory(config, instances=instances),
+            "weight": weight_memory(config, instances=instances),
+            "accumulator": accumulator_memory(config, instances=instances),
+            "parameter": parameter_memory(config, instances=instances),
+        }
+        super().__init__(Signature(port_members(config)))
+
+    def elaborate(self, platform):
+        m = Module()
+        for name in ("control", "fetch", "dispatch", "arbiter", "retirements"):
+            m.submodules[name] = getattr(self, name)
+        for name, sram in self.memories.items():
+            m.submodules[name] = sram
+        for engine, unit in self.engines.items():
+            m.submodules[engine.name.lower()] = unit
+            m.submodules[f"{engine.name.lower()}_queue"] = self.queues[engine]
+        self._connect_buses(m)
+        self._connect_control(m)
+        self._connect_engines(m)
+        self._connect_memories(m)
+        return m
+
+    def _connect_buses(self, m: Module) -> None:
+        """Join the flat ports with the control slave, the read arbiter and the store engine."""
+        store = self.engines[Engine.STORE]
+        wiring.connect(m, self.fetch.bus, self.arbiter.fetch)
+        wiring.connect(m, self.engines[Engine.LOAD].bus, self.arbiter.load)
+        for prefix, bus in (
+            ("control", self.control.bus),
+            ("memory", self.arbiter.memory),
+            ("memory", store.bus),
+        ):
+            for name in bus.signature.members:
+                inner, outer = getattr(bus, name), getattr(self, f"{prefix}_{name}")
+                drives_outside = self.signature.members[f"{prefix}_{name}"].flow is Out
+                m.d.comb += outer.eq(inner) if drives_outside else inner.eq(outer)
+        m.d.comb += self.interrupt.eq(self.control.interrupt)
+
+    def _connect_control(self, m: Module) -> None:
+        """Control, fetch, dispatch and the retirement counters."""
+        control, dispatch, fetch = self.control, self.dispatch, self.fetch
+        wiring.connect(m, fetch.instruction, dispatch.instruction)
+        m.d.comb += [
+            fetch.start.eq(control.start),
+            fetch.stop.eq(~control.run | dispatch.ended),
+            fetch.program_address.eq(control.program_address),
+            fetch.dram_base.eq(control.dram_base),
+            dispatch.reset.eq(control.reset),
+            dispatch.run.eq(control.run),
+            dispatch.single_step.eq(control.single_step),
+            dispatch.step.eq(control.step),
+            dispatch.retired.eq(self.retirements.retired),
+            self.retirements.reset.eq(control.reset),
+            control.retired.eq(self.retirements.retired),
+            control.dispatch_fault.valid.eq(dispatch.fault),
+            control.dispatch_fault.cause.eq(dispatch.cause),
+            control.dispatch_fault.index.eq(dispatch.fault_index),
+            control.dispatched.eq(dispatch.dispatched),
+            control.ended.eq(dispatch.ended),
+            control.drained.eq(dispatch.drained),
+            control.stopped.eq(dispatch.stopped),
+            control.fetch_idle.eq(fetch.idle),
+            control.beat.eq(
+                Cat(
+                    getattr(self, f"memory_{channel}valid")
+                    & getattr(self, f"memory_{channel}ready")
+                    for channel in (*READ_CHANNELS, *WRITE_CHANNELS)
+                ).any()
+            ),
+        ]
+
+    def _connect_engines(self, m: Module) -> None:
+        """Every engine with its queue, and what control watches of it."""
+        retire = Signal(len(ENGINE_OPERATIONS), name=RETIRE_SIGNAL, attrs={"keep": 1})
+        m.d.comb += self.retirements.retire.eq(retire)
+        for place, engine in enumerate(ENGINE_OPERATIONS):
+            unit, queue = self.engines[engine], self.queues[engine]
+            state, fault = self.control.engines[place], self.control.engine_faults[place]
+            wiring.connect(m, getattr(self.dispatch, queue_name(engine)), queue.entry)
+            wiring.connect(m, queue.instruction, unit.instruction)
+            m.d.comb += [
+                queue.retired.eq(self.retirements.retired),
+                queue.halt.eq(~self.control.run),
+                queue.flush.eq(self.control.reset),
+                retire[place].eq(unit.retire),
+                state.activity.eq(unit.activity),
+                state.ready.eq(unit.instruction.ready),
+                state.waiting.eq(queue.waiting),
+                state.waiting_for.eq(queue.waiting_for),
+                state.retire.eq(unit.retire),
+                fault.valid.eq(unit.fault),
+                fault.cause.eq(Mux(unit.fault_is_bus, Fault.BUS_ERROR, Fault.SRAM_RANGE)),
+                fault.index.eq(unit.fault_index),
+            ]
+
+    def _connect_memories(self, m: Module) -> None:
+        """SRAM ports, in the order of their priority; docs/architecture.md, "Memories"."""
+        load, store = self.engines[Engine.LOAD], self.engines[Engine.STORE]
+        matrix, vector = self.engines[Engine.MATRIX], self.engines[Engine.VECTOR]
+        m.d.comb += [load.dram_base.eq(self.control.dram_base)]
+        m.d.comb += [store.dram_base.eq(self.control.dram_base)]
+        readers = {
+            "activation": (matrix.activation_read, vector.source, vector.operand, store.activation),
+            "weight": (matrix.weight_read,),
+            "accumulator": (matrix.accumulator_read, vector.accumulator),
+            "parameter": (vector.parameter,),
+        }
+        writers = {
+            "activation": (vector.destination, load.activation),
+            "weight": (load.weight,),
+            "accumulator": (matrix.accumulator_write,),
+            "parameter": (load.parameter,),
+        }
+        for name, sram in self.memories.items():
+            for port, memory_port in zip(readers[name], sram.readers, strict=True):
+                wiring.connect(m, port, memory_port)
+            for port, memory_port in zip(writers[name], sram.writers, strict=True):
+                wiring.connect(m, port, memory_port)
