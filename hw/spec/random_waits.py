@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from tilewright.hw.spec.access import Access, Accesses, Space
+from tilewright.hw.spec.access import Accesses, Space
 from tilewright.hw.spec.isa import NUM_WAITS, Engine, Instruction, Wait
 
 Clock = dict[Engine, int]
@@ -15,7 +15,6 @@ class _Sent:
     engine: Engine
     number: int
     touched: Accesses
-    instruction: Instruction
 
 
 class WaitChooser:
@@ -67,9 +66,7 @@ class WaitChooser:
         retirement = _join([issue, self._at_retirement[(engine, number - 1)]])
         self._at_retirement[(engine, number)] = retirement | {engine: number}
         self.count[engine] = number
-        self.sent.append(
-            _Sent(engine=engine, number=number, touched=touched, instruction=instruction)
-        )
+        self.sent.append(_Sent(engine=engine, number=number, touched=touched))
 
     def _dependences(self, instruction: Instruction, touched: Accesses) -> Clock:
         """Return, per engine, the last instruction that must have retired."""
@@ -80,7 +77,7 @@ class WaitChooser:
             if earlier.engine != instruction.engine:
                 depends = earlier.touched.conflicts(touched)
             else:
-                depends = _reads_result(earlier, instruction, touched)
+                depends = _reads_result(earlier, touched)
             if depends:
                 needed[earlier.engine] = earlier.number
         return needed
@@ -90,30 +87,14 @@ def _join(clocks: list[Clock]) -> Clock:
     return {engine: max(clock[engine] for clock in clocks) for engine in Engine}
 
 
-def _reads_result(earlier: _Sent, later: Instruction, touched: Accesses) -> bool:
-    """Tell whether an instruction reads what an earlier one of its own engine wrote."""
-    for write in earlier.touched.writes:
-        for read in touched.reads:
-            if write.overlaps(read) and not _in_step(write, earlier.instruction, later):
-                return True
-    return False
+def _reads_result(earlier: _Sent, touched: Accesses) -> bool:
+    """Tell whether an instruction reads what an earlier one of its own engine wrote.
 
-
-def _in_step(write: Access, earlier: Instruction, later: Instruction) -> bool:
-    """Tell whether MATRIX accumulates so that a pixel comes at least a whole tile behind itself.
-
-    Two tiles start at least the accumulators' latency apart; a later tile that starts at a higher
-    word than an earlier one it overlaps could come closer.
+    MATRIX instructions may accumulate into each other's words without a wait.
     """
-    if write.space != Space.ACCUMULATOR:
-        return False
-    pixels = earlier["out_height"] * earlier["out_width"]
-    return not any(
-        first < start < first + pixels
-        for first in _block_starts(earlier)
-        for start in _block_starts(later)
+    return any(
+        write.overlaps(read)
+        for write in earlier.touched.writes
+        if write.space != Space.ACCUMULATOR
+        for read in touched.reads
     )
-
-
-def _block_starts(i: Instruction) -> list[int]:
-    return [i["destination"] + k * i["destination_stride"] for k in range(i["out_blocks"])]
