@@ -137,6 +137,73 @@ def store_latency(fields: Mapping[str, int], config: Config, latency: int = MEMO
     return STORE_PIPELINE_CYCLES + latency + cycles if cycles else EMPTY_STORE_LATENCY
 
 
+VECTOR_PIPELINE_CYCLES = 17
+"""From the last source read's turn to its results' write, and from acceptance to the first turn."""
+COMBINE_PIPELINE_CYCLES = 12
+"""What the second stage adds to that, besides lanes/operand_lanes."""
+GROUP_PAIR_CYCLES = 4
+"""From group to group but one there are this many cycles more than the first of them takes."""
+TABLE_CYCLES = 32
+"""Eight table entries a cycle."""
+
+
+def vector_setup_cycles(fields: Mapping[str, int], config: Config) -> int:
+    """Cycles from the offer of a VECTOR to an idle engine to its acceptance: header and table.
+
+    They pass while earlier instructions run: instruction n + 2 is prepared from the cycle after
+    the retirement of instruction n on.
+    """
+    return 0 if _is_empty(fields) else config.header_words + TABLE_CYCLES * fields["use_table"]
+
+
+def vector_cycles(fields: Mapping[str, int], config: Config) -> int:
+    """Cycles between the acceptances of a VECTOR and its successor, if that one is prepared.
+
+    One source read a cycle; with a second stage lanes/operand_lanes cycles a pixel at least (of
+    the last pixel's, what the window leaves is for a successor that has no second stage).
+    Groups with parameters of their own that take less than GROUP_PAIR_CYCLES wait for the
+    scale registers. An instruction without second stage behind one with it finds the result
+    register free only when that one has retired.
+    """
+    if _is_empty(fields):
+        return 1
+    return _vector_group_start(fields["groups"], fields, config)
+
+
+def vector_latency(fields: Mapping[str, int], config: Config) -> int:
+    """Cycles from the acceptance of a lone VECTOR to its retirement."""
+    if _is_empty(fields):
+        return 2
+    interval = _vector_interval(fields, config)
+    last_group = _vector_group_start(fields["groups"] - 1, fields, config)
+    pixels = fields["out_height"] * fields["out_width"]
+    window = fields["kernel_height"] * fields["kernel_width"]
+    issue = last_group + (pixels - 1) * interval + window
+    if fields["combine"]:
+        issue += COMBINE_PIPELINE_CYCLES + config.lanes // config.operand_lanes
+    return issue + VECTOR_PIPELINE_CYCLES
+
+
+def _is_empty(fields: Mapping[str, int]) -> bool:
+    """Return whether a VECTOR does nothing."""
+    counts = ("groups", "kernel_height", "kernel_width", "out_height", "out_width")
+    return any(fields[name] == 0 for name in counts)
+
+
+def _vector_interval(fields: Mapping[str, int], config: Config) -> int:
+    """Cycles of one output pixel of a lane group."""
+    window = fields["kernel_height"] * fields["kernel_width"]
+    return max(window, config.lanes // config.operand_lanes) if fields["combine"] else window
+
+
+def _vector_group_start(group: int, fields: Mapping[str, int], config: Config) -> int:
+    """Cycles from the start of the first lane group to the start of group number `group`."""
+    cycles = fields["out_height"] * fields["out_width"] * _vector_interval(fields, config)
+    if fields["uniform"] or cycles >= GROUP_PAIR_CYCLES:
+        return group * cycles
+    return group // 2 * (cycles + GROUP_PAIR_CYCLES) + group % 2 * cycles
+
+
 def _transfer_pitch(fields: Mapping[str, int], config: Config) -> int:
     """Return the DRAM pitch of the words that an instruction moves."""
     pitches = (config.activation_pitch, config.weight_pitch, config.parameter_pitch)
@@ -154,8 +221,9 @@ def _lone_transfer_cycles(fields: Mapping[str, int], config: Config, burst_cycle
     """As `_transfer_cycles`, but the first axi_outstanding bursts find their places free."""
     data = transfer_data_cycles(fields, config)
     bursts = transfer_bursts(fields, config)
+    if not bursts:
+        return 0
     places = config.axi_outstanding
-    if bursts <= places:
-        return data
-    later = (bursts - places) * (bursts * burst_cycles + data)
-    return max(data, -(-(later + data * places * places) // (bursts * places)))
+    rounds, place = divmod(bursts - 1, places)
+    a_round = max(bursts * burst_cycles + data, places * data)
+    return max(data, -(-(rounds * a_round + (place + 1) * data) // bursts))

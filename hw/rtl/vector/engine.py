@@ -1,4 +1,18 @@
-"""The vector engine: executes VECTOR instructions (docs/architecture.md)."""
+"""The vector engine: executes VECTOR instructions (docs/architecture.md).
+
+    Prefetch -> WindowWalker -> SourceReader -> FirstStage ------------------> Writer
+                                                          `-> SecondStage -'
+                                        OperandReader ----'
+
+Cycles, without refusals (hw/spec/cycles.py has them as functions, a test holds both together).
+With K values a window, S = lanes/operand_lanes, P pixels and G lane groups, an output pixel takes
+I = K cycles, or max(K, S) with a second stage, and an instruction G * P * I of them. Its successor
+is accepted after as many cycles, if it is prepared: its header (header_words cycles) and its table
+(32 cycles) are fetched from the retirement of the last instruction but one on. A lone instruction
+retires K + (G * P - 1) * I + 17 cycles after its acceptance, 12 + S later with a second stage.
+Groups with parameters of their own and fewer than 4 cycles take (P * I + 4) / 2 cycles on
+average. An instruction without second stage behind one with it writes when that one has retired.
+"""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring

@@ -1,0 +1,73 @@
+"""The VECTOR formulas of hw/spec/cycles.py against the engine, to the cycle."""
+
+import numpy as np
+from vector_bench import CONFIGS, Bench
+from vector_model import Memories
+
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.cycles import vector_cycles, vector_latency, vector_setup_cycles
+
+PLAIN = {"out_height": 3, "out_width": 5, "groups": 2, "kernel_height": 1, "kernel_width": 1}
+SINGLE = PLAIN | {"out_height": 1, "out_width": 1, "groups": 1}
+LONG = PLAIN | {"out_height": 8, "out_width": 8}
+SHAPES = {
+    "plain": PLAIN,
+    "single": SINGLE,
+    "empty": PLAIN | {"groups": 0},
+    "window": PLAIN | {"kernel_height": 2, "kernel_width": 3},
+    "table": PLAIN | {"use_table": 1},
+    "combine": PLAIN | {"combine": 1},
+    "combine single": SINGLE | {"combine": 2},
+    "combine window": PLAIN | {"combine": 1, "kernel_width": 3},
+    "one pixel a group": SINGLE | {"groups": 7},
+    "two pixels a group": SINGLE | {"groups": 4, "out_width": 2},
+    "three pixels a group": SINGLE | {"groups": 5, "out_width": 3},
+    "one pixel a group, uniform": SINGLE | {"groups": 7, "uniform": 1},
+}
+
+
+def complete(fields):
+    """All fields; sources and operands in the lower, destinations in the upper half."""
+    names = [field.name for field in isa.BY_NAME["VECTOR"].fields]
+    buffers = {"source": 0, "operand": 64, "destination": 1024}
+    pitches = {f"{name}_pitch": 8 for name in buffers} | {f"{name}_stride": 64 for name in buffers}
+    rest = {"height": 64, "width": 64, "stride_y": 1, "stride_x": 1, "parameters": 40}
+    rest |= {"source_kind": isa.Source.ACCUMULATOR}
+    return dict.fromkeys(names, 0) | buffers | pitches | rest | fields
+
+
+def run(program, *, lone):
+    config = CONFIGS["4x4"]
+    memories = Memories.random(config, np.random.default_rng(0))
+    bench = Bench(config, memories, lone=lone)
+    bench.run(program)
+    return config, bench
+
+
+def test_lone_instructions_take_the_cycles_of_the_formulas():
+    program = [complete(shape) for shape in SHAPES.values()]
+    config, bench = run(program, lone=True)
+    setup = np.subtract(bench.accepted, bench.offered)
+    latency = np.subtract(bench.retired, bench.accepted)
+    for index, name in enumerate(SHAPES):
+        assert setup[index] == vector_setup_cycles(program[index], config), name
+        assert latency[index] == vector_latency(program[index], config), name
+
+
+def test_instructions_follow_each_other_without_a_gap():
+    long_shapes = (
+        LONG,
+        LONG | {"kernel_width": 3},
+        LONG,
+        LONG | {"uniform": 1},
+        LONG | {"combine": 1},
+        LONG | {"combine": 2, "kernel_width": 3},
+        LONG | {"combine": 1, "use_table": 1},
+    )
+    program = [complete(shape) for shape in long_shapes]
+    config, bench = run(program, lone=False)
+    between = list(np.diff(bench.accepted))
+    between[4] += 1  # the pause behind the last pixel is the successor's, if it needs one
+    assert between == [vector_cycles(fields, config) for fields in program[:-1]]
+    writes = list(np.diff(bench.retired))[:3]
+    assert writes == [vector_cycles(fields, config) for fields in program[1:4]]
