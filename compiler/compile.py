@@ -29,6 +29,8 @@ class Lowered:
     """Tasks in program order with waits, and the memory they use."""
 
     graph: Graph
+    output_names: tuple[str, ...]
+    """The caller's name of each output of `graph`, which may be a copy."""
     placement: Placement
     tasks: tuple[Task, ...]
     constants: Constants
@@ -56,7 +58,6 @@ def compile_graph(graph: Graph, config: Config) -> Program:
 
 def lower(graph: Graph, config: Config) -> Lowered:
     """Place, tile, synchronize and order a graph. Raises DoesNotFit, ModelError."""
-    graph = normalize(graph, config)
     for allow_residents in (True, False):
         try:
             return _lower(graph, config, allow_residents)
@@ -66,7 +67,8 @@ def lower(graph: Graph, config: Config) -> Lowered:
     raise AssertionError
 
 
-def _lower(graph: Graph, config: Config, allow_residents: bool) -> Lowered:
+def _lower(original: Graph, config: Config, allow_residents: bool) -> Lowered:
+    graph = normalize(original, config)
     placement = place(
         graph,
         config,
@@ -93,6 +95,7 @@ def _lower(graph: Graph, config: Config, allow_residents: bool) -> Lowered:
     synchronized = synchronize(tasks.tasks, config, context.constants.end)
     return Lowered(
         graph=graph,
+        output_names=original.outputs,
         placement=placement,
         tasks=tuple(program_order(synchronized, config)),
         constants=context.constants,
@@ -123,25 +126,30 @@ def _assemble(lowered: Lowered, config: Config) -> Program:
         memory_bytes=-(-len(image) // DRAM_ALIGNMENT) * DRAM_ALIGNMENT,
         program_address=program_address,
         num_instructions=len(lowered.instructions),
-        symbols=tuple(_symbols(graph, placement, config)),
+        symbols=tuple(_symbols(lowered, config)),
         layers=tuple(_layers(graph, layer_numbers)),
         instruction_layers=layer_numbers,
         metadata={"model": graph.name},
     )
 
 
-def _symbols(graph: Graph, placement: Placement, config: Config) -> list[Symbol]:
+def _symbols(lowered: Lowered, config: Config) -> list[Symbol]:
+    graph, placement = lowered.graph, lowered.placement
     symbols = []
-    kinds = dict.fromkeys(graph.inputs, "input") | dict.fromkeys(graph.outputs, "output")
+    borders = [(name, name, "input") for name in graph.inputs]
+    borders += [
+        (name, given, "output")
+        for name, given in zip(graph.outputs, lowered.output_names, strict=True)
+    ]
     named = set()
-    for name, kind in kinds.items():
+    for name, given, kind in borders:
         feature_map, where = graph.maps[name], placement.places[name]
         named.add(where.storage)
         offset = where.block * feature_map.pixels * config.activation_pitch
         size = where.blocks * feature_map.pixels * config.activation_pitch
         symbols.append(
             Symbol(
-                name=name,
+                name=given,
                 kind=kind,
                 address=placement.dram[where.storage] + offset,
                 size_bytes=size,
