@@ -20,8 +20,9 @@ class Fetch(wiring.Component):
     """Reads a program in order, one burst an instruction, up to DEPTH instructions ahead.
 
     An address goes out only when its instruction has a place, so rready is constant 1. Nothing
-    more is requested once an END has arrived. With latency L and 64/axi_bytes beats an
-    instruction the sustained rate is DEPTH instructions in L + 6 cycles, or the bus's.
+    more is requested once an END has arrived. An instruction whose last beat is accepted in cycle t
+    shows in t+2. With latency L on `bus` and n = 64/axi_bytes beats an instruction the sustained
+    rate is DEPTH instructions in max(DEPTH*n, L + n + 3) cycles.
 
     Members
     -------
