@@ -115,6 +115,8 @@ class Border:
     unpackings: tuple[Unpacking, ...]
     prefix: HostModel | None = None
     suffix: HostModel | None = None
+    constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    """Input maps that hold the same values in every inference."""
     map_shapes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """Shapes of the feature maps that `finish` reads."""
 
@@ -134,7 +136,8 @@ class Border:
         tensors = check_inputs(self.inputs, inputs)
         if self.prefix:
             tensors |= self.prefix.run(tensors)
-        return {item.map: item.pack(tensors[item.tensor]) for item in self.packings}
+        packed = {item.map: item.pack(tensors[item.tensor]) for item in self.packings}
+        return packed | self.constants
 
     def finish(
         self,
@@ -169,7 +172,10 @@ class Border:
         return given
 
     def to_sections(self) -> dict[str, bytes]:
-        """Serialise to named byte strings: border.json, *.onnx, *.index (int32, little endian)."""
+        """Serialise to named byte strings.
+
+        They are border.json, *.onnx, *.index (int32, little endian) and *.data (int8).
+        """
         header: dict[str, Any] = {
             "version": VERSION,
             "inputs": [asdict(item) for item in self.inputs],
@@ -177,6 +183,7 @@ class Border:
             "map_shapes": self.map_shapes,
             "packings": [],
             "unpackings": [],
+            "constants": [],
         }
         sections: dict[str, bytes] = {}
         for position, packing in enumerate(self.packings):
@@ -185,6 +192,9 @@ class Border:
         for position, unpacking in enumerate(self.unpackings):
             header["unpackings"].append(_without_index(unpacking))
             sections[f"unpackings.{position}.index"] = unpacking.index.astype("<i4").tobytes()
+        for position, (name, data) in enumerate(self.constants.items()):
+            header["constants"].append({"map": name, "shape": data.shape})
+            sections[f"constants.{position}.data"] = data.tobytes()
         for side, model in (("prefix", self.prefix), ("suffix", self.suffix)):
             if model:
                 header[side] = {"inputs": model.inputs, "outputs": model.outputs}
@@ -261,6 +271,12 @@ def _border_from(header: dict[str, Any], sections: Mapping[str, bytes]) -> Borde
             Unpacking(**shaped(item), index=index("unpackings", position))
             for position, item in enumerate(header["unpackings"])
         ),
+        constants={
+            item["map"]: np.frombuffer(sections[f"constants.{position}.data"], np.int8).reshape(
+                item["shape"]
+            )
+            for position, item in enumerate(header["constants"])
+        },
         prefix=host("prefix"),
         suffix=host("suffix"),
         map_shapes={name: tuple(shape) for name, shape in header["map_shapes"].items()},

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.values import Index, Quantized, UnsupportedError
 from tilewright.compiler.graph import FeatureMap, Node, Quantization, View
@@ -32,6 +33,8 @@ class GraphBuilder:
     nodes: list[Node] = field(default_factory=list)
     packs: dict[str, Binding] = field(default_factory=dict)
     """By map name: how the host fills the graph's inputs."""
+    constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    """By map name: inputs that hold the same values in every inference."""
 
     def add_map(self, name: str, shape: Shape, quantization: Quantization) -> str:
         """Add a feature map and return its name, which is made unique."""
@@ -43,6 +46,13 @@ class GraphBuilder:
         self.maps[unique] = FeatureMap(
             name=unique, channels=channels, height=height, width=width, quantization=quantization
         )
+        return unique
+
+    def add_constant(self, name: str, data: NDArray[np.int8], quantization: Quantization) -> str:
+        """Add an input map that always holds `data` (channels, height, width)."""
+        channels, height, width = data.shape
+        unique = self.add_map(name, (channels, height, width), quantization)
+        self.constants[unique] = data
         return unique
 
     def add(self, node: Node) -> None:

@@ -11,6 +11,7 @@ from tilewright.compiler.frontend.context import (
     constant,
     optional,
     scalar_quantization,
+    shift_to_int8,
 )
 from tilewright.compiler.frontend.emit import store_results
 from tilewright.compiler.frontend.layout import is_dequantized
@@ -80,6 +81,8 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
         raise UnsupportedError("an operand is neither constant nor an activation on the device")
     if constants and isinstance(reals[0].producer, Linear):
         return [_fold_into_linear(node, values, reals[0], constants[0])]
+    if constants and constants[0].array.size > 1:
+        return [_combine_with_constant(context, node, reals[0], constants[0])]
     if constants or all(is_dequantized(item) and _same_place(item, reals[0]) for item in reals):
         return apply_unary(context, node, values)
     if node.op_type not in KINDS:
@@ -148,6 +151,37 @@ def _combined(
         names = (map_name, builder.align(second, map_name, index))
     producer = Combined(kind=kind, first=names[0], second=names[1], sources=(first, second))
     return Real(producer=producer, index=index, names=(name,))
+
+
+def _combine_with_constant(context: Context, node: Operator, real: Real, factor: Constant) -> Real:
+    """Combine an activation with a quantized constant, stored as a feature map like it."""
+    stored = factor.quantized
+    if node.op_type not in KINDS:
+        raise UnsupportedError("with a constant tensor only the sum and the product are supported")
+    if stored is None or stored.raw.dtype not in (np.int8, np.uint8):
+        raise UnsupportedError("its constant operand is not quantized to int8 or uint8")
+    quantization, _ = scalar_quantization(
+        stored.scale, stored.zero_point.astype(stored.raw.dtype), node.label
+    )
+    source = as_activation(context, real)
+    builder = context.builder
+    map_name, index = builder.natural(source)
+    try:
+        full = np.broadcast_to(shift_to_int8(stored.raw), index.shape)
+    except ValueError:
+        raise UnsupportedError(
+            f"its constant of shape {list(stored.raw.shape)} enlarges {list(index.shape)}"
+        ) from None
+    data = np.empty(index.size, np.int8)
+    data[index.reshape(-1)] = full.reshape(-1)
+    shape = builder.maps[map_name].shape
+    constant_map = builder.add_constant(
+        f"{node.outputs[0]}/constant", data.reshape(shape), quantization
+    )
+    producer = Combined(
+        kind=KINDS[node.op_type], first=map_name, second=constant_map, sources=(source,)
+    )
+    return Real(producer=producer, index=index, names=(node.name,))
 
 
 def _fold_into_linear(node: Operator, values: Values, real: Real, factor: Constant) -> Real:

@@ -71,8 +71,8 @@ def import_model(
     if not frontier:
         raise ModelError(_nothing_to_do(interpretation))
     graph = simplify(_graph(context, frontier))
-    packings = [context.builder.packs[name] for name in graph.inputs]
-    handed_over = sorted({item.tensor for item in packings})
+    packs = context.builder.packs
+    handed_over = sorted({packs[name].tensor for name in graph.inputs if name in packs})
     prefix = slice_backwards(interpretation, handed_over, stop_at_device=False)
     operators = list_operators(interpretation, prefix, suffix)
     if strict and operators:
@@ -94,7 +94,7 @@ def _graph(context: Context, frontier: dict[str, Quantized]) -> Graph:
     return Graph(
         maps=builder.maps,
         nodes=tuple(builder.nodes),
-        inputs=tuple(builder.packs),
+        inputs=(*builder.packs, *builder.constants),
         outputs=outputs,
         name=context.source.model.graph.name or "model",
     )
@@ -119,7 +119,12 @@ def _border(
     return Border(
         inputs=source.inputs,
         outputs=source.outputs,
-        packings=tuple(_packing(context, graph, name) for name in graph.inputs),
+        packings=tuple(
+            _packing(context, graph, name) for name in graph.inputs if name in context.builder.packs
+        ),
+        constants={
+            name: data for name, data in context.builder.constants.items() if name in graph.inputs
+        },
         unpackings=tuple(
             Unpacking(
                 map=value.origin,

@@ -77,7 +77,7 @@ HANDLERS.update({(MICROSOFT, name): elementwise.apply_unary for name in MICROSOF
 
 RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial")
 
-FLOAT_REASON = "works on float values; it lies in front of the first QuantizeLinear"
+UNQUANTIZED = "lies in front of the first quantized activation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ def _place(context: Context, node: Operator, values: Values) -> list[Value]:
     if hosted is not None and hosted.side == "suffix":
         raise UnsupportedError(f"follows {hosted.cause}, which runs on the host")
     if hosted is not None and node.op_type != "QuantizeLinear":
-        raise UnsupportedError(FLOAT_REASON)
+        raise UnsupportedError(UNQUANTIZED)
     if any(name and name not in context.values for name in node.inputs):
         raise UnsupportedError("reads a value that no node of the graph makes")
     handler = HANDLERS.get((node.domain, node.op_type))

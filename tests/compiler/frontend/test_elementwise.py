@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from tilewright.compiler.border import Border
+from tilewright.compiler.frontend import import_model
 from tilewright.compiler.graph import Conv, Elementwise, Requantize
+from tilewright.hw.spec.errors import ModelError
 
 # name: (operators behind DequantizeLinear as (type, constants, attributes))
 UNARY = {
@@ -147,3 +150,31 @@ def test_activation_behind_an_unquantized_conv_is_left_to_the_host(make_builder,
     builder.output(builder.quantize(builder.node("Sigmoid", [value])))
     reasons = {item.op_type: item.reason for item in agree(builder, fraction=0.02).host_operators}
     assert "needs QuantizeLinear and DequantizeLinear between" in reasons["Sigmoid"]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("op_type", ["Add", "Mul"])
+@pytest.mark.parametrize("shape", [(7,), (3, 1), (3, 7)])
+def test_quantized_constant_operand_is_an_input_map(make_builder, agree, op_type, shape, dtype):
+    builder = make_builder(seed=12, dtype=dtype)
+    value = builder.node("MatMul", [builder.activation((1, 3, 6)), builder.weight((6, 7), 1)])
+    raw = builder.constant(builder.integers(shape))
+    operand = builder.dequantize(raw, builder.quantization(2.0**-4))
+    value = builder.node(op_type, [operand, builder.requantized(value)])
+    builder.output(builder.quantize(value))
+    imported = agree(builder, fraction=0.1 if op_type == "Mul" else 0)
+    (node,) = imported.graph.nodes
+    assert node.residual.other in imported.border.constants
+    restored = Border.from_sections(imported.border.to_sections())
+    prepared = restored.prepare(builder.feeds)
+    for name, data in imported.border.prepare(builder.feeds).items():
+        np.testing.assert_array_equal(prepared[name], data)
+
+
+def test_float_constant_tensor_is_left_to_the_host(make_builder):
+    builder = make_builder(seed=13)
+    operand = builder.constant(np.arange(3, dtype=np.float32).reshape(1, 3, 1, 1))
+    value = builder.node("Add", [builder.activation((1, 3, 4, 4)), operand])
+    builder.output(builder.quantize(value))
+    with pytest.raises(ModelError, match="its constant operand is not quantized"):
+        import_model(builder.model())
