@@ -97,6 +97,7 @@ class _ConvLowering:
             for tile in tiles:
                 for unit in units:
                     self._compute(tile, unit)
+                    self._forget(keep=False)
         else:
             for unit in units:
                 for tile in tiles:
