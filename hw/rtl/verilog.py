@@ -17,7 +17,10 @@ write_verilog -noattr
 """
 
 _VIEW = re.compile(r"^ {0,2}(?:wire [^\n\\]*|connect )\\[\w$]+[.\[][^\n]*\n", re.MULTILINE)
-_MODULE = re.compile(r"^module (\\\S+)\n(.*?)^end\n", re.MULTILINE | re.DOTALL)
+_EMPTY = re.compile(r"^ {0,2}(?:wire width 0 \\\S+|connect \\\S+ \{  \})\n", re.MULTILINE)
+_MODULE = re.compile(
+    r"^(?:attribute [^\n]*\n)*module (\\\S+)\n(.*?)^end\n", re.MULTILINE | re.DOTALL
+)
 _CELL = re.compile(r"^  cell (\\\S+) ", re.MULTILINE)
 _TIME_ZERO = re.compile(r"\\\$auto\$verilog_backend[.]cc:\d+:dump_module\$\d+ ")
 """The variable through which Yosys runs every `always @*` at time 0."""
@@ -34,12 +37,14 @@ _ZERO_CONTENTS = re.compile(
 def convert(elaboratable: Elaboratable, name: str) -> str:
     """Return the Verilog of a component; its modules are `name`, `name_submodule`, and so on.
 
-    Left out are wires that only repeat a part of another one under a field's name, and memory
-    contents of zeros: what a memory holds is undefined until it is written. Modules of equal text
-    (the lanes of a unit) become one.
+    Left out are wires that only repeat a part of another one under a field's name, wires of no
+    bits, and memory contents of zeros: what a memory holds is undefined until it is written.
+    Modules of equal text (the lanes of a unit) become one.
     """
     text = rtlil.convert(elaboratable, name=name, emit_src=False)
-    text = _merge_equal_modules(_ZERO_CONTENTS.sub("", _VIEW.sub("", text)))
+    for unwanted in (_VIEW, _EMPTY, _ZERO_CONTENTS):
+        text = unwanted.sub("", text)
+    text = _merge_equal_modules(text)
     text = re.sub(
         rf"^((?:module|  cell) )\\({re.escape(name)}\.[\w$.]+)(?= |$)",
         lambda match: f"{match[1]}\\{match[2].replace('.', '_')}",
