@@ -57,6 +57,11 @@ def percent(value: float | None) -> str | None:
     return None if value is None else f"{value:.1%}"
 
 
+def signed_percent(value: float | None) -> str | None:
+    """Return a relative difference as a percentage with its sign and one decimal."""
+    return None if value is None else f"{value:+.1%}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, regular in the plural."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

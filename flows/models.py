@@ -41,6 +41,16 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def tool_digest() -> str:
+    """Return the SHA-256 over the project's own sources, hex: what a result depends on."""
+    state = hashlib.sha256()
+    root = Path(__file__).resolve().parent.parent
+    for folder in ("hw", "compiler", "sim", "flows"):
+        for path in sorted((root / folder).rglob("*.py")):
+            state.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
+    return state.hexdigest()
+
+
 def compile_file(path: Path, config: Config, *, strict: bool = False) -> CompiledModel:
     """Compile an ONNX file. The program carries the border, so that it runs without the model.
 

@@ -20,6 +20,8 @@ class Point:
     lanes: int
     operand_lanes: int
     cycles: int | None = None
+    estimated_cycles: int | None = None
+    """What the cycle formulas expect; `cycles` itself where these were asked for."""
     utilization: float | None = None
     macs: int | None = None
     bytes_loaded: int | None = None
@@ -31,9 +33,16 @@ class Point:
     source: str
     """'rtl' or 'cycles': where the cycles come from."""
     setup: str
-    """Digest of the model and of the options that the result depends on."""
+    """Digest of the model, the tools and the options that the result depends on."""
     config: str
     """The config's digest."""
+
+    @property
+    def estimate_error(self) -> float | None:
+        """How far the formulas are off the RTL, as a fraction of the RTL's cycles."""
+        if self.source != "rtl" or not self.cycles or self.estimated_cycles is None:
+            return None
+        return self.estimated_cycles / self.cycles - 1
 
     @property
     def key(self) -> tuple[str, str, str]:
