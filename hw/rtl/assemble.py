@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.burst import (
     TARGET_BITS,
-    burst_layout,
+    burst_words_layout,
     choose,
     log_of_power,
     target_pitches,
@@ -65,15 +65,16 @@ class BeatBuffer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        spare = Signal(self._shape)
+        head = Signal(self._shape, reset_less=True)
+        spare = Signal(self._shape, reset_less=True)
         spare_valid = Signal()
-        m.d.comb += self.sink.ready.eq(~spare_valid)
+        m.d.comb += [self.sink.ready.eq(~spare_valid), self.source.payload.eq(head)]
         with m.If(~self.source.valid | self.source.ready):
             m.d.sync += [self.source.valid.eq(spare_valid | self.sink.valid), spare_valid.eq(0)]
             with m.If(spare_valid):
-                m.d.sync += self.source.payload.eq(spare)
+                m.d.sync += head.eq(spare)
             with m.Elif(self.sink.valid):
-                m.d.sync += self.source.payload.eq(self.sink.payload)
+                m.d.sync += head.eq(self.sink.payload)
         with m.Elif(self.sink.valid & self.sink.ready):
             m.d.sync += [spare_valid.eq(1), spare.eq(self.sink.payload)]
         return m
@@ -87,7 +88,7 @@ class WordAssembler(wiring.Component):
 
     Members
     -------
-    burst : In(stream of burst_layout), the bursts in the order of their beats
+    burst : In(stream of burst_words_layout), the bursts in the order of their beats
     beat : In(stream of beat_layout)
     word : Out(stream of word_layout)
     active : Out(1), a burst or a word is inside
@@ -99,7 +100,7 @@ class WordAssembler(wiring.Component):
         self._pitches = target_pitches(LOAD, config)
         super().__init__(
             {
-                "burst": In(stream.Signature(burst_layout(LOAD, config))),
+                "burst": In(stream.Signature(burst_words_layout(LOAD, config))),
                 "beat": In(stream.Signature(beat_layout(config))),
                 "word": Out(stream.Signature(word_layout(config))),
                 "active": Out(1),
@@ -109,7 +110,7 @@ class WordAssembler(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        burst = Signal(burst_layout(LOAD, self._config))
+        burst = Signal(burst_words_layout(LOAD, self._config), reset_less=True)
         occupied = Signal()
         slots = tuple(-(-pitch // self._config.axi_bytes) for pitch in self._pitches)
         slot = Signal(range(max(slots)))
@@ -138,14 +139,18 @@ class WordAssembler(wiring.Component):
 
         with m.If(free):
             m.d.sync += self.word.valid.eq((step & word_ends) | (occupied & burst.empty))
-        self._locate(m, burst, step & word_ends, free)
-        self._fill(m, burst, slot, step)
+        word = Signal(word_layout(self._config), reset_less=True)
+        m.d.comb += self.word.payload.eq(word)
+        self._locate(m, word, burst, step & word_ends, free)
+        self._fill(m, word, burst, slot, step)
         return m
 
-    def _locate(self, m: Module, burst: data.View, word_ends: Value, free: Value) -> None:
+    def _locate(
+        self, m: Module, word: data.View, burst: data.View, word_ends: Value, free: Value
+    ) -> None:
         """Keep the SRAM address across the bursts of a run; set everything but the data."""
-        config, word, head = self._config, self.word.payload, self.burst.payload
-        address = Signal(address_shape())
+        config, head = self._config, self.burst.payload
+        address = Signal(address_shape(), reset_less=True)
         following = Signal(address_shape())
         dropped = Signal()
         is_weight = burst.target == isa.Target.WEIGHT
@@ -170,9 +175,9 @@ class WordAssembler(wiring.Component):
                 word.index.eq(burst.index),
             ]
 
-    def _fill(self, m: Module, burst: data.View, slot: Value, step: Value) -> None:
+    def _fill(self, m: Module, word: data.View, burst: data.View, slot: Value, step: Value) -> None:
         """Put the beat into its slot of the word; a narrow word goes to slot 0 shifted."""
-        word, beat = self.word.payload, self.beat.payload
+        beat = self.beat.payload
         bits = self._config.axi_data_bits
         first = self._shift(m, burst, beat.data)
         for position in range(-(-len(word.data) // bits)):

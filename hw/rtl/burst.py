@@ -3,7 +3,7 @@
 AMBA AXI4 (IHI 0022), A3.4.1: INCR bursts of 1 to 256 full-width beats that stay inside 4 KiB.
 """
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -40,7 +40,10 @@ def log_of_power(value: int) -> int:
 
 def choose(target: Value, values: tuple) -> Value:
     """Return the value of the target; targets past the last one get the last one's."""
-    return Array(values)[target] if len(values) > 1 else values[0]
+    chosen = values[-1]
+    for number in reversed(range(len(values) - 1)):
+        chosen = Mux(target == number, values[number], chosen)
+    return chosen
 
 
 def run_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
@@ -63,19 +66,16 @@ def run_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
     )
 
 
-def burst_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
-    """One burst and the words in it.
+def burst_words_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
+    """The words of one burst.
 
-    address: bus byte address of the first beat; length: beats - 1; first: the run starts here, at
-    SRAM word `sram_address` (later bursts of a run continue); offset: byte of the first word in
-    its beat; last_word: words - 1; last: the instruction ends with this burst; empty: no burst,
-    only a retirement.
+    first: the run starts here, at SRAM word `sram_address` (later bursts of a run continue);
+    offset: byte of the first word in its beat; last_word: words - 1; last: the instruction ends
+    with this burst; empty: no burst, only a retirement.
     """
     smallest = min(target_pitches(operation, config))
     return data.StructLayout(
         {
-            "address": unsigned(config.axi_address_bits),
-            "length": unsigned(8),
             "sram_address": address_shape(),
             "first": 1,
             "offset": unsigned(log_of_power(config.axi_bytes)),
@@ -84,6 +84,17 @@ def burst_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
             "last": 1,
             "empty": 1,
             "index": unsigned(INDEX_BITS),
+        }
+    )
+
+
+def burst_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
+    """One burst: bus byte address of its first beat, beats - 1, and its words."""
+    return data.StructLayout(
+        {
+            "address": unsigned(config.axi_address_bits),
+            "length": unsigned(8),
+            "words": burst_words_layout(operation, config),
         }
     )
 
@@ -116,7 +127,7 @@ class RunIterator(wiring.Component):
         m = Module()
         fields = self.instruction.payload.fields
         target = fields.target if "target" in fields.shape().members else Const(0, TARGET_BITS)
-        head = Signal(self._layout)
+        head = Signal(self._layout, reset_less=True)
         finished, exhausted = Signal(), Signal()
         accept = self.instruction.valid & self.instruction.ready
         m.d.comb += [
@@ -216,7 +227,7 @@ class BurstSplitter(wiring.Component):
         split_bits = log_of_power(split_bytes(self._config))
         beat_bits = log_of_power(self._config.axi_bytes)
         burst = self.burst.payload
-        run = Signal(self._layout)
+        run = Signal(self._layout, reset_less=True)
         occupied, first = Signal(), Signal()
         ends = Signal()
         last_byte = Signal(split_bits)
@@ -230,19 +241,17 @@ class BurstSplitter(wiring.Component):
                 Cat(Const(0, beat_bits), run.address[beat_bits:])
                 + Cat(Const(0, split_bits), self.dram_base[split_bits:])
             ),
-            burst.length.eq(
-                (low + last_byte)[beat_bits:] - low[beat_bits:],
-            ),
-            burst.sram_address.eq(run.sram_address),
-            burst.first.eq(first),
-            burst.offset.eq(run.address[:beat_bits]),
-            burst.last_word.eq(
+            burst.length.eq((low + last_byte)[beat_bits:] - low[beat_bits:]),
+            burst.words.sram_address.eq(run.sram_address),
+            burst.words.first.eq(first),
+            burst.words.offset.eq(run.address[:beat_bits]),
+            burst.words.last_word.eq(
                 choose(run.target, tuple(last_byte >> log_of_power(p) for p in self._pitches))
             ),
-            burst.target.eq(run.target),
-            burst.last.eq(run.last & ends),
-            burst.empty.eq(run.empty),
-            burst.index.eq(run.index),
+            burst.words.target.eq(run.target),
+            burst.words.last.eq(run.last & ends),
+            burst.words.empty.eq(run.empty),
+            burst.words.index.eq(run.index),
             self.run.ready.eq(~occupied | (self.burst.ready & ends)),
         ]
         with m.If(self.run.ready):

@@ -10,7 +10,7 @@ from tilewright.hw.rtl.burst import (
     AXI_INCR,
     BurstSplitter,
     RunIterator,
-    burst_layout,
+    burst_words_layout,
     log_of_power,
 )
 from tilewright.hw.rtl.interfaces import (
@@ -77,7 +77,7 @@ class LoadEngine(wiring.Component):
         m.submodules.splitter = splitter = BurstSplitter(config=config, operation=LOAD)
         m.submodules.beats = beats = BeatBuffer(shape=beat_layout(config))
         m.submodules.assembler = assembler = WordAssembler(config=config)
-        pending = burst_layout(LOAD, config)
+        pending = burst_words_layout(LOAD, config)
         # One more burst, the current one, is in the assembler.
         m.submodules.bursts = bursts = SyncFIFO(
             width=pending.size, depth=config.axi_outstanding - 1
@@ -94,10 +94,10 @@ class LoadEngine(wiring.Component):
             bus.arlen.eq(burst.payload.length),
             bus.arsize.eq(log_of_power(config.axi_bytes)),
             bus.arburst.eq(AXI_INCR),
-            bus.arvalid.eq(burst.valid & ~burst.payload.empty & bursts.w_rdy),
-            burst.ready.eq(bursts.w_rdy & (burst.payload.empty | bus.arready)),
+            bus.arvalid.eq(burst.valid & ~burst.payload.words.empty & bursts.w_rdy),
+            burst.ready.eq(bursts.w_rdy & (burst.payload.words.empty | bus.arready)),
             bursts.w_en.eq(burst.valid & burst.ready),
-            bursts.w_data.eq(burst.payload),
+            bursts.w_data.eq(burst.payload.words),
             assembler.burst.valid.eq(bursts.r_rdy),
             assembler.burst.payload.eq(bursts.r_data),
             bursts.r_en.eq(assembler.burst.ready),

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.burst import burst_layout, log_of_power
+from tilewright.hw.rtl.burst import burst_words_layout, log_of_power
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, read_port_signature
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
@@ -43,7 +43,7 @@ class WordReader(wiring.Component):
 
     Members
     -------
-    burst : In(stream of burst_layout), no empty ones
+    burst : In(stream of burst_words_layout), no empty ones
     activation : Out(read_port_signature)
     word : Out(stream of placed_layout)
     fault, fault_index : Out, a word was out of range
@@ -59,7 +59,7 @@ class WordReader(wiring.Component):
         )
         super().__init__(
             {
-                "burst": In(stream.Signature(burst_layout(STORE, config))),
+                "burst": In(stream.Signature(burst_words_layout(STORE, config))),
                 "activation": Out(port),
                 "word": Out(stream.Signature(placed_layout(config))),
                 "fault": Out(1),
@@ -74,8 +74,8 @@ class WordReader(wiring.Component):
         config, port, head = self._config, self.activation, self.burst.payload
         # One word being read and two waiting keep the packer busy at one word a cycle.
         m.submodules.words = words = SyncFIFO(width=placed_layout(config).size, depth=3)
-        burst = Signal(burst_layout(STORE, config))
-        address = Signal(address_shape())
+        burst = Signal(burst_words_layout(STORE, config), reset_less=True)
+        address = Signal(address_shape(), reset_less=True)
         placement = Signal(placement_layout(config))
         occupied, reading, room, in_range = Signal(), Signal(), Signal(), Signal()
         offset = Signal.like(burst.offset)

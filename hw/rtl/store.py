@@ -9,7 +9,7 @@ from tilewright.hw.rtl.burst import (
     AXI_INCR,
     BurstSplitter,
     RunIterator,
-    burst_layout,
+    burst_words_layout,
     log_of_power,
 )
 from tilewright.hw.rtl.interfaces import (
@@ -72,7 +72,7 @@ class StoreEngine(wiring.Component):
         m.submodules.iterator = iterator = RunIterator(config=config, operation=STORE)
         m.submodules.splitter = splitter = BurstSplitter(config=config, operation=STORE)
         m.submodules.bursts = bursts = SyncFIFO(
-            width=burst_layout(STORE, config).size, depth=READ_AHEAD_BURSTS
+            width=burst_words_layout(STORE, config).size, depth=READ_AHEAD_BURSTS
         )
         m.submodules.responses = responses = SyncFIFO(
             width=response_layout().size, depth=config.axi_outstanding
@@ -108,16 +108,16 @@ class StoreEngine(wiring.Component):
 
     def _address(self, m, burst, bursts, responses):
         """Send each burst to AW, to the reader and to those whose response is awaited."""
-        bus = self.bus
+        bus, words = self.bus, burst.payload.words
         free = ~bus.awvalid | bus.awready
         response = Signal(response_layout())
         m.d.comb += [
-            burst.ready.eq(responses.w_rdy & (burst.payload.empty | (bursts.w_rdy & free))),
-            bursts.w_en.eq(burst.valid & burst.ready & ~burst.payload.empty),
-            bursts.w_data.eq(burst.payload),
-            response.last.eq(burst.payload.last),
-            response.empty.eq(burst.payload.empty),
-            response.index.eq(burst.payload.index),
+            burst.ready.eq(responses.w_rdy & (words.empty | (bursts.w_rdy & free))),
+            bursts.w_en.eq(burst.valid & burst.ready & ~words.empty),
+            bursts.w_data.eq(words),
+            response.last.eq(words.last),
+            response.empty.eq(words.empty),
+            response.index.eq(words.index),
             responses.w_en.eq(burst.valid & burst.ready),
             responses.w_data.eq(response),
             bus.awid.eq(STORE_ID),
