@@ -1,6 +1,15 @@
-"""Random quantized graphs with exact scales: fused, they still equal ONNX Runtime."""
+"""Random quantized graphs: fused they equal ONNX Runtime, compiled they equal the reference."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+
+from tilewright.compiler.compile import compile_graph
+from tilewright.compiler.frontend import import_model
+from tilewright.compiler.reference import Reference
+from tilewright.flows.targets import IssTarget
+from tilewright.hw.spec.config import PRESETS
 
 CHANNELS, SIZE = 4, 6
 STEPS = 14
@@ -59,13 +68,30 @@ class RandomGraph:
         self.values.append(self.builder.requantized(value, 2.0 ** self.random.integers(-5, -1)))
 
 
-@pytest.mark.parametrize("seed", range(24))
-def test_random_graph_equals_onnxruntime(make_builder, agree, seed):
-    builder = make_builder(seed=seed, dtype=["int8", "uint8"][seed % 2])
+def random_model(builder, outputs):
     graph = RandomGraph(builder)
     for _ in range(STEPS):
         graph.grow()
-    for value in graph.values[-1:] if seed % 3 else graph.values[-3:]:
+    for value in graph.values[-outputs:]:
         builder.output(builder.quantize(value))
-    imported = agree(builder)
-    assert imported.host_operators == ()
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_graph_equals_onnxruntime(make_builder, agree, seed):
+    builder = make_builder(seed=seed, dtype=["int8", "uint8"][seed % 2])
+    random_model(builder, outputs=1 + seed % 3)
+    assert agree(builder).host_operators == ()
+
+
+@pytest.mark.parametrize("preset", ["nano", "base"])
+@pytest.mark.parametrize("seed", range(100, 108))
+def test_random_graph_compiled_equals_the_reference(make_builder, preset, seed):
+    builder = make_builder(seed=seed, is_exact=False)
+    random_model(builder, outputs=1 + seed % 3)
+    imported = import_model(builder.model())
+    program = compile_graph(imported.graph, PRESETS[preset])
+    program = replace(program, blobs=dict(program.blobs) | imported.border.to_sections())
+    given = IssTarget(program).run(builder.feeds).outputs
+    maps = Reference(graph=imported.graph).run(imported.border.prepare(builder.feeds))
+    for name, expected in imported.border.finish(maps).items():
+        np.testing.assert_array_equal(given[name], expected)
