@@ -14,7 +14,7 @@ from tilewright.compiler.border import Border
 from tilewright.flows.hardware import rtl_model
 from tilewright.flows.report import Retired
 from tilewright.flows.tensors import Array, Sample
-from tilewright.hw.spec.errors import ExecutionError, InputError, ModelError, ProgramError
+from tilewright.hw.spec.errors import ExecutionError, InputError, ModelError
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.layout import pack_map, unpack_map
 from tilewright.hw.spec.program import Program
@@ -50,13 +50,15 @@ class Executable:
 
     @cached_property
     def border(self) -> Border:
-        """The program's border. Raises ProgramError when it carries none."""
-        if "border.json" not in self.program.blobs:
-            raise ProgramError(
-                "the program has no description of inputs and outputs (assembled by hand?); "
-                "`tilewright compile` makes programs that have one"
-            )
+        """The program's border; a program that was assembled by hand has no inputs and outputs."""
+        if not self.has_border:
+            return Border(inputs=(), outputs=(), packings=(), unpackings=())
         return Border.from_sections(self.program.blobs)
+
+    @property
+    def has_border(self) -> bool:
+        """Whether the program came from a model."""
+        return "border.json" in self.program.blobs
 
     def image(self, sample: Mapping[str, Array]) -> NDArray[np.uint8]:
         """Return the DRAM, (memory_bytes,) uint8, with the sample's input maps in place."""
@@ -70,7 +72,9 @@ class Executable:
         return memory
 
     def outputs(self, memory: NDArray[np.uint8], sample: Mapping[str, Array]) -> Sample:
-        """Return the model's outputs from the DRAM after a run."""
+        """Return the model's outputs from the DRAM after a run; without a model, the DRAM."""
+        if not self.has_border:
+            return {"memory": memory}
         maps = {}
         for symbol in self.program.of_kind("output"):
             maps[symbol.name] = unpack_map(

@@ -1,0 +1,25 @@
+"""`tilewright disasm`: the instructions of a program file as text."""
+
+from pathlib import Path
+
+import click
+
+from tilewright.flows.options import FilePath
+
+
+@click.command(name="disasm")
+@click.argument("program", type=FilePath)
+@click.option("-o", "--output", type=FilePath, help="Write to this file instead of stdout.")
+def command(program: Path, output: Path | None) -> None:
+    """Print the instructions of the file PROGRAM in the form that `tilewright asm` reads."""
+    from tilewright.flows.files import check_target, write_file
+    from tilewright.hw.spec.assembly import disassemble
+    from tilewright.hw.spec.program import Program
+
+    if output is not None:
+        check_target(output)
+    text = disassemble(Program.load(program)).rstrip("\n") + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_file(output, text)

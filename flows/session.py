@@ -1,0 +1,88 @@
+"""The Python API: a model on an accelerator, in the shape of ONNX Runtime's InferenceSession."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tilewright.compiler.border import TensorSpec
+from tilewright.flows.models import CompiledModel, compile_file
+from tilewright.flows.run import make_target
+from tilewright.flows.targets import Executable, Outcome
+from tilewright.flows.tensors import Array
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.errors import InputError
+from tilewright.hw.spec.program import Program
+
+TargetName = Literal["iss", "rtl", "reference", "ort"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeArgument:
+    """Name, ONNX type name and shape of a model input or output, as ONNX Runtime's NodeArg."""
+
+    name: str
+    type: str
+    shape: list[int]
+
+
+class Session:
+    """A compiled model, ready to run.
+
+    model: an ONNX file, or a program file that `tilewright compile` wrote.
+    config: a Config, the name of a preset, or the path of a TOML file; by default `base`, and for
+        a program its own (any other one is refused).
+    on: "iss" (simulator), "rtl" (co-simulation), "reference" or "ort" (the last two need the ONNX
+        file). All give the same bytes but "ort", which is ONNX Runtime, optimizations off.
+    strict: refuse models that leave operators to the host.
+
+    Raises ModelError, ConfigError, ProgramError or ToolError.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        config: Config | str | Path | None = None,
+        on: TargetName = "iss",
+        *,
+        strict: bool = False,
+    ) -> None:
+        path = Path(model)
+        chosen = config if config is None or isinstance(config, Config) else Config.load(config)
+        self._compiled: CompiledModel | None = None
+        if path.suffix == ".onnx":
+            self._compiled = compile_file(path, chosen or Config.load("base"), strict=strict)
+            self.program = self._compiled.program
+        else:
+            self.program = Program.load(path, chosen)
+        self._border = Executable(self.program).border
+        self._target = make_target(on, self.program, self._compiled)
+        self.last: Outcome | None = None
+        """The outcome of the last run: cycles, retirements and memory where there are any."""
+
+    def get_inputs(self) -> list[NodeArgument]:
+        """Return the model's inputs."""
+        return [_argument(spec) for spec in self._border.inputs]
+
+    def get_outputs(self) -> list[NodeArgument]:
+        """Return the model's outputs."""
+        return [_argument(spec) for spec in self._border.outputs]
+
+    def run(
+        self, output_names: Sequence[str] | None, input_feed: Mapping[str, Array]
+    ) -> list[Array]:
+        """Run one inference and return the outputs, all of them or those named.
+
+        Raises InputError for a wrong name, shape or dtype, ExecutionError on a fault.
+        """
+        known = [spec.name for spec in self._border.outputs]
+        for name in output_names or ():
+            if name not in known:
+                raise InputError(f"the model has no output {name!r}; it has {', '.join(known)}")
+        self.last = self._target.run(input_feed)
+        return [self.last.outputs[name] for name in output_names or known]
+
+
+def _argument(spec: TensorSpec) -> NodeArgument:
+    kind = {"float32": "float", "float64": "double"}.get(spec.dtype, spec.dtype)
+    return NodeArgument(name=spec.name, type=f"tensor({kind})", shape=list(spec.shape))
