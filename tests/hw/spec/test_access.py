@@ -1,0 +1,262 @@
+"""Accesses and hazards against loops over every pixel, from docs/architecture.md."""
+
+import random
+
+import numpy as np
+import pytest
+
+from tilewright.hw.spec.access import Access, Space, accesses, merge
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.hazard import overwrites_own_source
+from tilewright.hw.spec.isa import BY_NAME, OPERATIONS, Instruction, instruction
+
+CONFIGS = {
+    "nano": Config.load("nano"),
+    "1x1": Config(rows=1, cols=1, lanes=1, operand_lanes=1, activation_kib=1, weight_kib=1,
+                  accumulator_kib=1, parameter_kib=1),
+    "3x5": Config(rows=3, cols=5, lanes=1, operand_lanes=1, activation_kib=1, weight_kib=1,
+                  accumulator_kib=1, parameter_kib=1),
+    "12x20": Config(rows=12, cols=20, lanes=4, operand_lanes=2, activation_kib=4, weight_kib=4,
+                    accumulator_kib=4, parameter_kib=2),
+}  # fmt: skip
+
+
+class Loops:
+    """Walks an instruction pixel by pixel; collects what it touches and in which step."""
+
+    def __init__(self, i: Instruction, config: Config) -> None:
+        self.i, self.config = i, config
+        self.reads = {space: set() for space in Space}
+        self.writes = {space: set() for space in Space}
+        self.out_of_range = False
+        self.step = 0
+        self.first_write, self.last_read = {}, {}
+        getattr(self, i.operation.lower())()
+
+    def touch(self, kind: str, space: Space, address: int, modulus: int = 2**20) -> None:
+        address %= modulus
+        limit = {
+            Space.ACTIVATION: self.config.activation_words,
+            Space.WEIGHT: self.config.weight_words,
+            Space.ACCUMULATOR: self.config.accumulator_words,
+            Space.PARAMETER: self.config.parameter_words,
+        }[space]
+        if address >= limit:
+            self.out_of_range = True
+            return
+        getattr(self, kind)[space].add(address)
+        if space == Space.ACTIVATION:
+            if kind == "reads":
+                self.last_read[address] = self.step
+            else:
+                self.first_write.setdefault(address, self.step)
+
+    def window(self, space, base, y, x, ky, kx) -> None:
+        i = self.i
+        iy = i["origin_y"] + y * i["stride_y"] + ky * i["dilation_y"]
+        ix = i["origin_x"] + x * i["stride_x"] + kx * i["dilation_x"]
+        if 0 <= iy < i["height"] and 0 <= ix < i["width"]:
+            self.touch("reads", space, base + iy * i["source_pitch"] + ix)
+
+    def matrix(self) -> None:
+        i, c = self.i, self.config
+        kernel = range(i["kernel_height"]), range(i["kernel_width"])
+        pixels = [(y, x) for y in range(i["out_height"]) for x in range(i["out_width"])]
+        w = i["weights"]
+        for ob in range(i["out_blocks"]):
+            for ib in range(i["in_blocks"]):
+                for ky in kernel[0]:
+                    for kx in kernel[1]:
+                        if pixels and i["weights"] >= c.weight_words:
+                            self.out_of_range = True
+                        elif pixels:
+                            for r in range(c.rows):
+                                self.touch("reads", Space.WEIGHT, w + r, c.weight_words)
+                            w += c.rows
+                        for y, x in pixels:
+                            base = (i["source"] + ob * i["source_out_stride"]
+                                    + ib * i["source_in_stride"])  # fmt: skip
+                            self.window(Space.ACTIVATION, base, y, x, ky, kx)
+                            d = i["destination"] + ob * i["destination_stride"]
+                            d += y * i["out_width"] + x
+                            self.touch("writes", Space.ACCUMULATOR, d)
+                            if i["accumulate"]:
+                                self.touch("reads", Space.ACCUMULATOR, d)
+
+    def vector(self) -> None:
+        i, c = self.i, self.config
+        if 0 in [i[n] for n in ("groups", "kernel_height", "kernel_width", "out_height",
+                                "out_width")]:  # fmt: skip
+            return
+        rows, cols = c.rows // c.lanes, c.cols // c.lanes
+        source_groups = cols if i["source_kind"] else rows
+        if (i["source_group"] >= source_groups or i["destination_group"] >= rows
+                or (i["combine"] and i["operand_group"] >= rows)):  # fmt: skip
+            self.out_of_range = True
+            return
+        header = -(-32 // (8 * c.lanes))
+        for word in range(header + (1 if i["uniform"] else i["groups"])):
+            self.touch("reads", Space.PARAMETER, i["parameters"] + word)
+        for word in range(-(-256 // (8 * c.lanes)) if i["use_table"] else 0):
+            self.touch("reads", Space.PARAMETER, i["table"] + word)
+        for g in range(i["groups"]):
+            for y in range(i["out_height"]):
+                for x in range(i["out_width"]):
+                    self.vector_pixel(g, y, x, source_groups, rows)
+                    self.step += 1
+
+    def vector_pixel(self, g, y, x, source_groups, rows) -> None:
+        i = self.i
+        space = Space.ACCUMULATOR if i["source_kind"] else Space.ACTIVATION
+        base = i["source"] + (i["source_group"] + g) // source_groups * i["source_stride"]
+        for ky in range(i["kernel_height"]):
+            for kx in range(i["kernel_width"]):
+                self.window(space, base, y, x, ky, kx)
+        for name, kind in (("operand", "reads"), ("destination", "writes")):
+            if name == "destination" or i["combine"]:
+                block = (i[f"{name}_group"] + g) // rows
+                self.touch(kind, Space.ACTIVATION, i[name] + block * i[f"{name}_stride"]
+                           + y * i[f"{name}_pitch"] + x)  # fmt: skip
+
+    def runs(self):
+        i = self.i
+        for i2 in range(i["count2"]):
+            for i1 in range(i["count1"]):
+                for i0 in range(i["count0"]):
+                    steps = ((i2, 2), (i1, 1), (i0, 0))
+                    d = i["dram_address"] + sum(n * i[f"dram_stride{a}"] for n, a in steps)
+                    yield d, i["sram_address"] + sum(n * i[f"sram_stride{a}"] for n, a in steps)
+
+    def transfer(self, space, pitch, near, far) -> None:
+        for d, s in self.runs():
+            for k in range(self.i["run"]):
+                first = (d + k * pitch) % 2**32
+                getattr(self, far)[Space.DRAM].update(range(first, first + pitch))
+                if space == Space.WEIGHT and s % 2**20 >= self.config.weight_words:
+                    self.out_of_range = True
+                elif space == Space.WEIGHT:
+                    self.touch(near, space, s % 2**20 + k, self.config.weight_words)
+                else:
+                    self.touch(near, space, s + k)
+
+    def load(self) -> None:
+        c = self.config
+        space, pitch = (
+            (Space.ACTIVATION, c.activation_pitch),
+            (Space.WEIGHT, c.weight_pitch),
+            (Space.PARAMETER, c.parameter_pitch),
+        )[self.i["target"]]
+        self.transfer(space, pitch, "writes", "reads")
+
+    def store(self) -> None:
+        self.transfer(Space.ACTIVATION, self.config.activation_pitch, "reads", "writes")
+
+    def overwrites(self) -> bool:
+        return any(step < self.last_read.get(word, -1) for word, step in self.first_write.items())
+
+
+def small_value(name: str, config: Config, rng: random.Random) -> int:
+    """Return a value for a field: small loops, addresses anywhere and often near an end."""
+    if name.startswith(("kernel", "count", "out_", "in_blocks", "groups")):
+        return rng.choice((1, 1, 2, 3, rng.randint(0, 4)))
+    if name.startswith(("stride_", "dilation_")):
+        return rng.choice((0, 1, 1, 2, 3))
+    if name.startswith("origin"):
+        return rng.randint(-4, 3)
+    if name in ("height", "width", "run"):
+        return rng.randint(0, 7)
+    if name.endswith("_group"):
+        return rng.choice((0, 0, 1, 2, 5))
+    if name in ("source_kind", "combine", "use_table", "uniform", "accumulate", "reduction"):
+        return rng.randint(0, 1)
+    if name == "target":
+        return rng.randint(0, 2)
+    if name.startswith("dram"):
+        pitch = 256
+        return rng.choice((rng.randint(0, 40), 2**32 // pitch - rng.randint(0, 5))) * pitch % 2**32
+    if name.endswith(("stride", "pitch")) or name.startswith("sram_stride"):
+        return rng.choice((0, 1, rng.randint(0, 9), rng.randint(0, 60)))
+    near = rng.choice((config.activation_words, config.weight_words, config.accumulator_words,
+                       config.parameter_words))  # fmt: skip
+    return max(0, rng.choice((rng.randint(0, 90), near - rng.randint(-2, 40))))
+
+
+def random_instruction(config: Config, rng: random.Random) -> Instruction:
+    operation = rng.choice([o.name for o in OPERATIONS if o.engine is not None])
+    fields = {}
+    for field in BY_NAME[operation].fields:
+        limit = (1 << field.bits(config)) - 1
+        fields[field.name] = min(limit, small_value(field.name, config, rng))
+    if operation == "VECTOR" and rng.random() < 0.6:  # in place, or nearly
+        for name in ("source", "operand", "destination"):
+            fields[name] = rng.randint(0, 9)
+        fields |= {"parameters": 0, "table": 0, "source_group": 0, "source_kind": 0}
+        fields |= {"operand_group": 0, "destination_group": 0}
+        if rng.random() < 0.5:
+            for name in ("", "_stride", "_pitch"):
+                fields[f"destination{name}"] = fields[f"source{name}"]
+            fields |= {"kernel_height": 1, "kernel_width": 1, "stride_x": 1, "stride_y": 1}
+            fields |= {"origin_y": 0, "origin_x": 0, "combine": 0}
+    return instruction(operation, (), **fields)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_accesses_equal_loops(name: str) -> None:
+    config = CONFIGS[name]
+    rng = random.Random(name)
+    in_range = overwriting = in_order = 0
+    for number in range(400):
+        i = random_instruction(config, rng)
+        loops, actual = Loops(i, config), accesses(i, config)
+        for kind in ("reads", "writes"):
+            found = {a.space: set(a.addresses.tolist()) for a in getattr(actual, kind)}
+            expected = {space: words for space, words in getattr(loops, kind).items() if words}
+            assert found == expected, (number, kind, i)
+        assert actual.out_of_range == loops.out_of_range, (number, i)
+        if not loops.out_of_range:
+            assert overwrites_own_source(i, config) == loops.overwrites(), (number, i)
+            in_range += 1
+            overwriting += loops.overwrites()
+            in_order += bool(loops.first_write.keys() & loops.last_read.keys())
+    assert in_range > 100
+    assert overwriting > 5
+    assert in_order - overwriting > 3
+
+
+def test_intervals_are_sorted_disjoint_and_not_adjacent() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(100):
+        starts = rng.integers(0, 60, 12)
+        ends = starts + rng.integers(1, 9, 12)
+        covered = {word for s, e in zip(starts, ends, strict=True) for word in range(s, e)}
+        merged = merge(starts, ends)
+        access = Access(space=Space.DRAM, starts=merged[0], ends=merged[1])
+        assert set(access.addresses.tolist()) == covered
+        assert (merged[0][1:] > merged[1][:-1]).all()
+
+
+def test_overlap_equals_sets() -> None:
+    rng = np.random.default_rng(5)
+    outcomes = set()
+    for _ in range(300):
+        pair = []
+        for _ in range(2):
+            starts = rng.integers(0, 40, rng.integers(0, 4))
+            merged = merge(starts, starts + rng.integers(1, 5, starts.size))
+            pair.append(Access(space=Space.WEIGHT, starts=merged[0], ends=merged[1]))
+        one, two = pair
+        expected = bool(set(one.addresses.tolist()) & set(two.addresses.tolist()))
+        assert one.overlaps(two) == two.overlaps(one) == expected
+        outcomes.add(expected)
+    assert outcomes == {True, False}
+
+
+def test_dense_regions_are_one_interval() -> None:
+    config = Config.load("base")
+    i = instruction("LOAD", run=14, count0=14, count1=3, count2=1, dram_stride0=14 * 16,
+                    sram_stride0=14, dram_stride1=14 * 14 * 16, sram_stride1=196)  # fmt: skip
+    found = accesses(i, config)
+    assert [(a.starts.tolist(), a.ends.tolist()) for a in (*found.reads, *found.writes)] == [
+        ([0], [14 * 14 * 3 * 16]),
+        ([0], [14 * 14 * 3]),
+    ]
