@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 VERILOG_NAME = "tilewright.v"
 MANIFEST_NAME = "manifest.json"
+SIMULATED_NAME = "simulated"
+"""Name of every simulated config, so that equal hardware is built once."""
 
 
 def hardware_files(config: Config) -> dict[str, str]:
@@ -63,7 +65,7 @@ def rtl_model(config: Config) -> "Model":
     """
     from tilewright.sim.cosim.build import build
 
-    folder = hardware_folder(config)
+    folder = hardware_folder(config.replace(name=SIMULATED_NAME))
     facts: dict[str, Any] = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
     return build(
         folder / VERILOG_NAME,
