@@ -75,22 +75,25 @@ module testbench #(
     logic [1:0] memory_bresp, memory_rresp;
     logic [AXI_DATA_BITS-1:0] memory_rdata;
 
-    initial cycle = 0;
+    initial begin
+        cycle = 0;
+        reset = 1;
+    end
 
     always_ff @(posedge clk) begin
         cycle <= cycle + 1;
         reset <= rst;
-        memory_awready <= next_memory_awready;
-        memory_wready <= next_memory_wready;
+        memory_awready <= next_memory_awready && !reset;
+        memory_wready <= next_memory_wready && !reset;
         memory_bid <= next_memory_bid;
         memory_bresp <= next_memory_bresp;
-        memory_bvalid <= next_memory_bvalid;
-        memory_arready <= next_memory_arready;
+        memory_bvalid <= next_memory_bvalid && !reset;
+        memory_arready <= next_memory_arready && !reset;
         memory_rid <= next_memory_rid;
         memory_rdata <= next_memory_rdata;
         memory_rresp <= next_memory_rresp;
         memory_rlast <= next_memory_rlast;
-        memory_rvalid <= next_memory_rvalid;
+        memory_rvalid <= next_memory_rvalid && !reset;
     end
 
     axi_lite_master control (
