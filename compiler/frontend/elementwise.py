@@ -15,9 +15,14 @@ from tilewright.compiler.frontend.context import (
 )
 from tilewright.compiler.frontend.emit import store_results
 from tilewright.compiler.frontend.layout import is_dequantized
-from tilewright.compiler.frontend.linear import scale_channels, with_bias
+from tilewright.compiler.frontend.linear import as_linear, scale_channels, with_bias
 from tilewright.compiler.frontend.source import Operator
-from tilewright.compiler.frontend.store import as_activation, dequantize_input, quantize_output
+from tilewright.compiler.frontend.store import (
+    as_activation,
+    dequantize_constant,
+    dequantize_input,
+    quantize_output,
+)
 from tilewright.compiler.frontend.table import operator_results
 from tilewright.compiler.frontend.values import (
     Combined,
@@ -82,7 +87,10 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
     if constants and isinstance(reals[0].producer, Linear):
         return [_fold_into_linear(node, values, reals[0], constants[0])]
     if constants and constants[0].array.size > 1:
-        return [_combine_with_constant(context, node, reals[0], constants[0])]
+        if constants[0].quantized is not None and node.op_type in KINDS:
+            return [_combine_with_constant(context, node, reals[0], constants[0])]
+        linear = as_linear(context, as_activation(context, reals[0]), node.name)
+        return [_fold_into_linear(node, values, linear, constants[0])]
     if constants or all(is_dequantized(item) and _same_place(item, reals[0]) for item in reals):
         return apply_unary(context, node, values)
     if node.op_type not in KINDS:
@@ -93,19 +101,23 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
 
 def combine_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QLinearAdd, QLinearMul (com.microsoft): a, as, az, b, bs, bz, cs, cz."""
-    kind = KINDS[node.op_type]
-    operands = [
-        as_activation(context, dequantize_input(context, values, position)) for position in (0, 3)
-    ]
-    real = _combined(context, kind, operands[0], operands[1], node.name)
+    constants = [dequantize_constant(values, at) for at in (0, 3)]
+    stored = [at for at in (0, 3) if not isinstance(values[at], Constant)]
+    reals = [dequantize_input(context, values, at) for at in stored]
+    given = next((item for item in constants if item is not None), None)
+    if given is not None:
+        real = _combine_with_constant(context, node, reals[0], given)
+    else:
+        first, second = (as_activation(context, item) for item in reals)
+        real = _combined(context, KINDS[node.op_type], first, second, node.name)
     return [quantize_output(context, node, real, values, 6)]
 
 
 def normalize_batch(context: Context, node: Operator, values: Values) -> list[Value]:
-    """BatchNormalization directly behind a Conv: X, scale, B, mean, variance."""
+    """BatchNormalization: X, scale, B, mean, variance; folded into a Conv or a depthwise one."""
     real = values[0]
-    if not isinstance(real, Real) or not _is_open_linear(real) or real.index.ndim < 2:
-        raise UnsupportedError("it does not directly follow a Conv; fold it before quantizing")
+    if not isinstance(real, Real) or not _is_open_linear(real):
+        real = as_linear(context, as_activation(context, real), node.name)
     gain, offset, mean, variance = (
         constant(values, position, "parameter").astype(np.float64) for position in range(1, 5)
     )
@@ -156,8 +168,6 @@ def _combined(
 def _combine_with_constant(context: Context, node: Operator, real: Real, factor: Constant) -> Real:
     """Combine an activation with a quantized constant, stored as a feature map like it."""
     stored = factor.quantized
-    if node.op_type not in KINDS:
-        raise UnsupportedError("with a constant tensor only the sum and the product are supported")
     if stored is None or stored.raw.dtype not in (np.int8, np.uint8):
         raise UnsupportedError("its constant operand is not quantized to int8 or uint8")
     quantization, _ = scalar_quantization(

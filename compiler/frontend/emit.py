@@ -10,6 +10,7 @@ from tilewright.compiler.frontend.context import Context, dequantize_all, quanti
 from tilewright.compiler.frontend.table import epilogue_of, quantize_all, real_results
 from tilewright.compiler.frontend.values import (
     Combined,
+    Deferred,
     Dequantized,
     Joined,
     Linear,
@@ -17,6 +18,7 @@ from tilewright.compiler.frontend.values import (
     Pooled,
     Quantized,
     Real,
+    UnsupportedError,
 )
 from tilewright.compiler.graph import (
     Concat,
@@ -48,6 +50,10 @@ def emit(
 ) -> Quantized:
     """Append the nodes that store `value` with `quantization` under the ONNX tensor `name`."""
     producer = value.producer
+    if isinstance(producer, Deferred):
+        inner = emit(context, producer.inner, quantization, is_unsigned, name + "/inner", node_name)
+        final = replace(producer.then(inner), low=value.low, high=value.high, index=value.index)
+        return emit(context, final, quantization, is_unsigned, name, node_name)
     sources = (*value.names, node_name) if node_name else value.names
     request = _Request(context, name, quantization, sources, _bounds(value, quantization))
     if isinstance(producer, Dequantized):
@@ -168,13 +174,14 @@ def _emit_linear(request: _Request, producer: Linear) -> str:
     if too_large.any():
         numerics.check_scale(scale[too_large], request.node_name)
     epilogue = Epilogue(quantization=request.quantization, low=request.low, high=request.high)
+    feature_map, weight = _split_weights(request, producer)
     return request.append(
         Conv(
             name=request.node_name,
             output=request.map(producer.shape),
             source=request.sources,
-            input=producer.feature_map,
-            weight=producer.weight,
+            input=feature_map,
+            weight=weight,
             bias=bias.astype(np.int32),
             weight_scale=producer.weight_scale,
             strides=producer.strides,
@@ -184,6 +191,45 @@ def _emit_linear(request: _Request, producer: Linear) -> str:
             epilogue=epilogue,
         )
     )
+
+
+def _split_weights(request: _Request, producer: Linear) -> tuple[str, NDArray[np.int8]]:
+    """Return the input map and int8 weights.
+
+    Weights beyond int8 (a zero point) become a sum of int8 parts along the input channels, and
+    the input is repeated as often.
+    """
+    weight = producer.weight
+    if weight.min(initial=0) >= -128 and weight.max(initial=0) <= 127:
+        return producer.feature_map, weight.astype(np.int8)
+    if producer.groups > 1:
+        raise UnsupportedError(
+            "the zero point of grouped weights must be 0 (128 for uint8); quantize symmetrically"
+        )
+    parts = []
+    while weight.any():
+        part = np.clip(weight, -128, 127)
+        parts.append(part.astype(np.int8))
+        weight = weight - part
+    request.context.notes.append(
+        f"{request.node_name}: the weights' zero point takes {len(parts)} passes; quantize them "
+        "symmetrically for one"
+    )
+    stored = request.builder.maps[producer.feature_map]
+    repeated = request.builder.add_map(
+        f"{request.name}/repeated",
+        (stored.channels * len(parts), stored.height, stored.width),
+        stored.quantization,
+    )
+    request.append(
+        Concat(
+            name=f"{request.node_name}/repeat",
+            output=repeated,
+            source=request.sources,
+            parts=(producer.feature_map,) * len(parts),
+        )
+    )
+    return repeated, np.concatenate(parts, axis=1)
 
 
 def _check_accumulator(request: _Request, producer: Linear, bias: NDArray[np.float64]) -> None:

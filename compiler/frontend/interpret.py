@@ -147,6 +147,7 @@ def _place(context: Context, node: Operator, values: Values) -> list[Value]:
 HOST_ONLY = {
     "Softmax": "the accelerator has no softmax unit",
     "LogSoftmax": "the accelerator has no softmax unit",
+    "QLinearSoftmax": "the accelerator has no softmax unit",
     "LayerNormalization": "the accelerator has no normalization unit",
     "Gather": "the accelerator has no gather",
     "ArgMax": "the accelerator has no arg-max",

@@ -18,10 +18,11 @@ from tilewright.compiler.frontend.context import (
 )
 from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.source import Operator
-from tilewright.compiler.frontend.store import as_activation, dequantize_input
+from tilewright.compiler.frontend.store import as_activation, dequantize_input, is_pending
 from tilewright.compiler.frontend.values import (
     Array,
     Constant,
+    Deferred,
     Dequantized,
     Index,
     Joined,
@@ -32,7 +33,7 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
-from tilewright.compiler.frontend.window import spatial_index
+from tilewright.compiler.frontend.window import Pads, spatial_index
 
 Change = Callable[[Array], Array]
 
@@ -132,37 +133,56 @@ def pad(context: Context, node: Operator, values: Values) -> list[Value]:
     if node.attribute("mode", "constant") != "constant":
         raise UnsupportedError("its mode must be constant")
     value = values[0]
-    is_stored = isinstance(value, Quantized)
-    source = value if isinstance(value, Quantized) else as_activation(context, value)
-    before, after = _pad_widths(node, values, source.index.ndim)
-    if not any(before) and not any(after):
-        return [value] if isinstance(value, Quantized | Real) else []
-    want = spatial_index(source.index)
-    if any((*before[:2], *after[:2])) or min(*before, *after) < 0:
-        raise UnsupportedError("it must pad spatial axes only, and by no negative amount")
-    if source.index.ndim == 3:
-        before, after = [*before[:2], 0, before[2]], [*after[:2], 0, after[2]]
+    if not isinstance(value, Quantized | Real):
+        raise UnsupportedError("its input is not an activation on the device")
+    if not any(map(any, _pad_widths(node, values, value.index.ndim))):
+        return [value]
+    if isinstance(value, Quantized):
+        offset = 128 if value.is_unsigned else 0
+        zero_point = value.quantization.zero_point + offset
+        steps = np.float32(_pad_value(node, values)) - np.float32(zero_point)
+        real = _padded(node, values, value, float(steps * np.float32(value.quantization.scale)))
+        name = node.outputs[0]
+        return [emit(context, real, value.quantization, value.is_unsigned, name, "")]
     fill = _pad_value(node, values)
-    if is_stored:
-        offset = 128 if source.is_unsigned else 0
-        zero_point = source.quantization.zero_point + offset
-        fill = float((np.float32(fill) - zero_point) * np.float32(source.quantization.scale))
-    channels, height, width = want.shape
-    shape = (channels, before[2] + height + after[2], before[3] + width + after[3])
-    onnx_shape = (1, *shape) if source.index.ndim == 4 else (1, channels, shape[2])
+    if is_pending(value):
+        _, shape = _pad_sizes(node, values, value.index)
+        return [
+            Real(
+                producer=Deferred(
+                    inner=value, then=lambda source: _padded(node, values, source, fill)
+                ),
+                index=np.arange(int(np.prod(shape))).reshape(shape),
+                names=(*value.names, node.name),
+            )
+        ]
+    return [_padded(node, values, as_activation(context, value), fill)]
+
+
+def _padded(node: Operator, values: Values, source: Quantized, fill: float) -> Real:
+    pads, onnx_shape = _pad_sizes(node, values, source.index)
+    height = onnx_shape[2] if len(onnx_shape) == 4 else 1
     producer = Padded(
         source=source,
-        want=want,
-        pads=(before[2], before[3], after[2], after[3]),
+        want=spatial_index(source.index),
+        pads=pads,
         value=fill,
-        shape=shape,
+        shape=(onnx_shape[1], height, onnx_shape[-1]),
     )
-    index = np.arange(int(np.prod(shape))).reshape(onnx_shape)
-    real = Real(producer=producer, index=index, names=(node.name,))
-    if not is_stored:
-        return [real]
-    name = node.outputs[0]
-    return [emit(context, real, source.quantization, source.is_unsigned, name, "")]
+    index = np.arange(int(np.prod(onnx_shape))).reshape(onnx_shape)
+    return Real(producer=producer, index=index, names=(node.name,))
+
+
+def _pad_sizes(node: Operator, values: Values, index: Index) -> tuple[Pads, tuple[int, ...]]:
+    """Return (top, left, bottom, right) and the ONNX shape of the result."""
+    rank = index.ndim
+    spatial_index(index)
+    before, after = _pad_widths(node, values, rank)
+    if any((*before[:2], *after[:2])) or min(*before, *after) < 0:
+        raise UnsupportedError("it must pad spatial axes only, and by no negative amount")
+    shape = tuple(map(sum, zip(before, index.shape, after, strict=True)))
+    top, bottom = (before[2], after[2]) if rank == 4 else (0, 0)
+    return (top, before[-1], bottom, after[-1]), shape
 
 
 def _join(context: Context, parts: list[Quantized], axis: int, name: str) -> Real:

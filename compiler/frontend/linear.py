@@ -28,7 +28,10 @@ from tilewright.compiler.frontend.values import (
 from tilewright.compiler.frontend.window import spatial_index, window_of
 from tilewright.hw.spec import numerics
 
-Weights = tuple[NDArray[np.int8], NDArray[np.float32]]
+Weights = tuple[NDArray[np.int16], NDArray[np.float32]]
+
+UNIT = 64
+"""The weight that stands for 1 in as_linear."""
 
 SAME_SCALE_TOLERANCE = 1e-6
 """Relative difference up to which an int32 bias counts as quantized with sx * sw."""
@@ -119,10 +122,10 @@ def multiply_general_quantized(context: Context, node: Operator, values: Values)
 
 
 def channel_weights(value: Value | None, channel_axis: int) -> Weights:
-    """Return int8 weights with zero point 0 and one float32 scale per output channel.
+    """Return int16 weights with zero point 0 and one float32 scale per output channel.
 
     Raises:
-        UnsupportedError: not a constant, not 8 bits, or a zero point that int8 cannot absorb.
+        UnsupportedError: not a constant, or not 8 bits.
     """
     if not isinstance(value, Constant):
         raise UnsupportedError("its weights are not constant")
@@ -136,13 +139,9 @@ def channel_weights(value: Value | None, channel_axis: int) -> Weights:
     along[channel_axis] = -1
     zero_point = stored.zero_point.astype(np.int32).reshape(along)
     shifted = stored.raw.astype(np.int32) - zero_point
-    if shifted.min(initial=0) < -128 or shifted.max(initial=0) > 127:
-        raise UnsupportedError(
-            "the zero point of its weights must be 0 (128 for uint8); quantize them symmetrically"
-        )
     scales = np.broadcast_to(stored.scale.astype(np.float32).reshape(-1), (channels,))
     numerics.check_scale(scales, "weights")
-    return shifted.astype(np.int8), np.ascontiguousarray(scales)
+    return shifted.astype(np.int16), np.ascontiguousarray(scales)
 
 
 def with_bias(real: Real, value: Value | None, shape: tuple[int, ...] | None = None) -> Real:
@@ -177,27 +176,44 @@ def with_bias(real: Real, value: Value | None, shape: tuple[int, ...] | None = N
 def scale_channels(real: Real, gain: Array, offset: Array) -> Real:
     """Multiply each channel by `gain` and add `offset` (both broadcast to the ONNX shape).
 
-    The int8 weights stay; a negative gain flips their sign.
+    The integer weights stay; a negative gain flips their sign.
 
     Raises:
-        UnsupportedError: a gain of 0, or -128 among weights to be flipped.
+        UnsupportedError: a gain of 0 or no finite number.
     """
     producer = cast(Linear, real.producer)
     gains = _per_channel(real, gain.astype(np.float64))
     offsets = _per_channel(real, offset.astype(np.float64))
     if not np.isfinite(gains).all() or (gains == 0).any():
         raise UnsupportedError("it scales a channel by 0 or by no finite number")
-    weight = producer.weight.astype(np.int16)
-    weight[gains < 0] *= -1
-    if weight.max(initial=0) > 127:
-        raise UnsupportedError("its negative factor does not fit the int8 weights")
+    signs = np.where(gains < 0, -1, 1).astype(np.int16)
     bias = producer.bias * _product_scale(producer) * gains + offsets
     scaled = replace(
         producer,
-        weight=weight.astype(np.int8),
+        weight=producer.weight * signs[:, None, None, None],
         weight_scale=(producer.weight_scale * np.abs(gains)).astype(np.float32),
     )
     return replace(real, producer=replace(scaled, bias=bias / _product_scale(scaled)))
+
+
+def as_linear(context: Context, source: Quantized, name: str) -> Real:
+    """`source` times 1, as a depthwise convolution whose scale and bias can take a constant.
+
+    The weights are 64 at scale 1/64: a power of two scales exactly, and the bias gets a grid of
+    1/64 of the input's steps.
+    """
+    map_name, index = context.builder.natural(source)
+    shape = context.builder.maps[map_name].shape
+    producer = Linear(
+        source=source,
+        feature_map=map_name,
+        weight=np.full((shape[0], 1, 1, 1), UNIT, np.int16),
+        weight_scale=np.full(shape[0], 1 / UNIT, np.float32),
+        bias=np.zeros(shape[0]),
+        groups=shape[0],
+        shape=shape,
+    )
+    return Real(producer=producer, index=index, names=(name,))
 
 
 def _product(context: Context, node: Operator, source: Quantized, weights: Weights) -> Real:
@@ -218,7 +234,7 @@ def _product(context: Context, node: Operator, source: Quantized, weights: Weigh
     else:
         feature_map, stored = source.origin, builder.maps[source.origin]
         if len(rows) == 1 and stored.channels * stored.pixels == depth:
-            flat = np.empty((channels, depth), np.int8)
+            flat = np.empty((channels, depth), np.int16)
             flat[:, rows[0]] = weight.T
             kernel, shape = flat.reshape(channels, *stored.shape), (channels, 1, 1)
         else:

@@ -7,8 +7,14 @@ import numpy as np
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
 from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.source import Operator
-from tilewright.compiler.frontend.store import as_activation, dequantize_input, quantize_output
+from tilewright.compiler.frontend.store import (
+    as_activation,
+    dequantize_input,
+    is_pending,
+    quantize_output,
+)
 from tilewright.compiler.frontend.values import (
+    Deferred,
     Index,
     Padded,
     Pooled,
@@ -23,10 +29,23 @@ Kind = Literal["max", "average"]
 
 
 def pool_max(context: Context, node: Operator, values: Values) -> list[Value]:
-    """MaxPool of a real or of a stored int8 activation."""
+    """MaxPool of a stored or a real activation; of one not yet quantized it waits for that."""
     if len(node.outputs) > 1 and node.outputs[1]:
         raise UnsupportedError("its second output, the indices, is not supported")
     stored = values[0]
+    if isinstance(stored, Real) and is_pending(stored):
+        want = spatial_index(stored.index)
+        output = window_of(node, node.attribute("kernel_shape", []), stored.index.shape[2:]).output
+        shape = (1, want.shape[0], *output[2 - (stored.index.ndim - 2) :])
+        return [
+            Real(
+                producer=Deferred(
+                    inner=stored, then=lambda source: _pooled(context, node, source, "max")
+                ),
+                index=np.arange(int(np.prod(shape))).reshape(shape),
+                names=(*stored.names, node.name),
+            )
+        ]
     if not isinstance(stored, Quantized):
         return [_pooled(context, node, as_activation(context, stored), "max")]
     real = _pooled(context, node, stored, "max")

@@ -36,9 +36,9 @@ def dequantize(context: Context, node: Operator, values: Values) -> list[Value]:
     """DequantizeLinear: x, scale, zero point; a constant x keeps its integers."""
     if node.attribute("block_size", 0):
         raise UnsupportedError("blocked quantization is not supported")
-    stored = optional(values, 0)
-    if isinstance(stored, Constant):
-        return [_dequantize_constant(node, stored, values)]
+    constant_value = dequantize_constant(values, 0, int(node.attribute("axis", 1)))
+    if constant_value is not None:
+        return [constant_value]
     return [dequantize_input(context, [*values, None], 0, node.outputs[0])]
 
 
@@ -109,6 +109,11 @@ def padded_activation(context: Context, value: Value | None) -> tuple[Quantized,
     return as_activation(context, value), NO_PADS
 
 
+def is_pending(value: Value | None) -> bool:
+    """Whether `value` is the float result of an operator that no QuantizeLinear follows yet."""
+    return isinstance(value, Real) and not isinstance(value.producer, Dequantized | Padded)
+
+
 def _store_exactly(context: Context, value: Real) -> Quantized | None:
     producer = value.producer
     if isinstance(producer, Padded):
@@ -135,20 +140,22 @@ def _is_clamped(value: Real) -> bool:
     return value.low > -np.inf or value.high < np.inf
 
 
-def _dequantize_constant(node: Operator, stored: Constant, values: Values) -> Constant:
-    raw, scale = stored.array, constant(values, 1, "scale")
-    given = optional(values, 2)
-    zero_point = constant(values, 2, "zero point") if given else np.zeros((), raw.dtype)
-    axis = int(node.attribute("axis", 1))
+def dequantize_constant(values: Values, first: int, axis: int = 1) -> Constant | None:
+    """The constant, scale and zero point at `first` and behind it; None if it is no constant."""
+    stored = optional(values, first)
+    if not isinstance(stored, Constant):
+        return None
+    raw = stored.array
+    scale = constant(values, first + 1, "scale").astype(np.float32)
+    zero_point = np.zeros((), raw.dtype)
+    if optional(values, first + 2) is not None:
+        zero_point = constant(values, first + 2, "zero point")
     along = [-1 if position == axis % max(raw.ndim, 1) else 1 for position in range(raw.ndim)]
     offset = zero_point.reshape(along if zero_point.size > 1 else [])
     real = (raw.astype(np.float64) - offset.astype(np.float64)).astype(np.float32)
-    array = real * scale.astype(np.float32).reshape(along if scale.size > 1 else [])
     return Constant(
-        array=array,
-        quantized=QuantizedConstant(
-            raw=raw, scale=scale.astype(np.float32), zero_point=zero_point, axis=axis
-        ),
+        array=real * scale.reshape(along if scale.size > 1 else []),
+        quantized=QuantizedConstant(raw=raw, scale=scale, zero_point=zero_point, axis=axis),
     )
 
 

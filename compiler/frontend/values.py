@@ -5,6 +5,7 @@ entries are positions in the flat (channels, height, width) feature map that sto
 operators only change the index.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -68,11 +69,14 @@ class Dequantized:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear:
-    """A convolution or matrix product with constant weights; see graph.Conv for the fields."""
+    """A convolution or matrix product with constant weights; see graph.Conv for the fields.
+
+    `weight` has zero point 0 and may exceed int8 by up to one bit.
+    """
 
     source: Quantized
     feature_map: str
-    weight: NDArray[np.int8]
+    weight: NDArray[np.int16]
     weight_scale: NDArray[np.float32]
     bias: NDArray[np.float64]
     """Real bias divided by (input scale * weight scale), not yet rounded."""
@@ -141,7 +145,22 @@ class Padded:
         return (self.source,)
 
 
-Producer = Dequantized | Linear | Combined | Pooled | Joined | Padded
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Deferred:
+    """An operator that commutes with quantizing, behind a float value that is not stored yet.
+
+    Once the quantization is known, `inner` is stored with it and `then` applied to the result.
+    """
+
+    inner: "Real"
+    then: Callable[[Quantized], "Real"]
+
+    @property
+    def sources(self) -> tuple[Quantized, ...]:
+        return self.inner.producer.sources
+
+
+Producer = Deferred | Dequantized | Linear | Combined | Pooled | Joined | Padded
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

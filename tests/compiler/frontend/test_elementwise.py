@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from tilewright.compiler.border import Border
-from tilewright.compiler.frontend import import_model
 from tilewright.compiler.graph import Conv, Elementwise, Requantize
-from tilewright.hw.spec.errors import ModelError
 
 # name: (operators behind DequantizeLinear as (type, constants, attributes))
 UNARY = {
@@ -171,10 +169,25 @@ def test_quantized_constant_operand_is_an_input_map(make_builder, agree, op_type
         np.testing.assert_array_equal(prepared[name], data)
 
 
-def test_float_constant_tensor_is_left_to_the_host(make_builder):
+@pytest.mark.parametrize("op_type", ["Add", "Sub", "Mul", "Div"])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_float_constant_per_channel_is_a_depthwise_conv(make_builder, agree, op_type, is_first):
     builder = make_builder(seed=13)
-    operand = builder.constant(np.arange(3, dtype=np.float32).reshape(1, 3, 1, 1))
-    value = builder.node("Add", [builder.activation((1, 3, 4, 4)), operand])
-    builder.output(builder.quantize(value))
-    with pytest.raises(ModelError, match="its constant operand is not quantized"):
-        import_model(builder.model())
+    numbers = np.array([-0.5, 0.25, 2.0], np.float32).reshape(1, 3, 1, 1)
+    operands = [builder.activation((1, 3, 4, 4)), builder.constant(numbers)]
+    if is_first and op_type != "Div":
+        operands.reverse()
+    builder.output(builder.quantize(builder.node(op_type, operands)))
+    (node,) = agree(builder).graph.nodes
+    assert (type(node), node.groups) == (Conv, 3)
+
+
+def test_batch_normalization_of_a_stored_activation_is_a_depthwise_conv(make_builder, agree):
+    builder = make_builder(seed=14, is_exact=False)
+    numbers = [builder.random.normal(size=8), *(builder.random.uniform(0.5, 2, (3, 8)))]
+    parameters = [builder.constant(array.astype(np.float32)) for array in numbers]
+    value = builder.node("BatchNormalization", [builder.activation((1, 8, 16, 16)), *parameters])
+    builder.output(builder.quantize(builder.node("Relu", [value]), around=2.0**-5))
+    imported = agree(builder, fraction=0.02)
+    assert [type(node) for node in imported.graph.nodes] == [Conv]
+    assert "no multiple of input scale * weight scale" in imported.notes[0]

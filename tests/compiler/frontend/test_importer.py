@@ -199,15 +199,14 @@ def test_batches_are_left_to_the_host_with_a_reason(make_builder):
         import_model(builder.model())
 
 
-def test_asymmetric_weights_are_left_to_the_host_with_a_reason(make_builder):
+def test_asymmetric_weights_of_groups_are_left_to_the_host_with_a_reason(make_builder):
     builder = make_builder(seed=11)
-    raw = builder.constant(builder.integers((4, 3, 3, 3), "int8"))
-    weight = builder.dequantize(
-        raw, [builder.constant(np.float32(0.1)), builder.constant(np.int8(9))]
-    )
-    value = builder.node("Conv", [builder.activation((1, 3, 6, 6)), weight])
+    raw = builder.constant(builder.integers((4, 1, 3, 3), "int8"))
+    quantization = [builder.constant(np.float32(0.1)), builder.constant(np.int8(9))]
+    weight = builder.dequantize(raw, quantization)
+    value = builder.node("Conv", [builder.activation((1, 4, 6, 6)), weight], group=4)
     builder.output(builder.quantize(value))
-    with pytest.raises(ModelError, match="the zero point of its weights must be 0"):
+    with pytest.raises(ModelError, match="the zero point of grouped weights must be 0"):
         import_model(builder.model())
 
 

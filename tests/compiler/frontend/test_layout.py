@@ -191,3 +191,19 @@ def test_rescaled_view_of_an_input(make_builder, agree):
     builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((4, 3, 1, 1))])))
     nodes = agree(builder, fraction=0.02).graph.nodes
     assert [type(node) for node in nodes] == [Requantize, Conv]
+
+
+def test_pad_in_front_of_quantize_linear(make_builder, agree):
+    builder = make_builder(seed=15)
+    inputs = [builder.activation((1, 3, 6, 6)), builder.weight((4, 3, 3, 3), 0)]
+    value = builder.node("Clip", [builder.node("Conv", inputs), builder.constant(np.float32(-1))])
+    value = builder.node("Pad", [value, builder.constant([0, 0, 1, 1, 0, 0, 1, 1])])
+    builder.output(builder.quantize(value))
+    assert [type(node) for node in agree(builder).graph.nodes] == [Conv, Pad]
+
+
+def test_pad_of_nothing_vanishes(make_builder, agree):
+    builder = make_builder(seed=16)
+    value = builder.node("Pad", [builder.activation((1, 3, 6, 6)), builder.constant([0] * 8)])
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((4, 3, 3, 3))])))
+    assert [type(node) for node in agree(builder).graph.nodes] == [Conv]

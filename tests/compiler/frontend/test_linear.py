@@ -194,3 +194,16 @@ def test_uint8_weights_with_a_zero_point_that_int8_absorbs(make_builder, agree, 
     value = builder.node("Conv", [builder.activation((1, 3, 6, 6)), weight])
     builder.output(builder.quantize(value))
     agree(builder)
+
+
+@pytest.mark.parametrize("zero_point", [3, -128])
+def test_asymmetric_weights_take_several_passes(make_builder, agree, zero_point):
+    builder = make_builder(seed=15)
+    quantization = [builder.constant(np.float32(2**-6)), builder.constant(np.int8(zero_point))]
+    weight = builder.dequantize(builder.constant(builder.integers((4, 3, 3, 3))), quantization)
+    value = builder.requantized(builder.node("Conv", [builder.activation((1, 3, 6, 6)), weight]))
+    weight = builder.dequantize(builder.constant(builder.integers((64, 5))), quantization)
+    value = builder.node("Gemm", [builder.node("Flatten", [value]), weight])
+    builder.output(builder.quantize(value, around=1.0))
+    imported = agree(builder)
+    assert "the weights' zero point takes" in imported.notes[0]

@@ -120,3 +120,12 @@ def test_flatten_between_qlinear_operators(make_builder, agree):
     builder.output(builder.node("QLinearMatMul", operands))
     kinds = [type(node) for node in agree(builder).graph.nodes]
     assert kinds == [Conv, Conv]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_qlinear_add_of_a_constant(make_builder, agree, dtype):
+    builder = make_builder(seed=10, dtype=dtype, is_exact=False)
+    operand = [builder.constant(builder.integers((8, 1, 1))), *builder.quantization(0.02)]
+    operands = [*operand, *stored(builder, (1, 8, 8, 8)), *builder.quantization(0.05)]
+    builder.output(builder.node("QLinearAdd", operands, MICROSOFT))
+    assert agree(builder, fraction=1e-2).border.constants

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tilewright.compiler.graph import Pad, Pool
+from tilewright.compiler.graph import Conv, Pad, Pool
 
 WINDOWS = {
     "plain": ((1, 3, 8, 8), {"kernel_shape": [2, 2], "strides": [2, 2]}),
@@ -97,3 +97,12 @@ def test_max_pool_of_integers(make_builder, agree):
     value = builder.node("MaxPool", [builder.stored_input((1, 3, 8, 8))], kernel_shape=[2, 2])
     builder.output(value)
     agree(builder)
+
+
+def test_max_pool_in_front_of_quantize_linear(make_builder, agree):
+    builder = make_builder(seed=9)
+    inputs = [builder.activation((1, 3, 8, 8)), builder.weight((4, 3, 3, 3), 0)]
+    value = builder.node("Relu", [builder.node("Conv", inputs)])
+    value = builder.node("MaxPool", [value], kernel_shape=[2, 3], pads=[0, 1, 0, 1])
+    builder.output(builder.quantize(builder.node("Relu", [value])))
+    assert [type(node) for node in agree(builder).graph.nodes] == [Conv, Pool]
