@@ -1,6 +1,6 @@
 """Fetch: prefetches the program from DRAM into a small FIFO of instruction words."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -104,7 +104,7 @@ class Fetch(wiring.Component):
         beats = isa.INSTRUCTION_BITS // bits
         m.submodules.words = words = Memory(shape=isa.INSTRUCTION_BITS, depth=DEPTH, init=[])
         write, read = words.write_port(granularity=bits), words.read_port()
-        errors = Array(Signal(name=f"error{place}") for place in range(DEPTH))
+        errors = Signal(DEPTH)
         beat = Signal(range(beats))
         level = Signal(range(DEPTH + 1))
         index = Signal(INDEX_BITS)
@@ -123,17 +123,17 @@ class Fetch(wiring.Component):
             head.payload.index.eq(index),
         ]
         with m.If(bus.rvalid):
-            failed = errors[write.addr]
+            place = Const(1, DEPTH) << write.addr
             m.d.sync += [
                 beat.eq(Mux(arrived, 0, beat + 1)),
-                failed.eq(bus.rresp[1] | (failed & (beat != 0))),
+                errors.eq(Mux(bus.rresp[1], errors | place, errors & ~Mux(beat == 0, place, 0))),
                 write.addr.eq(write.addr + arrived),
                 ended.eq(ended | is_end),
             ]
         with m.If(next_head):
             m.d.sync += [
                 read.addr.eq(read.addr + 1),
-                head.payload.error.eq(errors[read.addr]),
+                head.payload.error.eq((errors >> read.addr)[0]),
             ]
         m.d.sync += [
             head.valid.eq(next_head | (head.valid & ~head.ready)),
