@@ -3,11 +3,16 @@
 import random
 from typing import Any
 
-from cocotb.triggers import ValueChange
+from cocotb.triggers import SimTimeoutError, ValueChange, with_timeout
+
+CYCLE_STEPS = 2
+"""Simulator time steps of one clock cycle (see native/main.cpp)."""
+MAX_CYCLES = 20_000
+"""More than any register access takes."""
 
 
 class ControlError(RuntimeError):
-    """The accelerator answered a register access with an error response."""
+    """The accelerator answered a register access with an error, or not at all."""
 
 
 class ControlBus:
@@ -39,8 +44,12 @@ class ControlBus:
         self._dut.request_data.value = data
         self._dut.request_delays.value = self._delays.randrange(1 << 12) if self._delays else 0
         self._dut.request_toggle.value = self._toggle
-        await ValueChange(self._dut.response_toggle)
+        kind = f"{'write' if write else 'read'} of register offset {offset:#05x}"
+        try:
+            change = ValueChange(self._dut.response_toggle)
+            await with_timeout(change, MAX_CYCLES * CYCLE_STEPS, "step")
+        except SimTimeoutError:
+            raise ControlError(f"{kind} got no answer in {MAX_CYCLES} cycles") from None
         code = int(self._dut.response_code.value)
         if code != 0:
-            kind = "write" if write else "read"
-            raise ControlError(f"{kind} of register offset {offset:#05x} got response {code}")
+            raise ControlError(f"{kind} got response {code}")

@@ -22,7 +22,7 @@ from tilewright.sim.cosim.runtime_library import (
     OPTIMIZE_RUNTIME,
     RUNTIME_SOURCES,
     TraceFormat,
-    runtime_library,
+    runtime_objects,
     tool_identity,
 )
 from tilewright.sim.cosim.tools import run_tool, source_path
@@ -167,7 +167,10 @@ class _Job:
         run_tool([*command, *inputs], work, log, verilator.environment)
 
         classes = (work / "Vtestbench_classes.mk").read_text(encoding="utf-8")
-        runtime = runtime_library(global_classes(classes), self.trace, log)
+        objects = []
+        for path in runtime_objects(global_classes(classes), log):
+            objects.append(f"runtime_{len(objects)}.o")
+            shutil.copy(path, work / objects[-1])
         libraries = cocotb_tools.config.libs_dir
         variables = {
             **make_variables(find_compiler()),
@@ -178,7 +181,9 @@ class _Job:
             "OPT_SLOW": "-O0",
             "OPT_GLOBAL": OPTIMIZE_RUNTIME,
             "USER_CPPFLAGS": DEFINES,
-            "USER_LDLIBS": f"{runtime} -L{libraries} -lcocotbvpi_verilator -Wl,-rpath,{libraries}",
+            "USER_LDLIBS": " ".join(
+                [*objects, f"-L{libraries}", "-lcocotbvpi_verilator", f"-Wl,-rpath,{libraries}"]
+            ),
         }
         assignments = [f"{name}={value}" for name, value in variables.items()]
         jobs = f"-j{os.cpu_count() or 1}"

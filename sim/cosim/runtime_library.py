@@ -1,4 +1,4 @@
-"""The part of a simulator that no design changes, compiled once per tool and trace format.
+"""The part of a simulator that no design changes, compiled once per tool.
 
 It holds Verilator's run-time library and the C++ of this package (DRAM, probes, settings).
 """
@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import os
 import sysconfig
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -47,46 +46,32 @@ def tool_identity() -> str:
     )
 
 
-def runtime_library(classes: list[str], trace: TraceFormat | None, log: Path) -> Path:
-    """Return the archive with the named Verilator classes and this package's C++.
+def runtime_objects(classes: list[str], log: Path) -> list[Path]:
+    """Return the object files of the named Verilator classes and of this package's C++.
 
     Raises subprocess.CalledProcessError when the compiler fails (see `log`).
     """
-    sources = [f"{name}.cpp" for name in classes]
-    native = [source_path(name) for name in (*RUNTIME_SOURCES, *NATIVE_HEADERS)]
-    key = cache.digest(
-        [tool_identity(), str(trace), *sources, *(path.read_bytes() for path in native)]
-    )
+    include = find_verilator().root / "include"
+    sources = [include / f"{name}.cpp" for name in classes]
+    sources += [source_path(name) for name in RUNTIME_SOURCES]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda source: _object(source, include, log), sources))
+
+
+def _object(source: Path, include: Path, log: Path) -> Path:
+    """Return the object file of one source, from the cache or compiled."""
+    native = [source_path(name) for name in NATIVE_HEADERS]
+    contents = [path.read_bytes() for path in (source, *native)]
+    key = cache.digest([tool_identity(), source.name, *contents])
 
     def produce(target: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix="tilewright-runtime-") as name:
-            _compile(Path(name), sources, trace, target / "runtime.a", log)
+        command = [
+            *find_compiler().split(), OPTIMIZE_RUNTIME, MAKE_VARIABLES["CFG_CXXFLAGS_STD"],
+            DEFINES, "-pthread", f"-I{include}", f"-I{include / 'vltstd'}",
+            f"-I{source_path('dram.h').parent}", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0",
+            "-DVM_TIMING=0", "-DVM_TRACE=1", "-c", str(source), "-o", "object.o",
+        ]  # fmt: skip
+        run_tool(command, target, log, find_verilator().environment)
 
     entry, _ = cache.cached("runtime", key, produce)
-    return entry / "runtime.a"
-
-
-def _compile(
-    work: Path, sources: list[str], trace: TraceFormat | None, library: Path, log: Path
-) -> None:
-    verilator, compiler = find_verilator(), find_compiler()
-    include = verilator.root / "include"
-    flags = [
-        OPTIMIZE_RUNTIME, MAKE_VARIABLES["CFG_CXXFLAGS_STD"], DEFINES, "-pthread",
-        f"-I{include}", f"-I{include / 'vltstd'}", f"-I{source_path('dram.h').parent}",
-        "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
-        f"-DVM_TRACE={int(trace is not None)}", f"-DVM_TRACE_VCD={int(trace == 'vcd')}",
-        f"-DVM_TRACE_FST={int(trace == 'fst')}", "-DVM_TRACE_SAIF=0",
-    ]  # fmt: skip
-    paths = [include / name for name in sources] + [source_path(name) for name in RUNTIME_SOURCES]
-
-    def compile_one(path: Path) -> str:
-        target = path.stem + ".o"
-        command = [*compiler.split(), *flags, "-c", str(path), "-o", target]
-        run_tool(command, work, log, verilator.environment)
-        return target
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, paths))
-    archive = [os.environ.get("AR", "ar"), "rcs", str(library), *objects]
-    run_tool(archive, work, log, verilator.environment)
+    return entry / "object.o"
