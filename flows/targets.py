@@ -1,5 +1,6 @@
 """Where a model can run: the simulator, the RTL, the reference, ONNX Runtime. Same in, same out."""
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,14 +114,19 @@ class IssTarget:
 
 
 class RtlTarget:
-    """The RTL under cocotb and Verilator; the simulator is built on construction."""
+    """The RTL under cocotb and Verilator; the simulator is built on construction.
+
+    An access outside DRAM gets an error response, which is the accelerator's fault BUS_ERROR.
+    """
 
     def __init__(self, program: Program, dram: "DramParameters | None" = None) -> None:
         from tilewright.sim.cosim import runner
+        from tilewright.sim.cosim.parameters import DramParameters
 
         self.executable = Executable(program)
         self.model = rtl_model(program.config)
-        self._dram = dram
+        chosen = dram or DramParameters()
+        self._dram = dataclasses.replace(chosen, allow_out_of_range=True)
         self._simulate = runner.run
 
     def run(self, sample: Mapping[str, Array]) -> Outcome:

@@ -1,0 +1,110 @@
+"""The flows on the RTL of `nano`, which is built once and cached."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tilewright as package
+from tilewright.flows import verify
+from tilewright.flows.compare import first_difference
+
+
+@pytest.fixture(autouse=True)
+def _in_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def assembled(tilewright):
+    """Return a function that assembles a text for `nano`."""
+
+    def make(text):
+        with open("program.s", "w") as file:
+            file.write(text)
+        assert tilewright("asm", "program.s", "--preset", "nano").status == 0
+        return "program.tw"
+
+    return make
+
+
+def test_cosim_finds_rtl_simulator_reference_and_onnx_runtime_equal(
+    tilewright, digits, digits_inputs
+):
+    result = tilewright(
+        "cosim", digits, "--preset", "nano", "--input", digits_inputs, "--samples", 5,
+        "--rtl-samples", 2, "--ort", "--report", "r.json", "-o", "out.npz",
+    )  # fmt: skip
+    assert result.status == 0, result
+    assert "RTL = simulator: all" in result.out
+    assert "simulator = reference" in result.out
+    assert "simulator = ONNX Runtime" in result.out
+    with open("r.json") as file:
+        report = json.load(file)
+    assert report["memory_differences"] == []
+    assert (report["samples_rtl"], report["samples_iss"]) == (2, 5)
+    assert report["cycles"][0] == report["cycles"][1]
+    layer_cycles = sum(layer["cycles"] for layer in report["layers"])
+    assert 0 <= report["cycles"][0] - layer_cycles < 200
+    assert np.load("out.npz")["scores"].shape == (2, 1, 10)
+
+
+def test_run_on_rtl_gives_the_simulators_outputs(tilewright, digits):
+    tilewright("compile", digits, "--preset", "nano", "-o", "d.tw")
+    for on in ("iss", "rtl"):
+        assert tilewright("run", "d.tw", "--on", on, "-o", f"{on}.npz").status == 0
+    assert np.array_equal(np.load("iss.npz")["scores"], np.load("rtl.npz")["scores"])
+
+
+def test_session_on_rtl_tells_cycles(digits, digits_inputs):
+    image = np.load(digits_inputs)["image"][0]
+    session = package.Session(digits, "nano", on="rtl")
+    (scores,) = session.run(None, {"image": image})
+    (expected,) = package.Session(digits, "nano").run(None, {"image": image})
+    assert np.array_equal(scores, expected)
+    assert session.last.cycles > 84224 / 16
+
+
+def test_sweep_on_rtl_states_the_error_of_the_formulas(tilewright, digits):
+    result = tilewright("sweep", digits, "--preset", "nano", "--rows", 4, "--csv", "s.csv")
+    assert result.status == 0, result
+    assert "the cycle formulas are off by" in result.out
+
+
+def test_cosim_reports_a_difference_and_fails(tilewright, digits, monkeypatch):
+    def broken(program, given, expected):
+        given = given.copy()
+        given[program.of_kind("output")[0].address] ^= 1
+        return first_difference(program, given, expected)
+
+    monkeypatch.setattr(verify, "first_difference", broken)
+    result = tilewright("cosim", digits, "--preset", "nano")
+    assert result.status == 1
+    assert "RTL and simulator DIFFER" in result.out
+    assert "sample 0: 1 bytes differ" in result.out
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "index"),
+    [
+        (".memory 8192\n.word " + "ff" * 64 + "\nEND\n", "ILLEGAL_INSTRUCTION", 0),
+        (".memory 8192\nSTORE after LOAD:1 run=1\nEND\n", "FUTURE_WAIT", 0),
+        (
+            ".memory 8192\nLOAD run=1 count0=1 count1=1 count2=1 sram_address=8192\nEND\n",
+            "SRAM_RANGE",
+            0,
+        ),
+        (
+            ".memory 8192\nLOAD run=1 count0=1 count1=1 count2=1\n"
+            "LOAD run=1 count0=1 count1=1 count2=1 dram_address=0x100000\nEND\n",
+            "BUS_ERROR",
+            1,
+        ),
+    ],
+)
+@pytest.mark.parametrize("on", ["iss", "rtl"])
+def test_faults_end_in_a_clear_message(tilewright, assembled, text, fault, index, on):
+    result = tilewright("run", assembled(text), "--on", on)
+    assert result.status == 2
+    assert f"error: the accelerator stopped with fault {fault} at instruction {index}" in result.err
+    assert result.err.count("\n") == 1
