@@ -1,10 +1,10 @@
 """SRAMs of one-read-one-write banks, with fixed-priority ports that every bank grants anew."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
+from itertools import pairwise
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,14 +19,14 @@ def address_bits(words: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class BankShape:
-    """The size of one bank: words, bits of a word, bits behind one write-enable bit."""
+    """The size of one bank: words, bits of a word, bits behind one mask bit."""
 
     words: int
     width: int
     granularity: int
 
     @property
-    def enables(self) -> int:
+    def mask_bits(self) -> int:
         return self.width // self.granularity
 
     @property
@@ -36,7 +36,7 @@ class BankShape:
 
 
 class Bank(wiring.Component):
-    """One block RAM: a write port with enables and a synchronous read port.
+    """One block RAM: a write port with a mask and a synchronous read port.
 
     A read returns its word in the next cycle and holds it until the next read. What a read of a
     word returns in the cycle of a write to it is undefined. With `instance` the bank is an
@@ -44,7 +44,8 @@ class Bank(wiring.Component):
 
     Members
     -------
-    write_enable : In(width / granularity)
+    write_enable : In(1)
+    write_mask : In(width / granularity)
     write_address, write_data : In
     read_enable, read_address : In
     read_data : Out(width)
@@ -55,7 +56,8 @@ class Bank(wiring.Component):
         self.instance = instance
         super().__init__(
             {
-                "write_enable": In(shape.enables),
+                "write_enable": In(1),
+                "write_mask": In(shape.mask_bits),
                 "write_address": In(address_bits(shape.words)),
                 "write_data": In(shape.width),
                 "read_enable": In(1),
@@ -73,6 +75,7 @@ class Bank(wiring.Component):
                 self.shape.module_name,
                 i_clk=ClockSignal(),
                 i_write_enable=self.write_enable,
+                i_write_mask=self.write_mask,
                 i_write_address=self.write_address,
                 i_write_data=self.write_data,
                 i_read_enable=self.read_enable,
@@ -84,7 +87,7 @@ class Bank(wiring.Component):
         write = self.storage.write_port(granularity=self.shape.granularity)
         read = self.storage.read_port()
         m.d.comb += [
-            write.en.eq(self.write_enable),
+            write.en.eq(Mux(self.write_enable, self.write_mask, 0)),
             write.addr.eq(self.write_address),
             write.data.eq(self.write_data),
             read.en.eq(self.read_enable),
@@ -97,21 +100,21 @@ class Bank(wiring.Component):
 def bank_verilog(shape: BankShape) -> str:
     """Return the Verilog module of one bank shape: a plain inferable block RAM, no contents."""
     address = address_bits(shape.words) - 1
-    if shape.enables == 1:
-        writes = ["    if (write_enable) words[write_address] <= write_data;"]
-    else:
-        writes = []
-        for lane in range(shape.enables):
-            bits = f"{(lane + 1) * shape.granularity - 1}:{lane * shape.granularity}"
-            writes.append(
-                f"    if (write_enable[{lane}]) words[write_address][{bits}] <= write_data[{bits}];"
-            )
-    enable = f"[{shape.enables - 1}:0] " if shape.enables > 1 else ""
+    writes = []
+    for lane in range(shape.mask_bits):
+        bits = f"{(lane + 1) * shape.granularity - 1}:{lane * shape.granularity}"
+        writes.append(
+            f"      if (write_mask[{lane}]) words[write_address][{bits}] <= write_data[{bits}];"
+        )
+    if shape.mask_bits == 1:
+        writes = ["      if (write_mask) words[write_address] <= write_data;"]
+    mask = f"[{shape.mask_bits - 1}:0] " if shape.mask_bits > 1 else ""
     return "\n".join(
         [
             f"module {shape.module_name} (",
             "  input clk,",
-            f"  input {enable}write_enable,",
+            "  input write_enable,",
+            f"  input {mask}write_mask,",
             f"  input [{address}:0] write_address,",
             f"  input [{shape.width - 1}:0] write_data,",
             "  input read_enable,",
@@ -120,7 +123,9 @@ def bank_verilog(shape: BankShape) -> str:
             ");",
             f"  reg [{shape.width - 1}:0] words [0:{shape.words - 1}];",
             "  always @(posedge clk) begin",
+            "    if (write_enable) begin",
             *writes,
+            "    end",
             "    if (read_enable) read_data <= words[read_address];",
             "  end",
             "endmodule",
@@ -190,26 +195,31 @@ class BankedMemory(wiring.Component):
     def _connect_reads(self, m):
         wanted = self._arbitrate(m, self.readers, "read")
         for index, (port, wants) in enumerate(zip(self.readers, wanted, strict=True)):
-            bank_of_data = Signal(len(self.banks), name=f"read{index}_bank")
+            bank_of_data = Signal(range(len(self.banks)), name=f"read{index}_bank")
             with m.If(port.grant):
-                m.d.sync += bank_of_data.eq(wants)
-            words = [Mux(bank_of_data[b], bank.read_data, 0) for b, bank in enumerate(self.banks)]
-            m.d.comb += port.data.eq(reduce(or_, words))
+                for number in range(1, len(self.banks)):
+                    with m.If(wants[number]):
+                        m.d.sync += bank_of_data.eq(number)
+                with m.If(wants[0]):
+                    m.d.sync += bank_of_data.eq(0)
+            with m.Switch(bank_of_data):
+                for number, bank in enumerate(self.banks):
+                    with m.Case(number):
+                        m.d.comb += port.data.eq(bank.read_data)
         for index, bank in enumerate(self.banks):
-            for port, wants in _by_rising_priority(self.readers, wanted):
-                with m.If(wants[index]):
-                    m.d.comb += [
-                        bank.read_enable.eq(1),
-                        bank.read_address.eq(self._local(port.address, index)),
-                    ]
+            m.d.comb += bank.read_enable.eq(Cat(wants[index] for wants in wanted).any())
+            for port, chosen in self._by_falling_priority(m, index, self.readers, wanted):
+                with chosen:
+                    m.d.comb += bank.read_address.eq(self._local(port.address, index))
 
     def _connect_writes(self, m):
         wanted = self._arbitrate(m, self.writers, "write")
         for index, bank in enumerate(self.banks):
-            for port, wants in _by_rising_priority(self.writers, wanted):
-                with m.If(wants[index]):
+            m.d.comb += bank.write_enable.eq(Cat(wants[index] for wants in wanted).any())
+            for port, chosen in self._by_falling_priority(m, index, self.writers, wanted):
+                with chosen:
                     m.d.comb += [
-                        bank.write_enable.eq(port.mask),
+                        bank.write_mask.eq(port.mask),
                         bank.write_address.eq(self._local(port.address, index)),
                         bank.write_data.eq(port.data),
                     ]
@@ -227,22 +237,40 @@ class BankedMemory(wiring.Component):
 
     def _wanted_banks(self, m, port, name):
         """One bit a bank: the port requests a word of it."""
-        starts = [port.address >= index * self.bank_words for index in range(len(self.banks))]
         wants = Signal(len(self.banks), name=name)
-        for index, start in enumerate(starts):
-            inside = start if index else 1
-            if index + 1 < len(starts):
-                inside = inside & ~starts[index + 1]
-            m.d.comb += wants[index].eq(port.request & inside)
+        local_bits = exact_log(self.bank_words)
+        if local_bits is not None:
+            inside = [port.address[local_bits:] == number for number in range(len(self.banks))]
+        else:
+            reaches = [port.address >= n * self.bank_words for n in range(1, len(self.banks))]
+            inside = [start & ~end for start, end in pairwise((1, *reaches, Const(0)))]
+        for number, hit in enumerate(inside):
+            m.d.comb += wants[number].eq(port.request & hit)
         return wants
 
-    def _local(self, address, index):
+    def _local(self, address, bank):
         """Address inside the bank; the bits above the bank's address are 0 for its words."""
-        return (address - index * self.bank_words)[: address_bits(self.bank_words)]
+        if exact_log(self.bank_words) is not None:
+            return address[: address_bits(self.bank_words)]
+        return (address - bank * self.bank_words)[: address_bits(self.bank_words)]
+
+    @staticmethod
+    def _by_falling_priority(m, bank, ports, wanted):
+        """Yield each port with the condition that it is the one; the last needs no other."""
+        for place, (port, wants) in enumerate(zip(ports, wanted, strict=True)):
+            if len(ports) == 1:
+                yield port, nullcontext()
+            elif place == 0:
+                yield port, m.If(wants[bank])
+            elif place < len(ports) - 1:
+                yield port, m.Elif(wants[bank])
+            else:
+                yield port, m.Else()
 
 
-def _by_rising_priority(ports, wanted):
-    return list(zip(ports, wanted, strict=True))[::-1]
+def exact_log(words: int) -> int | None:
+    """Return the logarithm of a power of two, None for another number."""
+    return words.bit_length() - 1 if words & (words - 1) == 0 else None
 
 
 def activation_memory(config: Config, *, instances: bool = False) -> BankedMemory:
