@@ -79,4 +79,4 @@ def folded_bias(node: Conv, zero_point: int) -> NDArray[np.int32]:
             f"{node.name}: accumulators must stay inside int32 for every input, but output channel "
             f"{channel} can reach {int(reach[channel])}; reduce the bias or the reduction length"
         )
-    return bias.astype(np.int32)
+    return np.asarray(bias, np.int32)

@@ -104,7 +104,7 @@ def _exact(quantization: Quantization) -> Header:
 
 def _pool(node: Pool, context: Context) -> VectorLayer:
     source, out = context.map(node.input), context.map(node.output)
-    limits = {"low": node.low, "high": node.high}
+    limits: Header = {"low": node.low, "high": node.high}
     whole = _whole(node, context)
     epilogue = Epilogue(quantization=out.quantization, low=node.low, high=node.high)
     window = Window(

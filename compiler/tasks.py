@@ -32,7 +32,8 @@ class TaskList:
 
     def emit(self, operation: str, **fields: int) -> None:
         """Append one instruction; fields that are not given are 0."""
-        self.tasks.append(Task(instruction=isa.instruction(operation, **fields), layer=self.layer))
+        instruction = isa.instruction(operation, (), **fields)
+        self.tasks.append(Task(instruction=instruction, layer=self.layer))
 
     def take_weights(self, words: int) -> int:
         """Return the first word of the ring's next `words` weight words (they may wrap)."""

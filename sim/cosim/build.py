@@ -167,7 +167,7 @@ class _Job:
         run_tool([*command, *inputs], work, log, verilator.environment)
 
         classes = (work / "Vtestbench_classes.mk").read_text(encoding="utf-8")
-        objects = []
+        objects: list[str] = []
         for path in runtime_objects(global_classes(classes), log):
             objects.append(f"runtime_{len(objects)}.o")
             shutil.copy(path, work / objects[-1])
