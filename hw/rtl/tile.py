@@ -16,6 +16,7 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import tree_stages
 
 TILE_MODULE = "tilewright_tile"
+OFFSET = Const(-0x8000, signed(16))
 
 
 def sum_bits(config: Config) -> int:
@@ -118,14 +119,17 @@ class Tile(wiring.Component):
         return rows
 
     def _multiply(self, m, weights):
-        """Registered 16-bit products by column and row."""
+        """Registered products by column and row, in offset binary: nothing to extend in the tree.
+
+        An inverted sign bit is an added 2^15.
+        """
         products = [[] for _ in range(self.config.tile_cols)]
         with m.If(self.valid):
             for row, active in enumerate(weights):
                 activation = self.activations.word_select(row, 8).as_signed()
                 for col, weight in enumerate(active):
-                    product = register(signed(16), f"product_{row}_{col}")
-                    m.d.sync += product.eq(activation * weight)
+                    product = register(16, f"product_{row}_{col}")
+                    m.d.sync += product.eq((activation * weight) ^ OFFSET)
                     products[col].append(product)
         return products
 
@@ -144,11 +148,15 @@ class Tile(wiring.Component):
                 for _ in range(config.tree_register_levels):
                     terms = _add_pairs(terms)
                 last = stage == stages - 1
+                if last:
+                    terms = [_remove_offsets(terms[0], config.tile_rows)]
                 if last and chained:
                     above = self.partial_sums.word_select(col, width).as_signed()
                     terms = [terms[0] + above]
                 shape = signed(width) if last else None
                 terms = _register_terms(m, terms, valids[stage], shape, f"sum_{col}_{stage}")
+            if stages == 0:
+                terms = [_remove_offsets(terms[0], 1)]
             assert len(terms) == 1
             m.d.comb += self.sums.word_select(col, width).eq(terms[0])
 
@@ -157,6 +165,14 @@ def _add_pairs(terms):
     """One tree level; an odd term passes."""
     sums = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)]
     return sums + terms[len(terms) // 2 * 2 :]
+
+
+def _remove_offsets(total, count):
+    """Return a sum of `count` offset products as a signed number."""
+    bits = 16 + (count - 1).bit_length()
+    if count & (count - 1) == 0:
+        return (total ^ Const(1 << (bits - 1), bits)).as_signed()
+    return (total - (count << 15))[:bits].as_signed()
 
 
 def _register_terms(m, terms, enable, shape, name):
