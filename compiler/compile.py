@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.compiler.checker import check_program
-from tilewright.compiler.context import Constants, Context, DoesNotFit
+from tilewright.compiler.context import Constants, Context, DoesNotFitError
 from tilewright.compiler.graph import Conv, Graph, Node
 from tilewright.compiler.lower_conv import lower_conv
 from tilewright.compiler.lower_vector import lower_vector
@@ -47,21 +48,17 @@ def compile_graph(graph: Graph, config: Config) -> Program:
     """
     lowered = lower(graph, config)
     program = _assemble(lowered, config)
-    writable = [
-        (symbol.address, symbol.address + symbol.size_bytes)
-        for symbol in program.symbols
-        if symbol.kind in ("output", "map")
-    ]
+    writable = _writable(lowered, config)
     check_program(lowered.instructions, config, writable=writable)
     return program
 
 
 def lower(graph: Graph, config: Config) -> Lowered:
-    """Place, tile, synchronize and order a graph. Raises DoesNotFit, ModelError."""
+    """Place, tile, synchronize and order a graph. Raises DoesNotFitError, ModelError."""
     for allow_residents in (True, False):
         try:
             return _lower(graph, config, allow_residents)
-        except DoesNotFit:
+        except DoesNotFitError:
             if not allow_residents:
                 raise
     raise AssertionError
@@ -113,7 +110,7 @@ def _workspace_need(graph: Graph, node: Node, residents: frozenset[str], config:
 
 
 def _assemble(lowered: Lowered, config: Config) -> Program:
-    graph, placement, constants = lowered.graph, lowered.placement, lowered.constants
+    graph, constants = lowered.graph, lowered.constants
     program_address = -(-constants.end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
     words = b"".join(encode(i, config) for i in lowered.instructions)
     image = bytearray(program_address)
@@ -131,6 +128,17 @@ def _assemble(lowered: Lowered, config: Config) -> Program:
         instruction_layers=layer_numbers,
         metadata={"model": graph.name},
     )
+
+
+def _writable(lowered: Lowered, config: Config) -> list[tuple[int, int]]:
+    """DRAM byte ranges of every storage but the graph's inputs."""
+    placement = lowered.placement
+    inputs = {placement.places[name].storage for name in lowered.graph.inputs}
+    return [
+        (address, address + placement.storages[name].words * config.activation_pitch)
+        for name, address in placement.dram.items()
+        if name not in inputs
+    ]
 
 
 def _symbols(lowered: Lowered, config: Config) -> list[Symbol]:
@@ -168,7 +176,7 @@ def _symbols(lowered: Lowered, config: Config) -> list[Symbol]:
     return symbols
 
 
-def _layers(graph: Graph, numbers: Sequence[int]) -> list[Layer]:
+def _layers(graph: Graph, numbers: Sequence[int] | NDArray[np.int32]) -> list[Layer]:
     layers = []
     for number, node in enumerate(layers_of(graph)):
         members = np.flatnonzero(np.asarray(numbers) == number)

@@ -11,7 +11,7 @@ from tilewright.hw.spec.errors import ModelError
 CONSTANT_ALIGNMENT = 64
 
 
-class DoesNotFit(ModelError):
+class DoesNotFitError(ModelError):
     """A layer has no tiling within the memory it was given."""
 
 

@@ -1,12 +1,13 @@
 """The tiling of a convolution: tile size, loop order, buffers; searched over the cycle formulas."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tilewright.compiler.context import DoesNotFit
+from tilewright.compiler.context import DoesNotFitError
 from tilewright.compiler.conv_shape import ConvShape
-from tilewright.compiler.tiles import Box, boxes, source_box
+from tilewright.compiler.tiles import split
 from tilewright.hw.spec.config import Config, largest_divisor
 from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
 
@@ -16,7 +17,7 @@ MAX_BLOCKS = 1023
 INSTRUCTION_OVERHEAD = 16
 """Cycles the search charges a block group of a tile, so that it prefers fewer instructions."""
 FIRST_PIECES = 8
-"""The first block group reads its input in up to this many pieces, so that the array starts early."""
+"""Pieces in which the first block group reads its input, so that the array starts early."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class ConvPlan:
 
 
 def plan_conv(shape: ConvShape, memory: ConvMemory) -> ConvPlan:
-    """Return the cheapest tiling. Raises DoesNotFit when even one pixel does not fit."""
+    """Return the cheapest tiling. Raises DoesNotFitError when even one pixel does not fit."""
     plans = (
         plan
         for height, width in _tile_sizes(shape)
@@ -61,7 +62,7 @@ def plan_conv(shape: ConvShape, memory: ConvMemory) -> ConvPlan:
     )
     best = min(plans, key=lambda p: (p.cycles, -p.tile_height * p.tile_width), default=None)
     if best is None:
-        raise DoesNotFit(
+        raise DoesNotFitError(
             f"a convolution {shape.kernel[0]}x{shape.kernel[1]} of {shape.in_blocks} input blocks "
             f"does not fit into {memory.workspace} free words of activation SRAM; "
             f"raise activation_kib"
@@ -123,11 +124,10 @@ def _plans(
     group = _group_limit(shape, pixels, unit, chunk)
     span = max(unit, group)
     word_blocks = min(-(-span * config.cols // config.rows), -(-shape.out_channels // config.rows))
-    tiles = boxes(shape.out_height, shape.out_width, tile_height, tile_width)
-    tile_words = max(_source(shape, tile).pixels for tile in tiles)
-    single = len(tiles) == 1 and chunk == shape.in_blocks
+    tiles = tile_sums(shape, tile_height, tile_width)
+    single = tiles.count == 1 and chunk == shape.in_blocks
     for copies in (2, 1):
-        input_ring = tile_words * chunk * (1 if single else copies) * memory.streams_input
+        input_ring = tiles.largest_source * chunk * (1 if single else copies) * memory.streams_input
         operand_ring = word_blocks * pixels * copies * memory.streams_operand
         output_ring = word_blocks * pixels * copies * memory.streams_output
         if input_ring + operand_ring + output_ring <= memory.workspace:
@@ -152,43 +152,76 @@ def _plans(
     )
 
 
-def _source(shape: ConvShape, tile: Box) -> Box:
-    return source_box(
-        tile,
-        kernel=shape.kernel,
-        strides=shape.strides,
-        pads=shape.pads,
-        dilations=shape.dilations,
-        size=(shape.in_height, shape.in_width),
+@dataclass(frozen=True, kw_only=True)
+class TileSums:
+    """What the search needs of all tiles of one size: a map cut into rows x columns of tiles."""
+
+    count: int
+    array_cycles: int
+    """Cycles of one weight tile over all tiles."""
+    source: int
+    """Source pixels, halos counted with each tile."""
+    first_source: int
+    largest_source: int
+    last_pixels: int
+
+
+def tile_sums(shape: ConvShape, tile_height: int, tile_width: int) -> TileSums:
+    """Return the sums; a tile's source is the product of its rows' and its columns' reach."""
+    floor = max(shape.config.rows, ACCUMULATE_LATENCY)
+    rows = split(shape.out_height, tile_height)
+    columns = split(shape.out_width, tile_width)
+    heights = [_reach(shape, 0, part, shape.in_height) for part in rows]
+    widths = [_reach(shape, 1, part, shape.in_width) for part in columns]
+    sizes_y = Counter(behind - first for first, behind in rows)
+    sizes_x = Counter(behind - first for first, behind in columns)
+    return TileSums(
+        count=len(rows) * len(columns),
+        array_cycles=sum(
+            max(y * x, floor) * count_y * count_x
+            for y, count_y in sizes_y.items()
+            for x, count_x in sizes_x.items()
+        ),
+        source=sum(heights) * sum(widths),
+        first_source=heights[0] * widths[0],
+        largest_source=max(heights) * max(widths),
+        last_pixels=(rows[-1][1] - rows[-1][0]) * (columns[-1][1] - columns[-1][0]),
     )
+
+
+def _reach(shape: ConvShape, axis: int, outputs: tuple[int, int], size: int) -> int:
+    """Source rows (axis 0) or columns (axis 1) inside the map that a range of outputs touches."""
+    start = outputs[0] * shape.strides[axis] - shape.pads[axis]
+    last = (outputs[1] - 1) * shape.strides[axis] - shape.pads[axis]
+    end = last + (shape.kernel[axis] - 1) * shape.dilations[axis] + 1
+    return max(min(end, size) - min(max(start, 0), size), 0)
 
 
 def _cycles(
     shape: ConvShape,
     memory: ConvMemory,
-    tiles: list[Box],
+    tiles: TileSums,
     chunk: int,
     group: int,
     resident: bool,
     pixels_outer: bool,
 ) -> int:
     config = shape.config
-    floor = max(config.rows, ACCUMULATE_LATENCY)
-    array = shape.weight_tiles * sum(max(tile.pixels, floor) for tile in tiles)
+    array = shape.weight_tiles * tiles.array_cycles
     weight_words = shape.weight_tiles * config.rows
     groups = shape.groups(group)
     group_fits = weight_words // len(groups) <= config.weight_words // 2
-    once = resident or len(tiles) == 1 or (not pixels_outer and group_fits)
-    load = _load_cycles(weight_words * (1 if once else len(tiles)), config.weight_pitch, config)
+    once = resident or tiles.count == 1 or (not pixels_outer and group_fits)
+    load = _load_cycles(weight_words * (1 if once else tiles.count), config.weight_pitch, config)
     first_input = 0
     if memory.streams_input:
-        once = chunk == shape.in_blocks and (pixels_outer or len(tiles) == 1)
+        once = chunk == shape.in_blocks and (pixels_outer or tiles.count == 1)
         blocks = shape.in_blocks
         if not once:
             blocks = sum(g.source_range[1] - g.source_range[0] for g in groups)
-        words = blocks * sum(_source(shape, tile).pixels for tile in tiles)
+        words = blocks * tiles.source
         load += _load_cycles(words, config.activation_pitch, config)
-        first_input = _source(shape, tiles[0]).pixels * -(-chunk // FIRST_PIECES)
+        first_input = tiles.first_source * -(-chunk // FIRST_PIECES)
     out_words = -(-shape.out_channels // config.rows) * shape.out_height * shape.out_width
     if memory.streams_operand:
         load += _load_cycles(out_words, config.activation_pitch, config)
@@ -196,9 +229,9 @@ def _cycles(
     drain = -(-shape.out_channels // config.lanes) * shape.out_height * shape.out_width
     if memory.streams_operand:
         drain *= config.lanes // config.operand_lanes
-    last = tiles[-1].pixels * config.col_groups
+    last = tiles.last_pixels * config.col_groups
     parts = -(-shape.in_blocks // chunk)
-    overhead = INSTRUCTION_OVERHEAD * len(tiles) * len(groups) * parts
+    overhead = INSTRUCTION_OVERHEAD * tiles.count * len(groups) * parts
     return max(array, load, store, drain) + first_input + last + overhead
 
 

@@ -1,4 +1,4 @@
-"""The geometry of a convolution on the array: output blocks, the input blocks each needs, groups."""
+"""A convolution on the array: its output blocks, the input blocks each one needs, groups."""
 
 from dataclasses import dataclass
 
@@ -61,7 +61,7 @@ class ConvShape:
         return sum(count for _, count in self.source_ranges) * self.taps
 
     def groups(self, limit: int) -> list[BlockGroup]:
-        """Cut the output blocks into groups that share one stride and cross no multiple of `limit`."""
+        """Cut the output blocks into groups of one stride that cross no multiple of `limit`."""
         result: list[BlockGroup] = []
         at = 0
         while at < self.out_blocks:

@@ -58,7 +58,7 @@ def conv_memory(node: Conv, context: Context) -> ConvMemory:
 
 
 def lower_conv(node: Conv, context: Context) -> None:
-    """Emit the tasks of one convolution. Raises DoesNotFit, ModelError (accumulator bound)."""
+    """Emit the tasks of one convolution. Raises DoesNotFitError, ModelError (accumulator bound)."""
     shape = conv_shape(node, context)
     plan = plan_conv(shape, conv_memory(node, context))
     _ConvLowering(node, context, shape, plan).run()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tilewright.compiler.context import Context, DoesNotFit
+from tilewright.compiler.context import Context, DoesNotFitError
 from tilewright.compiler.epilogue import (
     Header,
     combine_fields,
@@ -74,7 +74,7 @@ class VectorLayer:
 
 
 def lower_vector(node: Node, context: Context) -> None:
-    """Emit the tasks of a Pool, Elementwise, Requantize or Pad. Raises DoesNotFit."""
+    """Emit the tasks of a Pool, Elementwise, Requantize or Pad. Raises DoesNotFitError."""
     _VectorLowering(describe(node, context), context).run()
 
 
@@ -253,7 +253,7 @@ class _VectorLowering:
                         words = self._ring_words(height, width, chunk, copies)
                         if sum(words) <= workspace:
                             return height, width, chunk, words
-        raise DoesNotFit(
+        raise DoesNotFitError(
             f"{self.layer.node.name}: one output pixel's window of {self.layer.window.kernel} and "
             f"its result do not fit into {workspace} free words of activation SRAM; "
             f"raise activation_kib"

@@ -1,0 +1,224 @@
+"""Seeded random quantized graphs for the back end's tests, and their run on the simulator."""
+
+import numpy as np
+
+from tilewright.compiler.compile import compile_graph
+from tilewright.compiler.graph import (
+    Concat,
+    Conv,
+    Elementwise,
+    Epilogue,
+    FeatureMap,
+    Graph,
+    Node,
+    Pad,
+    Pool,
+    Quantization,
+    Requantize,
+    Residual,
+    View,
+)
+from tilewright.compiler.reference import Reference
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.layout import pack_map, unpack_map
+from tilewright.hw.spec.program import Program
+from tilewright.sim.iss import Iss
+
+Shape = tuple[int, int, int]
+
+
+class GraphMaker:
+    """Grows a graph layer by layer; every method returns the new map's name."""
+
+    def __init__(self, seed: int, shape: Shape) -> None:
+        self.random = np.random.default_rng(seed)
+        self.maps: dict[str, FeatureMap] = {}
+        self.nodes: list[Node] = []
+        self.input = self.new_map(shape)
+
+    def quantization(self) -> Quantization:
+        scale = float(np.float32(self.random.uniform(0.02, 0.2)))
+        return Quantization(scale=scale, zero_point=int(self.random.integers(-20, 20)))
+
+    def new_map(self, shape: Shape, quantization: Quantization | None = None) -> str:
+        name = f"map{len(self.maps)}"
+        self.maps[name] = FeatureMap(
+            name=name,
+            channels=shape[0],
+            height=shape[1],
+            width=shape[2],
+            quantization=quantization or self.quantization(),
+        )
+        return name
+
+    def shape(self, name: str) -> Shape:
+        return self.maps[name].shape
+
+    def conv(
+        self,
+        source,
+        filters,
+        kernel=(1, 1),
+        *,
+        strides=(1, 1),
+        pads=(0, 0, 0, 0),
+        dilations=(1, 1),
+        groups=1,
+        residual=None,
+        kind="add",
+        table=False,
+    ) -> str:
+        channels, height, width = self.shape(source)
+        size = [
+            (length + pads[axis] + pads[axis + 2] - dilations[axis] * (kernel[axis] - 1) - 1)
+            // strides[axis]
+            + 1
+            for axis, length in enumerate((height, width))
+        ]
+        output = self.new_map((filters, *size))
+        inputs = channels // groups
+        weight = self.random.integers(-127, 128, (filters, inputs, *kernel)).astype(np.int8)
+        scale = 0.3 / (60 * 70 * (inputs * kernel[0] * kernel[1]) ** 0.5)
+        result = self.maps[output].quantization
+        own = self.quantization() if residual else result
+        entries = self.random.integers(-128, 128, 256).astype(np.int8) if table else None
+        epilogue = Epilogue(
+            quantization=self.quantization() if table else own,
+            low=int(self.random.integers(-128, -20)),
+            high=int(self.random.integers(60, 128)),
+            table=entries,
+            table_quantization=own if table else None,
+        )
+        self.nodes.append(
+            Conv(
+                name=f"conv{len(self.nodes)}",
+                output=output,
+                input=source,
+                weight=weight,
+                bias=self.random.integers(-2000, 2000, filters).astype(np.int32),
+                weight_scale=self.random.uniform(scale, 40 * scale, filters).astype(np.float32),
+                strides=strides,
+                pads=pads,
+                dilations=dilations,
+                groups=groups,
+                epilogue=epilogue,
+                residual=Residual(kind=kind, other=residual) if residual else None,
+            )
+        )
+        return output
+
+    def pool(self, source, kind, kernel, strides=(1, 1), pads=(0, 0, 0, 0), **options) -> str:
+        channels, height, width = self.shape(source)
+        rows = (height + pads[0] + pads[2] - kernel[0]) // strides[0] + 1
+        columns = (width + pads[1] + pads[3] - kernel[1]) // strides[1] + 1
+        quantization = self.maps[source].quantization if kind == "max" else None
+        output = self.new_map((channels, rows, columns), quantization)
+        self.nodes.append(
+            Pool(
+                name=f"pool{len(self.nodes)}",
+                output=output,
+                kind=kind,
+                input=source,
+                kernel=kernel,
+                strides=strides,
+                pads=pads,
+                **options,
+            )
+        )
+        return output
+
+    def elementwise(self, kind, first, second) -> str:
+        output = self.new_map(self.shape(first))
+        self.nodes.append(
+            Elementwise(
+                name=f"{kind}{len(self.nodes)}",
+                output=output,
+                kind=kind,
+                first=first,
+                second=second,
+            )
+        )
+        return output
+
+    def requantize(self, source, quantization=None, table=False) -> str:
+        output = self.new_map(self.shape(source), quantization)
+        result = self.maps[output].quantization
+        entries = self.random.integers(-128, 128, 256).astype(np.int8) if table else None
+        epilogue = Epilogue(
+            quantization=self.maps[source].quantization if table else result,
+            table=entries,
+            table_quantization=result if table else None,
+        )
+        self.nodes.append(
+            Requantize(
+                name=f"unary{len(self.nodes)}", output=output, input=source, epilogue=epilogue
+            )
+        )
+        return output
+
+    def concat(self, *parts) -> str:
+        quantization = self.maps[parts[0]].quantization
+        parts = tuple(
+            p if self.maps[p].quantization == quantization else self.requantize(p, quantization)
+            for p in parts
+        )
+        channels = sum(self.shape(part)[0] for part in parts)
+        output = self.new_map((channels, *self.shape(parts[0])[1:]), quantization)
+        self.nodes.append(Concat(name=f"concat{len(self.nodes)}", output=output, parts=parts))
+        return output
+
+    def pad(self, source, pads, value) -> str:
+        channels, height, width = self.shape(source)
+        shape = (channels, height + pads[0] + pads[2], width + pads[1] + pads[3])
+        output = self.new_map(shape, self.maps[source].quantization)
+        self.nodes.append(
+            Pad(name=f"pad{len(self.nodes)}", output=output, input=source, pads=pads, value=value)
+        )
+        return output
+
+    def view(self, source, height, width) -> str:
+        output = self.new_map(
+            (self.shape(source)[0], height, width), self.maps[source].quantization
+        )
+        self.nodes.append(View(name=f"view{len(self.nodes)}", output=output, input=source))
+        return output
+
+    def graph(self, *outputs) -> Graph:
+        return Graph(maps=self.maps, nodes=tuple(self.nodes), inputs=(self.input,), outputs=outputs)
+
+
+def run_on_iss(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the output maps of a program on the instruction-set simulator."""
+    config = program.config
+    iss = Iss.of_program(program)
+    for name, values in inputs.items():
+        symbol, data = program.symbol(name), pack_map(values, config)
+        iss.memory[symbol.address : symbol.address + len(data)] = np.frombuffer(data, np.uint8)
+    result = iss.run(program.program_address)
+    assert result.fault is None, result.fault
+    return {
+        s.name: unpack_map(
+            result.memory[s.address : s.address + s.size_bytes],
+            s.channels,
+            s.height,
+            s.width,
+            config,
+        )
+        for s in program.of_kind("output")
+    }
+
+
+def assert_matches_reference(graph: Graph, config: Config, seed: int = 0) -> Program:
+    """Compile (which proves the program race free), run, compare every output byte."""
+    program = compile_graph(graph, config)
+    random = np.random.default_rng(seed)
+    inputs = {
+        name: random.integers(-128, 128, graph.maps[name].shape).astype(np.int8)
+        for name in graph.inputs
+    }
+    expected = Reference(graph=graph).run(inputs)
+    found = run_on_iss(program, inputs)
+    assert set(found) == set(graph.outputs)
+    for name in graph.outputs:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    return program
