@@ -80,6 +80,7 @@ class VectorEngine(wiring.Component):
         wiring.connect(m, operands.activation, wiring.flipped(self.operand))
         wiring.connect(m, writer.activation, wiring.flipped(self.destination))
         m.d.comb += [part.slots.eq(prefetch.slots) for part in (reader, first, second)]
+        m.d.comb += reader.defer.eq(operands.starved)
 
         combines = prefetch.slots[first.results.p.slot].combine.any()
         m.d.comb += [

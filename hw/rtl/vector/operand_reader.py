@@ -19,6 +19,7 @@ class OperandReader(wiring.Component):
     job : In(stream of job_layout); with a second stage and not empty; `walk` is the operand's
     values : Out(stream of lanes of int8)
     activation : read port
+    starved : Out(1); an operand is requested and there is none to go on with
     fault, fault_slot : Out; an operand of that slot's instruction is out of range
     """
 
@@ -29,6 +30,7 @@ class OperandReader(wiring.Component):
                 "job": In(stream.Signature(job_layout(config))),
                 "values": Out(stream.Signature(data.ArrayLayout(signed(8), config.lanes))),
                 "activation": Out(activation_port(config)),
+                "starved": Out(1),
                 "fault": Out(1),
                 "fault_slot": Out(1),
             }
@@ -57,6 +59,7 @@ class OperandReader(wiring.Component):
             read.address.eq(walker.address),
             read.grant.eq(self.activation.grant),
             read.held_ready.eq(~self.values.valid | self.values.ready),
+            self.starved.eq(read.request & ~self.values.valid),
             self.activation.request.eq(read.request),
             self.activation.address.eq(read.request_address),
         ]

@@ -25,6 +25,7 @@ class SourceReader(wiring.Component):
     slots : In(slots_layout)
     values : Out(stream of values_layout)
     activation, accumulator : read ports
+    defer : In(1); activation SRAM is not read again for held data: the operand needs the bank
     fault, fault_slot : Out; an access of that slot's instruction is out of range
     """
 
@@ -42,6 +43,7 @@ class SourceReader(wiring.Component):
                         width=8 * config.accumulator_word_bytes,
                     )
                 ),
+                "defer": In(1),
                 "fault": Out(1),
                 "fault_slot": Out(1),
             }
@@ -61,7 +63,9 @@ class SourceReader(wiring.Component):
             self.token.ready.eq(read.ready),
             from_accumulator.eq(Mux(read.replay, held.kind, token.kind)),
             self.accumulator.request.eq(read.request & from_accumulator),
-            self.activation.request.eq(read.request & ~from_accumulator),
+            self.activation.request.eq(
+                read.request & ~from_accumulator & ~(read.replay & self.defer)
+            ),
             self.accumulator.address.eq(read.request_address),
             self.activation.address.eq(read.request_address),
             read.grant.eq(
