@@ -1,13 +1,14 @@
 """The compiler's front door: an ONNX model, or a quantized graph, becomes a Program."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.checker import check_program
 from tilewright.compiler.context import Constants, Context, DoesNotFitError
+from tilewright.compiler.fold_stem import fold_stem
 from tilewright.compiler.graph import Conv, Graph, Node
 from tilewright.compiler.lower_conv import lower_conv
 from tilewright.compiler.lower_vector import lower_vector
@@ -18,11 +19,25 @@ from tilewright.compiler.synchronize import synchronize
 from tilewright.compiler.tasks import Task, TaskList
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import encode
+from tilewright.hw.spec.fold import Fold
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Instruction, instruction
 from tilewright.hw.spec.program import Layer, Program, Symbol
 
 PREFETCH_BYTES = 64 * INSTRUCTION_BYTES
 """Zero bytes behind END that the hardware's prefetch may read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Optimizations; each can be switched off to see what it gains."""
+
+    fold_stem: bool = True
+    """Fold the kernel of a first layer with few channels into its channels."""
+    residency: bool = True
+    """Keep feature maps in activation SRAM between layers where they fit."""
+
+
+DEFAULT = Options()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,29 +50,34 @@ class Lowered:
     placement: Placement
     tasks: tuple[Task, ...]
     constants: Constants
+    folds: Mapping[str, Fold] = field(default_factory=dict)
+    """How the host folds input maps."""
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         return (*(task.instruction for task in self.tasks), instruction("END"))
 
 
-def compile_graph(graph: Graph, config: Config) -> Program:
+def compile_graph(graph: Graph, config: Config, options: Options = DEFAULT) -> Program:
     """Compile a quantized graph; the program has a symbol for each input and output map.
 
     Raises ModelError when a layer does not fit the config. The checker has passed on the result.
     """
-    lowered = lower(graph, config)
+    lowered = lower(graph, config, options)
     program = _assemble(lowered, config)
     writable = _writable(lowered, config)
     check_program(lowered.instructions, config, writable=writable)
     return program
 
 
-def lower(graph: Graph, config: Config) -> Lowered:
+def lower(graph: Graph, config: Config, options: Options = DEFAULT) -> Lowered:
     """Place, tile, synchronize and order a graph. Raises DoesNotFitError, ModelError."""
-    for allow_residents in (True, False):
+    folds: Mapping[str, Fold] = {}
+    if options.fold_stem:
+        graph, folds = fold_stem(graph, config)
+    for allow_residents in (True, False) if options.residency else (False,):
         try:
-            return _lower(graph, config, allow_residents)
+            return replace(_lower(graph, config, allow_residents), folds=folds)
         except DoesNotFitError:
             if not allow_residents:
                 raise
@@ -166,6 +186,7 @@ def _symbols(lowered: Lowered, config: Config) -> list[Symbol]:
                 width=feature_map.width,
                 scale=feature_map.quantization.scale,
                 zero_point=feature_map.quantization.zero_point,
+                fold=lowered.folds.get(name) if kind == "input" else None,
             )
         )
     for name, address in sorted(placement.dram.items()):

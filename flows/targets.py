@@ -17,7 +17,7 @@ from tilewright.flows.report import Retired
 from tilewright.flows.tensors import Array, Sample
 from tilewright.hw.spec.errors import ExecutionError, InputError, ModelError
 from tilewright.hw.spec.isa import Engine
-from tilewright.hw.spec.layout import pack_map, unpack_map
+from tilewright.hw.spec.layout import unpack_map
 from tilewright.hw.spec.program import Program
 from tilewright.hw.spec.registers import Fault
 
@@ -67,7 +67,7 @@ class Executable:
         memory[: len(self.program.image)] = np.frombuffer(self.program.image, np.uint8)
         for name, values in self.border.prepare(sample).items():
             symbol = self.program.symbol(name)
-            data = pack_map(values, self.program.config, channel_offset=symbol.channel_offset)
+            data = symbol.pack(values, self.program.config)
             assert len(data) == symbol.size_bytes, (name, len(data), symbol.size_bytes)
             memory[symbol.address : symbol.address + len(data)] = np.frombuffer(data, np.uint8)
         return memory

@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import decode
 from tilewright.hw.spec.errors import ConfigError, ProgramError
+from tilewright.hw.spec.fold import Fold, fold_map
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, ISA_VERSION, Instruction
+from tilewright.hw.spec.layout import pack_map
 
 MAGIC = b"TILEWRT\x1a"
 FORMAT_VERSION = 1
@@ -52,9 +54,17 @@ class Symbol:
     scale: float = 1.0
     zero_point: int = 0
     channel_offset: int = 0
+    fold: Fold | None = None
+    """How the host folds an input map before packing it; the sizes are the folded map's."""
 
     def __post_init__(self) -> None:
         assert self.kind in SYMBOL_KINDS, self.kind
+
+    def pack(self, values: NDArray[np.int8], config: Config) -> bytes:
+        """Return the DRAM bytes of an input map (C, H, W) int8, folded where the symbol says."""
+        if self.fold is not None:
+            values = fold_map(values, self.fold)
+        return pack_map(values, config, channel_offset=self.channel_offset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +225,7 @@ class Program:
             memory_bytes=description["memory_bytes"],
             program_address=description["program_address"],
             num_instructions=description["num_instructions"],
-            symbols=tuple(Symbol(**symbol) for symbol in description["symbols"]),
+            symbols=tuple(_symbol(symbol) for symbol in description["symbols"]),
             layers=tuple(
                 Layer(**(layer | {"sources": tuple(layer["sources"])}))
                 for layer in description["layers"]
@@ -228,6 +238,11 @@ class Program:
                 if name.startswith(_BLOB)
             },
         )
+
+
+def _symbol(fields: dict[str, Any]) -> Symbol:
+    fold = fields.pop("fold")
+    return Symbol(**fields, fold=None if fold is None else Fold(**fold))
 
 
 def _names(config: Config) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tilewright.compiler.compile import compile_graph
+from tilewright.compiler.compile import DEFAULT, Options, compile_graph
 from tilewright.compiler.graph import (
     Concat,
     Conv,
@@ -20,7 +20,7 @@ from tilewright.compiler.graph import (
 )
 from tilewright.compiler.reference import Reference
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.layout import pack_map, unpack_map
+from tilewright.hw.spec.layout import unpack_map
 from tilewright.hw.spec.program import Program
 from tilewright.sim.iss import Iss
 
@@ -192,7 +192,8 @@ def run_on_iss(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np.
     config = program.config
     iss = Iss.of_program(program)
     for name, values in inputs.items():
-        symbol, data = program.symbol(name), pack_map(values, config)
+        symbol = program.symbol(name)
+        data = symbol.pack(values, config)
         iss.memory[symbol.address : symbol.address + len(data)] = np.frombuffer(data, np.uint8)
     result = iss.run(program.program_address)
     assert result.fault is None, result.fault
@@ -208,9 +209,11 @@ def run_on_iss(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np.
     }
 
 
-def assert_matches_reference(graph: Graph, config: Config, seed: int = 0) -> Program:
+def assert_matches_reference(
+    graph: Graph, config: Config, seed: int = 0, options: Options = DEFAULT
+) -> Program:
     """Compile (which proves the program race free), run, compare every output byte."""
-    program = compile_graph(graph, config)
+    program = compile_graph(graph, config, options)
     random = np.random.default_rng(seed)
     inputs = {
         name: random.integers(-128, 128, graph.maps[name].shape).astype(np.int8)

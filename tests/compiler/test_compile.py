@@ -3,7 +3,7 @@
 import pytest
 from random_graphs import GraphMaker, assert_matches_reference
 
-from tilewright.compiler.compile import compile_graph
+from tilewright.compiler.compile import Options, compile_graph
 from tilewright.compiler.context import DoesNotFitError
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.errors import ModelError
@@ -145,6 +145,30 @@ def test_random_network_equals_the_reference(seed):
     graph = maker.graph(names[-1], names[len(names) // 2])
     for config in (CONFIGS[3], CONFIGS[5], PRESETS["nano"]):
         assert_matches_reference(graph, config, seed)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "strides", "pads"),
+    [
+        ((3, 21, 20), (7, 7), (2, 2), (3, 3, 3, 3)),
+        ((1, 12, 12), (5, 5), (1, 1), (2, 2, 2, 2)),
+        ((2, 9, 17), (4, 3), (3, 2), (0, 1, 2, 0)),
+        ((1, 1, 40), (1, 9), (1, 4), (0, 0, 0, 8)),
+    ],
+)
+def test_folded_stem_equals_the_reference(shape, kernel, strides, pads, config):
+    maker = GraphMaker(23, shape)
+    first = maker.conv(maker.input, 10, kernel, strides=strides, pads=pads)
+    program = assert_matches_reference(maker.graph(maker.conv(first, 5)), config)
+    if config.rows >= 4:
+        assert program.symbol(maker.input).fold is not None
+
+
+def test_unfolded_stem_equals_the_reference(config):
+    maker = GraphMaker(23, (3, 13, 12))
+    graph = maker.graph(maker.conv(maker.input, 10, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1)))
+    program = assert_matches_reference(graph, config, options=Options(fold_stem=False))
+    assert program.symbol(maker.input).fold is None
 
 
 def test_the_same_graph_gives_the_same_bytes():
