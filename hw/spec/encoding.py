@@ -8,7 +8,7 @@ from tilewright.hw.spec.errors import ProgramError
 from tilewright.hw.spec.isa import COMMON_FIELDS, Engine, Instruction, Operation, Wait
 
 
-class IllegalInstruction(ProgramError):
+class IllegalInstruction(ProgramError):  # noqa: N818
     """A word that is no instruction of this config."""
 
 
