@@ -55,7 +55,7 @@ class SourceReader(wiring.Component):
         held = Signal.like(token, reset_less=True)
         m.submodules.read = read = ReplayedRead(token.address.shape())
         moves = self.token.valid & self.token.ready
-        from_accumulator = Signal()
+        from_accumulator, deferred = Signal(), Signal()
         m.d.comb += [
             read.valid.eq(self.token.valid),
             read.read.eq(token.read),
@@ -63,13 +63,12 @@ class SourceReader(wiring.Component):
             self.token.ready.eq(read.ready),
             from_accumulator.eq(Mux(read.replay, held.kind, token.kind)),
             self.accumulator.request.eq(read.request & from_accumulator),
-            self.activation.request.eq(
-                read.request & ~from_accumulator & ~(read.replay & self.defer)
-            ),
+            deferred.eq(read.replay & self.defer),
+            self.activation.request.eq(read.request & ~from_accumulator & ~deferred),
             self.accumulator.address.eq(read.request_address),
             self.activation.address.eq(read.request_address),
             read.grant.eq(
-                Mux(from_accumulator, self.accumulator.grant, self.activation.grant),
+                Mux(from_accumulator, self.accumulator.grant, self.activation.grant & ~deferred),
             ),
             self.fault.eq(moves & token.out_of_range),
             self.fault_slot.eq(token.mark.slot),

@@ -5,6 +5,8 @@ import pytest
 from vector_bench import CONFIGS, Bench
 from vector_model import Memories, execute, random_fields, random_parameters
 
+from tilewright.hw.spec.isa import Combine
+
 
 def random_program(config, memories, random, count, **options):
     """Fields of `count` instructions, each with a parameter block of its own."""
@@ -43,3 +45,14 @@ def test_engine_equals_model_on_random_programs(name, stall):
     got = bench.run(program)
     assert bench.faults == []
     compare(config, program, memories, got)
+
+
+@pytest.mark.parametrize("combine", [Combine.ADD, Combine.MULTIPLY])
+def test_source_and_operand_in_one_bank_do_not_block_each_other(combine):
+    config = CONFIGS["4x4"]
+    random = np.random.default_rng(int(combine))
+    memories = Memories.random(config, random)
+    program = random_program(config, memories, random, 6)
+    program = [{**fields, "combine": combine} for fields in program]
+    bench = Bench(config, memories, one_bank=True)
+    compare(config, program, memories, bench.run(program))

@@ -2,7 +2,6 @@
 
 import numpy as np
 from amaranth.sim import Simulator
-from vector_model import Memories
 
 from tilewright.hw.rtl.interfaces import Activity
 from tilewright.hw.rtl.vector.engine import VectorEngine
@@ -41,11 +40,13 @@ def words_of(array):
 class Bench:
     """The engine with its memories; `stall` is the chance that a port refuses in a cycle.
 
+    With `one_bank` the operand is refused while the source is requested from activation SRAM.
     With `lone` an instruction is offered only when the engine is idle. offered, accepted, retired:
     the cycles of these events; faults: (cycle, instruction index); activity: of every cycle.
     """
 
-    def __init__(self, config, memories, *, stall=0.0, seed=0, lone=False):
+    def __init__(self, config, memories, *, stall=0.0, seed=0, lone=False, one_bank=False):
+        self.one_bank = one_bank
         self.config, self.memories = config, memories
         self.engine = VectorEngine(config=config)
         self.random = np.random.default_rng(seed)
@@ -61,6 +62,8 @@ class Bench:
             garbage = int.from_bytes(self.random.bytes(len(port.data) // 8), "little")
             ctx.set(port.data, pending.pop(name, garbage))
             ctx.set(port.grant, int(self.random.random() >= self.stall))
+        if self.one_bank and ctx.get(engine.source.request):
+            ctx.set(engine.operand.grant, 0)
         ctx.set(engine.destination.grant, int(self.random.random() >= self.stall))
 
     def _sample_ports(self, ctx, pending, contents):
