@@ -10,6 +10,17 @@ import numpy as np
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Target
 
+# Fetch, dispatch and control. Cycles count from the start write.
+
+FETCH_START_CYCLES = 1
+"""From the start write to the request of the first instruction."""
+FETCH_AHEAD = 16
+"""Instructions between fetch's request and dispatch."""
+FETCH_ARRIVAL_CYCLES = 2
+"""From an instruction's last beat until dispatch can take it."""
+DONE_CYCLES = 2
+"""From the cycle in which everything is seen to be over to the interrupt."""
+
 ACCUMULATE_LATENCY = 3
 """L: cycles from the read of an accumulator word until the sum can be read again."""
 MATRIX_SETUP_CYCLES = 8
@@ -79,6 +90,8 @@ LOAD_BURST_CYCLES = 1
 """Cycles, besides latency and data, until a read burst's place is free for a new one."""
 STORE_BURST_CYCLES = 5
 """The same of a write burst: its words are read from SRAM in between."""
+STORE_READ_AHEAD_BURSTS = 4
+"""Write bursts whose address may go out before the first of their words is read."""
 EMPTY_LOAD_LATENCY, EMPTY_STORE_LATENCY = 5, 3
 """Acceptance to retirement of an instruction with a zero count."""
 MEMORY_LATENCY = 64
@@ -104,6 +117,16 @@ def transfer_bursts(fields: Mapping[str, int], config: Config) -> int:
         steps = np.arange(fields[f"count{axis}"]) * (fields[f"dram_stride{axis}"] & -pitch)
         addresses = (addresses[:, None] + steps % limit).reshape(-1) % limit
     return int((-(-(addresses + size) // limit)).sum()) if size else 0
+
+
+def transfer_runs(fields: Mapping[str, int], config: Config) -> tuple[int, list[int]]:
+    """Return the DRAM pitch of a LOAD's or STORE's words and the first byte of each run."""
+    pitch = _transfer_pitch(fields, config)
+    addresses = np.array([fields["dram_address"] & -pitch if fields["run"] else 0], np.int64)
+    for axis in reversed(range(3)):
+        steps = np.arange(fields[f"count{axis}"]) * (fields[f"dram_stride{axis}"] & -pitch)
+        addresses = (addresses[:, None] + steps).reshape(-1)
+    return pitch, (addresses % (1 << 32)).tolist() if fields["run"] else []
 
 
 def load_cycles(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:
@@ -137,11 +160,11 @@ def store_latency(fields: Mapping[str, int], config: Config, latency: int = MEMO
     return STORE_PIPELINE_CYCLES + latency + cycles if cycles else EMPTY_STORE_LATENCY
 
 
-VECTOR_PIPELINE_CYCLES = 17
+VECTOR_PIPELINE_CYCLES = 13
 """From the last source read's turn to its results' write, and from acceptance to the first turn."""
-COMBINE_PIPELINE_CYCLES = 12
+COMBINE_PIPELINE_CYCLES = 7
 """What the second stage adds to that, besides lanes/operand_lanes."""
-GROUP_PAIR_CYCLES = 4
+GROUP_PAIR_CYCLES = 2
 """From group to group but one there are this many cycles more than the first of them takes."""
 TABLE_CYCLES = 32
 """Eight table entries a cycle."""
@@ -174,14 +197,19 @@ def vector_latency(fields: Mapping[str, int], config: Config) -> int:
     """Cycles from the acceptance of a lone VECTOR to its retirement."""
     if _is_empty(fields):
         return 2
+    issue = vector_read_cycles(fields, config)
+    if fields["combine"]:
+        issue += COMBINE_PIPELINE_CYCLES + config.lanes // config.operand_lanes
+    return issue + VECTOR_PIPELINE_CYCLES
+
+
+def vector_read_cycles(fields: Mapping[str, int], config: Config) -> int:
+    """Cycles from the first source read of a VECTOR that is not empty to behind its last one."""
     interval = _vector_interval(fields, config)
     last_group = _vector_group_start(fields["groups"] - 1, fields, config)
     pixels = fields["out_height"] * fields["out_width"]
     window = fields["kernel_height"] * fields["kernel_width"]
-    issue = last_group + (pixels - 1) * interval + window
-    if fields["combine"]:
-        issue += COMBINE_PIPELINE_CYCLES + config.lanes // config.operand_lanes
-    return issue + VECTOR_PIPELINE_CYCLES
+    return last_group + (pixels - 1) * interval + window
 
 
 def _is_empty(fields: Mapping[str, int]) -> bool:

@@ -157,9 +157,8 @@ class FirstStage(wiring.Component):
         return biases, scales
 
     def _requantize(self, m, totals, biases, scales):
-        """The lanes; each stage sees the header of the instruction whose data it holds."""
-        placing = self.slots[self._slot[RequantizeLane.ZERO_POINT_STAGE]].header
-        clamping = self.slots[self._slot[RequantizeLane.CLAMP_STAGE]].header
+        """The lanes; the last stage sees the header of the instruction whose data it holds."""
+        header = self.slots[self._slot[RequantizeLane.CLAMP_STAGE]].header
         enable = Signal(RequantizeLane.LATENCY)
         m.d.comb += enable.eq(Mux(self._advance, self._valid[: RequantizeLane.LATENCY], 0))
         results = []
@@ -170,9 +169,9 @@ class FirstStage(wiring.Component):
                 lane.accumulator.eq(totals[index]),
                 lane.bias.eq(biases[index]),
                 lane.scale.eq(scales[index]),
-                lane.zero_point.eq(placing.zero_point),
-                lane.low.eq(clamping.low),
-                lane.high.eq(clamping.high),
+                lane.zero_point.eq(header.zero_point),
+                lane.low.eq(header.low),
+                lane.high.eq(header.high),
             ]
             results.append(lane.result)
         return results

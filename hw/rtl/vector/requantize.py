@@ -40,15 +40,13 @@ class RequantizeLane(wiring.Component):
     enable : In(LATENCY)
     accumulator, bias : In(signed(32)), sampled with enable[0]; their sum wraps
     scale : In(32), binary32, sampled with enable[SCALE_STAGE]
-    zero_point : In(signed(8)), sampled with enable[ZERO_POINT_STAGE]
-    low, high : In(signed(8)), sampled with enable[CLAMP_STAGE]
+    zero_point, low, high : In(signed(8)), sampled with enable[CLAMP_STAGE]
     result : Out(signed(8)), valid in the cycle after enable[LATENCY - 1], held until the next
     """
 
-    SCALE_STAGE = 4
-    ZERO_POINT_STAGE = 8
-    CLAMP_STAGE = 9
-    LATENCY = 10
+    SCALE_STAGE = 2
+    CLAMP_STAGE = 5
+    LATENCY = 6
 
     enable: In(LATENCY)
     accumulator: In(signed(32))
@@ -67,78 +65,68 @@ class RequantizeLane(wiring.Component):
         return m
 
     def _convert_to_float(self, m):
-        """Stages 0 to 3: sum, magnitude, normalization, rounding to 24 bits."""
-        total = register(signed(32), "total")
-        with m.If(self.enable[0]):
-            m.d.sync += total.eq(self.accumulator + self.bias)
-
-        negative = register(1, "negative_magnitude")
+        """Stages 0 and 1: magnitude of the sum, normalized and rounded to 24 bits."""
+        total = Signal(signed(32))
+        m.d.comb += total.eq(self.accumulator + self.bias)
+        negative = register(1, "negative")
         magnitude = register(32, "magnitude")
-        with m.If(self.enable[1]):
+        with m.If(self.enable[0]):
             m.d.sync += [negative.eq(total[31]), magnitude.eq(abs(total))]
 
-        shifted, position = normalize(m, magnitude, "normalize")
-        normal_negative = register(1, "normal_negative")
-        normal = register(32, "normal")
-        normal_exponent = register(5, "normal_exponent")
-        with m.If(self.enable[2]):
-            m.d.sync += [
-                normal_negative.eq(negative),
-                normal.eq(shifted),
-                normal_exponent.eq(position),
-            ]
-
+        normal, position = normalize(m, magnitude, "normalize")
         rounded = Signal(25)
         m.d.comb += rounded.eq(round_half_even(normal[8:], normal[7], normal[:7].any()))
         float_negative = register(1, "float_negative")
         float_nonzero = register(1, "float_nonzero")
         float_fraction = register(23, "float_fraction")
         float_exponent = register(6, "float_exponent")
-        with m.If(self.enable[3]):
+        with m.If(self.enable[1]):
             m.d.sync += [
-                float_negative.eq(normal_negative),
+                float_negative.eq(negative),
                 float_nonzero.eq(normal[31]),
                 float_fraction.eq(rounded[:23]),
-                float_exponent.eq(normal_exponent + rounded[24]),
+                float_exponent.eq(position + rounded[24]),
             ]
-        mantissa = Cat(float_fraction, Const(1, 1))
-        return float_negative, float_nonzero, mantissa, float_exponent
+        return float_negative, float_nonzero, float_fraction, float_exponent
 
-    def _multiply(self, m, float_negative, float_nonzero, mantissa, float_exponent):
-        """Stages 4 and 5: the exact product, its exponent reduced to a shift and two flags."""
+    def _multiply(self, m, float_negative, float_nonzero, float_fraction, float_exponent):
+        """Stages 2 and 3: the exact product, its exponent reduced to a shift and two flags."""
         usable, scale_negative, scale_mantissa, scale_exponent = unpack_scale(self.scale)
         zero = ~float_nonzero | ~usable
         exponent = Signal(signed(8))
         m.d.comb += exponent.eq(float_exponent + scale_exponent)
         half = HALF_MANTISSA_BITS
+        factor = register(23, "factor")
+        high_scale = register(23 - half, "high_scale")
         low_product = register(24 + half, "low_product")
-        high_product = register(24 + half, "high_product")
         partial_negative = register(1, "partial_negative")
         partial_exponent = register(signed(5), "partial_exponent")
         partial_saturates = register(1, "partial_saturates")
         partial_vanishes = register(1, "partial_vanishes")
-        with m.If(self.enable[4]):
+        with m.If(self.enable[self.SCALE_STAGE]):
             m.d.sync += [
-                low_product.eq(mantissa * scale_mantissa[:half]),
-                high_product.eq(mantissa * scale_mantissa[half:]),
+                factor.eq(float_fraction),
+                high_scale.eq(scale_mantissa[half:]),
+                low_product.eq(Cat(float_fraction, Const(1, 1)) * scale_mantissa[:half]),
                 partial_negative.eq(float_negative ^ scale_negative),
                 partial_exponent.eq(exponent),
                 partial_saturates.eq(~zero & (exponent >= SATURATING_EXPONENT)),
                 partial_vanishes.eq(zero | (exponent <= VANISHING_EXPONENT)),
             ]
 
-        product = Signal(48)
-        m.d.comb += product.eq(low_product + (high_product << half))
+        high_product = Signal(36)
+        scale = Cat(high_scale, Const(1, 1))
+        m.d.comb += high_product.eq(Cat(factor, Const(1, 1)) * scale + low_product[half:])
         product_top = register(26, "product_top")
         product_sticky = register(1, "product_sticky")
         product_negative = register(1, "product_negative")
         product_exponent = register(signed(5), "product_exponent")
         product_saturates = register(1, "product_saturates")
         product_vanishes = register(1, "product_vanishes")
-        with m.If(self.enable[5]):
+        with m.If(self.enable[3]):
             m.d.sync += [
-                product_top.eq(product[22:]),
-                product_sticky.eq(product[:22].any()),
+                product_top.eq(high_product[10:]),
+                product_sticky.eq(low_product[:half].any() | high_product[:10].any()),
                 product_negative.eq(partial_negative),
                 product_exponent.eq(partial_exponent),
                 product_saturates.eq(partial_saturates),
@@ -148,51 +136,44 @@ class RequantizeLane(wiring.Component):
         return product_top, product_sticky, product_exponent, flags
 
     def _round_and_place(self, m, product_top, product_sticky, product_exponent, flags):
-        """Stages 6 to 9: rounding to 24 bits, to an integer, zero point, clamp."""
+        """Stages 4 and 5: rounding to 24 bits, to an integer, zero point, clamp."""
+        negative, saturates, vanishes = flags
         large = product_top[25]
         kept = Mux(large, product_top[2:], product_top[1:25])
         guard = Mux(large, product_top[1], product_top[0])
         sticky = product_sticky | (large & product_top[0])
         rounded = Signal(25)
-        m.d.comb += rounded.eq(round_half_even(kept, guard, sticky))
-        float_fraction = register(23, "result_fraction")
-        float_shift = register(4, "result_shift")
-        float_negative = register(1, "result_negative")
-        float_saturates = register(1, "result_saturates")
-        float_vanishes = register(1, "result_vanishes")
-        negative, saturates, vanishes = flags
         exponent = Signal(signed(6))
-        m.d.comb += exponent.eq(product_exponent + (large + rounded[24]))
-        with m.If(self.enable[6]):
-            m.d.sync += [
-                float_fraction.eq(rounded[:23]),
-                float_shift.eq(SATURATING_EXPONENT - 1 - exponent),
-                float_negative.eq(negative),
-                float_saturates.eq(saturates | (~vanishes & (exponent >= SATURATING_EXPONENT))),
-                float_vanishes.eq(vanishes | (~saturates & (exponent < -1))),
-            ]
+        saturated, vanished = Signal(), Signal()
+        m.d.comb += [
+            rounded.eq(round_half_even(kept, guard, sticky)),
+            exponent.eq(product_exponent + (large + rounded[24])),
+            saturated.eq(saturates | (~vanishes & (exponent >= SATURATING_EXPONENT))),
+            vanished.eq(vanishes | (~saturates & (exponent < -1))),
+        ]
 
         # The mantissa with exponent 8 has its nine integer bits on top, then guard and sticky.
-        significant = Cat(float_fraction[14:], Const(1, 1))
-        shifted, lost = shift_right_sticky(m, significant, float_shift, "integer")
-        saturated = float_saturates.replicate(INTEGER_BITS)
+        significant = Cat(rounded[14:23], Const(1, 1))
+        shift = (SATURATING_EXPONENT - 1 - exponent)[:4]
+        shifted, lost = shift_right_sticky(m, significant, shift, "integer")
         integer = register(INTEGER_BITS, "integer")
         integer_guard = register(1, "integer_guard")
         integer_sticky = register(1, "integer_sticky")
         integer_negative = register(1, "integer_negative")
-        with m.If(self.enable[7]):
+        with m.If(self.enable[4]):
             m.d.sync += [
-                integer.eq(Mux(float_vanishes, 0, shifted[1:] | saturated)),
-                integer_guard.eq(shifted[0] & ~float_vanishes & ~float_saturates),
-                integer_sticky.eq(lost | float_fraction[:14].any()),
-                integer_negative.eq(float_negative),
+                integer.eq(Mux(vanished, 0, shifted[1:] | saturated.replicate(INTEGER_BITS))),
+                integer_guard.eq(shifted[0] & ~vanished & ~saturated),
+                integer_sticky.eq(lost | rounded[:14].any()),
+                integer_negative.eq(negative),
             ]
 
         carry = integer_guard & (integer_sticky | integer[0])
-        placed = register(signed(INTEGER_BITS + 3), "placed")
-        with m.If(self.enable[8]):
-            m.d.sync += placed.eq(signed_sum(integer, carry, integer_negative, self.zero_point))
+        placed = Signal(signed(INTEGER_BITS + 3))
         result = register(signed(8), "result_register")
-        with m.If(self.enable[9]):
+        m.d.comb += [
+            placed.eq(signed_sum(integer, carry, integer_negative, self.zero_point)),
+            self.result.eq(result),
+        ]
+        with m.If(self.enable[self.CLAMP_STAGE]):
             m.d.sync += result.eq(clamp(placed, self.low, self.high))
-        m.d.comb += self.result.eq(result)

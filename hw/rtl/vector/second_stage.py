@@ -57,31 +57,34 @@ class SecondStage(wiring.Component):
         valid = Cat(pair, behind[:-1])
         with m.If(advance):
             m.d.sync += behind.eq(valid)
-        multiply = Signal(depth - 1)
-        multiplies = self.slots[slots[0]].combine == isa.Combine.MULTIPLY
         for stage in range(1, depth):
             with m.If(advance & valid[stage - 1]):
                 m.d.sync += slots[stage].eq(slots[stage - 1])
-                m.d.sync += multiply[stage - 1].eq(multiply[stage - 2] if stage > 1 else multiplies)
 
         enable = Signal(depth)
         m.d.comb += enable.eq(Mux(advance, valid, 0))
         headers = [self.slots[slot].header for slot in slots]
+        arriving, scaling = headers[0], headers[OperandLane.SCALE_STAGE]
+        placing = headers[OperandLane.CLAMP_STAGE]
+        multiplies, multiplied = (
+            self.slots[slots[stage]].combine == isa.Combine.MULTIPLY
+            for stage in (0, OperandLane.CLAMP_STAGE)
+        )
         for index in range(self._config.operand_lanes):
             m.submodules[f"lane{index}"] = lane = OperandLane()
             m.d.comb += [
                 lane.enable.eq(enable),
-                lane.multiply.eq(multiply),
+                lane.multiply.eq(multiplies),
                 lane.first.eq(self._select(self.first.p.values, step, index)),
                 lane.second.eq(self._select(self.second.payload, step, index)),
-                lane.first_zero_point.eq(headers[0].first_zero_point),
-                lane.second_zero_point.eq(headers[0].second_zero_point),
-                lane.addend.eq(headers[OperandLane.ADDEND_STAGE].combine_zero_point),
-                lane.first_scale.eq(headers[OperandLane.SCALE_STAGE].first_ratio),
-                lane.second_scale.eq(headers[OperandLane.SCALE_STAGE].second_ratio),
-                lane.zero_point.eq(headers[OperandLane.ZERO_POINT_STAGE].combine_zero_point),
-                lane.low.eq(headers[OperandLane.CLAMP_STAGE].combine_low),
-                lane.high.eq(headers[OperandLane.CLAMP_STAGE].combine_high),
+                lane.first_zero_point.eq(arriving.first_zero_point),
+                lane.second_zero_point.eq(arriving.second_zero_point),
+                lane.addend.eq(arriving.combine_zero_point),
+                lane.first_scale.eq(scaling.first_ratio),
+                lane.second_scale.eq(scaling.second_ratio),
+                lane.zero_point.eq(Mux(multiplied, 0, placing.combine_zero_point)),
+                lane.low.eq(placing.combine_low),
+                lane.high.eq(placing.combine_high),
                 self.results.payload[index].eq(lane.result),
             ]
         return m

@@ -98,44 +98,46 @@ def expected(vectors):
 
 
 STAGES = {
-    "first": (0,),
-    "second": (0,),
-    "first_zero_point": (0,),
-    "second_zero_point": (0,),
-    "first_scale": (OperandLane.SCALE_STAGE,),
-    "second_scale": (OperandLane.SCALE_STAGE,),
-    "zero_point": (OperandLane.ZERO_POINT_STAGE,),
-    "low": (OperandLane.CLAMP_STAGE,),
-    "high": (OperandLane.CLAMP_STAGE,),
+    "first": 0,
+    "second": 0,
+    "first_zero_point": 0,
+    "second_zero_point": 0,
+    "multiply": 0,
+    "addend": 0,
+    "first_scale": OperandLane.SCALE_STAGE,
+    "second_scale": OperandLane.SCALE_STAGE,
+    "zero_point": OperandLane.CLAMP_STAGE,
+    "low": OperandLane.CLAMP_STAGE,
+    "high": OperandLane.CLAMP_STAGE,
 }
 
 
 def simulate(lane, vectors, valid):
     """Feed vector i in the i-th cycle with valid set; return the results in order."""
+    multiply = vectors["multiply"]
+    ports = vectors | {
+        "addend": vectors["zero_point"],
+        "zero_point": np.where(multiply, 0, vectors["zero_point"]),
+    }
     columns = {
         name: [int(v) for v in (float_bits(values) if values.dtype == np.float32 else values)]
-        for name, values in vectors.items()
+        for name, values in ports.items()
     }
     order = np.cumsum(valid) - 1
-    at_stage = [[n for n, s in STAGES.items() if k in s] for k in range(lane.LATENCY)]
+    at_stage = [[n for n, s in STAGES.items() if s == k] for k in range(lane.LATENCY)]
     results = []
 
     async def bench(ctx):
         for cycle in range(len(valid) + lane.LATENCY):
-            enable = multiply = 0
+            enable = 0
             for stage in range(lane.LATENCY):
                 entered = cycle - stage
                 if not (0 <= entered < len(valid) and valid[entered]):
                     continue
-                index = order[entered]
                 enable |= 1 << stage
-                multiply |= columns["multiply"][index] << stage
                 for name in at_stage[stage]:
-                    ctx.set(getattr(lane, name), columns[name][index])
-                if stage == lane.ADDEND_STAGE:
-                    ctx.set(lane.addend, columns["zero_point"][index])
+                    ctx.set(getattr(lane, name), columns[name][order[entered]])
             ctx.set(lane.enable, enable)
-            ctx.set(lane.multiply, multiply >> 1)
             await ctx.tick()
             if enable >> (lane.LATENCY - 1):
                 results.append(ctx.get(lane.result))

@@ -83,7 +83,7 @@ STAGES = {
     "accumulator": 0,
     "bias": 0,
     "scale": RequantizeLane.SCALE_STAGE,
-    "zero_point": RequantizeLane.ZERO_POINT_STAGE,
+    "zero_point": RequantizeLane.CLAMP_STAGE,
     "low": RequantizeLane.CLAMP_STAGE,
     "high": RequantizeLane.CLAMP_STAGE,
 }

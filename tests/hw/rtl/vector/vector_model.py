@@ -24,7 +24,7 @@ HEADER_FORMATS = {
 
 @dataclass(kw_only=True)
 class Memories:
-    """activation int8 (words, rows), accumulator int32 (words, cols), parameter uint8 (words, n)."""
+    """activation: int8 (words, rows), accumulator: int32 (words, cols), parameter: uint8."""
 
     activation: np.ndarray
     accumulator: np.ndarray
