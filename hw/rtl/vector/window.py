@@ -189,7 +189,7 @@ class WindowLoops(wiring.Component):
         m.d.comb += [
             mark.last.eq(ends["window"]),
             mark.fetch.eq(first_of_group & ~reuses),
-            mark.bank.eq(bank ^ (first_of_group & ~reuses)),
+            mark.bank.eq(Mux(reuses, bank, bank ^ first_of_group)),
             mark.parameter_exists.eq(address < self._config.parameter_words),
             mark.parameter_address.eq(address),
         ]
