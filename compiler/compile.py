@@ -146,8 +146,18 @@ def _assemble(lowered: Lowered, config: Config) -> Program:
         symbols=tuple(_symbols(lowered, config)),
         layers=tuple(_layers(graph, layer_numbers)),
         instruction_layers=layer_numbers,
-        metadata={"model": graph.name},
+        metadata={"model": graph.name, "host_work": _host_work(lowered)},
     )
+
+
+def _host_work(lowered: Lowered) -> list[str]:
+    """What the host does to input maps besides packing, a sentence each."""
+    return [
+        f"input map {name}: {fold.rows} kernel rows x {fold.columns} columns fold into "
+        f"{lowered.graph.maps[name].channels} channels, "
+        f"{lowered.graph.maps[name].channels * fold.height * fold.width} bytes"
+        for name, fold in lowered.folds.items()
+    ]
 
 
 def _writable(lowered: Lowered, config: Config) -> list[tuple[int, int]]:

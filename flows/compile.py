@@ -86,6 +86,8 @@ def print_host_operators(out: "Console", compiled: "CompiledModel") -> None:
         rows = [(o.op_type, o.name, o.side, o.elements, o.reason) for o in operators]
         columns = ("operator", "node", "side", ">elements", "why on the host")
         out.print(table("Left to the host", columns, rows))
+    for work in compiled.program.metadata["host_work"]:
+        out.print(f"host work: {work}", markup=False)
     for note in compiled.imported.notes:
         out.print(f"note: {note}", markup=False)
 
@@ -105,5 +107,6 @@ def report_of(compiled: "CompiledModel") -> dict[str, Any]:
         "cycles_are": "estimated",
         "layers": [report.as_dict() for report in reports],
         "host_operators": program.metadata["host_operators"],
+        "host_work": program.metadata["host_work"],
         "notes": program.metadata["notes"],
     }

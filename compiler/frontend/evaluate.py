@@ -44,7 +44,7 @@ def run_model(model: ModelProto, feeds: Mapping[str, Array], threads: int = 0) -
     """Run `model` on `feeds` and return all its outputs."""
     session = open_session(model.SerializeToString(deterministic=True), threads)
     try:
-        return list(session.run(None, dict(feeds)))
+        return list(session.run(None, {name: np.asarray(feed) for name, feed in feeds.items()}))
     except Exception as error:  # see open_session
         raise ModelError(f"ONNX Runtime cannot run the model: {first_line(error)}") from error
 
