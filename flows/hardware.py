@@ -58,8 +58,10 @@ def hardware_folder(config: Config) -> Path:
     return cached("verilog", _hardware_key(config), produce)[0]
 
 
-def rtl_model(config: Config) -> "Model":
+def rtl_model(config: Config, *, srams_public: bool = False) -> "Model":
     """Return the RTL simulator of a config, built if it is not cached.
+
+    srams_public: the SRAMs can be compared with expectations at each retirement (slower).
 
     Raises ToolError when a tool is missing or the build fails.
     """
@@ -72,6 +74,7 @@ def rtl_model(config: Config) -> "Model":
         config=config,
         no_inline_modules=(facts["tile_module"],),
         probes=probes(facts),
+        srams_public=srams_public,
     )
 
 

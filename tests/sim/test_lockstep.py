@@ -1,0 +1,105 @@
+"""Random programs on the RTL and the simulator: equal at every retirement, and in every fault.
+
+By default a few programs on one small config; `-m campaign` runs many on configs of every shape.
+"""
+
+import pytest
+
+from tilewright.flows.hardware import rtl_model
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.program import Program
+from tilewright.hw.spec.random_program import InjectedFault, random_program
+from tilewright.sim.cosim import runner
+from tilewright.sim.cosim.build import Model
+from tilewright.sim.cosim.parameters import DramParameters
+from tilewright.sim.recording import record
+
+TINY = Config(
+    name="tiny", rows=4, cols=4, activation_kib=1, activation_banks=4, weight_kib=1,
+    accumulator_kib=1, accumulator_banks=2, parameter_kib=1, lanes=2, operand_lanes=1,
+    axi_data_bits=64, queue_depth=4,
+)  # fmt: skip
+
+CAMPAIGN = {
+    "tiny": TINY,
+    "1x1": Config(
+        rows=1, cols=1, lanes=1, operand_lanes=1, activation_kib=1, weight_kib=1,
+        accumulator_kib=1, parameter_kib=1, axi_data_bits=64, queue_depth=2,
+    ),
+    "3x5": Config(
+        rows=3, cols=5, lanes=1, operand_lanes=1, activation_kib=8, weight_kib=2,
+        accumulator_kib=4, parameter_kib=2, activation_banks=1,
+    ),
+    "8x16": Config(rows=8, cols=16, lanes=8, operand_lanes=2, activation_kib=16, weight_kib=16),
+    "12x20": Config(
+        rows=12, cols=20, lanes=4, operand_lanes=2, activation_kib=48, weight_kib=20,
+        accumulator_kib=40, parameter_kib=4, axi_data_bits=256,
+    ),
+    "16x16 of 4x8": Config(
+        rows=16, cols=16, tile_rows=4, tile_cols=8, lanes=8, operand_lanes=8, axi_data_bits=512,
+        tree_register_levels=1,
+    ),
+    "base": Config.load("base"),
+}  # fmt: skip
+TIMEOUT_CYCLES = 500_000
+WATCHDOG_CYCLES = 20_000
+
+
+def dram_parameters(seed: int) -> DramParameters:
+    """Return a DRAM of random latency and stalls; every third one is ideal."""
+    return DramParameters(
+        seed=seed,
+        latency_cycles=(1, 20, 64)[seed % 3],
+        stall_probability=(0.0, 0.2, 0.5)[seed % 3],
+        allow_out_of_range=True,
+    )
+
+
+def run_on_rtl(model: Model, program: Program, seed: int, **options):
+    image = program.image.ljust(program.memory_bytes, b"\0")
+    return runner.run(
+        model, image, program_address=program.program_address, dram=dram_parameters(seed),
+        dram_base=4096 * (seed % 5), timeout_cycles=TIMEOUT_CYCLES,
+        register_values={"watchdog": WATCHDOG_CYCLES}, **options,
+    )  # fmt: skip
+
+
+def check_lockstep(model: Model, config: Config, seed: int) -> None:
+    """Run one program; every SRAM word an instruction wrote is compared as it retires."""
+    program = random_program(config, seed, num_instructions=40)
+    expected, expectations = record(program)
+    result = run_on_rtl(model, program, seed, expectations=expectations)
+    assert (result.fault, result.fault_instruction) == (0, None), f"seed {seed}"
+    assert not result.num_mismatches, f"seed {seed}: {result.mismatches[0]}"
+    assert result.num_checked_bytes == sum(len(e.data) for e in expectations), f"seed {seed}"
+    assert bytes(result.memory) == expected.memory.tobytes(), f"seed {seed}: DRAM differs"
+    for engine, retired in expected.retired.items():
+        assert result.registers[f"{engine.name.lower()}_retired"] == retired, f"seed {seed}"
+
+
+def check_fault(model: Model, config: Config, seed: int, kind: InjectedFault) -> None:
+    """Run one program with a mistake; cause and instruction index are the simulator's."""
+    program = random_program(config, seed, num_instructions=20, fault=kind)
+    expected = record(program)[0].fault
+    assert expected is not None
+    result = run_on_rtl(model, program, seed)
+    found = (result.fault, result.fault_instruction)
+    assert found == (expected.cause, expected.instruction), f"seed {seed}, {kind}"
+
+
+def test_random_programs_equal_the_simulator() -> None:
+    model = rtl_model(TINY, srams_public=True)
+    for seed in range(4):
+        check_lockstep(model, TINY, seed)
+    for seed, kind in enumerate(InjectedFault):
+        check_fault(model, TINY, seed, kind)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("name", CAMPAIGN)
+def test_campaign_of_random_programs(name: str) -> None:
+    config = CAMPAIGN[name]
+    model = rtl_model(config, srams_public=True)
+    for seed in range(100, 140):
+        check_lockstep(model, config, seed)
+        check_fault(model, config, seed, tuple(InjectedFault)[seed % len(InjectedFault)])
