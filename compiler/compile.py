@@ -1,6 +1,6 @@
 """The compiler's front door: an ONNX model, or a quantized graph, becomes a Program."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -52,6 +52,8 @@ class Lowered:
     constants: Constants
     folds: Mapping[str, Fold] = field(default_factory=dict)
     """How the host folds input maps."""
+    macs: Mapping[str, int] = field(default_factory=dict)
+    """The model's own multiply-accumulates by output map; copies and folded zeros are none."""
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
@@ -72,12 +74,13 @@ def compile_graph(graph: Graph, config: Config, options: Options = DEFAULT) -> P
 
 def lower(graph: Graph, config: Config, options: Options = DEFAULT) -> Lowered:
     """Place, tile, synchronize and order a graph. Raises DoesNotFitError, ModelError."""
+    macs = {node.output: _macs(graph, node) for node in graph.nodes}
     folds: Mapping[str, Fold] = {}
     if options.fold_stem:
         graph, folds = fold_stem(graph, config)
     for allow_residents in (True, False) if options.residency else (False,):
         try:
-            return replace(_lower(graph, config, allow_residents), folds=folds)
+            return replace(_lower(graph, config, allow_residents), folds=folds, macs=macs)
         except DoesNotFitError:
             if not allow_residents:
                 raise
@@ -144,7 +147,7 @@ def _assemble(lowered: Lowered, config: Config) -> Program:
         program_address=program_address,
         num_instructions=len(lowered.instructions),
         symbols=tuple(_symbols(lowered, config)),
-        layers=tuple(_layers(graph, layer_numbers)),
+        layers=tuple(_layers(lowered, layer_numbers)),
         instruction_layers=layer_numbers,
         metadata={"model": graph.name, "host_work": _host_work(lowered)},
     )
@@ -207,16 +210,16 @@ def _symbols(lowered: Lowered, config: Config) -> list[Symbol]:
     return symbols
 
 
-def _layers(graph: Graph, numbers: Sequence[int] | NDArray[np.int32]) -> list[Layer]:
+def _layers(lowered: Lowered, numbers: NDArray[np.int32]) -> list[Layer]:
     layers = []
-    for number, node in enumerate(layers_of(graph)):
+    for number, node in enumerate(layers_of(lowered.graph)):
         members = np.flatnonzero(np.asarray(numbers) == number)
         layers.append(
             Layer(
                 name=node.name,
                 operator=_operator(node),
                 sources=node.source,
-                macs=_macs(graph, node),
+                macs=lowered.macs.get(node.output, 0),
                 first=int(members[0]) if members.size else -1,
                 last=int(members[-1]) if members.size else -1,
             )

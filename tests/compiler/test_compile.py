@@ -162,6 +162,9 @@ def test_folded_stem_equals_the_reference(shape, kernel, strides, pads, config):
     program = assert_matches_reference(maker.graph(maker.conv(first, 5)), config)
     if config.rows >= 4:
         assert program.symbol(maker.input).fold is not None
+    filters, height, width = maker.shape(first)
+    taps = shape[0] * kernel[0] * kernel[1]
+    assert program.layers[0].macs == filters * height * width * taps
 
 
 def test_unfolded_stem_equals_the_reference(config):
