@@ -5,29 +5,25 @@
 
 resnet50 is the architecture that the onnx package ships with constant weights (light_resnet50);
 mobilenetv2 (width 1.0, 224 x 224) is built layer by layer. Weights are drawn from a He
-distribution, batch normalization is folded, and ONNX Runtime's static quantizer makes the int8 QDQ
-model (per-channel weights, asymmetric activations, seeded random calibration images). The
+distribution, and the quantizer of `tilewright quantize` makes the int8 QDQ model (per-channel
+weights, asymmetric activations, seeded random calibration images). The
 accuracy means nothing; shapes, zero points and value ranges are those of a real network.
 """
 
 import argparse
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, version_converter
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+
+from tilewright.flows.calibration import random_calibration
+from tilewright.flows.quantizer import Options, inputs_of, prepare, quantize
 
 OPSET = 17
 IMAGE = (1, 3, 224, 224)
 CALIBRATION_IMAGES = 4
+SEED = 0
 EPSILON = 1e-5
 
 MOBILENET_BLOCKS = (
@@ -151,45 +147,11 @@ def _random_weight(name: str, shape: tuple[int, ...], random: np.random.Generato
     return value.astype(np.float32)
 
 
-class RandomImages(CalibrationDataReader):
-    """Seeded random images for the calibration."""
-
-    def __init__(self, name: str, shape: tuple[int, ...], seed: int = 0) -> None:
-        random = np.random.default_rng(seed)
-        self.images: Iterator[dict[str, np.ndarray]] = iter(
-            {name: random.normal(0, 1, shape).astype(np.float32)} for _ in range(CALIBRATION_IMAGES)
-        )
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self.images, None)
-
-
-def fold(model: onnx.ModelProto, path: Path) -> None:
-    """Write the model with batch normalization folded and constants propagated."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(path)
-    onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def quantize(model: onnx.ModelProto, target: Path) -> None:
-    """Write the int8 QDQ form of a float model."""
-    with tempfile.TemporaryDirectory() as folder:
-        folded = Path(folder) / "folded.onnx"
-        fold(model, folded)
-        quantize_static(
-            folded,
-            target,
-            RandomImages(model.graph.input[0].name, IMAGE),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-        )
+def quantized(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the int8 QDQ form of a float model."""
+    prepared = prepare(model)
+    samples = random_calibration(inputs_of(prepared), CALIBRATION_IMAGES, SEED)
+    return quantize(prepared, samples, Options())
 
 
 def main() -> None:
@@ -198,7 +160,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     model = resnet50() if arguments.network == "resnet50" else mobilenet()
-    quantize(model, arguments.output)
+    onnx.save(quantized(model), arguments.output)
 
 
 if __name__ == "__main__":

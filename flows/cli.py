@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "demo": "Generate, compile and co-simulate the model that ships with the package.",
     "doctor": "Say what is missing on this machine and how to get it.",
     "generate": "Write Verilog, ISA manual, C header, register map and config.",
+    "quantize": "Quantize a float ONNX model to int8.",
     "compile": "Compile an ONNX model to a program file.",
     "run": "Run a program or a model on the simulator, the RTL or ONNX Runtime.",
     "cosim": "Compile a model, run it on the RTL and compare it with simulator and reference.",
