@@ -3,12 +3,16 @@
 By default a few programs on one small config; `-m campaign` runs many on configs of every shape.
 """
 
+from collections.abc import Mapping
+
 import pytest
 
 from tilewright.flows.hardware import rtl_model
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.program import Program
 from tilewright.hw.spec.random_program import InjectedFault, random_program
+from tilewright.hw.spec.registers import Bucket
 from tilewright.sim.cosim import runner
 from tilewright.sim.cosim.build import Model
 from tilewright.sim.cosim.parameters import DramParameters
@@ -39,6 +43,15 @@ CAMPAIGN = {
         rows=16, cols=16, tile_rows=4, tile_cols=8, lanes=8, operand_lanes=8, axi_data_bits=512,
         tree_register_levels=1,
     ),
+    "6x4 of 2x1": Config(
+        rows=6, cols=4, tile_rows=2, tile_cols=1, lanes=2, operand_lanes=2, activation_kib=2,
+        activation_banks=4, weight_kib=1, accumulator_kib=2, parameter_kib=2, axi_data_bits=512,
+        tree_register_levels=1,
+    ),
+    "16x8": Config(
+        rows=16, cols=8, lanes=4, operand_lanes=4, activation_kib=8, weight_kib=4,
+        accumulator_kib=8, parameter_kib=2, axi_data_bits=256,
+    ),
     "base": Config.load("base"),
 }  # fmt: skip
 TIMEOUT_CYCLES = 500_000
@@ -64,6 +77,14 @@ def run_on_rtl(model: Model, program: Program, seed: int, **options):
     )  # fmt: skip
 
 
+def check_buckets(registers: Mapping[str, int]) -> None:
+    """Every cycle of every engine is in exactly one bucket."""
+    for engine in Engine:
+        name = engine.name.lower()
+        cycles = sum(registers[f"{name}_{bucket.name.lower()}"] for bucket in Bucket)
+        assert cycles == registers["cycles_low"], name
+
+
 def check_lockstep(model: Model, config: Config, seed: int) -> None:
     """Run one program; every SRAM word an instruction wrote is compared as it retires."""
     program = random_program(config, seed, num_instructions=40)
@@ -73,6 +94,8 @@ def check_lockstep(model: Model, config: Config, seed: int) -> None:
     assert not result.num_mismatches, f"seed {seed}: {result.mismatches[0]}"
     assert result.num_checked_bytes == sum(len(e.data) for e in expectations), f"seed {seed}"
     assert bytes(result.memory) == expected.memory.tobytes(), f"seed {seed}: DRAM differs"
+    assert result.registers["dispatched"] == expected.dispatched
+    check_buckets(result.registers)
     for engine, retired in expected.retired.items():
         assert result.registers[f"{engine.name.lower()}_retired"] == retired, f"seed {seed}"
 
@@ -83,6 +106,7 @@ def check_fault(model: Model, config: Config, seed: int, kind: InjectedFault) ->
     expected = record(program)[0].fault
     assert expected is not None
     result = run_on_rtl(model, program, seed)
+    check_buckets(result.registers)
     found = (result.fault, result.fault_instruction)
     assert found == (expected.cause, expected.instruction), f"seed {seed}, {kind}"
 
