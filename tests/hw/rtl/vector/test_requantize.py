@@ -131,10 +131,9 @@ def check(vectors, results):
     assert not len(wrong), f"{len(wrong)} wrong: {report}"
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_lane_equals_numerics_on_random_vectors(seed):
-    vectors = random_vectors(seed, 12_000)
-    check(vectors, simulate(RequantizeLane(), STAGES, vectors, [True] * 12_000))
+def test_lane_equals_numerics_on_random_vectors():
+    vectors = random_vectors(1, 5_000)
+    check(vectors, simulate(RequantizeLane(), STAGES, vectors, [True] * 5_000))
 
 
 def test_lane_equals_numerics_on_every_extreme():
