@@ -107,11 +107,16 @@ def transfer_data_cycles(fields: Mapping[str, int], config: Config) -> int:
     return words * max(1, _transfer_pitch(fields, config) // config.axi_bytes)
 
 
+def burst_limit(config: Config) -> int:
+    """Return the power of two, in bytes, that no burst crosses: 4 KiB or 256 beats."""
+    return min(4096, 256 * config.axi_bytes)
+
+
 def transfer_bursts(fields: Mapping[str, int], config: Config) -> int:
     """Bursts of a LOAD or STORE: its runs, cut at 4 KiB or at 256 beats where those are less."""
     pitch = _transfer_pitch(fields, config)
     size = fields["run"] * pitch
-    limit = min(4096, 256 * config.axi_bytes)
+    limit = burst_limit(config)
     addresses = np.array([fields["dram_address"] & -pitch], np.int64)
     for axis in range(3):
         steps = np.arange(fields[f"count{axis}"]) * (fields[f"dram_stride{axis}"] & -pitch)
@@ -119,14 +124,19 @@ def transfer_bursts(fields: Mapping[str, int], config: Config) -> int:
     return int((-(-(addresses + size) // limit)).sum()) if size else 0
 
 
-def transfer_runs(fields: Mapping[str, int], config: Config) -> tuple[int, list[int]]:
-    """Return the DRAM pitch of a LOAD's or STORE's words and the first byte of each run."""
+def transfer_runs(fields: Mapping[str, int], config: Config) -> tuple[int, list[tuple[int, int]]]:
+    """Return the DRAM pitch of a LOAD's or STORE's words; DRAM byte and SRAM word of each run."""
     pitch = _transfer_pitch(fields, config)
-    addresses = np.array([fields["dram_address"] & -pitch if fields["run"] else 0], np.int64)
+    if not fields["run"]:
+        return pitch, []
+    dram = np.array([fields["dram_address"] & -pitch], np.int64)
+    sram = np.array([fields["sram_address"]], np.int64)
     for axis in reversed(range(3)):
-        steps = np.arange(fields[f"count{axis}"]) * (fields[f"dram_stride{axis}"] & -pitch)
-        addresses = (addresses[:, None] + steps).reshape(-1)
-    return pitch, (addresses % (1 << 32)).tolist() if fields["run"] else []
+        steps = np.arange(fields[f"count{axis}"])
+        dram_steps = steps * (fields[f"dram_stride{axis}"] & -pitch)
+        dram = (dram[:, None] + dram_steps).reshape(-1)
+        sram = (sram[:, None] + steps * fields[f"sram_stride{axis}"]).reshape(-1)
+    return pitch, list(zip((dram % (1 << 32)).tolist(), sram.tolist(), strict=True))
 
 
 def load_cycles(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:

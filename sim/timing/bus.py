@@ -1,0 +1,56 @@
+"""The AXI read channel and the memory behind it: in order, a beat a cycle, a fixed latency."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tilewright.hw.spec.cycles import READ_ARBITER_CYCLES
+
+if TYPE_CHECKING:
+    from tilewright.sim.timing.machine import Machine
+
+Settle = Callable[[int], int | None]
+"""Called with the current cycle; returns None when all is decided, or when to call again."""
+
+
+class InOrder:
+    """Transfers whose data move one behind the other."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self._machine = machine
+        self._pending: deque[Settle] = deque()
+
+    def add(self, settle: Settle, cycle: int) -> None:
+        """Put a transfer behind the others."""
+        self._pending.append(settle)
+        if len(self._pending) == 1:
+            self._advance(cycle)
+
+    def _advance(self, cycle: int) -> None:
+        while self._pending:
+            again = self._pending[0](cycle)
+            if again is not None:
+                self._machine.at(again, self._advance)
+                return
+            self._pending.popleft()
+
+
+class ReadChannel(InOrder):
+    """The order of the addresses is the order of the data.
+
+    `fetch_cycle` is the last cycle in which fetch, which comes first, offers the arbiter an
+    address.
+    """
+
+    def __init__(self, machine: "Machine") -> None:
+        super().__init__(machine)
+        self._free = 0
+        self.fetch_cycle = -1
+
+    def first_beat(self, cycle: int) -> int:
+        """Return when the first beat can come of an address that the arbiter takes in `cycle`."""
+        return max(cycle + READ_ARBITER_CYCLES + self._machine.latency, self._free)
+
+    def occupy(self, free: int) -> None:
+        """The next beat can be taken in cycle `free`."""
+        self._free = max(self._free, free)

@@ -1,0 +1,104 @@
+"""Fetch and dispatch: from the program in DRAM to the engines' queues."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tilewright.hw.spec.cycles import FETCH_AHEAD, FETCH_ARRIVAL_CYCLES, FETCH_START_CYCLES
+from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Engine
+
+if TYPE_CHECKING:
+    from tilewright.sim.timing.machine import Machine
+
+
+class Front:
+    """Fetch, one burst an instruction, and dispatch, one instruction a cycle, in order."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self._machine = machine
+        self._beats = INSTRUCTION_BYTES // machine.config.axi_bytes
+        self._requested = 0
+        self._last_request = -1
+        self._shown: list[int] = []
+        """When each fetched instruction is at dispatch at the earliest."""
+        self._end_arrives: int | None = None
+        self._taken = 0
+        self._last_taken = 0
+        self.idle_cycle = 0
+        """When the last read of the program is over."""
+        self.end_cycle: int | None = None
+        """When END was taken."""
+        self._is_requesting = False
+        self._held_by: Engine | None = None
+
+    def is_held_by(self, engine: Engine) -> bool:
+        """Tell whether dispatch waits for room in that engine's queue."""
+        return self._held_by == engine
+
+    def start(self) -> None:
+        """Request the first instruction."""
+        self._schedule_request()
+
+    def _schedule_request(self) -> None:
+        """Request the next instruction as soon as it has a place."""
+        if self._is_requesting or self.end_cycle is not None:
+            return
+        cycle = max(self._last_request + 1, FETCH_START_CYCLES)
+        freed = self._requested - FETCH_AHEAD
+        if freed >= 0:
+            if freed >= self._taken:
+                return
+            cycle = max(cycle, self._machine.taken[freed] + 1)
+        self._is_requesting = True
+        self._machine.at(cycle, self._request, is_late=True)
+
+    def _request(self, cycle: int) -> None:
+        self._is_requesting = False
+        if self._end_arrives is not None and cycle > self._end_arrives:
+            return
+        channel = self._machine.channel
+        channel.fetch_cycle = cycle + 1
+        number = self._requested
+        self._requested, self._last_request = number + 1, cycle
+        channel.add(partial(self._settle, number, cycle + 1), cycle)
+        self._schedule_request()
+
+    def _settle(self, number: int, offered: int, cycle: int) -> None:
+        """Decide the beats of an instruction; the read channel's transfers before it are."""
+        channel = self._machine.channel
+        first = channel.first_beat(offered)
+        channel.occupy(first + self._beats)
+        arrival = first + self._beats - 1
+        self.idle_cycle = arrival + 1
+        if number >= len(self._machine.engines):
+            return
+        self._shown.append(arrival + FETCH_ARRIVAL_CYCLES)
+        if self._machine.engines[number] is None:
+            self._end_arrives = first
+        if number == self._taken:
+            self._schedule_dispatch()
+
+    def _schedule_dispatch(self) -> None:
+        number = self._taken
+        if number < len(self._shown) and self.end_cycle is None:
+            cycle = max(self._shown[number], self._last_taken + 1)
+            self._machine.at(cycle, self.dispatch)
+
+    def dispatch(self, cycle: int) -> None:
+        """Take the instruction that is due, if its queue has room."""
+        number = self._taken
+        if number >= len(self._shown) or self.end_cycle is not None:
+            return
+        if cycle < max(self._shown[number], self._last_taken + 1):
+            return
+        engine = self._machine.engines[number]
+        if engine is None:
+            self.end_cycle = cycle
+            return
+        if not self._machine.queues[engine].has_room(cycle):
+            self._held_by = engine
+            return
+        self._held_by = None
+        self._machine.enter(number, cycle)
+        self._taken, self._last_taken = number + 1, cycle
+        self._schedule_dispatch()
+        self._schedule_request()

@@ -1,0 +1,89 @@
+"""When the banks of an SRAM are taken by ports of higher priority."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+FREE_BANK = -1
+"""In place of a bank: a turn that needs no port, for example a window position in the padding."""
+
+Run = tuple[int, int]
+"""Cycle of the first of so many turns, equally spaced."""
+
+
+class BankTimeline:
+    """The cycles in which each bank's port is taken, as disjoint intervals in the order of time.
+
+    Of an SRAM of `words` words in `banks` banks.
+    """
+
+    def __init__(self, words: int, banks: int) -> None:
+        self.bank_words = words // banks
+        self._starts: list[list[int]] = [[] for _ in range(banks)]
+        self._ends: list[list[int]] = [[] for _ in range(banks)]
+
+    def occupy(self, address: int, count: int, start: int) -> None:
+        """Take `count` consecutive words, one a cycle from `start` on; later than all before."""
+        while count > 0:
+            bank = address // self.bank_words
+            if bank >= len(self._starts):
+                return
+            words = min(count, (bank + 1) * self.bank_words - address)
+            self.occupy_bank(bank, start, start + words)
+            address, count, start = address + words, count - words, start + words
+
+    def occupy_bank(self, bank: int, start: int, end: int) -> None:
+        """Take a bank in the cycles [start, end)."""
+        ends = self._ends[bank]
+        if ends and start <= ends[-1]:
+            ends[-1] = max(ends[-1], end)
+        else:
+            self._starts[bank].append(start)
+            ends.append(end)
+
+    def blocked(self, bank: int, cycle: int) -> tuple[int, int] | None:
+        """Return the first interval that ends behind `cycle`, None if there is none."""
+        if not 0 <= bank < len(self._ends):
+            return None
+        place = bisect_right(self._ends[bank], cycle)
+        if place == len(self._ends[bank]):
+            return None
+        return self._starts[bank][place], self._ends[bank][place]
+
+    def is_free(self, start: int, end: int) -> bool:
+        """Tell whether no bank is taken in the cycles [start, end)."""
+        intervals = (self.blocked(bank, start) for bank in range(len(self._ends)))
+        return not any(interval and interval[0] < end for interval in intervals)
+
+
+Claim = tuple[BankTimeline, int]
+"""A bank that a turn needs."""
+
+
+def walk(
+    claims: Sequence[Claim], first: int, turns: int, spacing: int, runs: list[Run] | None = None
+) -> int:
+    """Return the cycle of the last of `turns` turns, at least `spacing` cycles apart.
+
+    The first one is in cycle `first` at the earliest; each takes a cycle in which every claimed
+    bank is free. Appends the runs of turns without refusals to `runs`.
+    """
+    cycle = first
+    while True:
+        limit = None
+        for timeline, bank in claims:
+            interval = timeline.blocked(bank, cycle)
+            if interval is None:
+                continue
+            if interval[0] <= cycle:
+                cycle, limit = interval[1], -1
+                break
+            limit = interval[0] if limit is None else min(limit, interval[0])
+        if limit == -1:
+            continue
+        fitting = turns if limit is None else min(turns, -(-(limit - cycle) // spacing))
+        if runs is not None:
+            runs.append((cycle, fitting))
+        turns -= fitting
+        cycle += fitting * spacing
+        if not turns:
+            return cycle - spacing

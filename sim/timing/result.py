@@ -1,0 +1,44 @@
+"""What a replay found: cycles of every instruction, and of every engine by bucket."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.registers import Bucket
+
+if TYPE_CHECKING:
+    from tilewright.sim.timing.machine import Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingResult:
+    """Cycles from the start write on; -1 where an instruction (END, or behind it) has none."""
+
+    cycles: int
+    """To the interrupt."""
+    engines: tuple[Engine | None, ...]
+    """Of each instruction; None for END."""
+    dispatched: tuple[int, ...]
+    """When each instruction entered its engine's queue."""
+    issued: tuple[int, ...]
+    """When each instruction left it for the engine."""
+    retired: tuple[int, ...]
+    buckets: Mapping[Engine, Mapping[Bucket, int]]
+    """Cycles of each engine by bucket, as the hardware counts them; they sum to the run."""
+
+    @property
+    def retirements(self) -> tuple[tuple[Engine, int, int], ...]:
+        """Engine, number (from 1) and cycle of each retirement, in program order."""
+        counts = dict.fromkeys(Engine, 0)
+        found = []
+        for engine, cycle in zip(self.engines, self.retired, strict=True):
+            if engine is not None and cycle >= 0:
+                counts[engine] += 1
+                found.append((engine, counts[engine], cycle))
+        return tuple(found)
+
+
+def bucket_sums(machine: "Machine") -> Mapping[Engine, Mapping[Bucket, int]]:
+    """Return the counters of each engine."""
+    return {}

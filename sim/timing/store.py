@@ -1,0 +1,95 @@
+"""The store engine: words of activation SRAM to write bursts and their responses."""
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tilewright.hw.spec.cycles import EMPTY_STORE_LATENCY, STORE_READ_AHEAD_BURSTS
+from tilewright.hw.spec.isa import Engine
+from tilewright.sim.timing.bus import InOrder
+from tilewright.sim.timing.ports import walk
+from tilewright.sim.timing.transfer import Burst, TransferModel
+
+if TYPE_CHECKING:
+    from tilewright.sim.timing.machine import Machine
+
+BEAT_CYCLES = 3
+"""From a word's grant to its beat on the bus."""
+BUFFERED_WORDS = 4
+"""Between the grant and the beats."""
+
+
+class StoreModel(TransferModel):
+    """Addresses run a few bursts ahead of the words; a place is free with the response."""
+
+    engine = Engine.STORE
+
+    def __init__(self, machine: "Machine") -> None:
+        super().__init__(machine)
+        self._capacity = machine.config.axi_outstanding
+        self._data = InOrder(machine)
+        self._unsettled = 0
+        self._responses: deque[int] = deque(maxlen=self._capacity)
+        self._readings: deque[int] = deque(maxlen=STORE_READ_AHEAD_BURSTS)
+        """When the latest settled bursts went to the reader."""
+        self._granted = -1
+        self._beat = -1
+        self._response = -1
+
+    @property
+    def begin(self) -> int | None:
+        """A cycle before those of all reads that are not settled; None if there are none."""
+        return self._granted if self._unsettled else None
+
+    def earliest(self, burst: Burst, cycle: int) -> int | None:
+        """As TransferModel: room for its response and in front of the reader."""
+        due = cycle
+        for latest, capacity in (
+            (self._responses, self._capacity),
+            (self._readings, STORE_READ_AHEAD_BURSTS),
+        ):
+            needed = capacity - self._unsettled
+            if needed <= 0:
+                return None
+            if len(latest) >= needed:
+                due = max(due, latest[-needed] + 1)
+        return due
+
+    def send(self, burst: Burst, cycle: int) -> None:
+        """As TransferModel."""
+        self._unsettled += 1
+        self._data.add(partial(self._settle, burst, cycle), cycle)
+
+    def _settle(self, burst: Burst, sent: int, cycle: int) -> int | None:
+        """Decide words, beats and response of a burst; those before it are decided."""
+        if not burst.beats:
+            self._response = max(sent + EMPTY_STORE_LATENCY - 2, self._response + 1)
+        else:
+            taken = max(sent + 1, self._granted)
+            granted, beat = self._move_words(burst, taken)
+            if granted > cycle:
+                return granted
+            self._granted, self._beat = granted, beat
+            self._readings.append(taken)
+            self._response = max(beat + self.machine.latency, self._response + 1)
+        self._unsettled -= 1
+        self._responses.append(self._response)
+        if burst.ends:
+            self.machine.retire(burst.number, self._response, cycle)
+        self.wake(cycle)
+        return None
+
+    def _move_words(self, burst: Burst, taken: int) -> tuple[int, int]:
+        """Return when the last word is granted and when the last beat leaves."""
+        machine = self.machine
+        machine.matrix.note_activation_reads(taken)
+        granted = taken
+        for bank, words in burst.banks(machine.activation_reads):
+            claims = [(machine.activation_reads, bank)]
+            claims += machine.vector.claims("reads", bank, taken)
+            granted = walk(claims, granted + 1, words, 1)
+        if burst.word_beats == 1:
+            return granted, granted + BEAT_CYCLES
+        beat = max(taken + BEAT_CYCLES, self._beat) + burst.beats
+        beat = max(beat, granted + BEAT_CYCLES + burst.word_beats - 1)
+        return max(granted, beat - BEAT_CYCLES - BUFFERED_WORDS * burst.word_beats + 1), beat

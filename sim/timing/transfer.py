@@ -1,0 +1,154 @@
+"""What loads and stores share: runs, bursts, and the addresses that go out for them."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from tilewright.hw.spec.cycles import burst_limit, transfer_runs
+from tilewright.hw.spec.isa import Engine, Target
+from tilewright.sim.timing.ports import BankTimeline
+
+if TYPE_CHECKING:
+    from tilewright.sim.timing.machine import Machine
+
+
+class Burst(NamedTuple):
+    """One burst; without beats it only carries the retirement of an instruction without words."""
+
+    number: int
+    """Of its instruction."""
+    beats: int
+    words: int
+    first_words: int
+    """Words of its first beat, where words are narrower than a beat."""
+    beat_words: int
+    """Words of a whole beat; 1 where a word takes a beat or more."""
+    word_beats: int
+    """Beats of a word; 1 where a beat has a word or more."""
+    sram_address: int
+    is_activation: bool
+    starts_run: bool
+    starts_last_run: bool
+    ends: bool
+    """The instruction ends with it."""
+
+    def banks(self, timeline: BankTimeline) -> Iterator[tuple[int, int]]:
+        """Yield bank and number of words, in order."""
+        address, left = self.sram_address, self.words
+        while left:
+            bank = address // timeline.bank_words
+            words = min(left, (bank + 1) * timeline.bank_words - address)
+            yield bank, words
+            address, left = address + words, left - words
+
+
+class TransferModel(ABC):
+    """Runs follow one another at one a cycle, and so do a run's bursts."""
+
+    engine: Engine
+
+    def __init__(self, machine: "Machine") -> None:
+        self.machine = machine
+        self._bursts: deque[Burst] = deque()
+        self._is_scheduled = False
+        self._is_blocked = False
+        self._ready: int | None = 0
+        self._run_taken = -1
+        self._address = -1
+        """When the last burst's address was taken."""
+        self._accepted = -1
+
+    def acceptance(self, number: int, offer: int) -> int | None:
+        """As EngineModel: when the last run before it goes to the burst splitter."""
+        return None if self._ready is None else max(offer, self._ready)
+
+    def accept(self, number: int, cycle: int) -> None:
+        """As EngineModel."""
+        self._ready = None
+        self._accepted = cycle
+        self._bursts.extend(bursts_of(self.machine, number))
+        if not self._is_scheduled:
+            self._schedule(cycle)
+
+    def _schedule(self, cycle: int) -> None:
+        """Offer the next burst's address as soon as it can be."""
+        self._is_scheduled = bool(self._bursts)
+        if not self._bursts:
+            return
+        burst = self._bursts[0]
+        due = self._address + 1
+        if burst.starts_run:
+            self._run_taken = max(self._run_taken + 1, self._accepted + 1, self._address)
+            due = self._run_taken + 1
+            if burst.starts_last_run:
+                self._ready = self._run_taken
+                self.machine.at(
+                    max(self._ready, cycle), lambda now: self.machine.try_issue(self.engine, now)
+                )
+        self.machine.at(due, self._try_send)
+
+    def _try_send(self, cycle: int) -> None:
+        burst = self._bursts[0]
+        due = self.earliest(burst, cycle)
+        self._is_blocked = due is None
+        if due is None:
+            return
+        if due > cycle:
+            self.machine.at(due, self._try_send)
+            return
+        self._bursts.popleft()
+        self._address = cycle
+        self.send(burst, cycle)
+        self._schedule(cycle)
+
+    def wake(self, cycle: int) -> None:
+        """Try again what `earliest` could not tell."""
+        if self._is_blocked:
+            self._is_blocked = False
+            self.machine.at(cycle, self._try_send)
+
+    @abstractmethod
+    def earliest(self, burst: Burst, cycle: int) -> int | None:
+        """Return when the burst's address can be taken, from `cycle` on; None: not known yet."""
+
+    @abstractmethod
+    def send(self, burst: Burst, cycle: int) -> None:
+        """Its address is taken."""
+
+
+def bursts_of(machine: "Machine", number: int) -> list[Burst]:
+    """Return the bursts of a LOAD or STORE."""
+    config = machine.config
+    i = machine.instructions[number]
+    is_activation = i.fields.get("target", Target.ACTIVATION) == Target.ACTIVATION
+    pitch, runs = transfer_runs(i.fields, config)
+    if not runs:
+        return [Burst(number, 0, 0, 0, 1, 1, 0, False, True, True, True)]
+    axi_bytes, limit, size = config.axi_bytes, burst_limit(config), i["run"] * pitch
+    beat_words, word_beats = max(1, axi_bytes // pitch), max(1, pitch // axi_bytes)
+    bursts = []
+    for place, (address, sram_address) in enumerate(runs):
+        first, run_end = address, address + size
+        while first < run_end:
+            end = min(run_end, first // limit * limit + limit)
+            starts_run = first == address
+            bursts.append(
+                Burst(
+                    number=number,
+                    beats=(end - 1) // axi_bytes - first // axi_bytes + 1,
+                    words=(end - first) // pitch,
+                    first_words=min(
+                        (end - first) // pitch, beat_words - first % axi_bytes // pitch
+                    ),
+                    beat_words=beat_words,
+                    word_beats=word_beats,
+                    sram_address=sram_address + (first - address) // pitch,
+                    is_activation=is_activation,
+                    starts_run=starts_run,
+                    starts_last_run=starts_run and place == len(runs) - 1,
+                    ends=end == run_end and place == len(runs) - 1,
+                )
+            )
+            first = end
+    return bursts

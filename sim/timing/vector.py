@@ -1,0 +1,252 @@
+"""The vector engine: two instructions in flight, refusals of its read ports."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tilewright.hw.spec.cycles import (
+    COMBINE_PIPELINE_CYCLES,
+    VECTOR_PIPELINE_CYCLES,
+    vector_read_cycles,
+    vector_setup_cycles,
+)
+from tilewright.hw.spec.isa import Engine, Instruction, Source
+from tilewright.sim.timing.ports import BankTimeline, Claim, Run, walk
+from tilewright.sim.timing.vector_ports import (
+    Segment,
+    destination_banks,
+    read_timeline,
+    segments,
+    write_timeline,
+)
+
+if TYPE_CHECKING:
+    from tilewright.sim.timing.machine import Machine
+
+READ_CYCLES = 3
+"""From the acceptance to the first source read."""
+DECISION_CYCLES = 2
+"""From a source position's turn to its read; as many positions are between."""
+ACCEPT_INTERVAL = 2
+"""A successor's header is read from this many cycles after an acceptance on."""
+RECENT_FLIGHTS = 256
+"""How many instructions back a transfer may meet."""
+
+
+@dataclass
+class Flight:
+    """One accepted instruction."""
+
+    number: int
+    instruction: Instruction
+    accepted: int
+    issue_cycles: int
+    """Turns from the first source read to the last."""
+    is_empty: bool
+    pipeline: int
+    """Cycles from the last source read to retirement."""
+    previous: "Flight | None"
+    plan: tuple[Segment, ...] | None = None
+    runs: tuple[Run, ...] = ()
+    """Turns without refusals, as far as is known."""
+    version: int = -1
+    """Of the matrix engine's reads that `runs` takes into account."""
+    walker_free: int | None = None
+    """When the last position is taken; None until that is certain."""
+    retired: int | None = None
+    reads: BankTimeline | None = None
+    writes: BankTimeline | None = None
+    banks: range | None = None
+    """Banks of the activation SRAM that it writes, from the first to the last."""
+
+
+class VectorModel:
+    """Reads are final when their cycle has come: the matrix engine, which wins, plans ahead."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self._machine = machine
+        self._config = machine.config
+        self._pace = machine.config.lanes // machine.config.operand_lanes
+        self._last: Flight | None = None
+        self._latest: deque[Flight] = deque(maxlen=RECENT_FLIGHTS)
+
+    def acceptance(self, number: int, offer: int) -> int | None:
+        """As EngineModel: a free slot, header and table read, the positions before all taken."""
+        i = self._machine.instructions[number]
+        last = self._last
+        prepared = offer
+        if last is not None:
+            prepared = max(prepared, last.accepted + ACCEPT_INTERVAL)
+            if last.previous is not None:
+                if last.previous.retired is None:
+                    return None
+                prepared = max(prepared, last.previous.retired + 1)
+        cycles = vector_setup_cycles(i.fields, self._config)
+        if not cycles:
+            return prepared
+        if last is not None:
+            if last.walker_free is None:
+                return None
+            return max(prepared + cycles, last.walker_free)
+        return prepared + cycles
+
+    def accept(self, number: int, cycle: int) -> None:
+        """As EngineModel."""
+        i = self._machine.instructions[number]
+        is_empty = not vector_setup_cycles(i.fields, self._config)
+        pipeline = VECTOR_PIPELINE_CYCLES - DECISION_CYCLES
+        if i["combine"]:
+            pipeline += COMBINE_PIPELINE_CYCLES + self._pace
+        previous = self._last
+        if previous is not None:
+            previous.previous = None
+        flight = Flight(
+            number=number,
+            instruction=i,
+            accepted=cycle,
+            issue_cycles=0 if is_empty else vector_read_cycles(i.fields, self._config),
+            is_empty=is_empty,
+            pipeline=pipeline,
+            previous=previous,
+        )
+        self._last = flight
+        if is_empty:
+            flight.walker_free = cycle
+        else:
+            self._latest.append(flight)
+        self._check(flight, cycle)
+
+    def _check(self, flight: Flight, cycle: int) -> None:
+        """Settle what has come about by now; look again when the rest should have."""
+        before = flight.previous
+        if flight.is_empty:
+            if before is not None and before.retired is None:
+                return  # its retirement comes back to this one
+            earliest = -1 if before is None or before.retired is None else before.retired + 1
+            self._retire(flight, max(cycle, flight.accepted + 2, earliest), cycle)
+            return
+        free, last_read = self._reads(flight)
+        if flight.walker_free is None:
+            if free <= cycle:
+                flight.walker_free = free
+                self._machine.try_issue(Engine.VECTOR, cycle)
+            else:
+                self._machine.at(free, lambda now: self._check(flight, now))
+                return
+        if last_read > cycle or (before is not None and before.retired is None):
+            self._machine.at(max(last_read, cycle + 1), lambda now: self._check(flight, now))
+            return
+        retired = last_read + flight.pipeline
+        if before is not None and before.retired is not None:
+            window = flight.instruction["kernel_height"] * flight.instruction["kernel_width"]
+            retired = max(retired, before.retired + 1 + flight.issue_cycles - window)
+        self._retire(flight, retired, cycle)
+
+    def _retire(self, flight: Flight, retired: int, cycle: int) -> None:
+        flight.retired = retired
+        self._machine.retire(flight.number, retired, cycle)
+        last = self._last
+        if last is not flight and last is not None and last.is_empty and last.retired is None:
+            self._check(last, cycle)
+        self._machine.try_issue(Engine.VECTOR, cycle)
+
+    def _reads(self, flight: Flight) -> tuple[int, int]:
+        """Return when the last position is taken and when it is read, as far as is known now."""
+        if flight.version != self._machine.matrix.version:
+            self._replan(flight)
+        start, turns = flight.runs[-1]
+        spacing = self._spacing(flight)
+        last = max(
+            start + (turns - 1) * spacing,
+            flight.accepted + READ_CYCLES + flight.issue_cycles - 1,
+        )
+        return last - DECISION_CYCLES, last
+
+    def _spacing(self, flight: Flight) -> int:
+        i = flight.instruction
+        if not i["combine"]:
+            return 1
+        return max(1, -(-self._pace // (i["kernel_height"] * i["kernel_width"])))
+
+    def _replan(self, flight: Flight) -> None:
+        """Set `runs` by what is known of the matrix engine's reads."""
+        flight.version = self._machine.matrix.version
+        flight.reads = flight.writes = None
+        first = flight.accepted + READ_CYCLES
+        last = first + flight.issue_cycles - 1
+        i = flight.instruction
+        machine = self._machine
+        from_accumulator = i["source_kind"] == Source.ACCUMULATOR
+        source = machine.accumulator_reads if from_accumulator else machine.activation_reads
+        is_free = source.is_free(first, last + 1) if from_accumulator else True
+        if not from_accumulator or i["combine"]:
+            machine.matrix.note_activation_reads(first)
+            is_free = is_free and machine.activation_reads.is_free(first, last + 1)
+        spacing = self._spacing(flight)
+        if is_free:
+            flight.runs = ((first, _turns(i)),)
+            return
+        runs: list[Run] = []
+        cycle = first - spacing
+        for segment in self._plan(flight):
+            claims = [
+                (source, segment.source_bank),
+                (machine.activation_reads, segment.operand_bank),
+            ]
+            cycle = walk(claims, cycle + spacing, segment.turns, spacing, runs)
+        flight.runs = tuple(runs)
+
+    def _plan(self, flight: Flight) -> tuple[Segment, ...]:
+        if flight.plan is None:
+            flight.plan = segments(flight.instruction, self._config)
+        return flight.plan
+
+    def claims(self, kind: Literal["reads", "writes"], bank: int, begin: int) -> list[Claim]:
+        """Return when it reads or writes that bank of the activation SRAM, from `begin` on."""
+        found: list[Claim] = []
+        for flight in self._latest:
+            if flight.retired is not None and flight.retired < begin:
+                continue
+            if flight.retired is None:
+                self._reads(flight)
+            timeline = self._reading(flight) if kind == "reads" else self._writing(flight, bank)
+            if timeline is not None:
+                found.append((timeline, bank))
+        return found
+
+    def _reading(self, flight: Flight) -> BankTimeline | None:
+        i = flight.instruction
+        from_accumulator = i["source_kind"] == Source.ACCUMULATOR
+        if from_accumulator and not i["combine"]:
+            return None
+        if flight.reads is None:
+            flight.reads = read_timeline(
+                BankTimeline(self._config.activation_words, self._config.activation_banks),
+                self._plan(flight),
+                flight.runs,
+                self._spacing(flight),
+                from_accumulator=from_accumulator,
+            )
+        return flight.reads
+
+    def _writing(self, flight: Flight, bank: int) -> BankTimeline | None:
+        i = flight.instruction
+        if flight.banks is None:
+            flight.banks = destination_banks(i, self._config)
+        if bank not in flight.banks:
+            return None
+        if flight.writes is None:
+            flight.writes = write_timeline(
+                BankTimeline(self._config.activation_words, self._config.activation_banks),
+                i,
+                self._config,
+                [(cycle + flight.pipeline, turns) for cycle, turns in flight.runs],
+                self._spacing(flight),
+            )
+        return flight.writes
+
+
+def _turns(i: Instruction) -> int:
+    """Source reads and placeholders of an instruction."""
+    window = i["kernel_height"] * i["kernel_width"]
+    return i["groups"] * i["out_height"] * i["out_width"] * window

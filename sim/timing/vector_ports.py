@@ -1,0 +1,134 @@
+"""Which banks a VECTOR instruction reads, turn by turn."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import Instruction, Source
+from tilewright.sim.timing.ports import FREE_BANK, BankTimeline, Run
+
+
+class Segment(NamedTuple):
+    """Consecutive turns that read the same banks."""
+
+    source_bank: int
+    operand_bank: int
+    turns: int
+
+
+def segments(i: Instruction, config: Config) -> tuple[Segment, ...]:
+    """Return the turns of a VECTOR that is not empty, in order."""
+    is_accumulator = i["source_kind"] == Source.ACCUMULATOR
+    groups = config.col_groups if is_accumulator else config.row_groups
+    words = config.accumulator_words if is_accumulator else config.activation_words
+    banks = config.accumulator_banks if is_accumulator else config.activation_banks
+    window = i["kernel_height"] * i["kernel_width"]
+    blocks = (i["source_group"] + np.arange(i["groups"])) // groups * i["source_stride"]
+    pixels, inside = _window_positions(i)
+    source = (i["source"] + blocks[:, None] + pixels.reshape(-1)) // (words // banks)
+    source = np.where(np.broadcast_to(inside.reshape(-1), source.shape), source, FREE_BANK)
+    source = source.reshape(-1)
+    operand = np.full(source.shape, FREE_BANK)
+    if i["combine"]:
+        operand = np.repeat(_pixel_banks(i, config, "operand"), window)
+    return _merge(source, operand)
+
+
+def _window_positions(i: Instruction) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return word offset, and whether it is read, by (y, x, ky, kx)."""
+    y = i["origin_y"] + i["stride_y"] * np.arange(i["out_height"])[:, None]
+    y = y + i["dilation_y"] * np.arange(i["kernel_height"])
+    x = i["origin_x"] + i["stride_x"] * np.arange(i["out_width"])[:, None]
+    x = x + i["dilation_x"] * np.arange(i["kernel_width"])
+    rows, columns = y[:, None, :, None], x[None, :, None, :]
+    inside = (rows >= 0) & (rows < i["height"]) & (columns >= 0) & (columns < i["width"])
+    return rows * i["source_pitch"] + columns, inside
+
+
+def _pixel_banks(i: Instruction, config: Config, buffer: str) -> NDArray[np.int64]:
+    """Return the bank of each output pixel's word in a buffer of the activation SRAM."""
+    blocks = (i[f"{buffer}_group"] + np.arange(i["groups"])) // config.row_groups
+    rows = np.arange(i["out_height"]) * i[f"{buffer}_pitch"]
+    offsets = rows[:, None] + np.arange(i["out_width"])
+    addresses = i[buffer] + (blocks * i[f"{buffer}_stride"])[:, None] + offsets.reshape(-1)
+    banks: NDArray[np.int64] = addresses // (config.activation_words // config.activation_banks)
+    return banks.reshape(-1)
+
+
+def destination_banks(i: Instruction, config: Config) -> range:
+    """Return the banks between those of the first and the last word that it writes."""
+    blocks = (i["destination_group"] + i["groups"] - 1) // config.row_groups
+    last = i["destination"] + blocks * i["destination_stride"]
+    last += (i["out_height"] - 1) * i["destination_pitch"] + i["out_width"] - 1
+    bank_words = config.activation_words // config.activation_banks
+    return range(i["destination"] // bank_words, last // bank_words + 1)
+
+
+def _merge(source: NDArray[np.int64], operand: NDArray[np.int64]) -> tuple[Segment, ...]:
+    changes = np.flatnonzero(np.diff(source) | np.diff(operand)) + 1
+    starts = np.concatenate(([0], changes))
+    turns = np.diff(np.append(starts, source.size))
+    return tuple(
+        Segment(int(source[start]), int(operand[start]), int(count))
+        for start, count in zip(starts, turns, strict=True)
+    )
+
+
+def _cycles_of_turns(runs: Sequence[Run], spacing: int) -> NDArray[np.int64]:
+    """Return the cycle of every turn."""
+    parts = [cycle + spacing * np.arange(turns) for cycle, turns in runs]
+    return np.concatenate(parts)
+
+
+def _occupy(
+    timeline: BankTimeline,
+    banks: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    length: int,
+) -> None:
+    """Note accesses of `length` cycles that begin in `starts`."""
+    breaks = (np.diff(banks) != 0) | (np.diff(starts) > length)
+    firsts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
+    lasts = np.append(firsts[1:] - 1, banks.size - 1)
+    for bank, start, end in zip(
+        banks[firsts].tolist(), starts[firsts].tolist(), starts[lasts].tolist(), strict=True
+    ):
+        if bank >= 0:
+            timeline.occupy_bank(bank, start, end + length)
+
+
+def read_timeline(
+    timeline: BankTimeline,
+    plan: Sequence[Segment],
+    runs: Sequence[Run],
+    spacing: int,
+    *,
+    from_accumulator: bool,
+) -> BankTimeline:
+    """Note an instruction's reads of the activation SRAM and return the timeline."""
+    starts = _cycles_of_turns(runs, spacing)
+    turns = np.array([segment.turns for segment in plan])
+    operand = np.repeat(np.array([segment.operand_bank for segment in plan]), turns)
+    if not from_accumulator:
+        source = np.repeat(np.array([segment.source_bank for segment in plan]), turns)
+        _occupy(timeline, source, starts, 1)
+    _occupy(timeline, operand, starts, 1)
+    return timeline
+
+
+def write_timeline(
+    timeline: BankTimeline,
+    i: Instruction,
+    config: Config,
+    runs: Sequence[Run],
+    spacing: int,
+) -> BankTimeline:
+    """Note an instruction's writes, which follow its turns, and return the timeline."""
+    window = i["kernel_height"] * i["kernel_width"]
+    length = config.lanes // config.operand_lanes if i["combine"] else 1
+    starts = _cycles_of_turns(runs, spacing)[window - 1 :: window] - (length - 1)
+    _occupy(timeline, _pixel_banks(i, config, "destination"), starts, length)
+    return timeline
