@@ -65,8 +65,12 @@ def compile_graph(graph: Graph, config: Config, options: Options = DEFAULT) -> P
 
     Raises ModelError when a layer does not fit the config. The checker has passed on the result.
     """
-    lowered = lower(graph, config, options)
-    program = _assemble(lowered, config)
+    return assemble(lower(graph, config, options), config)
+
+
+def assemble(lowered: Lowered, config: Config) -> Program:
+    """Return the program of a lowered graph. The checker has passed on the result."""
+    program = _program(lowered, config)
     writable = _writable(lowered, config)
     check_program(lowered.instructions, config, writable=writable)
     return program
@@ -132,7 +136,7 @@ def _workspace_need(graph: Graph, node: Node, residents: frozenset[str], config:
     return min(streamed, config.activation_words // 2)
 
 
-def _assemble(lowered: Lowered, config: Config) -> Program:
+def _program(lowered: Lowered, config: Config) -> Program:
     graph, constants = lowered.graph, lowered.constants
     program_address = -(-constants.end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
     words = b"".join(encode(i, config) for i in lowered.instructions)
