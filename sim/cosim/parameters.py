@@ -139,6 +139,7 @@ class RunResult:
     mismatches: broken expectations (the first 20; num_mismatches counts them all, in words).
     violations: broken AXI rules, in words (the first 20).
     seconds, cycles_per_second: wall time from the release of reset to the interrupt.
+    cpu_seconds: processor time of the same span.
     """
 
     memory: npt.NDArray[np.uint8]
@@ -153,4 +154,5 @@ class RunResult:
     num_checked_bytes: int = 0
     violations: tuple[str, ...] = field(default=())
     seconds: float
+    cpu_seconds: float
     cycles_per_second: float

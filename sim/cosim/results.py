@@ -88,6 +88,7 @@ def read_result(work: Path, model: Model, *, image_bytes: int, timeout_cycles: i
         num_checked_bytes=summary.get("num_checked_bytes", 0),
         violations=_violations(findings, summary),
         seconds=summary["seconds"],
+        cpu_seconds=summary["cpu_seconds"],
         cycles_per_second=summary["timed_cycles"] / max(summary["seconds"], 1e-9),
     )
 

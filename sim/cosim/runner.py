@@ -140,6 +140,8 @@ def _traced(model: Model, trace: Path) -> Model:
     formats = {".vcd": "vcd", ".fst": "fst"}
     if trace.suffix not in formats:
         raise InputError(f"a trace file ends in .vcd or .fst, got {trace.name!r}")
+    if model.trace == formats[trace.suffix]:
+        return model
     return build(
         model.verilog_path,
         config=model,

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <memory>
 
 #include "Vtestbench.h"
@@ -32,6 +33,13 @@ namespace tilewright {
 
 constexpr uint64_t RESET_CYCLES = 16;
 constexpr uint64_t MAX_CYCLES_IN_RESET = 10'000;
+
+double wall_seconds() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration<double>(now).count();
+}
+
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 class Simulation {
 public:
@@ -62,6 +70,11 @@ private:
         if (m_trace) m_trace->dump(m_context.time());
 #endif
     }
+    void start_timing() {
+        m_release_cycle = m_cycle;
+        m_start = wall_seconds();
+        m_cpu_start = cpu_seconds();
+    }
     void set(const char* name, uint32_t value);
     void access(uint32_t offset, uint32_t value, uint64_t limit);
     void check_limits(uint64_t limit);
@@ -77,7 +90,8 @@ private:
     uint64_t m_interrupt_cycle = 0, m_release_cycle = 0;
     bool m_was_reset = true, m_was_interrupt = false, m_limit_reached = false;
     uint32_t m_pulses = 0, m_toggle = 0;
-    std::chrono::steady_clock::time_point m_start, m_interrupt_time;
+    double m_start = 0, m_interrupt_time = 0;  // wall seconds
+    double m_cpu_start = 0, m_interrupt_cpu = 0;
 #if VM_TRACE
     std::unique_ptr<Trace> m_trace;
 #endif
@@ -122,7 +136,8 @@ void Simulation::observe() {
         m_was_interrupt = m_top.interrupt_line;
         if (m_was_interrupt && m_interrupt_cycle == 0) {
             m_interrupt_cycle = m_cycle;
-            m_interrupt_time = std::chrono::steady_clock::now();
+            m_interrupt_time = wall_seconds();
+            m_interrupt_cpu = cpu_seconds();
         }
     }
 }
@@ -135,8 +150,7 @@ void Simulation::cycle() {
     } else {
         if (m_was_reset) {
             m_was_reset = false;
-            m_release_cycle = m_cycle;
-            m_start = std::chrono::steady_clock::now();
+            start_timing();
         }
         exchange();
         observe();
@@ -210,8 +224,7 @@ void Simulation::run_bare() {
         access(static_cast<uint32_t>(std::stoul(line.substr(0, space), nullptr, 0)),
                static_cast<uint32_t>(std::stoul(line.substr(space + 1), nullptr, 0)), limit);
     }
-    m_start = std::chrono::steady_clock::now();
-    m_release_cycle = m_cycle;
+    start_timing();
     while (!m_top.interrupt_line && m_cycle < limit) cycle<false>();
     cycle<false>();
     m_limit_reached = m_cycle >= limit;
@@ -234,8 +247,8 @@ std::string quoted(const std::vector<std::string>& texts) {
 
 // Write memory, retirements and the JSON summary.
 void Simulation::finish() {
-    const auto end = m_interrupt_cycle ? m_interrupt_time : std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(end - m_start).count();
+    const double seconds = (m_interrupt_cycle ? m_interrupt_time : wall_seconds()) - m_start;
+    const double cpu = (m_interrupt_cycle ? m_interrupt_cpu : cpu_seconds()) - m_cpu_start;
     const uint64_t cycles = (m_interrupt_cycle ? m_interrupt_cycle : m_cycle) - m_release_cycle;
     m_dram.dump(m_settings.text("memory"));
     m_recorder.write(m_settings.text("retirements"));
@@ -246,6 +259,7 @@ void Simulation::finish() {
         json += (json.size() > 1 ? ",\n " : "") + quoted(key) + ": " + value;
     };
     add("seconds", std::to_string(seconds));
+    add("cpu_seconds", std::to_string(cpu));
     add("timed_cycles", std::to_string(cycles));
     add("interrupt_cycle", std::to_string(m_interrupt_cycle));
     add("limit_reached", m_limit_reached ? "true" : "false");

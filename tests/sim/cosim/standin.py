@@ -30,7 +30,9 @@ def write_verilog(folder, *, address_bits=32, data_bits=128, work=1):
     return path
 
 
-def build_standin(folder, *, address_bits=32, data_bits=128, work=1, srams_public=False):
+def build_standin(
+    folder, *, address_bits=32, data_bits=128, work=1, srams_public=False, trace=None
+):
     """Build the stand-in with probes for its two kinds of retirement and its SRAM."""
     buffer = Sram(word_bytes=data_bits // 8, banks=("buffer",))
     return build(
@@ -41,6 +43,7 @@ def build_standin(folder, *, address_bits=32, data_bits=128, work=1, srams_publi
             retire={"load": "retire_load", "store": "retire_store"}, srams={"buffer": buffer}
         ),
         srams_public=srams_public,
+        trace=trace,
     )
 
 

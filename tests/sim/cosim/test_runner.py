@@ -219,7 +219,7 @@ def test_widest_bus(tmp_path, seed):
 
 
 def test_trace_of_the_narrowest_bus(tmp_path):
-    narrow = standin.build_standin(tmp_path, address_bits=40, data_bits=64)
+    narrow = standin.build_standin(tmp_path, address_bits=40, data_bits=64, trace="vcd")
     image = make_image(19)
     trace = tmp_path / "waves.vcd"
     result = run(narrow, image, program_address=0, trace=trace)
