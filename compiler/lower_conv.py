@@ -22,13 +22,13 @@ from tilewright.compiler.epilogue import (
 )
 from tilewright.compiler.graph import Conv
 from tilewright.compiler.streams import ParameterStream, WeightStream
-from tilewright.compiler.tasks import Ring
 from tilewright.compiler.tiles import (
     Box,
     MapReader,
     MapWriter,
     View,
     boxes,
+    lay_out_rings,
     source_box,
     split,
     window_fields,
@@ -68,11 +68,7 @@ class _ConvLowering:
     def __init__(self, node: Conv, context: Context, shape: ConvShape, plan: ConvPlan) -> None:
         self.node, self.context, self.shape, self.plan = node, context, shape, plan
         self.config = context.config
-        at = context.workspace[0]
-        rings: list[Ring | None] = []
-        for words in (plan.input_ring, plan.operand_ring, plan.output_ring):
-            rings.append(Ring(start=at, words=words) if words else None)
-            at += words
+        rings = lay_out_rings(context, (plan.input_ring, plan.operand_ring, plan.output_ring))
         self.input = MapReader(context=context, name=node.input, ring=rings[0])
         self.operand = (
             MapReader(context=context, name=node.residual.other, ring=rings[1])

@@ -23,12 +23,12 @@ from tilewright.compiler.graph import (
     Requantize,
 )
 from tilewright.compiler.streams import ParameterStream
-from tilewright.compiler.tasks import Ring
 from tilewright.compiler.tiles import (
     Box,
     MapReader,
     MapWriter,
     boxes,
+    lay_out_rings,
     source_box,
     split,
     window_fields,
@@ -209,11 +209,7 @@ class _VectorLowering:
         self.source = context.map(layer.source)
         self.blocks = context.place(layer.node.output).blocks
         self.tile_height, self.tile_width, self.chunk, words = self._plan()
-        at = context.workspace[0]
-        rings: list[Ring | None] = []
-        for size in words:
-            rings.append(Ring(start=at, words=size) if size else None)
-            at += size
+        rings = lay_out_rings(context, words)
         self.input = MapReader(context=context, name=layer.source, ring=rings[0])
         self.operand = (
             MapReader(context=context, name=layer.operand, ring=rings[1]) if layer.operand else None
