@@ -57,6 +57,9 @@ class LoadModel(TransferModel):
             second_last, third_last = _beats_used(burst, end, self._previous_end)
             last = max(first + burst.beats - 1, third_last + 1)
             channel.occupy(max(last, second_last) + 1)
+            occupation = self.machine.occupations[Engine.LOAD]
+            occupation.busy.append((begin, end + 2))
+            occupation.refused += end + 1 - (begin + burst.word_beats * burst.words)
         self._previous_end = end
         self._places[self._places.index(None)] = place
         if burst.ends:

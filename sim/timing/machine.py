@@ -11,12 +11,13 @@ from tilewright.hw.spec.encoding import IllegalInstruction
 from tilewright.hw.spec.errors import ExecutionError
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.program import Program
+from tilewright.sim.timing.buckets import Occupation, bucket_sums
 from tilewright.sim.timing.bus import ReadChannel
 from tilewright.sim.timing.fetch import Front
 from tilewright.sim.timing.load import LoadModel
 from tilewright.sim.timing.matrix import MatrixModel
 from tilewright.sim.timing.ports import BankTimeline
-from tilewright.sim.timing.result import TimingResult, bucket_sums
+from tilewright.sim.timing.result import TimingResult
 from tilewright.sim.timing.store import StoreModel
 from tilewright.sim.timing.vector import VectorModel
 
@@ -70,6 +71,7 @@ class Machine:
         self.taken, self.issued, self.retired = [-1] * count, [-1] * count, [-1] * count
         self.offered = [-1] * count
         self.retirements: dict[Engine, list[int]] = {engine: [] for engine in Engine}
+        self.occupations = {engine: Occupation() for engine in Engine}
         self.channel = ReadChannel(self)
         self.activation_reads = BankTimeline(config.activation_words, config.activation_banks)
         self.accumulator_reads = BankTimeline(config.accumulator_words, config.accumulator_banks)
@@ -181,6 +183,14 @@ class Machine:
             met = max(met, retirements[wait.count - 1])
         return met
 
+    def waited_for(self, number: int) -> Engine | None:
+        """Return the engine that held the instruction up at the head of its queue, if any did."""
+        found, latest = None, max(self.taken[number], 0)
+        for wait in self.instructions[number].waits:
+            if wait.count and self.retirements[wait.engine][wait.count - 1] > latest:
+                found, latest = wait.engine, self.retirements[wait.engine][wait.count - 1]
+        return found if self.offered[number] == latest + 1 else None
+
     def retire(self, number: int, cycle: int, now: int) -> None:
         """Note in cycle `now` that an instruction retires in `cycle`, which may be later."""
         engine = self.engines[number]
@@ -208,6 +218,10 @@ def simulate(program: Program, *, latency: int = MEMORY_LATENCY) -> TimingResult
         engines=tuple(machine.engines),
         dispatched=tuple(machine.taken),
         issued=tuple(machine.issued),
+        waited_for=tuple(
+            machine.waited_for(number) if cycle >= 0 else None
+            for number, cycle in enumerate(machine.issued)
+        ),
         retired=tuple(machine.retired),
         buckets=bucket_sums(machine),
     )

@@ -2,13 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +19,8 @@ class TimingResult:
     """When each instruction entered its engine's queue."""
     issued: tuple[int, ...]
     """When each instruction left it for the engine."""
+    waited_for: tuple[Engine | None, ...]
+    """The engine whose retirement was the last that an instruction's issue waited for."""
     retired: tuple[int, ...]
     buckets: Mapping[Engine, Mapping[Bucket, int]]
     """Cycles of each engine by bucket, as the hardware counts them; they sum to the run."""
@@ -37,8 +35,3 @@ class TimingResult:
                 counts[engine] += 1
                 found.append((engine, counts[engine], cycle))
         return tuple(found)
-
-
-def bucket_sums(machine: "Machine") -> Mapping[Engine, Mapping[Bucket, int]]:
-    """Return the counters of each engine."""
-    return {}

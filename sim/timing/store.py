@@ -71,6 +71,11 @@ class StoreModel(TransferModel):
                 return granted
             self._granted, self._beat = granted, beat
             self._readings.append(taken)
+            occupation = self.machine.occupations[Engine.STORE]
+            occupation.busy.append((taken + 1, granted + 1))
+            occupation.busy.append((beat - burst.beats + 1, beat + 1))
+            if burst.word_beats == 1:
+                occupation.refused += granted - taken - burst.words
             self._response = max(beat + self.machine.latency, self._response + 1)
         self._unsettled -= 1
         self._responses.append(self._response)

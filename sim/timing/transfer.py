@@ -83,6 +83,7 @@ class TransferModel(ABC):
             due = self._run_taken + 1
             if burst.starts_last_run:
                 self._ready = self._run_taken
+                self.machine.occupations[self.engine].ready[burst.number] = self._ready
                 self.machine.at(
                     max(self._ready, cycle), lambda now: self.machine.try_issue(self.engine, now)
                 )

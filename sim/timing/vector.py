@@ -137,6 +137,8 @@ class VectorModel:
             self._machine.at(max(last_read, cycle + 1), lambda now: self._check(flight, now))
             return
         retired = last_read + flight.pipeline
+        unrefused = flight.accepted + READ_CYCLES + flight.issue_cycles - 1
+        self._machine.occupations[Engine.VECTOR].refused += last_read - unrefused
         if before is not None and before.retired is not None:
             window = flight.instruction["kernel_height"] * flight.instruction["kernel_width"]
             retired = max(retired, before.retired + 1 + flight.issue_cycles - window)
