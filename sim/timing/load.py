@@ -22,6 +22,8 @@ class LoadModel(TransferModel):
         self._capacity = machine.config.axi_outstanding - 1
         self._places: deque[int | None] = deque()
         """When the latest bursts go to the assembler, None where that is not known yet."""
+        self._num_placed = 0
+        self._num_settled = 0
         self._previous_end = -1
         """When the last beat of the latest settled burst is used."""
 
@@ -46,6 +48,10 @@ class LoadModel(TransferModel):
     def _settle(self, burst: Burst, sent: int, cycle: int) -> int | None:
         """Decide beats and words of a burst; those before it are decided."""
         place = max(sent + 1, self._previous_end)
+        if self._num_placed == self._num_settled:
+            self._num_placed += 1
+            self._places[self._places.index(None)] = place
+            self.wake(cycle)
         end = place + 1
         if burst.beats:
             channel = self.machine.channel
@@ -61,10 +67,9 @@ class LoadModel(TransferModel):
             occupation.busy.append((begin, end + 2))
             occupation.refused += end + 1 - (begin + burst.word_beats * burst.words)
         self._previous_end = end
-        self._places[self._places.index(None)] = place
+        self._num_settled += 1
         if burst.ends:
             self.machine.retire(burst.number, end + 1, cycle)
-        self.wake(cycle)
         return None
 
     def _last_write(self, burst: Burst, begin: int, cycle: int) -> int:
