@@ -61,20 +61,17 @@ def command(
 
 
 def print_layers(out: "Console", compiled: "CompiledModel") -> None:
-    """Print the table of layers with estimated cycles."""
+    """Print the table of layers with the timing model's cycles."""
     from tilewright.flows.display import table
-    from tilewright.flows.estimate import estimated_retirements
-    from tilewright.flows.report import (
-        layer_columns,
-        layer_reports,
-        layer_rows,
-        total_row,
-    )
+    from tilewright.flows.report import layer_columns, layer_reports, layer_rows, total_row
+    from tilewright.sim.timing import simulate
 
-    reports = layer_reports(compiled.program, estimated_retirements(compiled.program))
-    rows = layer_rows(reports)
-    rows.append(total_row(reports, compiled.program.config))
-    out.print(table(f"{compiled.path.name}: layers, cycles estimated", layer_columns(), rows))
+    program = compiled.program
+    timing = simulate(program)
+    reports = layer_reports(program, timing.retirements)
+    rows = [*layer_rows(reports), total_row(reports, program.config, timing.cycles)]
+    title = f"{compiled.path.name}: layers, cycles by the timing model"
+    out.print(table(title, layer_columns(), rows))
 
 
 def print_host_operators(out: "Console", compiled: "CompiledModel") -> None:
@@ -94,17 +91,19 @@ def print_host_operators(out: "Console", compiled: "CompiledModel") -> None:
 
 def report_of(compiled: "CompiledModel") -> dict[str, Any]:
     """Return the report as JSON-able values."""
-    from tilewright.flows.estimate import estimated_retirements
     from tilewright.flows.report import layer_reports
+    from tilewright.sim.timing import simulate
 
     program = compiled.program
-    reports = layer_reports(program, estimated_retirements(program))
+    timing = simulate(program)
+    reports = layer_reports(program, timing.retirements)
     return {
         "model": compiled.path.name,
         "config": {"name": program.config.name, "digest": program.config.digest},
         "instructions": program.num_instructions,
         "memory_bytes": program.memory_bytes,
-        "cycles_are": "estimated",
+        "cycles": timing.cycles,
+        "cycles_are": "the timing model's",
         "layers": [report.as_dict() for report in reports],
         "host_operators": program.metadata["host_operators"],
         "host_work": program.metadata["host_work"],

@@ -106,7 +106,7 @@ def print_verification(out: "Console", result: "Verification", name: str) -> Non
 
 def sentences(result: "Verification") -> Iterator[str]:
     """Yield the findings in words."""
-    from tilewright.flows.display import percent, plural
+    from tilewright.flows.display import percent, plural, signed_percent
 
     seconds = sum(outcome.seconds for outcome in result.rtl)
     rates = [outcome.cycles_per_second or 0.0 for outcome in result.rtl]
@@ -115,6 +115,8 @@ def sentences(result: "Verification") -> Iterator[str]:
         f"{plural(len(result.rtl), 'sample')} in {seconds:.1f} s of simulation, "
         f"{max(rates) / 1e3:,.0f} kHz; RTL built in {result.build_seconds:.1f} s"
     )
+    off = result.estimated_cycles / result.cycles - 1
+    yield f"timing model: {result.estimated_cycles:,} cycles, {signed_percent(off)} off the RTL"
     if result.memory_differences:
         yield "RTL and simulator DIFFER:"
         yield from (f"  {difference}" for difference in result.memory_differences)
@@ -142,6 +144,7 @@ def report_of(result: "Verification", name: str, latency: int) -> dict[str, Any]
         "samples_rtl": len(result.rtl),
         "samples_iss": len(result.iss),
         "cycles": [outcome.cycles for outcome in result.rtl],
+        "estimated_cycles": result.estimated_cycles,
         "utilization": result.utilization,
         "cycles_per_second": [outcome.cycles_per_second for outcome in result.rtl],
         "build_seconds": result.build_seconds,

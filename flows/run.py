@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tilewright.flows.tensors import Array, Sample
     from tilewright.hw.spec.program import Program
 
-TARGET_NAMES = ("iss", "rtl", "reference", "ort")
+TARGET_NAMES = ("iss", "rtl", "reference", "ort", "timing")
 
 
 @click.command(name="run")
@@ -30,7 +30,8 @@ TARGET_NAMES = ("iss", "rtl", "reference", "ort")
     type=click.Choice(TARGET_NAMES),
     default="iss",
     show_default=True,
-    help="Simulator, RTL, the project's reference, or ONNX Runtime with optimizations off.",
+    help="Simulator, RTL, the project's reference, ONNX Runtime with optimizations off; or the "
+    "timing model, which has cycles and no outputs.",
 )
 @config_options()
 @click.option("--model", type=FilePath, help="The ONNX model of PROGRAM (for reference and ort).")
@@ -61,6 +62,11 @@ def command(
         check_target(output)
     given = (preset, config_file, settings)
     loaded, compiled = load(program, model, given)
+    if on == "timing":
+        if output is not None or input_file is not None:
+            raise InputError("--on timing has no data: it takes no --input and no --output")
+        print_timing(loaded)
+        return
     inputs = load_inputs(loaded, input_file, samples, seed)
     with status(f"preparing {on}"):
         target = make_target(on, loaded, compiled)
@@ -145,6 +151,21 @@ def run_samples(target: "Target", inputs: Sequence["Sample"], name: str) -> list
         transient=True,
     )
     return [target.run(sample) for sample in work]
+
+
+def print_timing(program: "Program") -> None:
+    """Print the timing model's cycles of each layer."""
+    from tilewright.flows.display import console, table
+    from tilewright.flows.report import layer_columns, layer_reports, layer_rows, total_row
+    from tilewright.sim.timing import simulate
+
+    timing = simulate(program)
+    reports = layer_reports(program, timing.retirements)
+    rows = [*layer_rows(reports), total_row(reports, program.config, timing.cycles)]
+    name = program.metadata.get("model", "program")
+    out = console()
+    out.print(table(f"{name} in the timing model", layer_columns(), rows))
+    out.print(f"{timing.cycles:,} cycles")
 
 
 def print_outcomes(outcomes: Sequence["Outcome"], on: str, program: "Program") -> None:

@@ -40,7 +40,7 @@ class Sweep:
     type=click.Choice(["rtl", "cycles"]),
     default="rtl",
     show_default=True,
-    help="Measure on the RTL, or estimate with the compiler's cycle formulas.",
+    help="Measure on the RTL, or replay with the timing model's cycle formulas.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="Points at a time.  [default: CPU cores]")
 @click.option("--latency", type=int, default=DRAM_LATENCY, show_default=True, help="Of DRAM.")
@@ -81,7 +81,7 @@ def command(
         check_plot(plot_file)
     if not model.is_file():
         raise ModelError(f"{model}: no such file; give an ONNX model")
-    run = f"-{latency}-{seed}" if on == "rtl" else ""
+    run = f"-{latency}-{seed}" if on == "rtl" else f"-{latency}"
     setup = f"{file_digest(model)[:16]}-{tool_digest()[:16]}{run}"
     sweep = Sweep(model=model, source=on, latency=latency, seed=seed, setup=setup)
     known = load_csv(csv_file) if csv_file is not None and csv_file.exists() else []
@@ -207,17 +207,17 @@ def print_points(points: Sequence[Point], title: str) -> None:
         )
         for point in points
     ]
-    columns = ("array", ">lanes", ">cycles", ">utilization", ">formulas off", ">loaded B",
+    columns = ("array", ">lanes", ">cycles", ">utilization", ">model off", ">loaded B",
                ">stored B", ">instructions", "error")  # fmt: skip
     on_rtl = points[0].source == "rtl"
-    measured = "measured on the RTL" if on_rtl else "estimated by the cycle formulas"
+    measured = "measured on the RTL" if on_rtl else "by the timing model"
     out = console()
     out.print(table(f"{title}: cycles {measured}", columns, rows))
     errors = [abs(e) for e in (point.estimate_error for point in points) if e is not None]
     if errors:
         out.print(
-            f"the cycle formulas are off by {statistics.mean(errors):.1%} on average, "
+            f"the timing model is off by {statistics.mean(errors):.1%} on average, "
             f"{max(errors):.1%} at most"
         )
     elif not on_rtl:
-        out.print("--on rtl measures, and states how far these estimates are off")
+        out.print("--on rtl measures, and states how far the timing model is off")

@@ -45,14 +45,14 @@ def measure(model: Path, config: Config, source: str, latency: int, seed: int) -
 
     On the RTL, the memory must equal the simulator's and the outputs the reference's.
     """
-    from tilewright.flows.estimate import estimated_retirements
     from tilewright.flows.models import compile_file
     from tilewright.flows.report import layer_reports, utilization
+    from tilewright.sim.timing import simulate
 
     compiled = compile_file(model, config)
     program = compiled.program
     start = time.monotonic()
-    estimated = max((cycle for _, _, cycle in estimated_retirements(program)), default=0)
+    estimated = simulate(program, latency=latency).cycles
     cycles = _cycles_on_rtl(compiled, latency, seed) if source == "rtl" else estimated
     layers = layer_reports(program)
     macs = sum(layer.macs for layer in layers)

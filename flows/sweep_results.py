@@ -21,7 +21,7 @@ class Point:
     operand_lanes: int
     cycles: int | None = None
     estimated_cycles: int | None = None
-    """What the cycle formulas expect; `cycles` itself where these were asked for."""
+    """The timing model's; `cycles` itself where these were asked for."""
     utilization: float | None = None
     macs: int | None = None
     bytes_loaded: int | None = None
@@ -39,7 +39,7 @@ class Point:
 
     @property
     def estimate_error(self) -> float | None:
-        """How far the formulas are off the RTL, as a fraction of the RTL's cycles."""
+        """How far the timing model is off the RTL, as a fraction of the RTL's cycles."""
         if self.source != "rtl" or not self.cycles or self.estimated_cycles is None:
             return None
         return self.estimated_cycles / self.cycles - 1

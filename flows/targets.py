@@ -126,6 +126,7 @@ class RtlTarget:
         self.executable = Executable(program)
         self.model = rtl_model(program.config)
         chosen = dram or DramParameters()
+        self.latency = chosen.latency_cycles
         self._dram = dataclasses.replace(chosen, allow_out_of_range=True)
         self._simulate = runner.run
 

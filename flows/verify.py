@@ -10,6 +10,7 @@ from tilewright.flows.report import LayerReport, layer_reports, utilization
 from tilewright.flows.targets import IssTarget, OnnxRuntimeTarget, Outcome, RtlTarget, Target
 from tilewright.flows.tensors import Sample
 from tilewright.hw.spec.program import Program
+from tilewright.sim.timing import simulate
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,6 +26,8 @@ class Verification:
     """Simulator against the project's reference, over the samples of `iss`."""
     ort: Agreement | None
     layers: tuple[LayerReport, ...]
+    estimated_cycles: int
+    """The timing model's, for the same DRAM latency."""
     build_seconds: float
 
     @property
@@ -78,6 +81,7 @@ def verify(
         reference=compare_outputs(ours, references, output_steps(compiled.path)),
         ort=agreement,
         layers=layer_reports(program, on_rtl[0].retired if on_rtl else ()),
+        estimated_cycles=simulate(program, latency=rtl.latency).cycles,
         build_seconds=build_seconds,
     )
 
