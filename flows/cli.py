@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "generate": "Write Verilog, ISA manual, C header, register map and config.",
     "quantize": "Quantize a float ONNX model to int8.",
     "compile": "Compile an ONNX model to a program file.",
+    "explain": "Say layer by layer what limits a model, and what each optimization gains.",
     "run": "Run a program or a model on the simulator, the RTL or ONNX Runtime.",
     "cosim": "Compile a model, run it on the RTL and compare it with simulator and reference.",
     "sweep": "Compile and run a model on many configs.",
