@@ -104,9 +104,9 @@ def run_bare(
     dram: DramParameters | None = None,
     timeout_cycles: int = 1_000_000_000,
 ) -> float:
-    """Run the same program without cocotb and return the simulated cycles per second.
+    """Run the same program without cocotb and return the cycles per second of processor time.
 
-    The yardstick for `run`: same bench, same DRAM, no Python and no callbacks.
+    The yardstick for `run` (cycles / cpu_seconds): same bench, same DRAM, no Python, no callbacks.
     """
     dram = dram or DramParameters()
     work = Path(tempfile.mkdtemp(prefix="tilewright-run-"))
@@ -116,7 +116,7 @@ def run_bare(
         settings += [("write", f"{offset} {value}") for offset, value in writes]
         _simulate(model, work, [("mode", "bare"), *settings], dram, dict(os.environ))
         summary = json.loads((work / "summary.json").read_text(encoding="utf-8"))
-        return float(summary["timed_cycles"] / max(summary["seconds"], 1e-9))
+        return float(summary["timed_cycles"] / max(summary["cpu_seconds"], 1e-9))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
