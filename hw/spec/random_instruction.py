@@ -40,9 +40,9 @@ class Pool:
     """What random instructions may use: initialised SRAM words and DRAM areas.
 
     defined: per SRAM, which words hold defined data; `data`, `scratch`: DRAM (first byte, end) of
-    readable bytes and of bytes that stores may overwrite; `parameter_image`: (DRAM byte of word,
-    parameter word) pairs of valid parameter words; `blocks`: (parameter word, lane groups) of
-    parameter blocks; `tables`: parameter words of tables.
+    readable bytes and of bytes that stores may overwrite; `parameter_address`: DRAM byte of
+    parameter word 0, of which only the defined words exist; `blocks`: (parameter word, lane
+    groups, whether the scales suit accumulators) of parameter blocks; `tables`: parameter words.
     """
 
     def __init__(self, config: Config) -> None:
@@ -55,7 +55,7 @@ class Pool:
         self.data = (0, 0)
         self.scratch = (0, 0)
         self.parameter_address = 0
-        self.blocks: list[tuple[int, int]] = []
+        self.blocks: list[tuple[int, int, bool]] = []
         self.tables: list[int] = []
 
     def allows(self, i: Instruction) -> bool:
@@ -149,7 +149,9 @@ def _window(rng: random.Random, kernel: int, out: int) -> dict[str, int]:
         fields[f"stride_{axis}"] = rng.choice((1, 1, 1, 0, 2, 3))
         fields[f"dilation_{axis}"] = rng.choice((1, 1, 1, 0, 2, 3))
         fields[f"origin_{axis}"] = rng.choice((0, 0, -1, rng.randint(-3, 3)))
-        fields[size] = rng.choice((0, rng.randint(1, 4), rng.randint(1, 9), rng.randint(4, 9)))
+        fields[size] = rng.choice((rng.randint(1, 4), rng.randint(1, 9), rng.randint(4, 9)))
+        if rng.random() < 0.05:
+            fields[size] = 0
         if rng.random() < 0.03:
             fields[f"origin_{axis}"] = rng.choice((-8192, 8191, -200))
         if rng.random() < 0.03:
@@ -210,7 +212,8 @@ def _sample_vector(pool: Pool, rng: random.Random) -> Instruction:
     fields = _window(rng, 3, 5)
     if rng.random() < 0.4:
         fields |= {"kernel_height": 1, "kernel_width": 1}
-    block, num_groups = rng.choice(pool.blocks)
+    fitting = [b for b in pool.blocks if b[2] == accumulator or rng.random() < 0.1] or pool.blocks
+    block, num_groups, _ = rng.choice(fitting)
     fields |= {
         "source_kind": source_kind,
         "reduction": rng.choice(tuple(Reduction)),

@@ -100,7 +100,7 @@ class _Generator:
         self.ring_start = rng.choice((0, config.weight_words - rng.randrange(self.ring_words)))
         self.parameter_start = rng.choice((0, config.parameter_words - len(self.parameters)))
         shift = self.parameter_start
-        self.pool.blocks = [(shift + word, groups) for word, groups in self.pool.blocks]
+        self.pool.blocks = [(shift + w, groups, deep) for w, groups, deep in self.pool.blocks]
         self.pool.tables = [shift + word for word in self.pool.tables]
         parameter_bytes = len(self.parameters) * config.parameter_pitch
         pitch = max(config.activation_pitch, config.weight_pitch)
@@ -118,13 +118,14 @@ class _Generator:
         free = config.parameter_words - config.table_words
         words: list[ByteArray] = []
         count = 0
-        for _ in range(4):
+        for number in range(4):
             groups = rng.choice((1, 4, 8))
             if count + config.header_words + groups > free:
                 groups = 1
             if count + config.header_words + groups <= free:
-                self.pool.blocks.append((count, groups))
-                bias, scale = self._random_channels(groups * config.lanes)
+                deep = bool(number % 2)
+                self.pool.blocks.append((count, groups, deep))
+                bias, scale = self._random_channels(groups * config.lanes, deep=deep)
                 words.append(block_words(self._random_header(), bias, scale, config))
                 count += len(words[-1])
         for _ in range(2):
@@ -144,7 +145,7 @@ class _Generator:
         }  # fmt: skip
         for low, high in (("low", "high"), ("combine_low", "combine_high")):
             bounds = sorted((rng.randint(-128, 127), rng.randint(-128, 127)))
-            header[low], header[high] = rng.choice(((-128, 127), (-128, 127), bounds))
+            header[low], header[high] = rng.choice(((-128, 127), (-128, 127), (-128, 127), bounds))
             if rng.random() < 0.05:
                 header[low], header[high] = header[high], header[low]
         header["first_ratio"] = self._random_scale(-7, 1)
@@ -160,15 +161,17 @@ class _Generator:
             2.0 ** round(self.rng.uniform(low, high)) if self.rng.random() < 0.2 else scale
         )
 
-    def _random_channels(self, channels: int) -> tuple[list[int], list[float]]:
+    def _random_channels(self, channels: int, *, deep: bool) -> tuple[list[int], list[float]]:
+        """Return biases and scales that suit sums over `rows` products, or single activations."""
         rng = self.rng
-        low = rng.choice((-3, -10, -14))
+        bits = 13 + self.config.rows.bit_length() // 2 if deep else 6
         bias = [
-            rng.randint(-1, 1) * rng.randrange(1 << rng.randint(0, 30)) for _ in range(channels)
+            rng.randint(-1, 1) * rng.randrange(1 << rng.randint(0, bits)) for _ in range(channels)
         ]
-        if low == -3:
-            bias = [value >> 24 for value in bias]
-        return bias, [self._random_scale(low, low + 4) for _ in range(channels)]
+        for channel in range(channels):
+            if rng.random() < 0.03:
+                bias[channel] = rng.choice((-(2**31), 2**31 - 1, rng.randint(-(2**31), 2**31 - 1)))
+        return bias, [self._random_scale(4 - bits, 7 - bits) for _ in range(channels)]
 
     def generate(self, num_instructions: int, fault: InjectedFault | None) -> Program:
         """Return the program."""
@@ -177,7 +180,7 @@ class _Generator:
         last = len(self.program) + num_instructions
         patch: InjectedFault | None = None
         faulty = -1
-        while len(self.program) < last:
+        while len(self.program) < last or (fault is not None and faulty < 0):
             operation = self.rng.choice(self.operations)
             candidate = random_instruction(operation, self.pool, self.rng)
             if fault is not None and faulty < 0 and len(self.program) >= position:
