@@ -1,0 +1,29 @@
+"""The command group: every listed command exists and explains itself."""
+
+import pytest
+
+from tilewright.flows.cli import COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(tilewright, name):
+    result = tilewright(name, "--help")
+    assert result.status == 0
+    assert result.out.startswith(f"Usage: tilewright {name}")
+
+
+def test_the_group_lists_every_command(tilewright):
+    result = tilewright("--help")
+    assert result.status == 0
+    for name in COMMANDS:
+        assert f"\n  {name} " in result.out
+
+
+def test_an_unexpected_os_error_is_one_line(tilewright, digits, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device", "/somewhere/file")
+
+    monkeypatch.setattr("tilewright.flows.models.compile_file", full)
+    result = tilewright("compile", digits, "-o", "x.tw")
+    assert result.status == 2
+    assert result.err == "error: /somewhere/file: No space left on device\n"
