@@ -87,7 +87,8 @@ REGISTERS: tuple[Register, ...] = (
                      "0 never; 1000000 after reset"),
     Register(name="fault_cause", offset=0x60, access="ro", meaning="a Fault value"),
     Register(name="fault_instruction", offset=0x64, access="ro",
-             meaning="index of the faulting instruction in the program"),
+             meaning="index of the faulting instruction in the program; of a WATCHDOG the number "
+                     "of instructions dispatched"),
     Register(name="dispatched", offset=0x68, access="ro", meaning="instructions dispatched"),
     Register(name="cycles_low", offset=0x70, access="ro",
              meaning="cycles from the start write to done or fault, bits 31:0"),
