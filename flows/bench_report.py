@@ -15,7 +15,7 @@ MODEL_COLUMNS = (
     "model", ">MMAC", ">cycles", ">utilization", ">KiB loaded", ">KiB stored", ">host operators",
 )  # fmt: skip
 SPEED_COLUMNS = (
-    "", ">compile s", ">RTL s", ">RTL kHz", ">ISS s", ">ONNX Runtime s", ">formulas",
+    "", ">compile s", ">RTL s", ">RTL kHz", ">ISS s", ">ONNX Runtime s", ">timing model",
 )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ of SRAM, 16 bytes/cycle, latency 64 (where not stated), cold start, from the fir
 its own library, and the best of a few tilings tried by hand. Cycles saved are against the best."""
 SPEED_TEXT = """\
 Seconds of one inference (RTL with the start of the simulator; ISS with packing the inputs), the
-RTL's simulated clock, and how far the cycle formulas are from the RTL. ONNX Runtime runs with its
+RTL's simulated clock, and how far the timing model is from the RTL. ONNX Runtime runs with its
 optimizations on all cores."""
 
 

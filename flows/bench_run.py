@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tilewright.flows.bench_cases import PEER_ARRAY, Case
-from tilewright.flows.estimate import estimated_retirements
 from tilewright.flows.models import CompiledModel, compile_file
 from tilewright.flows.report import utilization
 from tilewright.flows.run import load_inputs
@@ -38,7 +37,7 @@ class Result:
     """On the RTL, from the start write to the interrupt."""
     utilization: float | None = None
     estimated_cycles: int | None = None
-    """By the cycle formulas."""
+    """By the timing model."""
     bytes_loaded: int = 0
     bytes_stored: int = 0
     host_operators: int = 0
@@ -96,7 +95,6 @@ def _measured(
     ort_seconds: float | None,
 ) -> Result:
     macs = sum(layer.macs for layer in found.layers)
-    estimated = max((cycle for _, _, cycle in estimated_retirements(compiled.program)), default=0)
     difference = None
     if found.memory_differences:
         difference = f"RTL and simulator differ: {found.memory_differences[0]}"
@@ -107,7 +105,7 @@ def _measured(
         macs=macs,
         cycles=found.cycles,
         utilization=utilization(macs, found.cycles, config),
-        estimated_cycles=estimated,
+        estimated_cycles=found.estimated_cycles,
         bytes_loaded=sum(layer.load_bytes for layer in found.layers),
         bytes_stored=sum(layer.store_bytes for layer in found.layers),
         host_operators=len(compiled.imported.host_operators),
@@ -133,7 +131,7 @@ def _ort_seconds(path: Path, sample: Sample) -> float | None:
         session.run(None, sample)
     except Exception:  # ONNX Runtime's exceptions have no common public base
         return None
-    return round(time.monotonic() - start, 4)
+    return round(time.monotonic() - start, 6)
 
 
 def conditions(config: Config, build_seconds: float, results: Sequence[Result]) -> dict[str, Any]:

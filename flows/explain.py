@@ -20,6 +20,7 @@ NOTABLE_LOSS = 0.05
 @click.command(name="explain")
 @click.argument("model", type=FilePath)
 @config_options()
+@click.option("--latency", type=click.IntRange(1), default=64, show_default=True, help="Of DRAM.")
 @click.option("--no-gains", is_flag=True, help="Do not compile again without each optimization.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("-o", "--output", type=FilePath, help="Also write the JSON to this file.")
@@ -28,14 +29,15 @@ def command(
     preset: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
+    latency: int,
     no_gains: bool,
     as_json: bool,
     output: Path | None,
 ) -> None:
     """Explain the cycles of the ONNX MODEL, layer by layer.
 
-    For each layer: cycles by the formulas, the array's ceiling, traffic, what limits it, where its
-    maps live and what is lost to padding. Then what each optimization of the compiler gains.
+    For each layer: cycles by the timing model, the array's ceiling, traffic, what limits it, where
+    its maps live and what is lost to padding. Then what each optimization of the compiler gains.
     """
     from tilewright.flows.display import console, status, table
     from tilewright.flows.explanation import explain
@@ -47,7 +49,7 @@ def command(
         check_target(output)
     imported = import_file(model)
     with status(f"compiling {model.name} for {config.name}"):
-        found = explain(imported.graph, config, with_gains=not no_gains)
+        found = explain(imported.graph, config, latency=latency, with_gains=not no_gains)
     text = json.dumps(found.as_dict() | {"model": model.name}, indent=2)
     if output is not None:
         write_file(output, text + "\n")
@@ -55,7 +57,9 @@ def command(
         click.echo(text)
         return
     out = console()
-    title = f"{model.name} on {config.name} ({config.rows}x{config.cols}), cycles estimated"
+    title = (
+        f"{model.name} on {config.name} ({config.rows}x{config.cols}), cycles by the timing model"
+    )
     rows = [layer_row(layer) for layer in found.layers]
     out.print(table(title, COLUMNS, [*rows, total_row(found)]))
     if any(is_notable(layer) for layer in found.layers):

@@ -12,13 +12,15 @@ from tilewright.compiler import compile as compiler
 from tilewright.compiler.compile import DEFAULT, Lowered, Options, assemble, compile_graph, lower
 from tilewright.compiler.graph import Conv, Graph, Node, Pool
 from tilewright.compiler.placement import layers_of
-from tilewright.flows.estimate import estimated_spans, retirements
 from tilewright.flows.occupancy import ENGINE_NAMES, Occupancy, occupancies
 from tilewright.flows.padding import Padding, padding_of
 from tilewright.flows.report import LayerReport, layer_reports, utilization
+from tilewright.flows.spans import timeline
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import MEMORY_LATENCY
 from tilewright.hw.spec.errors import ModelError
 from tilewright.hw.spec.program import Program
+from tilewright.sim.timing import simulate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class MapPlace:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerExplanation:
-    """One layer. Cycles are estimates by the cycle formulas."""
+    """One layer. Cycles are the timing model's."""
 
     report: LayerReport
     shape: str
@@ -107,7 +109,7 @@ class Explanation:
         return {
             "model": self.program.metadata["model"],
             "config": {"name": config.name, "digest": config.digest},
-            "cycles_are": "estimated",
+            "cycles_are": "the timing model's",
             "cycles": self.cycles,
             "macs": self.macs,
             "utilization": utilization(self.macs, self.cycles, config),
@@ -121,17 +123,19 @@ class Explanation:
         }
 
 
-def explain(graph: Graph, config: Config, *, with_gains: bool = True) -> Explanation:
+def explain(
+    graph: Graph, config: Config, *, latency: int = MEMORY_LATENCY, with_gains: bool = True
+) -> Explanation:
     """Compile a quantized graph and explain the program. Raises ModelError."""
     lowered = lower(graph, config)
     program = assemble(lowered, config)
-    spans = estimated_spans(program)
-    found = occupancies(spans)
-    reports = layer_reports(program, retirements(spans))
+    timed = timeline(program, latency)
+    found = occupancies(timed.spans)
+    reports = layer_reports(program, timed.retirements)
     nodes = layers_of(lowered.graph)
     return Explanation(
         program=program,
-        cycles=max((span.retired for span in spans), default=0),
+        cycles=timed.cycles,
         layers=tuple(
             LayerExplanation(
                 report=report,
@@ -146,11 +150,11 @@ def explain(graph: Graph, config: Config, *, with_gains: bool = True) -> Explana
             )
             for number, (node, report) in enumerate(zip(nodes, reports, strict=True))
         ),
-        gains=tuple(gains(graph, config)) if with_gains else (),
+        gains=tuple(gains(graph, config, latency)) if with_gains else (),
     )
 
 
-def gains(graph: Graph, config: Config) -> list[Gain]:
+def gains(graph: Graph, config: Config, latency: int) -> list[Gain]:
     """Compile with each optimization switched off and return what that costs."""
     meanings = option_meanings()
     found = []
@@ -159,8 +163,8 @@ def gains(graph: Graph, config: Config) -> list[Gain]:
             continue
         options = dataclasses.replace(DEFAULT, **{item.name: False})
         try:
-            spans = estimated_spans(compile_graph(graph, config, options))
-            cycles = max((span.retired for span in spans), default=0)
+            program = compile_graph(graph, config, options)
+            cycles: int | None = simulate(program, latency=latency).cycles
         except ModelError:
             cycles = None
         found.append(Gain(name=item.name, meaning=meanings.get(item.name, ""), cycles=cycles))

