@@ -75,14 +75,8 @@ def run(
         if trace is not None:
             settings.append(("trace", str(Path(trace).absolute())))
         settings += _expectation_settings(model, work, expectations)
-        parameters = {
-            "findings": str(work / "findings.json"),
-            "digest_word": digest_word,
-            "writes": register_writes(program_address, dram_base, register_values or {}),
-            "timeout_cycles": timeout_cycles,
-            "control_seed": dram.seed if dram.stall_probability else None,
-        }
-        (work / "parameters.json").write_text(json.dumps(parameters), encoding="utf-8")
+        writes = register_writes(program_address, dram_base, register_values or {})
+        _write_parameters(work, writes, dram, digest_word, timeout_cycles)
         _simulate(model, work, [("mode", "cocotb"), *settings], dram, _environment(work))
         result = read_result(work, model, image_bytes=len(image), timeout_cycles=timeout_cycles)
         if result.violations and not allow_violations:
@@ -134,6 +128,23 @@ def register_writes(
     }
     writes = [(registers.BY_NAME[name].offset, value) for name, value in values.items()]
     return [*writes, (registers.BY_NAME["control"].offset, registers.CONTROL_START)]
+
+
+def _write_parameters(
+    work: Path,
+    writes: list[tuple[int, int]],
+    dram: DramParameters,
+    digest_word: int | None,
+    timeout_cycles: int,
+) -> None:
+    parameters = {
+        "findings": str(work / "findings.json"),
+        "digest_word": digest_word,
+        "writes": writes,
+        "timeout_cycles": timeout_cycles,
+        "control_seed": dram.seed if dram.stall_probability else None,
+    }
+    (work / "parameters.json").write_text(json.dumps(parameters), encoding="utf-8")
 
 
 def _traced(model: Model, trace: Path) -> Model:
