@@ -49,6 +49,12 @@ class BankTimeline:
             return None
         return self._starts[bank][place], self._ends[bank][place]
 
+    def intervals(self, bank: int) -> tuple[list[int], list[int]]:
+        """Return starts and ends of the cycles in which a bank is taken."""
+        if not 0 <= bank < len(self._ends):
+            return [], []
+        return self._starts[bank], self._ends[bank]
+
     def is_free(self, start: int, end: int) -> bool:
         """Tell whether no bank is taken in the cycles [start, end)."""
         intervals = (self.blocked(bank, start) for bank in range(len(self._ends)))

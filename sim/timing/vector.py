@@ -11,6 +11,12 @@ from tilewright.hw.spec.cycles import (
     vector_setup_cycles,
 )
 from tilewright.hw.spec.isa import Engine, Instruction, Source
+from tilewright.sim.timing.combine import (
+    FRONT_CYCLES,
+    POSITION_CYCLES,
+    CombineReplay,
+    SecondStage,
+)
 from tilewright.sim.timing.ports import BankTimeline, Claim, Run, walk
 from tilewright.sim.timing.vector_ports import (
     Segment,
@@ -31,6 +37,7 @@ ACCEPT_INTERVAL = 2
 """A successor's header is read from this many cycles after an acceptance on."""
 RECENT_FLIGHTS = 256
 """How many instructions back a transfer may meet."""
+NOTHING_BEFORE = SecondStage()
 
 
 @dataclass
@@ -40,6 +47,8 @@ class Flight:
     number: int
     instruction: Instruction
     accepted: int
+    first_read: int
+    """When its first source read can be at the earliest."""
     issue_cycles: int
     """Turns from the first source read to the last."""
     is_empty: bool
@@ -49,6 +58,12 @@ class Flight:
     plan: tuple[Segment, ...] | None = None
     runs: tuple[Run, ...] = ()
     """Turns without refusals, as far as is known."""
+    uses: tuple[int, ...] = ()
+    """When each pair was used up in the second stage, where that was replayed."""
+    stage: SecondStage = NOTHING_BEFORE
+    """What it leaves behind in the second stage."""
+    free: int = 0
+    """When the last position is taken, as far as is known."""
     version: int = -1
     """Of the matrix engine's reads that `runs` takes into account."""
     walker_free: int | None = None
@@ -98,12 +113,11 @@ class VectorModel:
         if i["combine"]:
             pipeline += COMBINE_PIPELINE_CYCLES + self._pace
         previous = self._last
-        if previous is not None:
-            previous.previous = None
         flight = Flight(
             number=number,
             instruction=i,
             accepted=cycle,
+            first_read=cycle + READ_CYCLES + self._pause(i, cycle),
             issue_cycles=0 if is_empty else vector_read_cycles(i.fields, self._config),
             is_empty=is_empty,
             pipeline=pipeline,
@@ -115,6 +129,16 @@ class VectorModel:
         else:
             self._latest.append(flight)
         self._check(flight, cycle)
+
+    def _pause(self, i: Instruction, accepted: int) -> int:
+        """Return how long the pace of the second stage delays the first window behind another."""
+        last = self._last
+        if not i["combine"] or last is None or last.walker_free is None:
+            return 0
+        if last.is_empty or not last.instruction["combine"]:
+            return 0
+        window = i["kernel_height"] * i["kernel_width"]
+        return max(0, last.walker_free + self._pace - accepted - window)
 
     def _check(self, flight: Flight, cycle: int) -> None:
         """Settle what has come about by now; look again when the rest should have."""
@@ -133,19 +157,24 @@ class VectorModel:
             else:
                 self._machine.at(free, lambda now: self._check(flight, now))
                 return
-        if last_read > cycle or (before is not None and before.retired is None):
-            self._machine.at(max(last_read, cycle + 1), lambda now: self._check(flight, now))
+        settled = max(last_read, flight.stage.used)
+        if settled > cycle or (before is not None and before.retired is None):
+            self._machine.at(max(settled, cycle + 1), lambda now: self._check(flight, now))
             return
         retired = last_read + flight.pipeline
-        unrefused = flight.accepted + READ_CYCLES + flight.issue_cycles - 1
-        self._machine.occupations[Engine.VECTOR].refused += last_read - unrefused
-        if before is not None and before.retired is not None:
+        if flight.instruction["combine"]:
+            retired = flight.stage.used + COMBINE_PIPELINE_CYCLES + 1
+        elif before is not None and before.retired is not None:
             window = flight.instruction["kernel_height"] * flight.instruction["kernel_width"]
             retired = max(retired, before.retired + 1 + flight.issue_cycles - window)
+        unrefused = flight.first_read + flight.issue_cycles - 1
+        self._machine.occupations[Engine.VECTOR].refused += last_read - unrefused
         self._retire(flight, retired, cycle)
 
     def _retire(self, flight: Flight, retired: int, cycle: int) -> None:
         flight.retired = retired
+        if flight.previous is not None:
+            flight.previous.previous = None
         self._machine.retire(flight.number, retired, cycle)
         last = self._last
         if last is not flight and last is not None and last.is_empty and last.retired is None:
@@ -158,10 +187,9 @@ class VectorModel:
             self._replan(flight)
         start, turns = flight.runs[-1]
         spacing = self._spacing(flight)
-        last = max(
-            start + (turns - 1) * spacing,
-            flight.accepted + READ_CYCLES + flight.issue_cycles - 1,
-        )
+        last = max(start + (turns - 1) * spacing, flight.first_read + flight.issue_cycles - 1)
+        if flight.uses:
+            return flight.free, last
         return last - DECISION_CYCLES, last
 
     def _spacing(self, flight: Flight) -> int:
@@ -174,7 +202,7 @@ class VectorModel:
         """Set `runs` by what is known of the matrix engine's reads."""
         flight.version = self._machine.matrix.version
         flight.reads = flight.writes = None
-        first = flight.accepted + READ_CYCLES
+        first = flight.first_read
         last = first + flight.issue_cycles - 1
         i = flight.instruction
         machine = self._machine
@@ -182,21 +210,60 @@ class VectorModel:
         source = machine.accumulator_reads if from_accumulator else machine.activation_reads
         is_free = source.is_free(first, last + 1) if from_accumulator else True
         if not from_accumulator or i["combine"]:
-            machine.matrix.note_activation_reads(first)
+            machine.matrix.note_activation_reads(
+                first if flight.previous is None else flight.previous.first_read
+            )
             is_free = is_free and machine.activation_reads.is_free(first, last + 1)
-        spacing = self._spacing(flight)
+        if i["combine"]:
+            self._replan_combine(flight, is_free=is_free)
+            return
         if is_free:
             flight.runs = ((first, _turns(i)),)
             return
         runs: list[Run] = []
-        cycle = first - spacing
+        cycle = first - 1
         for segment in self._plan(flight):
-            claims = [
-                (source, segment.source_bank),
-                (machine.activation_reads, segment.operand_bank),
-            ]
-            cycle = walk(claims, cycle + spacing, segment.turns, spacing, runs)
+            cycle = walk([(source, segment.source_bank)], cycle + 1, segment.turns, 1, runs)
         flight.runs = tuple(runs)
+
+    def _replan_combine(self, flight: Flight, *, is_free: bool) -> None:
+        """The same with a second stage; without refusals its pace is that of the positions."""
+        before = NOTHING_BEFORE
+        if flight.previous is not None and flight.previous.instruction["combine"]:
+            if flight.previous.retired is None:
+                self._reads(flight.previous)
+            before = flight.previous.stage
+        i, machine = flight.instruction, self._machine
+        first = flight.first_read
+        to_result = VECTOR_PIPELINE_CYCLES - DECISION_CYCLES
+        flight.uses = ()
+        if is_free and before.used < first + to_result:
+            last_used = first + flight.issue_cycles - 2 + to_result + self._pace
+            flight.runs = ((first, _turns(i)),)
+            last = first + flight.issue_cycles - 1
+            flight.stage = SecondStage(
+                used=last_used,
+                operand_moved=last_used - self._pace,
+                reads=(last - 1, last),
+                moved=last + 1,
+                entered=last + DECISION_CYCLES,
+            )
+            return
+        from_accumulator = i["source_kind"] == Source.ACCUMULATOR
+        replay = CombineReplay(
+            pace=self._pace,
+            depth=to_result - FRONT_CYCLES,
+            window=i["kernel_height"] * i["kernel_width"],
+            before=before,
+        ).run(
+            self._plan(flight),
+            machine.accumulator_reads if from_accumulator else machine.activation_reads,
+            machine.activation_reads,
+            first_position=first - POSITION_CYCLES,
+            first_operand=flight.accepted + 2,
+        )
+        flight.free, flight.stage, flight.uses = replay.walker_free, replay.state, replay.uses
+        flight.runs = tuple((cycle, 1) for cycle in replay.reads)
 
     def _plan(self, flight: Flight) -> tuple[Segment, ...]:
         if flight.plan is None:
@@ -242,10 +309,20 @@ class VectorModel:
                 BankTimeline(self._config.activation_words, self._config.activation_banks),
                 i,
                 self._config,
-                [(cycle + flight.pipeline, turns) for cycle, turns in flight.runs],
+                self._write_runs(flight),
                 self._spacing(flight),
             )
         return flight.writes
+
+    def _write_runs(self, flight: Flight) -> list[Run]:
+        """Return when the last write of each turn's result would be."""
+        if not flight.uses:
+            return [(cycle + flight.pipeline, turns) for cycle, turns in flight.runs]
+        i = flight.instruction
+        window = i["kernel_height"] * i["kernel_width"]
+        return [
+            (used + COMBINE_PIPELINE_CYCLES + 1, 1) for used in flight.uses for _ in range(window)
+        ]
 
 
 def _turns(i: Instruction) -> int:
