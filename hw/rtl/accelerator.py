@@ -56,8 +56,8 @@ class Accelerator(wiring.Component):
     memory_* : AXI4 master, config.axi_data_bits wide
     interrupt : Out(1)
 
-    With `instances` the array's tiles and the SRAM banks are instances of modules that
-    `hw/rtl/emit.py` emits once.
+    With `instances` the array's tiles, the vector lanes and the SRAM banks are instances of
+    modules that `hw/rtl/emit.py` emits once.
     """
 
     def __init__(self, *, config: Config, instances: bool = False):
@@ -75,7 +75,7 @@ class Accelerator(wiring.Component):
             Engine.LOAD: LoadEngine(config=config),
             Engine.STORE: StoreEngine(config=config),
             Engine.MATRIX: MatrixEngine(config, instances=instances),
-            Engine.VECTOR: VectorEngine(config=config),
+            Engine.VECTOR: VectorEngine(config=config, instances=instances),
         }
         self.memories: dict[str, BankedMemory] = {
             "activation": activation_memory(config, instances=instances),

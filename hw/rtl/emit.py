@@ -7,6 +7,7 @@ from tilewright.hw.rtl.accelerator import RETIRE_SIGNAL, TOP_MODULE, Accelerator
 from tilewright.hw.rtl.decoder import ENGINE_OPERATIONS
 from tilewright.hw.rtl.memory import bank_verilog
 from tilewright.hw.rtl.tile import TILE_MODULE, Tile
+from tilewright.hw.rtl.vector.lanes import LANE_MODULES
 from tilewright.hw.rtl.verilog import convert
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import ISA_VERSION
@@ -30,8 +31,8 @@ LINT_NOISE: dict[str, str] = {
 def emit_verilog(config: Config) -> str:
     """Return the accelerator as Verilog: top module `tilewright`, every other `tilewright_*`.
 
-    The same config and generator give the same text. The array's tile and each shape of SRAM bank
-    are one module each, instantiated as often as needed.
+    The same config and generator give the same text. The array's tile, the vector unit's lanes
+    and each shape of SRAM bank are one module each, instantiated as often as needed.
     """
     accelerator = Accelerator(config=config, instances=True)
     shapes = {sram.bank_shape for sram in accelerator.memories.values()}
@@ -41,6 +42,7 @@ def emit_verilog(config: Config) -> str:
             _header(config),
             convert(accelerator, TOP_MODULE),
             convert(Tile(config), TILE_MODULE),
+            *(convert(lane(), module) for module, lane in LANE_MODULES.items()),
             *(bank_verilog(shape) for shape in banks),
         ]
     )

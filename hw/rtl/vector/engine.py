@@ -43,11 +43,14 @@ class VectorEngine(wiring.Component):
     source, operand : read ports of the activation SRAM
     parameter : read port of the parameter SRAM
     destination : write port of the activation SRAM
+
+    With `instances` the lanes are instances of the modules in `LANE_MODULES`.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: Config, instances: bool = False):
         self._config = config
-        self._first = FirstStage(config=config)
+        self._first = FirstStage(config=config, instances=instances)
+        self._second = SecondStage(config=config, instances=instances)
         self._reader = SourceReader(config=config)
         self._writer = Writer(config=config)
         super().__init__(
@@ -67,7 +70,7 @@ class VectorEngine(wiring.Component):
         m.submodules.reader = reader = self._reader
         m.submodules.first_stage = first = self._first
         m.submodules.operands = operands = OperandReader(config=self._config)
-        m.submodules.second_stage = second = SecondStage(config=self._config)
+        m.submodules.second_stage = second = self._second
         m.submodules.writer = writer = self._writer
         m.submodules.prefetch = prefetch = Prefetch(config=self._config)
         wiring.connect(m, walker.token, reader.token)

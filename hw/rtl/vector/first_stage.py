@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.vector.lanes import make_lane
 from tilewright.hw.rtl.vector.layouts import (
     parameter_layout,
     results_layout,
@@ -43,8 +44,9 @@ class FirstStage(wiring.Component):
     LATENCY = RequantizeLane.LATENCY + 4
     GROUP_PAIR_CYCLES = RequantizeLane.SCALE_STAGE
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: Config, instances: bool = False):
         self._config = config
+        self._instances = instances
         super().__init__(
             {
                 "values": In(stream.Signature(values_layout(config))),
@@ -163,7 +165,8 @@ class FirstStage(wiring.Component):
         m.d.comb += enable.eq(Mux(self._advance, self._valid[: RequantizeLane.LATENCY], 0))
         results = []
         for index in range(self._config.lanes):
-            m.submodules[f"lane{index}"] = lane = RequantizeLane()
+            unit, lane = make_lane(RequantizeLane, instance=self._instances)
+            m.submodules[f"lane{index}"] = unit
             m.d.comb += [
                 lane.enable.eq(enable),
                 lane.accumulator.eq(totals[index]),

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.vector.lanes import make_lane
 from tilewright.hw.rtl.vector.layouts import results_layout, slots_layout
 from tilewright.hw.rtl.vector.operand import OperandLane
 from tilewright.hw.spec import isa
@@ -26,8 +27,9 @@ class SecondStage(wiring.Component):
 
     LATENCY = OperandLane.LATENCY
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: Config, instances: bool = False):
         self._config = config
+        self._instances = instances
         self._steps = config.lanes // config.operand_lanes
         super().__init__(
             {
@@ -71,7 +73,8 @@ class SecondStage(wiring.Component):
             for stage in (0, OperandLane.CLAMP_STAGE)
         )
         for index in range(self._config.operand_lanes):
-            m.submodules[f"lane{index}"] = lane = OperandLane()
+            unit, lane = make_lane(OperandLane, instance=self._instances)
+            m.submodules[f"lane{index}"] = unit
             m.d.comb += [
                 lane.enable.eq(enable),
                 lane.multiply.eq(multiplies),
