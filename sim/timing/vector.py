@@ -273,9 +273,9 @@ class VectorModel:
     def claims(self, kind: Literal["reads", "writes"], bank: int, begin: int) -> list[Claim]:
         """Return when it reads or writes that bank of the activation SRAM, from `begin` on."""
         found: list[Claim] = []
-        for flight in self._latest:
+        for flight in reversed(self._latest):
             if flight.retired is not None and flight.retired < begin:
-                continue
+                break
             if flight.retired is None:
                 self._reads(flight)
             timeline = self._reading(flight) if kind == "reads" else self._writing(flight, bank)

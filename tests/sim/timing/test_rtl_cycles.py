@@ -1,0 +1,74 @@
+"""The timing model against the RTL: the pinned programs, and the shared workloads.
+
+A campaign (`pytest -m campaign tests/sim/timing -s`): builds the RTL of three configs. With `-s` it
+prints the table of docs/timing.md. Workloads are skipped where `shared/workloads` is missing.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tilewright.flows.models import compile_file
+from tilewright.flows.report import layer_cycles
+from tilewright.flows.run import load_inputs
+from tilewright.flows.targets import RtlTarget
+from tilewright.hw.spec.assembly import assemble
+from tilewright.hw.spec.config import PRESETS
+from tilewright.sim.timing import simulate
+
+pytestmark = pytest.mark.campaign
+
+DATA = Path(__file__).resolve().parent / "data"
+WORKLOADS = Path(__file__).resolve().parents[4] / "shared" / "workloads"
+NAMES = (
+    "mnist_cnn",
+    "ad_autoencoder",
+    "kws_dscnn",
+    "resnet8_cifar10",
+    "vww_mobilenetv1_025",
+    "mobilenetv2_035_128",
+    "squeezenet_224",
+)
+SLOW = {("squeezenet_224", "nano")}
+"""24 M cycles; minutes, where the others take seconds."""
+TOTAL_BOUND, LAYER_BOUND = 0.005, 0.02
+
+
+@pytest.mark.parametrize("preset", ["nano", "edge", "base"])
+def test_the_pinned_cycles_are_those_of_the_rtl(preset):
+    program = assemble((DATA / f"digits_{preset}.asm").read_text(), PRESETS[preset])
+    pinned = json.loads((DATA / f"digits_{preset}.json").read_text())
+    outcome = RtlTarget(program).run({})
+    assert outcome.cycles == pinned["cycles"]
+    measured = {}
+    for engine, _, cycle in outcome.retired:
+        measured.setdefault(engine.name.lower(), []).append(cycle)
+    assert measured == pinned["retirements"]
+
+
+@pytest.mark.parametrize("preset", ["base", "edge", "nano"])
+@pytest.mark.parametrize("name", NAMES)
+def test_workloads(name, preset):
+    path = WORKLOADS / name / "model.onnx"
+    if not path.is_file():
+        pytest.skip(f"{path} is missing")
+    if (name, preset) in SLOW:
+        pytest.skip("takes minutes")
+    program = compile_file(path, PRESETS[preset]).program
+    outcome = RtlTarget(program).run(load_inputs(program, None, 1, 0)[0])
+    result = simulate(program)
+    ours = layer_cycles(program, result.retirements)
+    errors = {
+        program.layers[layer].name: ours[layer] / cycles - 1
+        for layer, cycles in layer_cycles(program, outcome.retired).items()
+        if cycles
+    }
+    worst = max(errors, key=lambda layer: abs(errors[layer]))
+    total = result.cycles / outcome.cycles - 1
+    print(
+        f"| {name} | {preset} | {program.num_instructions} | {outcome.cycles:,} "
+        f"| {result.cycles:,} | {total:+.3%} | {errors[worst]:+.2%} |"
+    )
+    assert abs(total) <= TOTAL_BOUND
+    assert abs(errors[worst]) <= LAYER_BOUND, worst

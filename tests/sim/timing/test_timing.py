@@ -1,0 +1,136 @@
+"""The timing model: small programs by hand, the demo model against cycles counted on the RTL.
+
+`data/digits_*.asm` are programs of the shipped demo model (`tilewright compile` of
+flows/data/digits.onnx, then `tilewright disasm`), the JSON files next to them what the RTL needed
+for them at DRAM latency 64. `pytest -m campaign tests/sim/timing` runs them on the RTL again.
+"""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tilewright.hw.spec import cycles
+from tilewright.hw.spec.assembly import assemble
+from tilewright.hw.spec.config import PRESETS
+from tilewright.hw.spec.errors import ExecutionError
+from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.random_program import random_program
+from tilewright.hw.spec.registers import Bucket
+from tilewright.sim.timing import simulate
+
+DATA = Path(__file__).resolve().parent / "data"
+BASE = PRESETS["base"]
+LOAD = "LOAD target=PARAMETER run=4 count0=1 count1=1 count2=1"
+MATRIX = (
+    "MATRIX kernel_height=1 kernel_width=1 out_height=4 out_width=8 stride_y=1 stride_x=1 "
+    "height=4 width=8 source_pitch=8 out_blocks=1 in_blocks=2"
+)
+# By hand, at `base` (an instruction is 4 beats) and latency 64: the first address is requested in
+# cycle 1, on the bus in 3, its beats come in 67..70, dispatch sees it in 72, it can issue in 73.
+FIRST_DISPATCH, FIRST_ISSUE = 72, 73
+
+
+def timing(*lines, config=BASE, latency=64):
+    return simulate(assemble("\n".join([*lines, "END", ""]), config), latency=latency)
+
+
+def test_an_empty_program_ends_with_its_prefetch():
+    # 16 reads are requested before END arrives; the last one's last beat is in cycle 130.
+    assert timing().cycles == 130 + 1 + 2
+    # Latency 4: END's first beat is in cycle 7, so that 7 instructions were requested.
+    assert timing(latency=4).cycles == 7 + 7 * 4 - 1 + 1 + 2
+
+
+def test_a_lone_load():
+    # Address out of the engine in 75, on the bus in 76, behind the prefetched beats up to 130 the
+    # 4 words of 8 beats each in 140..171, the last one written two cycles later.
+    result = timing(LOAD)
+    assert result.dispatched[0] == FIRST_DISPATCH
+    assert result.issued[0] == FIRST_ISSUE
+    assert result.retired == (171 + 2, -1)
+    assert result.cycles == 173 + 3
+
+
+def test_lone_instructions_take_the_formulas_latency():
+    result = timing(MATRIX)
+    fields = assemble(f"{MATRIX}\nEND\n", BASE).instructions[0].fields
+    assert result.retired[0] - result.issued[0] == cycles.matrix_latency(fields, BASE)
+
+
+def test_a_wait_ends_the_cycle_after_the_retirement():
+    result = timing(f"first: {LOAD}", MATRIX.replace("MATRIX", "MATRIX after first"))
+    assert result.issued[1] == result.retired[0] + 1
+    assert result.waited_for == (None, Engine.LOAD, None)
+
+
+def test_matrix_instructions_follow_without_a_gap():
+    result = timing(*[MATRIX] * 5)
+    gaps = {after - before for before, after in pairwise(result.retired[:5])}
+    assert gaps == {2 * 32}
+
+
+def test_dispatch_waits_for_room_in_the_queue():
+    depth = BASE.queue_depth
+    result = timing(*[MATRIX.replace("in_blocks=2", "in_blocks=64")] * (depth + 3))
+    for number in (depth + 1, depth + 2):
+        assert result.dispatched[number] == result.issued[number - depth] + 1
+
+
+def test_vector_reads_wait_for_the_matrix_engine_in_their_bank():
+    drain = (
+        "VECTOR after first kernel_height=1 kernel_width=1 out_height=4 out_width=8 stride_y=1 "
+        "stride_x=1 height=4 width=8 groups=1 source_kind=ACCUMULATOR source_pitch=8 "
+        "destination=4096 destination_pitch=8"
+    )
+    same = MATRIX.replace("in_blocks=2", "in_blocks=64 destination=256")
+    other = MATRIX.replace("in_blocks=2", "in_blocks=64 destination=1024")
+    apart, together = (timing(f"first: {MATRIX}", each, drain) for each in (other, same))
+    vector, matrix = 2, 1
+    assert apart.retired[vector] - apart.issued[vector] == 32 + cycles.VECTOR_PIPELINE_CYCLES
+    assert apart.buckets[Engine.VECTOR][Bucket.BANK] == 0
+    # Its 32 words are read before and after the second MATRIX adds, never meanwhile.
+    assert together.retired[vector] > together.retired[matrix]
+    assert together.buckets[Engine.VECTOR][Bucket.BANK] >= 62 * 32
+
+
+def test_a_wait_for_the_future_is_an_error():
+    with pytest.raises(ExecutionError, match="FUTURE_WAIT"):
+        timing(MATRIX.replace("MATRIX", "MATRIX after LOAD:1"))
+
+
+@pytest.mark.parametrize("latency", [1, 64, 200])
+@pytest.mark.parametrize("preset", ["nano", "base"])
+def test_random_programs_end_and_every_cycle_has_a_bucket(preset, latency):
+    for seed in range(8):
+        program = random_program(PRESETS[preset], seed)
+        result = simulate(program, latency=latency)
+        order = [engine for engine in result.engines if engine is not None]
+        for engine in Engine:
+            retired = [
+                r for r, of in zip(result.retired, result.engines, strict=True) if of == engine
+            ]
+            assert retired == sorted(set(retired)), (seed, engine)
+            assert sum(result.buckets[engine].values()) == result.cycles - 2
+            assert min(result.buckets[engine].values()) >= 0
+        assert len(result.retirements) == len(order)
+
+
+@pytest.mark.parametrize("preset", ["nano", "edge", "base"])
+def test_the_demo_model_takes_the_cycles_of_the_rtl(preset):
+    program = assemble((DATA / f"digits_{preset}.asm").read_text(), PRESETS[preset])
+    measured = json.loads((DATA / f"digits_{preset}.json").read_text())
+    result = simulate(program)
+    found = {engine.name.lower(): [] for engine in Engine}
+    for engine, _, cycle in result.retirements:
+        found[engine.name.lower()].append(cycle)
+    assert {name: retired for name, retired in found.items() if retired} == measured["retirements"]
+    assert result.cycles == measured["cycles"]
+    counters = {
+        f"{engine.name.lower()}_{bucket.name.lower()}": result.buckets[engine][bucket]
+        for engine in (Engine.LOAD, Engine.MATRIX, Engine.VECTOR, Engine.STORE)
+        for bucket in Bucket
+        if result.buckets[engine][bucket]
+    }
+    assert counters == measured["counters"]
