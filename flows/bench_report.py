@@ -26,7 +26,7 @@ def markdown(facts: dict[str, Any], config: Config, results: Sequence[Result]) -
     sections = ["# Benchmark", _introduction(facts, config)]
     if kernels:
         rows = [kernel_row(result, config) for result in kernels]
-        sections += ["## Kernels", KERNEL_TEXT, table(KERNEL_COLUMNS, rows)]
+        sections += ["## Kernels", KERNEL_TEXT.format(**facts), table(KERNEL_COLUMNS, rows)]
     if models:
         sections += ["## Models", table(MODEL_COLUMNS, map(model_row, models))]
     sections += ["## Tools", SPEED_TEXT, table(SPEED_COLUMNS, map(speed_row, results))]
@@ -39,7 +39,8 @@ def markdown(facts: dict[str, Any], config: Config, results: Sequence[Result]) -
 KERNEL_TEXT = """\
 Ideal is MACs over rows x cols. Gemmini's cycles are from its own RTL in Verilator: 16x16, 320 KiB
 of SRAM, 16 bytes/cycle, latency 64 (where not stated), cold start, from the first command to idle;
-its own library, and the best of a few tilings tried by hand. Cycles saved are against the best."""
+its own library, and the best of a few tilings tried by hand. Cycles saved are against the best.
+The SRAM here is {sram_kib} KiB in all."""
 SPEED_TEXT = """\
 Seconds of one inference (RTL with the start of the simulator; ISS with packing the inputs), the
 RTL's simulated clock, and how far the timing model is from the RTL. ONNX Runtime runs with its
@@ -62,8 +63,9 @@ def _introduction(facts: dict[str, Any], config: Config) -> str:
         f"cycles, {config.axi_bytes} bytes a cycle, reads and writes at the same time. "
         "In every row the RTL's whole DRAM equals the instruction-set simulator's byte for byte, "
         "and the outputs equal the reference's; rows that fail are listed below.\n\n"
-        f"{machine['processor']}, {plural(machine['cores'], 'core')}; {versions}. RTL simulator "
-        f"generated and built in {facts['rtl_build_seconds']} s (0 when cached)."
+        f"{machine['processor']}, {plural(machine['cores'], 'core')}, load average "
+        f"{machine['load_average']:.1f} (other work slows the tools, not the cycles); {versions}. "
+        f"RTL simulator generated and built in {facts['rtl_build_seconds']} s (0 when cached)."
     )
 
 
@@ -102,7 +104,8 @@ def speed_row(result: Result) -> tuple[Any, ...]:
     rate = result.cycles_per_second
     error = None
     if result.cycles and result.estimated_cycles:
-        error = signed_percent(result.estimated_cycles / result.cycles - 1)
+        off = result.estimated_cycles - result.cycles
+        error = f"{off / result.cycles:+.3%}" if off else "equal"
     return (
         result.name,
         _seconds(result.compile_seconds),
@@ -115,7 +118,7 @@ def speed_row(result: Result) -> tuple[Any, ...]:
 
 
 def _seconds(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+    return None if value is None else f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

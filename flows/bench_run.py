@@ -143,6 +143,7 @@ def conditions(config: Config, build_seconds: float, results: Sequence[Result]) 
             "system": platform.system(),
             "processor": processor(),
             "cores": os.cpu_count(),
+            "load_average": round(os.getloadavg()[0], 1),
         },
         "config": {"name": config.name, "digest": config.digest} | dataclasses.asdict(config),
         "sram_kib": sram,

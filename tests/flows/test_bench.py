@@ -37,7 +37,7 @@ def test_kernel_row_compares_with_the_peers_best():
 
 
 def test_speed_row_states_the_error_of_the_timing_model():
-    assert speed_row(RESULT) == ("GEMM 256^3", "0.25", "2.00", "40", "0.012", None, "+0.5%")
+    assert speed_row(RESULT) == ("GEMM 256^3", "0.25", "2.00", "40", "0.01", None, "+0.500%")
 
 
 def test_table_aligns_numbers():
