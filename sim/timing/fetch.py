@@ -94,8 +94,11 @@ class Front:
         if engine is None:
             self.end_cycle = cycle
             return
-        if not self._machine.queues[engine].has_room(cycle):
+        queue = self._machine.queues[engine]
+        if not queue.has_room(cycle):
             self._held_by = engine
+            if queue.last_issue == cycle:
+                self._machine.at(cycle + 1, self.dispatch)
             return
         self._held_by = None
         self._machine.enter(number, cycle)
