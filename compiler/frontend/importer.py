@@ -159,8 +159,7 @@ def _nothing_to_do(interpretation: Interpretation) -> str:
     )
     if not quantized:
         return (
-            "the model is not quantized; quantize it to int8, for example with "
-            "onnxruntime.quantization.quantize_static"
+            "the model is not quantized; make it int8 with `tilewright quantize MODEL -o INT8.onnx`"
         )
     for node in source.operators:
         if node.name in interpretation.reasons:
