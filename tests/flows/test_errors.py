@@ -54,7 +54,7 @@ def test_dynamic_shape(fails, tmp_path, make_model):
 
 def test_float_model(fails, tmp_path, make_model):
     error = fails("compile", make_model(quantized=False), "-o", tmp_path / "o.tw")
-    assert "not quantized; quantize it to int8" in error
+    assert "not quantized; make it int8 with `tilewright quantize" in error
 
 
 def test_unknown_operator(fails, tmp_path, make_model):
