@@ -27,7 +27,7 @@ class Host:
 
     def __init__(self, bus, seed=None):
         self.bus = bus
-        self.rng = random.Random(seed)
+        self.rng = random.Random(0 if seed is None else seed)
         self.delays = seed is not None
 
     async def pause(self, ctx):

@@ -56,7 +56,7 @@ class Bench:
 
     def __init__(self, program, *, seed=None, latency=lambda rng: rng.randrange(12)):
         self.program = program
-        self.rng = random.Random(seed)
+        self.rng = random.Random(0 if seed is None else seed)
         self.stalls = seed is not None
         self.latency = latency
         self.issued = []

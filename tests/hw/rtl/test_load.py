@@ -105,7 +105,7 @@ class Bench:
     def __init__(self, axi, config, loads, *, seed=None, grant=1.0, offer=1.0, latency=8,
                  error=lambda address: False):  # fmt: skip
         self.axi, self.config, self.loads = axi, config, loads
-        self.rng = random.Random(seed)
+        self.rng = random.Random(0 if seed is None else seed)
         self.grant, self.offer = grant, offer
         self.design = LoadEngine(config=config)
         self.memory = axi.ReadMemory(

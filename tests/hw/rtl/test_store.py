@@ -80,7 +80,7 @@ class Bench:
     def __init__(self, axi, config, stores, *, seed=None, grant=1.0, offer=1.0, latency=8,
                  order="any", error=lambda address: False):  # fmt: skip
         self.axi, self.config, self.stores, self.error = axi, config, stores, error
-        self.rng = random.Random(seed)
+        self.rng = random.Random(0 if seed is None else seed)
         self.grant, self.offer = grant, offer
         self.design = StoreEngine(config=config)
         self.memory = axi.WriteMemory(
