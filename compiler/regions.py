@@ -7,6 +7,7 @@ pass unseen.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tilewright.hw.spec.access import DEPTHWISE_COUNTS, depthwise_positions
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Combine, Instruction, Source, Target
 
@@ -26,10 +27,12 @@ class Regions:
 
 
 def regions(instruction: Instruction, config: Config) -> Regions:
-    """Return the regions of an instruction (MATRIX, VECTOR, LOAD, STORE; END touches none)."""
+    """Return the regions of an instruction (END touches none)."""
     match instruction.operation:
         case "MATRIX":
             return _matrix(instruction, config)
+        case "DEPTHWISE":
+            return _depthwise(instruction, config)
         case "VECTOR":
             return _vector(instruction, config)
         case "LOAD" | "STORE":
@@ -80,6 +83,28 @@ def _matrix(i: Instruction, config: Config) -> Regions:
     writes = []
     for ob in range(i["out_blocks"]):
         at = i["destination"] + ob * i["destination_stride"]
+        writes.append(("accumulator", at, at + pixels))
+    if i["accumulate"]:
+        reads += writes
+    return Regions(reads=merged(iter(reads)), writes=merged(iter(writes)))
+
+
+def _depthwise(i: Instruction, config: Config) -> Regions:
+    if any(i[name] == 0 for name in DEPTHWISE_COUNTS):
+        return Regions(reads=(), writes=())
+    visited = {"out_width": depthwise_positions(i.fields), "stride_x": 1}
+    visited |= {"kernel_width": 1, "dilation_x": 1}
+    window = Instruction(operation=i.operation, fields={**i.fields, **visited})
+    span = _window_span(window, i["source_pitch"])
+    weights = i["weights"]
+    reads: list[Range] = [("parameter", weights, weights + i["blocks"] * config.depthwise_words)]
+    writes: list[Range] = []
+    pixels = i["out_height"] * i["out_width"]
+    for block in range(i["blocks"]):
+        if span is not None:
+            at = i["source"] + block * i["source_stride"]
+            reads.append(("activation", at + span[0], at + span[1]))
+        at = i["destination"] + block * i["destination_stride"]
         writes.append(("accumulator", at, at + pixels))
     if i["accumulate"]:
         reads += writes

@@ -17,6 +17,7 @@ from tilewright.hw.spec.encoding import IllegalInstruction, decode
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Engine, Instruction
 from tilewright.hw.spec.program import Program
 from tilewright.hw.spec.registers import Fault
+from tilewright.sim.depthwise import execute_depthwise
 from tilewright.sim.matrix import execute_matrix
 from tilewright.sim.state import State
 from tilewright.sim.transfer import execute_transfer
@@ -27,6 +28,7 @@ EXECUTE: Mapping[str, Callable[[Instruction, State], Fault]] = MappingProxyType(
         "LOAD": execute_transfer,
         "STORE": execute_transfer,
         "MATRIX": execute_matrix,
+        "DEPTHWISE": execute_depthwise,
         "VECTOR": execute_vector,
     }
 )

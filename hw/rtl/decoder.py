@@ -10,7 +10,9 @@ from tilewright.hw.spec.config import Config
 
 ENGINE_BITS = 3
 ENGINE_OPERATIONS: dict[isa.Engine, isa.Operation] = {
-    operation.engine: operation for operation in isa.OPERATIONS if operation.engine is not None
+    operation.engine: operation
+    for operation in isa.OPERATIONS
+    if operation.engine is not None and operation.engine != isa.Engine.DEPTHWISE
 }
 """The operation of each engine that exists in hardware, in the order of the table."""
 
@@ -65,7 +67,7 @@ class Decoder(wiring.Component):
             ),
         ]
         with m.Switch(opcode):
-            for operation in isa.OPERATIONS:
+            for operation in isa.operations(self._config):
                 with m.Case(operation.opcode):
                     m.d.comb += self.illegal.eq(~self._is_legal(operation))
         common = encoding.layout(isa.BY_NAME["END"], self._config)

@@ -5,7 +5,7 @@ its whole pitch. Accesses out of range are dropped, as the hardware does, and re
 """
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -261,6 +261,7 @@ def _transfer(i: Instruction, config: Config) -> Accesses:
 _MATRIX_COUNTS = (
     "out_blocks", "in_blocks", "kernel_height", "kernel_width", "out_height", "out_width"
 )  # fmt: skip
+DEPTHWISE_COUNTS = ("blocks", "kernel_height", "kernel_width", "out_height", "out_width")
 _VECTOR_COUNTS = ("groups", "kernel_height", "kernel_width", "out_height", "out_width")
 
 
@@ -277,6 +278,34 @@ def _matrix(i: Instruction, config: Config) -> Accesses:
     reads.add_ring(np.array([i["weights"]], np.int64), tiles * config.rows)
     pixels = i["out_height"] * i["out_width"]
     destination = affine(i["destination"], pixels, ((i["out_blocks"], i["destination_stride"]),))
+    writes.add(Space.ACCUMULATOR, *destination)
+    if i["accumulate"]:
+        reads.add(Space.ACCUMULATOR, *destination)
+    return Accesses(
+        reads=reads.result(),
+        writes=writes.result(),
+        out_of_range=reads.out_of_range or writes.out_of_range,
+    )
+
+
+def depthwise_positions(fields: Mapping[str, int]) -> int:
+    """Return the source columns that a DEPTHWISE instruction visits for a row of outputs."""
+    return (fields["out_width"] - 1) * max(fields["stride_x"], 1) + fields["kernel_width"]
+
+
+def _depthwise(i: Instruction, config: Config) -> Accesses:
+    if any(i[name] == 0 for name in DEPTHWISE_COUNTS):
+        return Accesses()
+    reads, writes = _Collector(config), _Collector(config)
+    columns = {"out_width": depthwise_positions(i.fields), "stride_x": 1}
+    visited = {**i.fields, **columns, "kernel_width": 1, "dilation_x": 1}
+    window = Instruction(operation=i.operation, fields=visited)
+    blocks = (i["blocks"], i["source_stride"])
+    reads.add(Space.ACTIVATION, *_window(window, i["source"], (blocks,)))
+    weights = np.array([i["weights"]], np.int64)
+    reads.add(Space.PARAMETER, weights, i["blocks"] * config.depthwise_words)
+    pixels = i["out_height"] * i["out_width"]
+    destination = affine(i["destination"], pixels, ((i["blocks"], i["destination_stride"]),))
     writes.add(Space.ACCUMULATOR, *destination)
     if i["accumulate"]:
         reads.add(Space.ACCUMULATOR, *destination)
@@ -334,6 +363,7 @@ ACCESS: dict[str, Callable[[Instruction, Config], Accesses]] = {
     "LOAD": _transfer,
     "STORE": _transfer,
     "MATRIX": _matrix,
+    "DEPTHWISE": _depthwise,
     "VECTOR": _vector,
 }
 """How each operation's accesses are derived."""

@@ -16,6 +16,8 @@ from tilewright.hw.spec.errors import ConfigError
 SRAM_ADDRESS_BITS = 20
 """SRAM address arithmetic is modulo 2^20; no SRAM has more than 2^18 words."""
 MAX_SRAM_WORDS = 1 << 18
+DEPTHWISE_KERNEL_ROWS = 3
+"""Weight rows that a DEPTHWISE instruction can have."""
 PARAMETER_BYTES = 8
 """A channel's parameters: int32 bias, then binary32 scale."""
 
@@ -58,8 +60,8 @@ class Config:
     """Results a cycle of the vector unit's stage 1; divides gcd(rows, cols)."""
     operand_lanes: int = 4
     """Results a cycle of stage 2 (second operand); divides lanes."""
-    depthwise_taps: int = 0
-    """Horizontal taps of the depthwise unit; only 0 (no unit) exists in this ISA version."""
+    depthwise_taps: int = -1
+    """Horizontal taps of the depthwise unit: 0 (no unit), 1 or 3; -1 picks 3 where rows <= cols."""
     axi_data_bits: int = 128
     axi_address_bits: int = 32
     axi_outstanding: int = 16
@@ -71,6 +73,8 @@ class Config:
         for tile, size in (("tile_rows", self.rows), ("tile_cols", self.cols)):
             if getattr(self, tile) == 0 and isinstance(size, int) and size >= 1:
                 object.__setattr__(self, tile, largest_divisor(size, 16))
+        if self.depthwise_taps == -1 and isinstance(self.rows, int) and isinstance(self.cols, int):
+            object.__setattr__(self, "depthwise_taps", 0)
         for field, rule, holds in _RULES:
             value = getattr(self, field)
             if field != "name" and (not isinstance(value, int) or isinstance(value, bool)):
@@ -156,6 +160,12 @@ class Config:
         return -(-256 // self.parameter_word_bytes)
 
     @property
+    def depthwise_words(self) -> int:
+        """Parameter words of one channel block's depthwise weights."""
+        weight_bytes = DEPTHWISE_KERNEL_ROWS * self.depthwise_taps * self.rows
+        return -(-weight_bytes // self.parameter_word_bytes)
+
+    @property
     def row_groups(self) -> int:
         """Lane groups in one activation word."""
         return self.rows // self.lanes
@@ -214,12 +224,18 @@ class Config:
         return cls.from_toml(path.read_text(encoding="utf-8"), str(path))
 
     def replace(self, **changes: Any) -> "Config":
-        """Return a copy with some fields changed; tile sizes are picked anew where rows or cols
-        change and no tile size is given."""
+        """Return a copy with some fields changed.
+
+        Where rows or cols change, tile sizes that are not given are picked anew, and a depthwise
+        unit that is not asked for goes where it cannot be.
+        """
         if "rows" in changes:
             changes.setdefault("tile_rows", 0)
         if "cols" in changes:
             changes.setdefault("tile_cols", 0)
+        rows, cols = changes.get("rows", self.rows), changes.get("cols", self.cols)
+        if isinstance(rows, int) and isinstance(cols, int) and rows > cols:
+            changes.setdefault("depthwise_taps", 0)
         return dataclasses.replace(self, **changes)
 
 
@@ -247,7 +263,8 @@ _RULES: tuple[Rule, ...] = (
         and math.gcd(c.rows, c.cols) % c.lanes == 0),
     ("operand_lanes", "a divisor of lanes", lambda c: c.operand_lanes >= 1
         and c.lanes % c.operand_lanes == 0),
-    ("depthwise_taps", "0", lambda c: c.depthwise_taps == 0),
+    ("depthwise_taps", "0, 1 or 3, and 0 where rows > cols", lambda c:
+        c.depthwise_taps in ((0, 1, 3) if c.rows <= c.cols else (0,))),
     ("axi_data_bits", "64, 128, 256 or 512", lambda c: c.axi_data_bits in (64, 128, 256, 512)),
     ("axi_address_bits", "32 to 64", lambda c: 32 <= c.axi_address_bits <= 64),
     ("axi_outstanding", "16, 32 or 64", lambda c: c.axi_outstanding in (16, 32, 64)),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tilewright.hw.spec.access import DEPTHWISE_COUNTS, depthwise_positions
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Target
 
@@ -74,6 +75,21 @@ def _matrix_counts(fields: Mapping[str, int]) -> tuple[int, int]:
     tiles = fields["out_blocks"] * fields["in_blocks"]
     tiles *= fields["kernel_height"] * fields["kernel_width"]
     return (pixels, tiles) if pixels and tiles else (0, 0)
+
+
+# DEPTHWISE.
+
+
+def depthwise_cycles(fields: Mapping[str, int], config: Config) -> int:
+    """Cycles a DEPTHWISE instruction reads activations for, one word each; 1 if it is empty.
+
+    Back-to-back instructions take the sum of these where the weights of the next block, which are
+    read meanwhile, are there in time.
+    """
+    if any(fields[name] == 0 for name in DEPTHWISE_COUNTS):
+        return 1
+    rows = fields["blocks"] * fields["out_height"] * fields["kernel_height"]
+    return rows * depthwise_positions(fields)
 
 
 # LOAD and STORE. `latency` is that of the memory: from the handshake of a read's address to its

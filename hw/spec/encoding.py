@@ -43,6 +43,8 @@ def encode(instruction: Instruction, config: Config) -> bytes:
         raise ProgramError(
             f"{instruction.operation}: at most {isa.NUM_WAITS} waits, got {len(instruction.waits)}"
         )
+    if isa.BY_NAME[instruction.operation] not in isa.operations(config):
+        raise ProgramError(f"{instruction.operation} needs depthwise_taps of 1 or 3, got 0")
     values = common_values(instruction) | dict(instruction.fields)
     word = 0
     for field, position, bits in layout(isa.BY_NAME[instruction.operation], config):
@@ -70,8 +72,9 @@ def decode(data: bytes, config: Config) -> Instruction:
     """Decode 64 bytes. Raises IllegalInstruction exactly where the hardware faults."""
     word = int.from_bytes(data, "little")
     operation = isa.BY_OPCODE.get(word & 0xFF)
-    if operation is None:
+    if operation not in isa.operations(config):
         raise IllegalInstruction(f"unknown opcode {word & 0xFF:#04x}")
+    assert operation is not None
     values: dict[str, int] = {}
     end = 0
     for field, position, bits in layout(operation, config):

@@ -11,10 +11,14 @@ from tilewright.hw.spec.isa import Combine, Instruction, Source
 def overwrites_own_source(instruction: Instruction, config: Config) -> bool:
     """Tell whether an instruction may write a word that it reads in a later step.
 
-    Only VECTOR reads and writes the same SRAM. Reading and writing a word in the same step is in
+    DEPTHWISE does when its blocks accumulate into the same words. Else only VECTOR reads and
+    writes the same SRAM. Reading and writing a word in the same step is in
     order; that is what makes element-wise work in place legal. Lane groups of a word count as one.
     """
     i = instruction
+    if i.operation == "DEPTHWISE":
+        pixels = i["out_height"] * i["out_width"]
+        return bool(i["accumulate"]) and i["blocks"] > 1 and i["destination_stride"] < pixels
     touched = accesses(i, config)
     if i.operation != "VECTOR" or not touched.conflicts(Accesses(reads=touched.reads)):
         return False

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from tilewright.hw.spec import isa, registers
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import layout
-from tilewright.hw.spec.isa import COMMON_FIELDS, OPERATIONS, PARAMETER_HEADER, Operation
+from tilewright.hw.spec.isa import (
+    COMMON_FIELDS,
+    OPERATIONS,
+    PARAMETER_HEADER,
+    Operation,
+    operations,
+)
 from tilewright.hw.spec.registers import REGISTERS, Bucket, Fault
 
 _PACK = """\
@@ -42,7 +48,7 @@ def c_header(config: Config) -> str:
     """Return the header's text (C99, no dependencies but stdint.h and string.h)."""
     guard = "TILEWRIGHT_H"
     enumerations: dict[type[enum.IntEnum], None] = {Fault: None, Bucket: None}
-    for operation in OPERATIONS:
+    for operation in operations(config):
         for field in (*COMMON_FIELDS, *operation.fields):
             if field.values is not None:
                 enumerations[field.values] = None
@@ -56,13 +62,13 @@ def c_header(config: Config) -> str:
         "\n".join(_define(f"REGISTER_{r.name}", f"{r.offset:#05x}") for r in REGISTERS),
         _bits_of_registers(),
         "/* Fields: first bit and number of bits. */",
-        "\n".join(_define(f"OPCODE_{o.name}", f"{o.opcode:#04x}") for o in OPERATIONS),
+        "\n".join(_define(f"OPCODE_{o.name}", f"{o.opcode:#04x}") for o in operations(config)),
         _common_fields(config),
-        *(_own_fields(operation, config) for operation in OPERATIONS if operation.fields),
+        *(_own_fields(operation, config) for operation in operations(config) if operation.fields),
         "/* Parameter header: byte offsets. */",
         "\n".join(_define(f"HEADER_{f.name}", str(f.offset)) for f in PARAMETER_HEADER),
         _PACK,
-        *(_pack_function(operation, config) for operation in OPERATIONS),
+        *(_pack_function(operation, config) for operation in operations(config)),
         f"#endif /* {guard} */",
     ]
     return "\n\n".join(sections) + "\n"

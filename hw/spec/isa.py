@@ -110,6 +110,7 @@ def address_widths(config: Config) -> dict[str, int]:
         "parameter": parameter,
         "source": max(activation, accumulator),
         "target": max(activation, weight, parameter),
+        "taps": max(config.depthwise_taps.bit_length(), 1),
     }
 
 
@@ -167,6 +168,11 @@ _WINDOW_FIELDS: tuple[Field, ...] = (
           meaning="int8 value fed for source pixels outside the buffer"),
 )  # fmt: skip
 
+_DEPTHWISE_WINDOW = (
+    "out_height", "out_width", "stride_y", "stride_x", "dilation_y", "origin_y", "origin_x",
+    "height", "width", "padding",
+)  # fmt: skip
+
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="END", opcode=0x01, engine=None, fields=(),
@@ -213,6 +219,33 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
     ),
     Operation(
+        name="DEPTHWISE", opcode=0x28, engine=Engine.DEPTHWISE,
+        meaning="convolves every channel with weights of its own into the accumulators",
+        fields=(
+            Field(name="kernel_height", width=2, unit="pixels",
+                  meaning="window rows (innermost loop), at most 3"),
+            Field(name="kernel_width", width="taps", unit="pixels",
+                  meaning="window columns, adjacent ones, at most depthwise_taps"),
+            *(f for f in _WINDOW_FIELDS if f.name in _DEPTHWISE_WINDOW),
+            Field(name="blocks", width=10, unit="blocks",
+                  meaning="blocks of rows channels (outermost loop)"),
+            Field(name="source", width="activation", unit="words",
+                  meaning="activation word of block 0, pixel (0, 0)"),
+            Field(name="source_stride", width="activation", unit="words",
+                  meaning="activation step of a block"),
+            Field(name="source_pitch", width="activation", unit="words",
+                  meaning="activation step of a source row"),
+            Field(name="weights", width="parameter", unit="words",
+                  meaning="parameter word of the first block's weights; the blocks' follow it"),
+            Field(name="destination", width="accumulator", unit="words",
+                  meaning="accumulator word of block 0, first pixel"),
+            Field(name="destination_stride", width="accumulator", unit="words",
+                  meaning="accumulator step of a block"),
+            Field(name="accumulate", width=1,
+                  meaning="1: add to what the accumulators hold; 0: overwrite"),
+        ),
+    ),
+    Operation(
         name="VECTOR", opcode=0x30, engine=Engine.VECTOR,
         meaning="requantizes, pools, combines or copies lane groups into activation SRAM",
         fields=(
@@ -255,6 +288,13 @@ OPERATIONS: tuple[Operation, ...] = (
 
 BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
 BY_OPCODE: Mapping[int, Operation] = {operation.opcode: operation for operation in OPERATIONS}
+
+
+@cache
+def operations(config: Config) -> tuple[Operation, ...]:
+    """Return the operations that this config has: DEPTHWISE needs its unit."""
+    has_unit = config.depthwise_taps > 0
+    return tuple(o for o in OPERATIONS if has_unit or o.engine != Engine.DEPTHWISE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from tilewright.hw.spec.isa import (
     PARAMETER_HEADER_BYTES,
     Engine,
     Operation,
+    operations,
 )
 from tilewright.hw.spec.registers import REGISTERS, Bucket, Fault
 
@@ -24,7 +25,7 @@ def isa_manual(config: Config) -> str:
     """Return the instruction-set manual of a config: every format, field, width and value."""
     enumerations = {
         field.values: None
-        for operation in OPERATIONS
+        for operation in operations(config)
         for field in (*COMMON_FIELDS, *operation.fields)
         if field.values is not None
     }
@@ -38,12 +39,12 @@ def isa_manual(config: Config) -> str:
             ("operation", "opcode", "engine", "meaning"),
             [
                 (f"[`{o.name}`](#{o.name.lower()})", f"{o.opcode:#04x}", _engine_name(o), o.meaning)
-                for o in OPERATIONS
+                for o in operations(config)
             ],
         ),
         "## Fields of every instruction",
         _field_table(OPERATIONS[0], config, common=True),
-        *(part for operation in OPERATIONS for part in _operation(operation, config)),
+        *(part for operation in operations(config) for part in _operation(operation, config)),
         "## Enumerations",
         *(_enumeration(values) for values in enumerations),
         "## Parameter header",

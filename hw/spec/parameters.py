@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 from tilewright.hw.spec.isa import PARAMETER_HEADER, PARAMETER_HEADER_BYTES
 from tilewright.hw.spec.layout import ByteArray, dense_to_words, spread_words
 
@@ -74,6 +74,30 @@ def table_words(table: ArrayLike, config: Config) -> ByteArray:
     entries = np.asarray(table, np.int8)
     assert entries.shape == (TABLE_ENTRIES,)
     return dense_to_words(entries.tobytes(), config.parameter_word_bytes)
+
+
+def depthwise_words(weights: NDArray[np.int8], config: Config) -> ByteArray:
+    """Return depthwise weights, int8 [blocks, kernel rows, kernel columns, rows], as words.
+
+    Up to 3 kernel rows and depthwise_taps columns; (blocks * depthwise_words, word_bytes) uint8.
+    """
+    blocks, height, width, _ = weights.shape
+    assert height <= DEPTHWISE_KERNEL_ROWS, height
+    assert width <= config.depthwise_taps, width
+    shape = (blocks, DEPTHWISE_KERNEL_ROWS, config.depthwise_taps, config.rows)
+    padded = np.zeros(shape, np.int8)
+    padded[:, :height, :width] = weights
+    return np.concatenate(
+        [dense_to_words(block.tobytes(), config.parameter_word_bytes) for block in padded]
+    )
+
+
+def parse_depthwise(words: ByteArray, config: Config) -> NDArray[np.int8]:
+    """Return int8 [blocks, 3, depthwise_taps, rows] of parameter words; inverts the above."""
+    shape = (DEPTHWISE_KERNEL_ROWS, config.depthwise_taps, config.rows)
+    size = DEPTHWISE_KERNEL_ROWS * config.depthwise_taps * config.rows
+    flat = np.ascontiguousarray(words).reshape(-1, config.depthwise_words * words.shape[1])
+    return flat[:, :size].copy().view(np.int8).reshape(-1, *shape)
 
 
 def block_words(

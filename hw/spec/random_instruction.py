@@ -10,8 +10,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import DRAM_MODULUS, Accesses, Space, accesses, num_words
-from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.access import (
+    DEPTHWISE_COUNTS,
+    DRAM_MODULUS,
+    Accesses,
+    Space,
+    accesses,
+    num_words,
+)
+from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 from tilewright.hw.spec.encoding import field_range, layout
 from tilewright.hw.spec.hazard import overwrites_own_source
 from tilewright.hw.spec.isa import (
@@ -29,6 +36,7 @@ COUNT_FIELDS: dict[str, tuple[str, ...]] = {
     "STORE": ("run", "count0", "count1", "count2"),
     "MATRIX": ("out_blocks", "in_blocks", "kernel_height", "kernel_width", "out_height",
                "out_width"),
+    "DEPTHWISE": DEPTHWISE_COUNTS,
     "VECTOR": ("groups", "kernel_height", "kernel_width", "out_height", "out_width"),
 }  # fmt: skip
 """Fields that make an instruction do nothing when one of them is 0."""
@@ -191,15 +199,44 @@ def _sample_matrix(pool: Pool, rng: random.Random) -> Instruction:
         "accumulate": rng.randrange(2),
     }
     fields = _wrapped_rows(config, fields, rng)
+    fields |= _accumulator_words(pool, fields, fields["out_blocks"], rng)
+    return instruction("MATRIX", (), **fields)
+
+
+def _sample_depthwise(pool: Pool, rng: random.Random) -> Instruction:
+    config = pool.config
+    window = _window(rng, DEPTHWISE_KERNEL_ROWS, 5)
+    names = {field.name for field in BY_NAME["DEPTHWISE"].fields}
+    fields = {name: value for name, value in window.items() if name in names}
+    start, end = pool.segment(Space.ACTIVATION, rng)
+    fields |= {
+        "kernel_width": _small(rng, config.depthwise_taps),
+        "blocks": _small(rng, 3),
+        "source": _address((start, end), rng),
+        "source_pitch": max(0, fields["width"] + rng.choice((0, 0, 1, -1))) % 64,
+        "source_stride": rng.choice((1, rng.randint(0, (end - start) // 3 + 1))),
+        "weights": _address(pool.segment(Space.PARAMETER, rng), rng),
+        "accumulate": rng.randrange(2),
+    }
+    fields = _wrapped_rows(config, fields, rng)
+    fields |= _accumulator_words(pool, fields, fields["blocks"], rng)
+    return instruction("DEPTHWISE", (), **fields)
+
+
+def _accumulator_words(
+    pool: Pool, fields: dict[str, int], blocks: int, rng: random.Random
+) -> dict[str, int]:
+    """Return a destination of `blocks` blocks in the accumulators, and its stride."""
     pixels = fields["out_height"] * fields["out_width"]
-    extent = pixels * fields["out_blocks"]
-    words = config.accumulator_words
-    first = rng.choice((0, words // 2 - pixels // 2, words - extent, rng.randrange(words)))
+    words = pool.config.accumulator_words
+    choices = (0, words // 2 - pixels // 2, words - pixels * blocks, rng.randrange(words))
+    first = rng.choice(choices)
     if fields["accumulate"]:
         first = _address(pool.segment(Space.ACCUMULATOR, rng), rng)
-    fields["destination"] = min(max(0, first), words)
-    fields["destination_stride"] = pixels + rng.choice((0, 0, 1, 3))
-    return instruction("MATRIX", (), **fields)
+    return {
+        "destination": min(max(0, first), words),
+        "destination_stride": pixels + rng.choice((0, 0, 1, 3)),
+    }
 
 
 def _sample_vector(pool: Pool, rng: random.Random) -> Instruction:
@@ -307,6 +344,7 @@ SAMPLE: dict[str, Callable[[Pool, random.Random], Instruction]] = {
     "LOAD": _sample_load,
     "STORE": _sample_store,
     "MATRIX": _sample_matrix,
+    "DEPTHWISE": _sample_depthwise,
     "VECTOR": _sample_vector,
 }
 """How fields of each operation are drawn; END has none."""

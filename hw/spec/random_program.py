@@ -29,7 +29,6 @@ from tilewright.hw.spec.program import Program, Symbol
 from tilewright.hw.spec.random_instruction import Pool, random_instruction, zero_instruction
 from tilewright.hw.spec.random_waits import WaitChooser
 
-OPERATIONS = ("LOAD", "STORE", "MATRIX", "VECTOR")
 ODD_SCALES = (
     0.0,
     -0.0,
@@ -60,16 +59,18 @@ def random_program(
     seed: int,
     *,
     num_instructions: int = 24,
-    operations: tuple[str, ...] = OPERATIONS,
+    operations: tuple[str, ...] | None = None,
     fault: InjectedFault | None = None,
     pool_words: int = 120,
 ) -> Program:
     """Return a random program of about `num_instructions` behind its initial loads.
 
-    `operations` limits what comes behind those loads; `pool_words` is the size of each initialised
-    piece of activation SRAM. With `fault`, one instruction in the middle is wrong; the simulator
-    tells which cause and index it gives.
+    `operations` limits what comes behind those loads (None: all that the config has);
+    `pool_words` is the size of each initialised piece of activation SRAM. With `fault`, one
+    instruction in the middle is wrong; the simulator tells which cause and index it gives.
     """
+    if operations is None:
+        operations = tuple(o.name for o in isa.operations(config) if o.engine is not None)
     return _Generator(config, seed, operations, pool_words).generate(num_instructions, fault)
 
 
@@ -261,6 +262,7 @@ class _Generator:
             "LOAD": ("sram_address",),
             "STORE": ("sram_address",),
             "MATRIX": ("source", "weights", "destination"),
+            "DEPTHWISE": ("source", "weights", "destination"),
             "VECTOR": ("source", "operand", "destination", "parameters", "table",
                        "source_group", "operand_group", "destination_group"),
         }[operation]  # fmt: skip

@@ -95,6 +95,6 @@ def _reads_result(earlier: _Sent, touched: Accesses) -> bool:
     return any(
         write.overlaps(read)
         for write in earlier.touched.writes
-        if write.space != Space.ACCUMULATOR
+        if earlier.engine != Engine.MATRIX or write.space != Space.ACCUMULATOR
         for read in touched.reads
     )
