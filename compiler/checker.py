@@ -19,6 +19,8 @@ from tilewright.hw.spec.isa import MAX_RETIREMENTS, Engine, Instruction
 
 ByteRange = tuple[int, int]
 Clock = NDArray[np.int32]
+Words = slice | NDArray[np.int64]
+"""Words of one memory: a run, or every address."""
 
 
 class CheckError(ProgramError):
@@ -45,6 +47,8 @@ class _Tracks:
     def __init__(self, words: int) -> None:
         self.written = np.zeros((len(Engine), words), np.int32)
         self.read = np.zeros((len(Engine), words), np.int32)
+        self.is_known = np.zeros(words, np.bool_)
+        """Words that some instruction has written."""
 
 
 class _Checker:
@@ -52,12 +56,13 @@ class _Checker:
         self.config = config
         self.writable = list(writable)
         self.granule = min(config.activation_pitch, config.weight_pitch, config.parameter_pitch)
+        self.dram_words = max((end for _, end in writable), default=0) // self.granule + 1
         self.tracks = {
             Space.ACTIVATION: _Tracks(config.activation_words),
             Space.WEIGHT: _Tracks(config.weight_words),
             Space.ACCUMULATOR: _Tracks(config.accumulator_words),
             Space.PARAMETER: _Tracks(config.parameter_words),
-            Space.DRAM: _Tracks(max((end for _, end in writable), default=0) // self.granule + 1),
+            Space.DRAM: _Tracks(self.dram_words),
         }
         self.issued = {engine: np.zeros(len(Engine), np.int32) for engine in Engine}
         self.clocks: dict[Engine, list[Clock]] = {engine: [] for engine in Engine}
@@ -69,10 +74,14 @@ class _Checker:
         touched = accesses(instruction, self.config)
         if touched.out_of_range:
             raise CheckError(f"instruction {index} ({instruction.operation}) leaves an SRAM")
-        for access in touched.reads:
-            self._check_read(index, engine, access, clock)
+        reads = [(access.space, self._words(access)) for access in touched.reads]
+        writes = [(access.space, self._words(access)) for access in touched.writes]
+        for space, words in reads:
+            self._check_read(index, engine, space, words, clock)
         for access in touched.writes:
-            self._check_write(index, engine, access, clock)
+            self._check_writable(index, access)
+        for space, words in writes:
+            self._check_write(index, engine, space, words, clock)
         self.issued[engine] = clock
         self.clocks[engine].append(clock)
         number = len(self.clocks[engine])
@@ -81,12 +90,11 @@ class _Checker:
                 f"a program may send at most {MAX_RETIREMENTS} instructions to an engine; "
                 f"instruction {index} is one more for {engine.name}: use a larger array"
             )
-        for access in touched.reads:
-            for start, stop in self._slices(access):
-                self.tracks[access.space].read[engine, start:stop] = number
-        for access in touched.writes:
-            for start, stop in self._slices(access):
-                self.tracks[access.space].written[engine, start:stop] = number
+        for space, words in reads:
+            self.tracks[space].read[engine, words] = number
+        for space, words in writes:
+            self.tracks[space].written[engine, words] = number
+            self.tracks[space].is_known[words] = True
 
     def _clock(self, index: int, engine: Engine, instruction: Instruction) -> Clock:
         clock = self.issued[engine].copy()
@@ -102,57 +110,64 @@ class _Checker:
             clock[wait.engine] = max(clock[wait.engine], wait.count)
         return clock
 
-    def _slices(self, access: Access) -> list[tuple[int, int]]:
-        starts, ends = access.starts, access.ends
+    def _words(self, access: Access) -> Words:
+        """The words of an access; of DRAM those that stores can reach, in granules."""
         if access.space == Space.DRAM:
-            limit = self.tracks[Space.DRAM].written.shape[1]
-            starts = np.minimum(starts // self.granule, limit)
-            ends = np.minimum(-(-ends // self.granule), limit)
-        return list(zip(starts.tolist(), ends.tolist(), strict=True))
+            starts = np.minimum(access.starts // self.granule, self.dram_words)
+            ends = np.minimum(-(-access.ends // self.granule), self.dram_words)
+            access = Access(space=access.space, starts=starts, ends=ends)
+        if access.starts.size == 1:
+            return slice(int(access.starts[0]), int(access.ends[0]))
+        return access.addresses
 
-    def _check_read(self, index: int, engine: Engine, access: Access, clock: Clock) -> None:
-        tracks = self.tracks[access.space]
-        ordered = engine == Engine.MATRIX and access.space == Space.ACCUMULATOR
-        for start, stop in self._slices(access):
-            if start >= stop:
-                continue
-            written = tracks.written[:, start:stop]
-            if access.space != Space.DRAM and not written.max(axis=0).all():
-                raise CheckError(
-                    f"instruction {index} ({engine.name}) reads {access.space.name} words "
-                    f"{start} to {stop - 1}, not all of which were written"
-                )
-            last = written.max(axis=1)
-            if ordered:
-                last[engine] = 0
-            self._compare(index, engine, access.space, start, last, clock)
-
-    def _check_write(self, index: int, engine: Engine, access: Access, clock: Clock) -> None:
-        if access.space == Space.DRAM:
-            for low, high in zip(access.starts.tolist(), access.ends.tolist(), strict=True):
-                if not any(first <= low and high <= end for first, end in self.writable):
-                    raise CheckError(
-                        f"instruction {index} stores to DRAM bytes {low} to {high - 1}, "
-                        f"which hold the program or constants"
-                    )
-        tracks = self.tracks[access.space]
-        for start, stop in self._slices(access):
-            if start >= stop:
-                continue
-            last = np.maximum(
-                tracks.written[:, start:stop].max(axis=1), tracks.read[:, start:stop].max(axis=1)
+    def _check_read(
+        self, index: int, engine: Engine, space: Space, words: Words, clock: Clock
+    ) -> None:
+        tracks = self.tracks[space]
+        if space != Space.DRAM and not tracks.is_known[words].all():
+            first = _addresses(words)[~tracks.is_known[words]][0]
+            raise CheckError(
+                f"instruction {index} ({engine.name}) reads {space.name} word {first}, "
+                "which was not written"
             )
+        last = tracks.written[:, words].max(axis=1, initial=0)
+        if engine == Engine.MATRIX and space == Space.ACCUMULATOR:
             last[engine] = 0
-            self._compare(index, engine, access.space, start, last, clock)
+        self._compare(index, engine, space, words, last, clock)
+
+    def _check_writable(self, index: int, access: Access) -> None:
+        if access.space != Space.DRAM:
+            return
+        for low, high in zip(access.starts.tolist(), access.ends.tolist(), strict=True):
+            if not any(first <= low and high <= end for first, end in self.writable):
+                raise CheckError(
+                    f"instruction {index} stores to DRAM bytes {low} to {high - 1}, "
+                    f"which hold the program or constants"
+                )
+
+    def _check_write(
+        self, index: int, engine: Engine, space: Space, words: Words, clock: Clock
+    ) -> None:
+        tracks = self.tracks[space]
+        last = np.maximum(
+            tracks.written[:, words].max(axis=1, initial=0),
+            tracks.read[:, words].max(axis=1, initial=0),
+        )
+        last[engine] = 0
+        self._compare(index, engine, space, words, last, clock)
 
     def _compare(
-        self, index: int, engine: Engine, space: Space, start: int, last: Clock, clock: Clock
+        self, index: int, engine: Engine, space: Space, words: Words, last: Clock, clock: Clock
     ) -> None:
-        late = np.flatnonzero(last > clock)
-        if late.size:
-            other = Engine(int(late[0]))
-            raise CheckError(
-                f"instruction {index} ({engine.name}) touches {space.name} from word {start} on, "
-                f"which {other.name} instruction {int(last[other])} uses, but waits only for "
-                f"{other.name} {int(clock[other])}"
-            )
+        if not (last > clock).any():
+            return
+        late = Engine(int(np.flatnonzero(last > clock)[0]))
+        raise CheckError(
+            f"instruction {index} ({engine.name}) touches {space.name} words from "
+            f"{_addresses(words)[0]} on, which {late.name} instruction {int(last[late])} uses, "
+            f"but waits only for {late.name} {int(clock[late])}"
+        )
+
+
+def _addresses(words: Words) -> NDArray[np.int64]:
+    return np.arange(words.start, words.stop) if isinstance(words, slice) else words

@@ -39,7 +39,7 @@ def synchronize(tasks: Sequence[Task], config: Config, dram_bytes: int) -> list[
         "parameter": _Memory(config.parameter_words),
         "dram": _Memory(-(-dram_bytes // DRAM_GRANULE) + 1),
     }
-    counts = np.zeros(len(Engine), np.int32)
+    counts = dict.fromkeys(Engine, 0)
     issued = {engine: np.zeros(len(Engine), np.int32) for engine in Engine}
     history: dict[Engine, list[Counts]] = {engine: [] for engine in Engine}
     result: list[Task] = []

@@ -133,7 +133,10 @@ def transfer_bursts(fields: Mapping[str, int], config: Config) -> int:
     pitch = _transfer_pitch(fields, config)
     size = fields["run"] * pitch
     limit = burst_limit(config)
-    addresses = np.array([fields["dram_address"] & -pitch], np.int64)
+    first = (fields["dram_address"] & -pitch) % limit
+    if fields["count0"] == fields["count1"] == fields["count2"] == 1:
+        return -(-(first + size) // limit) if size else 0
+    addresses = np.array([first], np.int64)
     for axis in range(3):
         steps = np.arange(fields[f"count{axis}"]) * (fields[f"dram_stride{axis}"] & -pitch)
         addresses = (addresses[:, None] + steps % limit).reshape(-1) % limit

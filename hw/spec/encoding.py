@@ -43,19 +43,28 @@ def encode(instruction: Instruction, config: Config) -> bytes:
         raise ProgramError(
             f"{instruction.operation}: at most {isa.NUM_WAITS} waits, got {len(instruction.waits)}"
         )
-    if isa.BY_NAME[instruction.operation] not in isa.operations(config):
-        raise ProgramError(f"{instruction.operation} needs depthwise_taps of 1 or 3, got 0")
     values = common_values(instruction) | dict(instruction.fields)
     word = 0
-    for field, position, bits in layout(isa.BY_NAME[instruction.operation], config):
-        value = values[field.name]
-        low, high = field_range(field, config)
+    for name, position, mask, low, high in _packing(instruction.operation, config):
+        value = values[name]
         if not low <= value <= high:
             raise ProgramError(
-                f"{instruction.operation}.{field.name} must be {low} to {high}, got {value}"
+                f"{instruction.operation}.{name} must be {low} to {high}, got {value}"
             )
-        word |= (value & ((1 << bits) - 1)) << position
+        word |= (value & mask) << position
     return word.to_bytes(isa.INSTRUCTION_BYTES, "little")
+
+
+@cache
+def _packing(name: str, config: Config) -> tuple[tuple[str, int, int, int, int], ...]:
+    """Return (field name, first bit, mask, smallest, largest value) for every field."""
+    operation = isa.BY_NAME[name]
+    if operation not in isa.operations(config):
+        raise ProgramError(f"{name} needs depthwise_taps of 1 or 3, got 0")
+    return tuple(
+        (field.name, position, (1 << bits) - 1, *field_range(field, config))
+        for field, position, bits in layout(operation, config)
+    )
 
 
 def field_range(field: isa.Field, config: Config) -> tuple[int, int]:
@@ -76,15 +85,14 @@ def decode(data: bytes, config: Config) -> Instruction:
         raise IllegalInstruction(f"unknown opcode {word & 0xFF:#04x}")
     assert operation is not None
     values: dict[str, int] = {}
-    end = 0
-    for field, position, bits in layout(operation, config):
-        value = (word >> position) & ((1 << bits) - 1)
-        if field.signed and value >> (bits - 1):
-            value -= 1 << bits
-        if field.values is not None and value not in set(field.values):
-            raise IllegalInstruction(f"{operation.name}.{field.name} has no value {value}")
-        values[field.name] = value
-        end = position + bits
+    rows, end = _unpacking(operation.name, config)
+    for name, position, mask, sign, legal in rows:
+        value = (word >> position) & mask
+        if value & sign:
+            value -= mask + 1
+        if legal is not None and value not in legal:
+            raise IllegalInstruction(f"{operation.name}.{name} has no value {value}")
+        values[name] = value
     if word >> end:
         raise IllegalInstruction(f"{operation.name}: reserved bits are not zero")
     waits = tuple(
@@ -97,6 +105,26 @@ def decode(data: bytes, config: Config) -> Instruction:
         waits=_strip(waits),
         element_type=isa.ElementType(values["element_type"]),
     )
+
+
+@cache
+def _unpacking(
+    name: str, config: Config
+) -> tuple[tuple[tuple[str, int, int, int, frozenset[int] | None], ...], int]:
+    """Return (field name, first bit, mask, sign bit, legal values) for every field, and the end."""
+    rows = layout(isa.BY_NAME[name], config)
+    _, position, bits = rows[-1]
+    fields = tuple(
+        (
+            field.name,
+            position,
+            (1 << bits) - 1,
+            1 << (bits - 1) if field.signed else 0,
+            None if field.values is None else frozenset(int(value) for value in field.values),
+        )
+        for field, position, bits in rows
+    )
+    return fields, position + bits
 
 
 def _strip(waits: tuple[Wait, ...]) -> tuple[Wait, ...]:

@@ -50,7 +50,9 @@ def test_wait_for_the_future_is_found():
 
 
 def test_read_of_unwritten_words_is_found():
-    with pytest.raises(CheckError, match="not all of which were written"):
+    with pytest.raises(
+        CheckError, match=r"\(STORE\) reads ACTIVATION word 8, which was not written"
+    ):
         check_program([STORE], NANO, writable=WRITABLE)
 
 
