@@ -12,12 +12,13 @@ class Lifetime:
     size: int
     first: int
     last: int
+    alignment: int = 1
 
     def overlaps(self, first: int, last: int) -> bool:
         return self.first <= last and first <= self.last
 
 
-def allocate(objects: Sequence[Lifetime], *, alignment: int = 1) -> dict[str, int]:
+def allocate(objects: Sequence[Lifetime]) -> dict[str, int]:
     """Return an offset for each object so that no two that live together overlap.
 
     Largest first, each at the lowest offset that fits.
@@ -29,7 +30,7 @@ def allocate(objects: Sequence[Lifetime], *, alignment: int = 1) -> dict[str, in
         for start, stop in busy:
             if offset + item.size <= start:
                 break
-            offset = max(offset, -(-stop // alignment) * alignment)
+            offset = max(offset, -(-stop // item.alignment) * item.alignment)
         placed.append((offset, item))
     return {item.name: offset for offset, item in placed}
 

@@ -1,6 +1,6 @@
 """The compiler's front door: an ONNX model, or a quantized graph, becomes a Program."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,11 +10,18 @@ from tilewright.compiler.checker import check_program
 from tilewright.compiler.context import Constants, Context, DoesNotFitError
 from tilewright.compiler.fold_stem import fold_stem
 from tilewright.compiler.graph import Conv, Graph, Node
-from tilewright.compiler.lower_conv import lower_conv
-from tilewright.compiler.lower_vector import lower_vector
+from tilewright.compiler.lower_segment import lower_segment
 from tilewright.compiler.normalize import normalize
 from tilewright.compiler.order import program_order
-from tilewright.compiler.placement import DRAM_ALIGNMENT, Placement, layers_of, place
+from tilewright.compiler.placement import (
+    DRAM_ALIGNMENT,
+    Place,
+    Placement,
+    find_places,
+    layers_of,
+    place,
+)
+from tilewright.compiler.segments import find_segments, runs_on_unit
 from tilewright.compiler.synchronize import synchronize
 from tilewright.compiler.tasks import Task, TaskList
 from tilewright.hw.spec.config import Config
@@ -35,6 +42,10 @@ class Options:
     """Fold the kernel of a first layer with few channels into its channels."""
     residency: bool = True
     """Keep feature maps in activation SRAM between layers where they fit."""
+    depthwise_unit: bool = True
+    """Run depthwise convolutions on their unit instead of the array's diagonal."""
+    interleave: bool = True
+    """Run a depthwise layer together with the layer before and the layer behind it."""
 
 
 DEFAULT = Options()
@@ -84,39 +95,49 @@ def lower(graph: Graph, config: Config, options: Options = DEFAULT) -> Lowered:
         graph, folds = fold_stem(graph, config)
     for allow_residents in (True, False) if options.residency else (False,):
         try:
-            return replace(_lower(graph, config, allow_residents), folds=folds, macs=macs)
+            return replace(
+                _lower(graph, config, options, allow_residents=allow_residents),
+                folds=folds,
+                macs=macs,
+            )
         except DoesNotFitError:
             if not allow_residents:
                 raise
     raise AssertionError
 
 
-def _lower(original: Graph, config: Config, allow_residents: bool) -> Lowered:
+def _lower(original: Graph, config: Config, options: Options, *, allow_residents: bool) -> Lowered:
     graph = normalize(original, config)
+    layers, places = layers_of(graph), find_places(graph, config)
+    on_unit = [
+        options.depthwise_unit and runs_on_unit(node, graph, places, config) for node in layers
+    ]
+    segments = find_segments(graph, on_unit, interleave=options.interleave)
+    inputs = (next(iter(n.inputs)) for n, unit in zip(layers, on_unit, strict=True) if unit)
+    members = [[layers[number] for number in segment] for segment in segments]
     placement = place(
         graph,
+        places,
+        segments,
         config,
-        dram_start=0,
         allow_residents=allow_residents,
-        workspace_need=lambda node, residents: _workspace_need(graph, node, residents, config),
+        exclusive=frozenset(places[name].storage for name in inputs),
+        workspace_need=lambda number, residents: _workspace_need(
+            graph, places, members[number], residents, config
+        ),
     )
-    tasks = TaskList(config=config)
     start = -(-placement.dram_end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
     context = Context(
         config=config,
         graph=graph,
         placement=placement,
-        tasks=tasks,
+        tasks=TaskList(config=config, has_depthwise=any(on_unit)),
         constants=Constants(start=start),
     )
-    for number, node in enumerate(layers_of(graph)):
-        tasks.layer = number
+    for number, segment in enumerate(segments):
         context.workspace = placement.workspaces[number]
-        if isinstance(node, Conv):
-            lower_conv(node, context)
-        else:
-            lower_vector(node, context)
-    synchronized = synchronize(tasks.tasks, config, context.constants.end)
+        lower_segment(members[number], segment, [on_unit[layer] for layer in segment], context)
+    synchronized = synchronize(context.tasks.tasks, config, context.constants.end)
     return Lowered(
         graph=graph,
         output_names=original.outputs,
@@ -126,11 +147,17 @@ def _lower(original: Graph, config: Config, allow_residents: bool) -> Lowered:
     )
 
 
-def _workspace_need(graph: Graph, node: Node, residents: frozenset[str], config: Config) -> int:
-    """Words that a layer's streamed maps would like: all of them, or half of the SRAM."""
+def _workspace_need(
+    graph: Graph,
+    places: Mapping[str, Place],
+    nodes: Sequence[Node],
+    residents: frozenset[str],
+    config: Config,
+) -> int:
+    """Words that a segment's streamed maps would like: all of them, or half of the SRAM."""
     streamed = 0
-    for name in {node.output, *node.inputs}:
-        if name not in residents:
+    for name in {name for node in nodes for name in (node.output, *node.inputs)}:
+        if places[name].storage not in residents:
             feature_map = graph.maps[name]
             streamed += -(-feature_map.channels // config.rows) * feature_map.pixels
     return min(streamed, config.activation_words // 2)

@@ -1,12 +1,16 @@
 """What lowering a layer needs: config, graph, places, the task list and the DRAM constants."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tilewright.compiler.graph import FeatureMap, Graph
 from tilewright.compiler.placement import Place, Placement
 from tilewright.compiler.tasks import TaskList
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.errors import ModelError
+
+if TYPE_CHECKING:
+    from tilewright.compiler.tiles import Box
 
 CONSTANT_ALIGNMENT = 64
 
@@ -36,7 +40,7 @@ class Constants:
 
 @dataclass(kw_only=True)
 class Context:
-    """State shared by the lowering of all layers; `workspace` is the present layer's."""
+    """State shared by the lowering of all layers."""
 
     config: Config
     graph: Graph
@@ -44,6 +48,9 @@ class Context:
     tasks: TaskList
     constants: Constants
     workspace: tuple[int, int] = (0, 0)
+    """First word and words of activation SRAM for the tiles of the present segment."""
+    produced: list[tuple[str, "Box", tuple[int, int]]] = field(default_factory=list)
+    """What the tasks so far have written: feature map, box, blocks [first, behind last)."""
 
     def map(self, name: str) -> FeatureMap:
         return self.graph.maps[name]

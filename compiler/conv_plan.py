@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tilewright.compiler.context import DoesNotFitError
 from tilewright.compiler.conv_shape import ConvShape
@@ -25,9 +26,23 @@ class ConvMemory:
     """Which maps a convolution streams through the workspace, and the workspace's words."""
 
     workspace: int
+    accumulators: int
+    """Accumulator words that a tile of pixels may take."""
     streams_input: bool
     streams_operand: bool
     streams_output: bool
+    is_chained: bool = False
+    """Other layers run at the same time, tile by tile: pixels must be outermost."""
+
+
+class Work(NamedTuple):
+    """Cycles that a layer occupies the engines for."""
+
+    matrix: int = 0
+    depthwise: int = 0
+    load: int = 0
+    vector: int = 0
+    store: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +62,23 @@ class ConvPlan:
     input_ring: int
     operand_ring: int
     output_ring: int
-    cycles: int
-    """Estimate: the longest of array, loads and stores, and the wait for the first data."""
+    work: Work
+    startup: int
+    """Estimate of the cycles in which no engine is at its limit."""
+
+    @property
+    def cycles(self) -> int:
+        """Estimate: the longest of array, loads, stores and drain, and what is not overlapped."""
+        return max(self.work) + self.startup
 
 
 def plan_conv(shape: ConvShape, memory: ConvMemory) -> ConvPlan:
     """Return the cheapest tiling. Raises DoesNotFitError when even one pixel does not fit."""
     plans = (
         plan
-        for height, width in _tile_sizes(shape)
+        for height, width in _tile_sizes(shape, memory.accumulators)
         for blocks in _input_chunks(shape, memory)
-        for outer in (True, False)
+        for outer in ((True,) if memory.is_chained else (True, False))
         for plan in _plans(shape, memory, height, width, blocks, outer)
     )
     best = min(plans, key=lambda p: (p.cycles, -p.tile_height * p.tile_width), default=None)
@@ -75,8 +96,7 @@ def store_unit(config: Config) -> int:
     return math.lcm(config.rows, config.cols) // config.cols
 
 
-def _tile_sizes(shape: ConvShape) -> Iterator[tuple[int, int]]:
-    limit = shape.config.accumulator_words // 2
+def _tile_sizes(shape: ConvShape, limit: int) -> Iterator[tuple[int, int]]:
     widths = sorted({-(-shape.out_width // n) for n in range(1, shape.out_width + 1)}, reverse=True)
     heights = sorted(
         {-(-shape.out_height // n) for n in range(1, shape.out_height + 1)}, reverse=True
@@ -96,7 +116,7 @@ def _input_chunks(shape: ConvShape, memory: ConvMemory) -> list[int]:
     return sorted({-(-shape.in_blocks // n) for n in range(1, shape.in_blocks + 1)}, reverse=True)
 
 
-def _group_limit(shape: ConvShape, pixels: int, unit: int, chunk: int) -> int:
+def _group_limit(shape: ConvShape, accumulators: int, pixels: int, unit: int, chunk: int) -> int:
     """Output blocks of an instruction: a divisor or a multiple of the store unit."""
     config = shape.config
     if chunk < shape.in_blocks:
@@ -105,7 +125,7 @@ def _group_limit(shape: ConvShape, pixels: int, unit: int, chunk: int) -> int:
     cycles = tiles * max(pixels, config.rows, ACCUMULATE_LATENCY)
     wanted = -(-MIN_INSTRUCTION_CYCLES // cycles)
     by_weights = config.weight_words // 3 // (tiles * config.rows)
-    by_accumulators = config.accumulator_words // 2 // pixels
+    by_accumulators = accumulators // pixels
     limit = max(1, min(wanted, by_weights, by_accumulators, MAX_BLOCKS, shape.out_blocks))
     return limit - limit % unit if limit > unit else largest_divisor(unit, limit)
 
@@ -121,7 +141,7 @@ def _plans(
     config = shape.config
     unit = store_unit(config) if memory.streams_output else 1
     pixels = tile_height * tile_width
-    group = _group_limit(shape, pixels, unit, chunk)
+    group = _group_limit(shape, memory.accumulators, pixels, unit, chunk)
     span = max(unit, group)
     word_blocks = min(-(-span * config.cols // config.rows), -(-shape.out_channels // config.rows))
     tiles = tile_sums(shape, tile_height, tile_width)
@@ -135,9 +155,9 @@ def _plans(
     else:
         return
     resident = shape.weight_tiles * config.rows <= config.weight_words
-    cycles = _cycles(shape, memory, tiles, chunk, group, resident, pixels_outer)
+    work, startup = _work(shape, memory, tiles, chunk, group, resident, pixels_outer)
     if copies == 1:
-        cycles += cycles // 2
+        startup += (max(work) + startup) // 2
     yield ConvPlan(
         tile_height=tile_height,
         tile_width=tile_width,
@@ -148,7 +168,8 @@ def _plans(
         input_ring=input_ring,
         operand_ring=operand_ring,
         output_ring=output_ring,
-        cycles=cycles,
+        work=work,
+        startup=startup,
     )
 
 
@@ -197,7 +218,7 @@ def _reach(shape: ConvShape, axis: int, outputs: tuple[int, int], size: int) -> 
     return max(min(end, size) - min(max(start, 0), size), 0)
 
 
-def _cycles(
+def _work(
     shape: ConvShape,
     memory: ConvMemory,
     tiles: TileSums,
@@ -205,7 +226,8 @@ def _cycles(
     group: int,
     resident: bool,
     pixels_outer: bool,
-) -> int:
+) -> tuple[Work, int]:
+    """Return the engines' work and the cycles beside it."""
     config = shape.config
     array = shape.weight_tiles * tiles.array_cycles
     weight_words = shape.weight_tiles * config.rows
@@ -232,7 +254,8 @@ def _cycles(
     last = tiles.last_pixels * config.col_groups
     parts = -(-shape.in_blocks // chunk)
     overhead = INSTRUCTION_OVERHEAD * tiles.count * len(groups) * parts
-    return max(array, load, store, drain) + first_input + last + overhead
+    work = Work(matrix=array, load=load, vector=drain, store=store)
+    return work, first_input + last + overhead
 
 
 def _load_cycles(words: int, pitch: int, config: Config) -> int:

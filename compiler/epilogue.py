@@ -5,11 +5,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.context import Context
 from tilewright.compiler.graph import Conv, Epilogue, Quantization
 from tilewright.compiler.tiles import Box, View
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.errors import ModelError
 from tilewright.hw.spec.isa import Combine
+from tilewright.hw.spec.numerics import requantize_scale
 
 INT32_LIMIT = 1 << 31
 Header = dict[str, int | float]
@@ -63,6 +65,28 @@ def combine_fields(
         "operand_pitch": view.pitch,
         "operand_group": group,
     }
+
+
+def conv_header(node: Conv, context: Context) -> Header:
+    """Return the parameter header of a convolution with its residual."""
+    header = epilogue_header(node.epilogue)
+    if node.residual is None:
+        return header
+    return header | combine_header(
+        node.residual.kind,
+        node.epilogue.result,
+        context.map(node.residual.other).quantization,
+        context.map(node.output).quantization,
+        node.residual.low,
+        node.residual.high,
+    )
+
+
+def conv_scale(node: Conv, context: Context) -> NDArray[np.float32]:
+    """Return a convolution's requantization scales, float32 [output channels]."""
+    source = context.map(node.input).quantization
+    target = node.epilogue.quantization
+    return requantize_scale(source.scale, node.weight_scale, target.scale)
 
 
 def folded_bias(node: Conv, zero_point: int) -> NDArray[np.int32]:

@@ -1,6 +1,6 @@
 """Lower a convolution to loads, MATRIX, VECTOR and stores, tile by tile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +10,19 @@ from tilewright.compiler.conv_plan import (
     FIRST_PIECES,
     ConvMemory,
     ConvPlan,
-    plan_conv,
     store_unit,
 )
-from tilewright.compiler.conv_shape import BlockGroup, ConvShape, block_weights, conv_shape
+from tilewright.compiler.conv_shape import BlockGroup, ConvShape, block_weights
 from tilewright.compiler.epilogue import (
     combine_fields,
-    combine_header,
+    conv_header,
+    conv_scale,
     epilogue_header,
     folded_bias,
 )
 from tilewright.compiler.graph import Conv
+from tilewright.compiler.lowering import Lowering, Need, Step
+from tilewright.compiler.rings import Reader, Ring, RingNeed
 from tilewright.compiler.streams import ParameterStream, WeightStream
 from tilewright.compiler.tiles import (
     Box,
@@ -28,13 +30,11 @@ from tilewright.compiler.tiles import (
     MapWriter,
     View,
     boxes,
-    lay_out_rings,
     source_box,
     split,
     window_fields,
 )
-from tilewright.hw.spec.isa import Source
-from tilewright.hw.spec.numerics import requantize_scale
+from tilewright.hw.spec.isa import Engine, Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,36 +47,32 @@ class KernelPart:
     columns: tuple[int, int]
 
 
-def conv_memory(node: Conv, context: Context) -> ConvMemory:
-    """Return which maps a convolution streams, with the layer's workspace."""
+def conv_memory(node: Conv, context: Context, workspace: int, *, is_chained: bool) -> ConvMemory:
+    """Return which maps a convolution streams, with the layer's share of the workspace."""
     return ConvMemory(
-        workspace=context.workspace[1],
+        workspace=workspace,
+        accumulators=context.tasks.matrix_words,
         streams_input=not context.is_resident(node.input),
         streams_operand=node.residual is not None and not context.is_resident(node.residual.other),
         streams_output=not context.is_resident(node.output),
+        is_chained=is_chained,
     )
 
 
-def lower_conv(node: Conv, context: Context) -> None:
-    """Emit the tasks of one convolution. Raises DoesNotFitError, ModelError (accumulator bound)."""
-    shape = conv_shape(node, context)
-    plan = plan_conv(shape, conv_memory(node, context))
-    _ConvLowering(node, context, shape, plan).run()
+class ConvLowering(Lowering):
+    """Lowers a convolution on the array. Raises ModelError (accumulator bound)."""
 
+    engine = Engine.MATRIX
 
-class _ConvLowering:
     def __init__(self, node: Conv, context: Context, shape: ConvShape, plan: ConvPlan) -> None:
         self.node, self.context, self.shape, self.plan = node, context, shape, plan
-        self.config = context.config
-        rings = lay_out_rings(context, (plan.input_ring, plan.operand_ring, plan.output_ring))
-        self.input = MapReader(context=context, name=node.input, ring=rings[0])
-        self.operand = (
-            MapReader(context=context, name=node.residual.other, ring=rings[1])
-            if node.residual is not None
-            else None
+        self.config, self.output_name = context.config, node.output
+        self.ring_needs = (
+            RingNeed(reader=Reader.MATRIX, words=plan.input_ring),
+            RingNeed(reader=Reader.OPERAND, words=plan.operand_ring),
+            RingNeed(reader=Reader.STORE, words=plan.output_ring),
         )
-        self.output = MapWriter(context=context, name=node.output, ring=rings[2])
-        self.weights = WeightStream(context=context)
+        self.weights = WeightStream(context=context, layer=context.tasks.layer)
         self.parameters = ParameterStream(context=context)
         self.groups = shape.groups(plan.group_blocks)
         self.parts = [list(self._kernel_parts(group)) for group in self.groups]
@@ -85,25 +81,43 @@ class _ConvLowering:
         self._define_weights()
         self._define_parameters()
 
-    def run(self) -> None:
+    def bind(self, rings: Sequence[Ring | None]) -> None:
+        """As Lowering."""
+        node, context = self.node, self.context
+        self.input = MapReader(context=context, name=node.input, ring=rings[0])
+        self.operand = (
+            MapReader(context=context, name=node.residual.other, ring=rings[1])
+            if node.residual is not None
+            else None
+        )
+        self.output = MapWriter(context=context, name=node.output, ring=rings[2])
+
+    def steps(self) -> Iterator[Step]:
+        """As Lowering."""
         shape, plan = self.shape, self.plan
         tiles = boxes(shape.out_height, shape.out_width, plan.tile_height, plan.tile_width)
         units = self._units()
-        if plan.pixels_outer:
-            for tile in tiles:
-                for unit in units:
-                    self._compute(tile, unit)
-                    self._forget(keep=False)
-        else:
-            for unit in units:
-                for tile in tiles:
-                    self._compute(tile, unit)
-                    self._forget(keep=self._unit_fits(unit))
-                self._forget(keep=False)
+        order = (
+            ((tile, unit) for tile in tiles for unit in units)
+            if plan.pixels_outer
+            else ((tile, unit) for unit in units for tile in tiles)
+        )
+        for tile, unit in order:
+            yield self._needs(tile, unit)
+            self._compute(tile, unit)
+
+    def _needs(self, tile: Box, unit: list[BlockGroup]) -> Step:
+        ranges = [group.source_range for group in unit]
+        blocks = (min(first for first, _ in ranges), max(behind for _, behind in ranges))
+        needs = [Need(name=self.node.input, box=self._source_box(tile), blocks=blocks)]
+        if self.node.residual is not None:
+            other = self.node.residual.other
+            needs.append(Need(name=other, box=tile, blocks=self._word_blocks(unit)))
+        return tuple(needs)
 
     def _units(self) -> list[list[BlockGroup]]:
         """Groups whose output blocks end on a border of activation words are stored together."""
-        unit = store_unit(self.config) if self.output.ring is not None else 1
+        unit = store_unit(self.config) if self.plan.output_ring else 1
         units: list[list[BlockGroup]] = [[]]
         for group in self.groups:
             units[-1].append(group)
@@ -111,14 +125,6 @@ class _ConvLowering:
             if behind % unit == 0 and behind < self.shape.out_blocks:
                 units.append([])
         return units
-
-    def _unit_fits(self, unit: list[BlockGroup]) -> bool:
-        tiles = sum(group.blocks * group.sources for group in unit) * self.shape.taps
-        return tiles * self.config.rows <= self.config.weight_words // 2
-
-    def _forget(self, *, keep: bool) -> None:
-        if not keep and not self.plan.weights_resident:
-            self.weights.forget()
 
     def _kernel_parts(self, group: BlockGroup) -> Iterator[KernelPart]:
         """Cut a group's reduction so that a part's weights and input fit their rings."""
@@ -169,21 +175,7 @@ class _ConvLowering:
     def _define_parameters(self) -> None:
         node, context = self.node, self.context
         bias = folded_bias(node, context.map(node.input).quantization.zero_point)
-        scale = requantize_scale(
-            context.map(node.input).quantization.scale,
-            node.weight_scale,
-            node.epilogue.quantization.scale,
-        )
-        header = epilogue_header(node.epilogue)
-        if node.residual is not None:
-            header |= combine_header(
-                node.residual.kind,
-                node.epilogue.result,
-                context.map(node.residual.other).quantization,
-                context.map(node.output).quantization,
-                node.residual.low,
-                node.residual.high,
-            )
+        scale, header = conv_scale(node, context), conv_header(node, context)
         for group in self.groups:
             first = group.first * self.config.cols
             behind = min(first + group.blocks * self.config.cols, self.shape.out_channels)
@@ -227,11 +219,11 @@ class _ConvLowering:
             self._drain(tile, group, accumulators, out, blocks)
         if self.fill >= 0 and unit[-1] is self.groups[-1]:
             self._fill_rest(tile, out)
-        self.output.finish(out, blocks)
+        self.output.finish(out, tile, blocks)
 
-    def _source_view(self, tile: Box, group: BlockGroup, part: KernelPart) -> View:
-        node, shape, chunk = self.node, self.shape, self.plan.input_blocks
-        box = source_box(
+    def _source_box(self, tile: Box) -> Box:
+        node, shape = self.node, self.shape
+        return source_box(
             tile,
             kernel=shape.kernel,
             strides=node.strides,
@@ -239,6 +231,9 @@ class _ConvLowering:
             dilations=node.dilations,
             size=(shape.in_height, shape.in_width),
         )
+
+    def _source_view(self, tile: Box, group: BlockGroup, part: KernelPart) -> View:
+        box, shape, chunk = self._source_box(tile), self.shape, self.plan.input_blocks
         wanted = (part.first, part.first + part.blocks)
         if group.blocks > 1:
             wanted = group.source_range
@@ -283,7 +278,7 @@ class _ConvLowering:
     def _drain(
         self, tile: Box, group: BlockGroup, accumulators: int, out: View, blocks: tuple[int, int]
     ) -> None:
-        parameters, table = self.parameters.get(group.number)
+        parameters = self.parameters.get(group.number)
         fields = self._drain_fields(tile, out, group.first * self.config.col_groups)
         if self.operand is not None and self.node.residual is not None:
             view = self.operand.view(tile, blocks, blocks)
@@ -303,8 +298,8 @@ class _ConvLowering:
             source=accumulators,
             source_stride=tile.pixels,
             use_table=int(self.node.epilogue.table is not None),
-            parameters=parameters,
-            table=table,
+            parameters=parameters.header,
+            table=parameters.table,
         )
 
     def _drain_fields(self, tile: Box, out: View, first_group: int) -> dict[str, int]:
@@ -326,7 +321,7 @@ class _ConvLowering:
 
     def _fill_rest(self, tile: Box, out: View) -> None:
         """Write the zero point to the lanes behind the last output block."""
-        parameters, _ = self.parameters.get(self.fill)
+        parameters = self.parameters.get(self.fill)
         first = self._filled_from()
         self.context.tasks.emit(
             "VECTOR",
@@ -334,5 +329,5 @@ class _ConvLowering:
             groups=self.total_groups - first,
             source_kind=Source.ACTIVATION,
             uniform=1,
-            parameters=parameters,
+            parameters=parameters.header,
         )

@@ -22,18 +22,19 @@ from tilewright.compiler.graph import (
     Quantization,
     Requantize,
 )
+from tilewright.compiler.lowering import Lowering, Need, Step
+from tilewright.compiler.rings import Reader, Ring, RingNeed
 from tilewright.compiler.streams import ParameterStream
 from tilewright.compiler.tiles import (
     Box,
     MapReader,
     MapWriter,
     boxes,
-    lay_out_rings,
     source_box,
     split,
     window_fields,
 )
-from tilewright.hw.spec.isa import Reduction, Source
+from tilewright.hw.spec.isa import Engine, Reduction, Source
 from tilewright.hw.spec.numerics import INT8_MIN
 
 MAX_GROUPS = (1 << 12) - 1
@@ -71,11 +72,6 @@ class VectorLayer:
     parts: tuple[Part, ...]
     epilogue: Epilogue
     operand: str | None = None
-
-
-def lower_vector(node: Node, context: Context) -> None:
-    """Emit the tasks of a Pool, Elementwise, Requantize or Pad. Raises DoesNotFitError."""
-    _VectorLowering(describe(node, context), context).run()
 
 
 def describe(node: Node, context: Context) -> VectorLayer:
@@ -203,18 +199,21 @@ def _pad(node: Pad, context: Context) -> VectorLayer:
     )
 
 
-class _VectorLowering:
-    def __init__(self, layer: VectorLayer, context: Context) -> None:
-        self.layer, self.context, self.config = layer, context, context.config
+class VectorLowering(Lowering):
+    """Lowers a Pool, Elementwise, Requantize or Pad. Raises DoesNotFitError."""
+
+    engine = Engine.VECTOR
+
+    def __init__(self, node: Node, context: Context, workspace: int) -> None:
+        self.layer, self.context, self.config = describe(node, context), context, context.config
+        layer, self.workspace, self.output_name = self.layer, workspace, node.output
         self.source = context.map(layer.source)
         self.blocks = context.place(layer.node.output).blocks
         self.tile_height, self.tile_width, self.chunk, words = self._plan()
-        rings = lay_out_rings(context, words)
-        self.input = MapReader(context=context, name=layer.source, ring=rings[0])
-        self.operand = (
-            MapReader(context=context, name=layer.operand, ring=rings[1]) if layer.operand else None
+        readers = (Reader.MATRIX, Reader.OPERAND, Reader.STORE)
+        self.ring_needs = tuple(
+            RingNeed(reader=reader, words=ring) for reader, ring in zip(readers, words, strict=True)
         )
-        self.output = MapWriter(context=context, name=layer.node.output, ring=rings[2])
         self.parameters = ParameterStream(context=context)
         lanes = self.config.lanes
         for part in layer.parts:
@@ -225,10 +224,24 @@ class _VectorLowering:
                 layer.epilogue.table,
             )
 
-    def run(self) -> None:
-        out = self.context.map(self.layer.node.output)
+    def bind(self, rings: Sequence[Ring | None]) -> None:
+        """As Lowering."""
+        layer, context = self.layer, self.context
+        self.input = MapReader(context=context, name=layer.source, ring=rings[0])
+        self.operand = (
+            MapReader(context=context, name=layer.operand, ring=rings[1]) if layer.operand else None
+        )
+        self.output = MapWriter(context=context, name=layer.node.output, ring=rings[2])
+
+    def steps(self) -> Iterator[Step]:
+        """As Lowering."""
+        layer, out = self.layer, self.context.map(self.layer.node.output)
         for blocks in split(self.blocks, self.chunk):
             for tile in boxes(out.height, out.width, self.tile_height, self.tile_width):
+                needs = [Need(name=layer.source, box=self._source_box(tile), blocks=blocks)]
+                if layer.operand:
+                    needs.append(Need(name=layer.operand, box=tile, blocks=blocks))
+                yield tuple(needs)
                 self._compute(tile, blocks)
 
     def _streams(self) -> tuple[bool, bool, bool]:
@@ -241,17 +254,16 @@ class _VectorLowering:
         limit = MAX_GROUPS // self.config.row_groups
         if not any(self._streams()):
             return out.height, out.width, min(self.blocks, limit), (0, 0, 0)
-        workspace = self.context.workspace[1]
         for width in _sizes(out.width):
             for height in _sizes(out.height):
                 for chunk in _sizes(min(self.blocks, limit)):
                     for copies in (2, 1):
                         words = self._ring_words(height, width, chunk, copies)
-                        if sum(words) <= workspace:
+                        if sum(words) <= self.workspace:
                             return height, width, chunk, words
         raise DoesNotFitError(
             f"{self.layer.node.name}: one output pixel's window of {self.layer.window.kernel} and "
-            f"its result do not fit into {workspace} free words of activation SRAM; "
+            f"its result do not fit into {self.workspace} free words of activation SRAM; "
             f"raise activation_kib"
         )
 
@@ -285,7 +297,7 @@ class _VectorLowering:
             box = _intersection(part.box, tile)
             if box is None:
                 continue
-            parameters, table = self.parameters.get(number)
+            parameters = self.parameters.get(number)
             fields = window_fields(
                 box,
                 view,
@@ -310,10 +322,10 @@ class _VectorLowering:
                 destination_pitch=out.pitch,
                 use_table=int(layer.epilogue.table is not None),
                 uniform=1,
-                parameters=parameters,
-                table=table,
+                parameters=parameters.header,
+                table=parameters.table,
             )
-        self.output.finish(out, blocks)
+        self.output.finish(out, tile, blocks)
 
 
 def _intersection(first: Box, second: Box) -> Box | None:

@@ -4,7 +4,7 @@ Views share the storage of their input; the parts of a concatenation are written
 storage, each from a fresh block on, so that a logical channel sits at a physical slot.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +26,9 @@ class Storage:
     blocks: int
     pixels: int
     first: int
-    """Layer that writes it first (-1: a graph input)."""
+    """Segment that writes it first (-1: a graph input)."""
     last: int
-    """Layer that reads it last (number of layers: a graph output)."""
+    """Segment that reads it last (number of segments: a graph output)."""
 
     @property
     def words(self) -> int:
@@ -63,7 +63,7 @@ class Placement:
     """Byte address of each storage in DRAM."""
     dram_end: int
     workspaces: tuple[tuple[int, int], ...]
-    """(first word, words) free for tiles in each layer."""
+    """(first word, words) free for tiles in each segment."""
 
 
 def layers_of(graph: Graph) -> tuple[Node, ...]:
@@ -71,7 +71,7 @@ def layers_of(graph: Graph) -> tuple[Node, ...]:
     return tuple(node for node in graph.nodes if not isinstance(node, View | Concat))
 
 
-def find_places(graph: Graph, config: Config) -> tuple[dict[str, Place], dict[str, Storage]]:
+def find_places(graph: Graph, config: Config) -> dict[str, Place]:
     """Assign every feature map to a storage. Concat parts must each have one concat as a user."""
     rows = config.rows
     places: dict[str, Place] = {}
@@ -104,7 +104,7 @@ def find_places(graph: Graph, config: Config) -> tuple[dict[str, Place], dict[st
             )
         else:
             places[node.output] = _plain(node.output, graph.maps[node.output].channels, rows)
-    return places, _storages(graph, places)
+    return places
 
 
 def _plain(name: str, channels: int, rows: int) -> Place:
@@ -121,8 +121,12 @@ def _own_place(graph: Graph, node: Concat, config: Config) -> Place:
     return Place(storage=node.output, block=0, slots=np.concatenate(slots), blocks=block)
 
 
-def _storages(graph: Graph, places: dict[str, Place]) -> dict[str, Storage]:
+def find_storages(
+    graph: Graph, places: Mapping[str, Place], segments: Sequence[range]
+) -> dict[str, Storage]:
+    """Return the storages with their sizes and lifetimes."""
     layers = layers_of(graph)
+    segment_of = {layer: n for n, members in enumerate(segments) for layer in members}
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     blocks: dict[str, int] = {}
@@ -135,12 +139,12 @@ def _storages(graph: Graph, places: dict[str, Place]) -> dict[str, Storage]:
         first[places[name].storage] = -1
     for number, node in enumerate(layers):
         key = places[node.output].storage
-        first.setdefault(key, number)
-        last[key] = max(last.get(key, 0), number)
+        first.setdefault(key, segment_of[number])
+        last[key] = max(last.get(key, 0), segment_of[number])
         for name in node.inputs:
-            last[places[name].storage] = number
+            last[places[name].storage] = segment_of[number]
     for name in graph.outputs:
-        last[places[name].storage] = len(layers)
+        last[places[name].storage] = len(segments)
     return {
         key: Storage(
             name=key,
@@ -153,68 +157,82 @@ def _storages(graph: Graph, places: dict[str, Place]) -> dict[str, Storage]:
     }
 
 
+Need = Callable[[int, frozenset[str]], int]
+"""Activation words that a segment's tiles want, given the resident storages."""
+
+
 def place(
     graph: Graph,
+    places: dict[str, Place],
+    segments: Sequence[range],
     config: Config,
     *,
-    dram_start: int,
     allow_residents: bool,
-    workspace_need: Callable[[Node, frozenset[str]], int],
+    exclusive: frozenset[str],
+    workspace_need: Need,
 ) -> Placement:
     """Decide which storages stay in activation SRAM and give every storage its addresses.
 
-    `workspace_need(node, resident storages)` says how many activation words a layer's tiles want.
-    Storages are made resident, small and short-lived first, while every layer keeps that much.
+    Storages are made resident, small and short-lived first, while every segment keeps what
+    `workspace_need` says. Those in `exclusive` come last and share no bank with others.
     """
-    places, storages = find_places(graph, config)
-    layers = layers_of(graph)
+    storages = find_storages(graph, places, segments)
     borders = {places[name].storage for name in (*graph.inputs, *graph.outputs)}
     candidates = [s for s in storages.values() if s.name not in borders] if allow_residents else []
     residents: list[Lifetime] = []
     offsets: dict[str, int] = {}
-    for storage in sorted(candidates, key=lambda s: (s.words * (s.last - s.first + 1), s.first)):
-        trial = [
-            *residents,
-            Lifetime(name=storage.name, size=storage.words, first=storage.first, last=storage.last),
-        ]
+
+    def order(s: Storage) -> tuple[bool, int, int]:
+        return s.name in exclusive, s.words * (s.last - s.first + 1), s.first
+
+    for storage in sorted(candidates, key=order):
+        trial = [*residents, _lifetime(storage, config, is_exclusive=storage.name in exclusive)]
         trial_offsets = allocate(trial)
         if extent(trial, trial_offsets) > config.activation_words:
             continue
-        if _leaves_workspace(layers, trial, trial_offsets, config, workspace_need):
+        if _leaves_workspace(len(segments), trial, trial_offsets, config, workspace_need):
             residents, offsets = trial, trial_offsets
     workspaces = tuple(
         largest_gap(residents, offsets, step=number, capacity=config.activation_words)
-        for number in range(len(layers))
+        for number in range(len(segments))
     )
-    dram = _dram_addresses(storages, set(offsets), len(layers), borders, config, dram_start)
+    dram = _dram_addresses(storages, set(offsets), len(segments), borders, config)
     return Placement(
         places=places,
         storages=storages,
         sram=offsets,
         dram=dram,
         dram_end=max(
-            (dram[n] + storages[n].words * config.activation_pitch for n in dram),
-            default=dram_start,
+            (dram[n] + storages[n].words * config.activation_pitch for n in dram), default=0
         ),
         workspaces=workspaces,
     )
 
 
+def _lifetime(storage: Storage, config: Config, *, is_exclusive: bool) -> Lifetime:
+    """The storage's words in SRAM; whole banks where it is to share none."""
+    unit = config.activation_bank_words if is_exclusive else 1
+    return Lifetime(
+        name=storage.name,
+        size=-(-storage.words // unit) * unit,
+        first=storage.first,
+        last=storage.last,
+        alignment=unit,
+    )
+
+
 def _leaves_workspace(
-    layers: Sequence[Node],
+    num_segments: int,
     residents: Sequence[Lifetime],
     offsets: dict[str, int],
     config: Config,
-    workspace_need: Callable[[Node, frozenset[str]], int],
+    workspace_need: Need,
 ) -> bool:
     names = frozenset(offsets)
-    for number, node in enumerate(layers):
-        need = workspace_need(node, names)
-        if (
-            need
-            and need
-            > (largest_gap(residents, offsets, step=number, capacity=config.activation_words)[1])
-        ):
+    for number in range(num_segments):
+        need = workspace_need(number, names)
+        gap = largest_gap(residents, offsets, step=number, capacity=config.activation_words)
+        if need > gap[1]:
             return False
     return True
 
@@ -222,10 +240,9 @@ def _leaves_workspace(
 def _dram_addresses(
     storages: dict[str, Storage],
     residents: set[str],
-    num_layers: int,
+    num_segments: int,
     borders: set[str],
     config: Config,
-    start: int,
 ) -> dict[str, int]:
     """Graph inputs and outputs keep their memory for good; the rest shares by lifetime."""
     objects = [
@@ -233,9 +250,9 @@ def _dram_addresses(
             name=s.name,
             size=-(-s.words * config.activation_pitch // DRAM_ALIGNMENT) * DRAM_ALIGNMENT,
             first=-1 if s.name in borders else s.first,
-            last=num_layers if s.name in borders else s.last,
+            last=num_segments if s.name in borders else s.last,
         )
         for s in storages.values()
         if s.name not in residents
     ]
-    return {name: start + at for name, at in allocate(objects).items()}
+    return allocate(objects)

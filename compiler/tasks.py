@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from tilewright.compiler.rings import ChunkRing, Ring
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Instruction
@@ -17,30 +18,46 @@ class Task:
 
 @dataclass(kw_only=True)
 class TaskList:
-    """Collects tasks and hands out the SRAM rings they share across layers.
+    """Collects tasks and hands out the SRAM that they share across layers.
 
-    Weight SRAM is a ring of chunks, parameter SRAM a ring of blocks, the accumulators a rotation
-    of bank groups, so that one region fills while the one before drains from other banks.
+    Weight SRAM is a ring of chunks, parameter SRAM a ring of regions. The accumulators are a
+    rotation of bank groups, so that one region fills while the one before drains from other banks;
+    with `has_depthwise` the last bank is the depthwise unit's, where there are three or more.
     """
 
     config: Config
+    has_depthwise: bool = False
     layer: int = -1
     tasks: list[Task] = field(default_factory=list)
-    _weight_next: int = 0
+    weights: ChunkRing = field(init=False)
+    _matrix_banks: int = field(init=False)
+    _depthwise: Ring | None = None
     _parameter_next: int = 0
     _bank_next: int = 0
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.weights = ChunkRing(start=0, words=config.weight_words, wraps=True)
+        self._matrix_banks = config.accumulator_banks
+        if self.has_depthwise and config.accumulator_banks > 2:
+            self._matrix_banks -= 1
+            first = self._matrix_banks * config.accumulator_bank_words
+            self._depthwise = Ring(start=first, words=config.accumulator_bank_words)
+
+    @property
+    def matrix_words(self) -> int:
+        """Accumulator words that a tile may take while the one before drains."""
+        return self._matrix_banks // 2 * self.config.accumulator_bank_words
+
+    @property
+    def depthwise_words(self) -> int:
+        """The same of the depthwise unit."""
+        return self.config.accumulator_bank_words // (2 if self._depthwise else 1)
 
     def emit(self, operation: str, **fields: int) -> None:
         """Append one instruction; fields that are not given are 0."""
         instruction = isa.instruction(operation, (), **fields)
         self.tasks.append(Task(instruction=instruction, layer=self.layer))
-
-    def take_weights(self, words: int) -> int:
-        """Return the first word of the ring's next `words` weight words (they may wrap)."""
-        assert words <= self.config.weight_words
-        start = self._weight_next
-        self._weight_next = (start + words) % self.config.weight_words
-        return start
 
     def take_parameters(self, words: int) -> int:
         """Return the first of `words` consecutive parameter words."""
@@ -55,27 +72,13 @@ class TaskList:
         """Return the first of `words` accumulator words that share no bank with the last ones."""
         bank_words = self.config.accumulator_bank_words
         banks = -(-words // bank_words)
-        assert banks <= self.config.accumulator_banks
-        if self._bank_next + banks > self.config.accumulator_banks:
+        assert banks <= self._matrix_banks
+        if self._bank_next + banks > self._matrix_banks:
             self._bank_next = 0
         start = self._bank_next * bank_words
         self._bank_next += banks
         return start
 
-
-@dataclass(kw_only=True)
-class Ring:
-    """A ring of activation words [start, start + words) for tiles in flight."""
-
-    start: int
-    words: int
-    _next: int = 0
-
-    def take(self, words: int) -> int:
-        """Return the first of `words` consecutive words."""
-        assert words <= self.words, (words, self.words)
-        if self._next + words > self.words:
-            self._next = 0
-        first = self.start + self._next
-        self._next += words
-        return first
+    def take_depthwise(self, words: int) -> int:
+        """Return the first of `words` accumulator words for the depthwise unit."""
+        return self._depthwise.take(words) if self._depthwise else self.take_accumulators(words)

@@ -4,11 +4,10 @@ A resident map is one view. A map in DRAM gets ring slots: `MapReader` loads wha
 `MapWriter` stores what a tile produced.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tilewright.compiler.context import Context
-from tilewright.compiler.tasks import Ring
+from tilewright.compiler.rings import Ring
 from tilewright.hw.spec.isa import Target
 
 MAX_RUN = (1 << 16) - 1
@@ -164,8 +163,9 @@ class MapWriter:
             first_block=blocks[0],
         )
 
-    def finish(self, view: View, blocks: tuple[int, int]) -> None:
-        """Store the written blocks, if the map lives in DRAM."""
+    def finish(self, view: View, box: Box, blocks: tuple[int, int]) -> None:
+        """`box` of the blocks is written; store it, if the map lives in DRAM."""
+        self.context.produced.append((self.name, box, blocks))
         if self.ring is not None:
             first, behind = blocks
             fields = transfer_fields(self.context, self.name, view, first, behind - first)
@@ -238,23 +238,3 @@ def boxes(height: int, width: int, tile_height: int, tile_width: int) -> list[Bo
         for top, bottom in split(height, tile_height)
         for left, right in split(width, tile_width)
     ]
-
-
-def lay_out_rings(context: Context, sizes: Sequence[int]) -> list[Ring | None]:
-    """Return a ring of each size in the layer's workspace, None for size 0.
-
-    Each ring starts in a bank of its own where the workspace is large enough, so that engines
-    that read different rings do not meet at a port.
-    """
-    start, words = context.workspace
-    for alignment in (context.config.activation_bank_words, 1):
-        rings: list[Ring | None] = []
-        at = start
-        for size in sizes:
-            if size:
-                at = -(-at // alignment) * alignment
-            rings.append(Ring(start=at, words=size) if size else None)
-            at += size
-        if at <= start + words:
-            return rings
-    raise AssertionError("the plan's rings fit into the workspace")

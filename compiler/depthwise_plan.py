@@ -1,0 +1,142 @@
+"""The tiling of a depthwise layer on its unit: tile size, channel blocks, buffers."""
+
+from dataclasses import dataclass
+
+from tilewright.compiler.context import DoesNotFitError
+from tilewright.compiler.conv_plan import INSTRUCTION_OVERHEAD, ConvMemory, Work
+from tilewright.compiler.tiles import Box, boxes, source_box, split
+from tilewright.hw.spec.config import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthwiseShape:
+    """A depthwise convolution's sizes; `parts` are the kernel's (rows, columns) by instruction."""
+
+    config: Config
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    dilations: tuple[int, int]
+    parts: tuple[tuple[int, int], ...]
+    blocks: int
+    in_height: int
+    in_width: int
+    out_height: int
+    out_width: int
+
+    def source_box(self, tile: Box) -> Box:
+        """Return the source pixels that a tile of outputs reads."""
+        return source_box(
+            tile,
+            kernel=self.kernel,
+            strides=self.strides,
+            pads=self.pads,
+            dilations=self.dilations,
+            size=(self.in_height, self.in_width),
+        )
+
+    def cycles(self, height: int, width: int) -> int:
+        """Return the unit's cycles for one block of a tile."""
+        step = max(self.strides[1], 1)
+        return sum(height * rows * ((width - 1) * step + columns) for rows, columns in self.parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthwisePlan:
+    """One tiling. Ring sizes are in activation words; a ring of 0 words belongs to no stream."""
+
+    tile_height: int
+    tile_width: int
+    blocks: int
+    """Channel blocks of a step."""
+    input_ring: int
+    operand_ring: int
+    output_ring: int
+    work: Work
+    startup: int
+
+    @property
+    def cycles(self) -> int:
+        """Estimate: the busiest engine's work and what is not overlapped."""
+        return max(self.work) + self.startup
+
+
+def plan_depthwise(shape: DepthwiseShape, memory: ConvMemory) -> DepthwisePlan:
+    """Return the cheapest tiling. Raises DoesNotFitError when even one pixel does not fit.
+
+    `memory.accumulators` are the words of one instruction's results.
+    """
+    plans = [
+        plan
+        for height, width in _tile_sizes(shape, memory)
+        for blocks in _sizes(shape.blocks)
+        if (plan := _plan(shape, memory, height, width, blocks)) is not None
+    ]
+    best = min(plans, key=lambda p: (p.cycles, -p.tile_height * p.tile_width), default=None)
+    if best is None:
+        raise DoesNotFitError(
+            f"a depthwise convolution {shape.kernel[0]}x{shape.kernel[1]} does not fit into "
+            f"{memory.workspace} free words of activation SRAM; raise activation_kib"
+        )
+    return best
+
+
+def _sizes(size: int) -> list[int]:
+    """Ceilings of size / n, from the whole down to 1."""
+    return sorted({-(-size // n) for n in range(1, size + 1)}, reverse=True)
+
+
+def _tile_sizes(shape: DepthwiseShape, memory: ConvMemory) -> list[tuple[int, int]]:
+    """Tiles of whole rows, or parts of one row where a row's results do not fit."""
+    if shape.out_width <= memory.accumulators:
+        return [(height, shape.out_width) for height in _sizes(shape.out_height)]
+    return [(1, width) for width in _sizes(shape.out_width) if width <= memory.accumulators]
+
+
+def _plan(
+    shape: DepthwiseShape, memory: ConvMemory, height: int, width: int, blocks: int
+) -> DepthwisePlan | None:
+    tiles = boxes(shape.out_height, shape.out_width, height, width)
+    sources = [shape.source_box(tile).pixels for tile in tiles]
+    single = len(tiles) == 1 and blocks == shape.blocks
+    for copies in (1,) if single else (2, 1):
+        input_ring = max(sources) * blocks * copies * memory.streams_input
+        operand_ring = height * width * blocks * copies * memory.streams_operand
+        output_ring = height * width * blocks * copies * memory.streams_output
+        if input_ring + operand_ring + output_ring <= memory.workspace:
+            break
+    else:
+        return None
+    work = _work(shape, memory, tiles, sum(sources))
+    steps = len(tiles) * len(split(shape.blocks, blocks))
+    first = sources[0] * blocks * memory.streams_input
+    last = shape.cycles(1, tiles[-1].width) + tiles[-1].pixels * blocks * memory.streams_output
+    startup = first + last + INSTRUCTION_OVERHEAD * steps
+    if copies == 1 and not single:
+        startup += (max(work) + startup) // 2
+    return DepthwisePlan(
+        tile_height=height,
+        tile_width=width,
+        blocks=blocks,
+        input_ring=input_ring,
+        operand_ring=operand_ring,
+        output_ring=output_ring,
+        work=work,
+        startup=startup,
+    )
+
+
+def _work(shape: DepthwiseShape, memory: ConvMemory, tiles: list[Box], source: int) -> Work:
+    config = shape.config
+    beats = max(1, config.activation_pitch // config.axi_bytes)
+    outputs = shape.out_height * shape.out_width * shape.blocks
+    drain = config.row_groups
+    if memory.streams_operand:
+        drain *= config.lanes // config.operand_lanes
+    load = source * shape.blocks * memory.streams_input + outputs * memory.streams_operand
+    return Work(
+        depthwise=shape.blocks * sum(shape.cycles(tile.height, tile.width) for tile in tiles),
+        load=load * beats,
+        vector=outputs * drain,
+        store=outputs * beats * memory.streams_output,
+    )
