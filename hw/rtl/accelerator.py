@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out, Signature
 from tilewright.hw.rtl.arbiter import ReadArbiter
 from tilewright.hw.rtl.control import Control
 from tilewright.hw.rtl.counters import RetirementCounters
-from tilewright.hw.rtl.decoder import ENGINE_OPERATIONS
+from tilewright.hw.rtl.decoder import engine_operations
+from tilewright.hw.rtl.depthwise.engine import DepthwiseEngine
 from tilewright.hw.rtl.dispatch import Dispatch, queue_name
 from tilewright.hw.rtl.fetch import Fetch
 from tilewright.hw.rtl.interfaces import axi_lite_signature, axi_read_signature, axi_write_signature
@@ -29,7 +30,7 @@ from tilewright.hw.spec.registers import Fault
 
 TOP_MODULE = "tilewright"
 RETIRE_SIGNAL = "retire"
-"""A signal of the top: bit i pulses when the engine at place i of ENGINE_OPERATIONS retires."""
+"""A signal of the top: bit i pulses when the engine at place i of engine_operations retires."""
 READ_CHANNELS = ("ar", "r")
 WRITE_CHANNELS = ("aw", "w", "b")
 
@@ -66,17 +67,20 @@ class Accelerator(wiring.Component):
         self.fetch = Fetch(config=config)
         self.dispatch = Dispatch(config=config)
         self.arbiter = ReadArbiter(config=config)
-        self.retirements = RetirementCounters()
+        self.retirements = RetirementCounters(config=config)
         self.queues = {
             engine: IssueQueue(config=config, operation=operation)
-            for engine, operation in ENGINE_OPERATIONS.items()
+            for engine, operation in engine_operations(config).items()
         }
         self.engines = {
             Engine.LOAD: LoadEngine(config=config),
             Engine.STORE: StoreEngine(config=config),
             Engine.MATRIX: MatrixEngine(config, instances=instances),
-            Engine.VECTOR: VectorEngine(config=config, instances=instances),
         }
+        if config.depthwise_taps > 0:
+            self.engines[Engine.DEPTHWISE] = DepthwiseEngine(config=config)
+        self.engines[Engine.VECTOR] = VectorEngine(config=config, instances=instances)
+        assert list(self.engines) == list(self.queues)
         self.memories: dict[str, BankedMemory] = {
             "activation": activation_memory(config, instances=instances),
             "weight": weight_memory(config, instances=instances),
@@ -151,9 +155,9 @@ class Accelerator(wiring.Component):
 
     def _connect_engines(self, m: Module) -> None:
         """Every engine with its queue, and what control watches of it."""
-        retire = Signal(len(ENGINE_OPERATIONS), name=RETIRE_SIGNAL, attrs={"keep": 1})
+        retire = Signal(len(self.engines), name=RETIRE_SIGNAL, attrs={"keep": 1})
         m.d.comb += self.retirements.retire.eq(retire)
-        for place, engine in enumerate(ENGINE_OPERATIONS):
+        for place, engine in enumerate(self.engines):
             unit, queue = self.engines[engine], self.queues[engine]
             state, fault = self.control.engines[place], self.control.engine_faults[place]
             wiring.connect(m, getattr(self.dispatch, queue_name(engine)), queue.entry)
@@ -180,17 +184,23 @@ class Accelerator(wiring.Component):
         m.d.comb += [load.dram_base.eq(self.control.dram_base)]
         m.d.comb += [store.dram_base.eq(self.control.dram_base)]
         readers = {
-            "activation": (matrix.activation_read, vector.source, vector.operand, store.activation),
-            "weight": (matrix.weight_read,),
-            "accumulator": (matrix.accumulator_read, vector.accumulator),
-            "parameter": (vector.parameter,),
+            "activation": [matrix.activation_read, vector.source, vector.operand, store.activation],
+            "weight": [matrix.weight_read],
+            "accumulator": [matrix.accumulator_read, vector.accumulator],
+            "parameter": [vector.parameter],
         }
         writers = {
-            "activation": (vector.destination, load.activation),
-            "weight": (load.weight,),
-            "accumulator": (matrix.accumulator_write,),
-            "parameter": (load.parameter,),
+            "activation": [vector.destination, load.activation],
+            "weight": [load.weight],
+            "accumulator": [matrix.accumulator_write],
+            "parameter": [load.parameter],
         }
+        if Engine.DEPTHWISE in self.engines:
+            depthwise = self.engines[Engine.DEPTHWISE]
+            readers["activation"].insert(1, depthwise.activation_read)
+            readers["accumulator"].insert(1, depthwise.accumulator_read)
+            readers["parameter"].append(depthwise.parameter_read)
+            writers["accumulator"].append(depthwise.accumulator_write)
         for name, sram in self.memories.items():
             for port, memory_port in zip(readers[name], sram.readers, strict=True):
                 wiring.connect(m, port, memory_port)

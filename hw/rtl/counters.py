@@ -4,9 +4,10 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.decoder import ENGINE_BITS, ENGINE_OPERATIONS
+from tilewright.hw.rtl.decoder import ENGINE_BITS, engine_operations
 from tilewright.hw.rtl.dispatch import counts_layout
 from tilewright.hw.rtl.interfaces import Activity
+from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
 
@@ -25,18 +26,24 @@ class RetirementCounters(wiring.Component):
 
     Members
     -------
-    retire : In(len(ENGINE_OPERATIONS)), a pulse an instruction
+    retire : In, a pulse an instruction; a bit an engine of engine_operations(config)
     reset : In(1)
     retired : Out(counts_layout()); 0 for an engine that does not exist
     """
 
-    retire: In(len(ENGINE_OPERATIONS))
-    reset: In(1)
-    retired: Out(counts_layout())
+    def __init__(self, *, config: Config):
+        self._engines = list(engine_operations(config))
+        super().__init__(
+            {
+                "retire": In(len(self._engines)),
+                "reset": In(1),
+                "retired": Out(counts_layout()),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
-        for position, engine in enumerate(ENGINE_OPERATIONS):
+        for position, engine in enumerate(self._engines):
             count = self.retired[engine]
             with m.If(self.reset):
                 m.d.sync += count.eq(0)

@@ -9,12 +9,11 @@ from tilewright.hw.spec import encoding, isa
 from tilewright.hw.spec.config import Config
 
 ENGINE_BITS = 3
-ENGINE_OPERATIONS: dict[isa.Engine, isa.Operation] = {
-    operation.engine: operation
-    for operation in isa.OPERATIONS
-    if operation.engine is not None and operation.engine != isa.Engine.DEPTHWISE
-}
-"""The operation of each engine that exists in hardware, in the order of the table."""
+
+
+def engine_operations(config: Config) -> dict[isa.Engine, isa.Operation]:
+    """Return the operation of each engine that this config has, in the order of the table."""
+    return {o.engine: o for o in isa.operations(config) if o.engine is not None}
 
 
 def waits_layout() -> data.ArrayLayout:
@@ -40,7 +39,7 @@ class Decoder(wiring.Component):
     word : In(512)
     illegal : Out(1), exactly where `encoding.decode` raises IllegalInstruction
     is_end : Out(1), the opcode is END
-    operation : Out(len(ENGINE_OPERATIONS)), one-hot by opcode, in the order of ENGINE_OPERATIONS
+    operation : Out, one-hot by opcode, in the order of engine_operations(config)
     waits : Out(waits_layout())
     """
 
@@ -51,7 +50,7 @@ class Decoder(wiring.Component):
                 "word": In(isa.INSTRUCTION_BITS),
                 "illegal": Out(1),
                 "is_end": Out(1),
-                "operation": Out(len(ENGINE_OPERATIONS)),
+                "operation": Out(len(engine_operations(config))),
                 "waits": Out(waits_layout()),
             }
         )
@@ -63,7 +62,7 @@ class Decoder(wiring.Component):
             self.illegal.eq(1),
             self.is_end.eq(opcode == isa.BY_NAME["END"].opcode),
             self.operation.eq(
-                Cat(opcode == operation.opcode for operation in ENGINE_OPERATIONS.values())
+                Cat(opcode == o.opcode for o in engine_operations(self._config).values())
             ),
         ]
         with m.Switch(opcode):

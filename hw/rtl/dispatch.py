@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.decoder import ENGINE_OPERATIONS, Decoder, fields_of_word, waits_layout
+from tilewright.hw.rtl.decoder import Decoder, engine_operations, fields_of_word, waits_layout
 from tilewright.hw.rtl.interfaces import INDEX_BITS, fields_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
@@ -55,7 +55,7 @@ class Dispatch(wiring.Component):
     run : In(1), a program runs and has no fault; nothing is taken without it
     single_step, step : In(1), the mode; a pulse that allows one instruction
     retired : In(counts_layout())
-    <engine>_entry : Out(stream of entry_layout), one for each engine of ENGINE_OPERATIONS
+    <engine>_entry : Out(stream of entry_layout), one for each engine of engine_operations(config)
     fault : Out(1), with `cause` (a Fault) and `fault_index`
     dispatched : Out(COUNT_BITS), instructions sent to engines
     drained : Out(1), every engine has retired all it was sent
@@ -75,7 +75,7 @@ class Dispatch(wiring.Component):
                 "retired": In(counts_layout()),
                 **{
                     queue_name(engine): Out(stream.Signature(entry_layout(operation, config)))
-                    for engine, operation in ENGINE_OPERATIONS.items()
+                    for engine, operation in engine_operations(config).items()
                 },
                 "fault": Out(1),
                 "cause": Out(FAULT_BITS),
@@ -91,9 +91,10 @@ class Dispatch(wiring.Component):
         m = Module()
         m.submodules.decoder = decoder = Decoder(config=self._config)
         payload = self.instruction.payload
-        queues = [getattr(self, queue_name(engine)) for engine in ENGINE_OPERATIONS]
+        operations = engine_operations(self._config)
+        queues = [getattr(self, queue_name(engine)) for engine in operations]
         sent = {engine: Signal(COUNT_BITS, name=f"sent_{engine.name.lower()}")
-                for engine in ENGINE_OPERATIONS}  # fmt: skip
+                for engine in operations}  # fmt: skip
 
         permitted = self._permit(m)
         m.d.comb += [
@@ -121,7 +122,7 @@ class Dispatch(wiring.Component):
         with m.Elif(self._waits_for_future(decoder.waits, sent)):
             m.d.comb += self.cause.eq(Fault.FUTURE_WAIT)
 
-        for position, (engine, operation) in enumerate(ENGINE_OPERATIONS.items()):
+        for position, (engine, operation) in enumerate(operations.items()):
             entry = queues[position].payload
             chosen = decoder.operation[position]
             m.d.comb += [

@@ -274,28 +274,29 @@ def exact_log(words: int) -> int | None:
 
 
 def activation_memory(config: Config, *, instances: bool = False) -> BankedMemory:
-    """Activation SRAM. Readers: matrix, vector source, vector operand, store. Writers: vector,
-    load. A mask bit a byte."""
+    """Activation SRAM. Readers: matrix, depthwise (if there), vector source, vector operand,
+    store. Writers: vector, load. A mask bit a byte."""
     return BankedMemory(
         words=config.activation_words,
         width=8 * config.activation_word_bytes,
         granularity=8,
         banks=config.activation_banks,
-        num_readers=4,
+        num_readers=4 + (config.depthwise_taps > 0),
         num_writers=2,
         instances=instances,
     )
 
 
 def accumulator_memory(config: Config, *, instances: bool = False) -> BankedMemory:
-    """Accumulator SRAM. Readers: matrix, vector. Writer: matrix. One mask bit, the whole word."""
+    """Accumulator SRAM. Readers: matrix, depthwise (if there), vector. Writers: matrix,
+    depthwise. One mask bit, the whole word."""
     return BankedMemory(
         words=config.accumulator_words,
         width=8 * config.accumulator_word_bytes,
         granularity=8 * config.accumulator_word_bytes,
         banks=config.accumulator_banks,
-        num_readers=2,
-        num_writers=1,
+        num_readers=2 + (config.depthwise_taps > 0),
+        num_writers=1 + (config.depthwise_taps > 0),
         instances=instances,
     )
 
@@ -314,13 +315,14 @@ def weight_memory(config: Config, *, instances: bool = False) -> BankedMemory:
 
 
 def parameter_memory(config: Config, *, instances: bool = False) -> BankedMemory:
-    """Parameter SRAM, one bank. Reader: vector. Writer: load. One mask bit, the whole word."""
+    """Parameter SRAM, one bank. Readers: vector, depthwise (if there). Writer: load. One mask
+    bit, the whole word."""
     return BankedMemory(
         words=config.parameter_words,
         width=8 * config.parameter_word_bytes,
         granularity=8 * config.parameter_word_bytes,
         banks=1,
-        num_readers=1,
+        num_readers=1 + (config.depthwise_taps > 0),
         num_writers=1,
         instances=instances,
     )

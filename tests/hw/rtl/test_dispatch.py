@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from tilewright.hw.rtl.counters import RetirementCounters
-from tilewright.hw.rtl.decoder import ENGINE_OPERATIONS
+from tilewright.hw.rtl.decoder import engine_operations
 from tilewright.hw.rtl.dispatch import Dispatch, queue_name
 from tilewright.hw.rtl.issue import IssueQueue
 from tilewright.hw.spec import encoding, isa
@@ -17,6 +17,7 @@ from tilewright.hw.spec.isa import Engine, Wait, instruction
 from tilewright.hw.spec.registers import Fault
 
 CONFIG = PRESETS["nano"].replace(queue_depth=2)
+OPERATIONS = engine_operations(CONFIG)
 END = instruction("END")
 
 
@@ -25,11 +26,11 @@ class Front(Elaboratable):
 
     def __init__(self):
         self.dispatch = Dispatch(config=CONFIG)
-        self.counters = RetirementCounters()
+        self.counters = RetirementCounters(config=CONFIG)
         self.halt = Signal()
         self.queues = {
             engine: IssueQueue(config=CONFIG, operation=operation)
-            for engine, operation in ENGINE_OPERATIONS.items()
+            for engine, operation in OPERATIONS.items()
         }
 
     def elaborate(self, platform):
@@ -62,7 +63,7 @@ class Bench:
         self.issued = []
         self.issue_cycles = []
         self.retired = dict.fromkeys(Engine, 0)
-        self.under_way = {engine: [] for engine in ENGINE_OPERATIONS}
+        self.under_way = {engine: [] for engine in OPERATIONS}
         self.dut = Front()
 
     def run(self, script=None, cycles=4000):
@@ -99,7 +100,7 @@ class Bench:
             self.offered = False
         ctx.set(dispatch.instruction.valid, self.offered)
         retire = 0
-        for place, engine in enumerate(ENGINE_OPERATIONS):
+        for place, engine in enumerate(OPERATIONS):
             if self.under_way[engine] and self.under_way[engine][0] <= self.now:
                 self.under_way[engine].pop(0)
                 retire |= 1 << place
@@ -110,7 +111,7 @@ class Bench:
         if self.offered and ctx.get(dispatch.instruction.ready):
             self.position += 1
             self.offered = False
-        for place, engine in enumerate(ENGINE_OPERATIONS):
+        for place, engine in enumerate(OPERATIONS):
             self.retired[engine] += retire >> place & 1
         self.now += 1
         await ctx.tick()
@@ -145,7 +146,7 @@ def random_program(rng, length):
     sent = dict.fromkeys(Engine, 0)
     program = []
     for _ in range(length):
-        operation = rng.choice(list(ENGINE_OPERATIONS.values()))
+        operation = rng.choice(list(OPERATIONS.values()))
         fields = {}
         for field in operation.fields:
             low, high = encoding.field_range(field, CONFIG)
@@ -165,7 +166,7 @@ def test_random_programs_issue_in_order_and_after_their_waits(seed):
     bench = Bench(program, seed=seed)
     bench.run()
     assert sorted(bench.issued) == list(range(60))
-    for engine in ENGINE_OPERATIONS:
+    for engine in OPERATIONS:
         mine = [index for index in bench.issued if decoded(program[index]).engine == engine]
         assert mine == sorted(mine)
 

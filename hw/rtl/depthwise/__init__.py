@@ -1,0 +1,1 @@
+"""The depthwise unit: a multiplier for every channel and kernel column, sums that shift."""

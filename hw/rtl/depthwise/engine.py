@@ -1,0 +1,85 @@
+"""The depthwise engine: executes DEPTHWISE instructions (docs/architecture.md).
+
+    DepthwiseSequencer -> DepthwisePipeline
+    WeightLatch ----------------'
+
+Cycles: hw/spec/cycles.py has them, a test holds both together.
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from tilewright.hw.rtl.depthwise.layouts import DEPTHWISE
+from tilewright.hw.rtl.depthwise.pipeline import DepthwisePipeline
+from tilewright.hw.rtl.depthwise.sequencer import DepthwiseSequencer
+from tilewright.hw.rtl.depthwise.weights import WeightLatch
+from tilewright.hw.rtl.interfaces import Activity, engine_signature
+from tilewright.hw.spec.config import Config
+
+IN_FLIGHT_BITS = 4
+"""Each of the eight stages from the loops to the write may hold an instruction of its own."""
+
+
+class DepthwiseEngine(wiring.Component):
+    """One activation word a cycle, each of its channels times `depthwise_taps` weights at once.
+
+    Members
+    -------
+    those of engine_signature, and the memory ports
+    activation_read, accumulator_read, parameter_read : Out(read_port_signature)
+    accumulator_write : Out(write_port_signature) with one mask bit
+    """
+
+    def __init__(self, *, config: Config):
+        self._sequencer = DepthwiseSequencer(config=config)
+        self._weights = WeightLatch(config=config)
+        self._pipeline = DepthwisePipeline(config=config)
+        self._ports = {
+            "activation_read": self._pipeline.activation_read,
+            "accumulator_read": self._pipeline.accumulator_read,
+            "accumulator_write": self._pipeline.accumulator_write,
+            "parameter_read": self._weights.parameter,
+        }
+        super().__init__(
+            {
+                **engine_signature(DEPTHWISE, config).members,
+                **{name: Out(port.signature) for name, port in self._ports.items()},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.sequencer = sequencer = self._sequencer
+        m.submodules.latch = weights = self._weights
+        m.submodules.pipeline = pipeline = self._pipeline
+        wiring.connect(m, wiring.flipped(self.instruction), sequencer.instruction)
+        wiring.connect(m, sequencer.access, pipeline.access)
+        for name, port in self._ports.items():
+            wiring.connect(m, port, wiring.flipped(getattr(self, name)))
+        m.d.comb += [
+            weights.offered.eq(self.instruction.valid & ~sequencer.empty),
+            weights.next.eq(self.instruction.p),
+            weights.accept.eq(weights.offered & self.instruction.ready),
+            weights.index.eq(sequencer.index),
+            weights.claim.eq(sequencer.claim),
+            sequencer.available.eq(weights.available),
+            pipeline.weights.eq(weights.weights),
+            weights.swap.eq(pipeline.swap),
+            self.retire.eq(pipeline.retire),
+            self.fault.eq(sequencer.fault | weights.fault),
+            self.fault_index.eq(Mux(sequencer.fault, sequencer.fault_index, weights.fault_index)),
+        ]
+        self._report_activity(m)
+        return m
+
+    def _report_activity(self, m):
+        """BANK in a cycle in which a port refused; BUSY from acceptance to retirement."""
+        in_flight = Signal(IN_FLIGHT_BITS)
+        accepted = self.instruction.valid & self.instruction.ready
+        m.d.sync += in_flight.eq(in_flight + accepted - self.retire)
+        ports = [getattr(self, name) for name in self._ports]
+        with m.If(Cat(port.request & ~port.grant for port in ports).any()):
+            m.d.comb += self.activity.eq(Activity.BANK)
+        with m.Elif(in_flight != 0):
+            m.d.comb += self.activity.eq(Activity.BUSY)

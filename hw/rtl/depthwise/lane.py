@@ -1,0 +1,65 @@
+"""One channel of the depthwise unit: a product a kernel column, and the sums they shift through."""
+
+from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.depthwise.layouts import KERNEL_ROW_BITS, column_shape
+from tilewright.hw.rtl.tile import register
+from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
+
+LARGEST_PRODUCT = 128 * 128
+
+
+def sum_bits(columns: int) -> int:
+    """Bits of a sum over some kernel columns: 17, 18 and 19 for 1, 2 and 3 of them."""
+    return 1 + (DEPTHWISE_KERNEL_ROWS * columns * LARGEST_PRODUCT).bit_length()
+
+
+class Lane(wiring.Component):
+    """Multiplies an activation with the weights of one kernel row, then adds to the sums.
+
+    The sum of column k continues, in a new position's first row, the sum that column k - 1 had
+    in the position before; column 0 starts at 0. Whatever the sums held before a row of outputs,
+    the sum of the last column is complete from position kernel_width - 1 on.
+
+    Members
+    -------
+    activation : In(signed(8)); weights : In(8 bits a weight, by kernel row, then column)
+    kernel_row : In, whose weights; multiply : In(1), register the products
+    first_row : In(1), the products are those of a position's first row; add : In(1)
+    last_column : In; sum : Out, the sum of that column
+    """
+
+    def __init__(self, *, config: Config):
+        self._taps = config.depthwise_taps
+        super().__init__(
+            {
+                "activation": In(signed(8)),
+                "weights": In(8 * DEPTHWISE_KERNEL_ROWS * self._taps),
+                "kernel_row": In(unsigned(KERNEL_ROW_BITS)),
+                "multiply": In(1),
+                "first_row": In(1),
+                "add": In(1),
+                "last_column": In(column_shape(config)),
+                "sum": Out(signed(sum_bits(self._taps))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        columns = range(self._taps)
+        products = [register(signed(16), f"product_{k}") for k in columns]
+        sums = [register(signed(sum_bits(k + 1)), f"sum_{k}") for k in columns]
+        row_weights = Signal(8 * self._taps)
+        m.d.comb += row_weights.eq(self.weights.word_select(self.kernel_row, 8 * self._taps))
+        with m.If(self.multiply):
+            for k, product in enumerate(products):
+                weight = row_weights.word_select(k, 8).as_signed()
+                m.d.sync += product.eq(self.activation * weight)
+        with m.If(self.add):
+            for k, (product, total) in enumerate(zip(products, sums, strict=True)):
+                shifted = sums[k - 1] if k else 0
+                m.d.sync += total.eq(Mux(self.first_row, shifted, total) + product)
+        m.d.comb += self.sum.eq(Array(sums)[self.last_column])
+        return m

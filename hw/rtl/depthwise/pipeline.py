@@ -1,0 +1,193 @@
+"""The depthwise unit's data path: from the activation word's read to the accumulator's write."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.depthwise.lane import Lane
+from tilewright.hw.rtl.depthwise.layouts import access_layout, mark_layout
+from tilewright.hw.rtl.depthwise.read import RepeatedRead
+from tilewright.hw.rtl.interfaces import read_port_signature, write_port_signature
+from tilewright.hw.rtl.memory import address_bits
+from tilewright.hw.rtl.tile import register
+from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
+
+WORD_BITS = 32
+"""Bits of an accumulator."""
+
+
+class DepthwisePipeline(wiring.Component):
+    """A word a cycle: read in cycle t, products from t + 2 to t + 3, its sum written in t + 5.
+
+    An empty stage takes what the stage before it holds, whatever happens behind it. A complete
+    sum stays in the sums' registers until the accumulators' old word is there, if it is needed,
+    and until the sum before it is written; then the words behind it stay, too.
+
+    Members
+    -------
+    access : In(stream of access_layout)
+    weights : In, the active weights of WeightLatch; swap : Out(1), before a block's first word
+    activation_read, accumulator_read : Out(read_port_signature)
+    accumulator_write : Out(write_port_signature) with one mask bit
+    retire : Out(1), in the cycle of an instruction's last write
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        accumulator = {
+            "address_bits": address_bits(config.accumulator_words),
+            "width": 8 * config.accumulator_word_bytes,
+        }
+        activation = {
+            "address_bits": address_bits(config.activation_words),
+            "width": 8 * config.activation_word_bytes,
+        }
+        num_weights = DEPTHWISE_KERNEL_ROWS * config.depthwise_taps * config.rows
+        super().__init__(
+            {
+                "access": In(stream.Signature(access_layout(config))),
+                "weights": In(8 * num_weights),
+                "swap": Out(1),
+                "activation_read": Out(read_port_signature(**activation)),
+                "accumulator_read": Out(read_port_signature(**accumulator)),
+                "accumulator_write": Out(
+                    write_port_signature(**accumulator, granularity=accumulator["width"])
+                ),
+                "retire": Out(1),
+            }
+        )
+        mark = mark_layout(config)
+        self._lanes = [Lane(config=config) for _ in range(config.rows)]
+        self._word_valid, self._word_ready = Signal(), Signal()
+        self._word_mark = Signal(mark, reset_less=True)
+        self._product_valid, self._product_ready = Signal(), Signal()
+        self._product_mark = Signal(mark, reset_less=True)
+        self._sum_mark = Signal(mark, reset_less=True)
+        self._total_ready = Signal()
+
+    def elaborate(self, platform):
+        m = Module()
+        for number, lane in enumerate(self._lanes):
+            m.submodules[f"lane_{number}"] = lane
+        self._read_word(m)
+        self._multiply(m)
+        sums_leave = self._add(m)
+        self._accumulate(m, sums_leave)
+        return m
+
+    def _read_word(self, m):
+        """The activation SRAM's data, or padding, to the lanes' input; swap the weights."""
+        access, port = self.access.p, self.activation_read
+        m.submodules.activation_reader = reader = RepeatedRead(access.address.shape())
+        connect_reader(m, reader, port)
+        m.d.comb += [
+            reader.valid.eq(self.access.valid),
+            reader.read.eq(access.read),
+            reader.address.eq(access.address),
+            self.access.ready.eq(reader.ready),
+            reader.held_ready.eq(self._word_ready),
+        ]
+        mark = Signal.like(self._word_mark, name="held_mark", reset_less=True)
+        is_padding, padding = Signal(reset_less=True), Signal.like(access.padding, reset_less=True)
+        with m.If(self.access.valid & self.access.ready):
+            m.d.sync += [
+                mark.eq(access.mark),
+                is_padding.eq(~access.read),
+                padding.eq(access.padding),
+            ]
+        moves = Signal(name="word_moves")
+        m.d.comb += [
+            moves.eq(reader.held_valid & self._word_ready),
+            self.swap.eq(moves & mark.swap),
+        ]
+        word = register(8 * self._config.rows, "word")
+        with m.If(self._word_ready):
+            m.d.sync += self._word_valid.eq(reader.held_valid)
+        with m.If(moves):
+            m.d.sync += self._word_mark.eq(mark)
+            with m.If(mark.compute):
+                m.d.sync += word.eq(
+                    Mux(is_padding, padding.replicate(self._config.rows), port.data)
+                )
+        for number, lane in enumerate(self._lanes):
+            m.d.comb += lane.activation.eq(word.word_select(number, 8).as_signed())
+
+    def _multiply(self, m):
+        """The word times the weights of its kernel row."""
+        mark = self._word_mark
+        moves = Signal(name="product_moves")
+        m.d.comb += [
+            self._word_ready.eq(~self._word_valid | self._product_ready),
+            moves.eq(self._word_valid & self._product_ready),
+        ]
+        with m.If(self._product_ready):
+            m.d.sync += self._product_valid.eq(self._word_valid)
+        with m.If(moves):
+            m.d.sync += self._product_mark.eq(mark)
+        for number, lane in enumerate(self._lanes):
+            m.d.comb += [
+                lane.weights.eq(self.weights.word_select(number, len(lane.weights))),
+                lane.kernel_row.eq(mark.kernel_row),
+                lane.multiply.eq(moves & mark.compute),
+            ]
+
+    def _add(self, m):
+        """Products to the sums; a result reads the accumulators' word. Return when it leaves."""
+        mark = self._product_mark
+        m.submodules.accumulator_reader = reader = RepeatedRead(mark.destination.shape())
+        connect_reader(m, reader, self.accumulator_read)
+        moves = Signal(name="sum_moves")
+        m.d.comb += [
+            reader.valid.eq(self._product_valid & mark.result),
+            reader.read.eq(mark.write & mark.accumulate),
+            reader.address.eq(mark.destination),
+            reader.held_ready.eq(self._total_ready),
+            moves.eq(self._product_valid & Mux(mark.result, reader.ready, reader.free)),
+            self._product_ready.eq(~self._product_valid | moves),
+        ]
+        with m.If(moves & mark.result):
+            m.d.sync += self._sum_mark.eq(mark)
+        for lane in self._lanes:
+            m.d.comb += [
+                lane.first_row.eq(mark.kernel_row == 0),
+                lane.add.eq(moves & mark.compute),
+                lane.last_column.eq(self._sum_mark.last_column),
+            ]
+        return reader.held_valid
+
+    def _accumulate(self, m, sum_valid):
+        """The sum, with the old word where it accumulates, to the accumulators."""
+        config, port, mark = self._config, self.accumulator_write, self._sum_mark
+        occupied, writes = Signal(), Signal(reset_less=True)
+        retires = Signal(reset_less=True)
+        destination = Signal.like(mark.destination, reset_less=True)
+        leaves = Signal(name="total_leaves")
+        m.d.comb += [
+            leaves.eq(occupied & (~writes | port.grant)),
+            self._total_ready.eq(~occupied | leaves),
+            self.retire.eq(leaves & retires),
+            port.request.eq(occupied & writes),
+            port.address.eq(destination),
+            port.mask.eq(1),
+        ]
+        with m.If(self._total_ready):
+            m.d.sync += occupied.eq(sum_valid)
+        with m.If(self._total_ready & sum_valid):
+            m.d.sync += [writes.eq(mark.write), retires.eq(mark.retire)]
+        totals = [register(WORD_BITS, f"total_{number}") for number in range(config.cols)]
+        with m.If(self._total_ready & sum_valid & mark.write):
+            m.d.sync += destination.eq(mark.destination)
+            for number, total in enumerate(totals):
+                old = self.accumulator_read.data.word_select(number, WORD_BITS)
+                added = self._lanes[number].sum if number < config.rows else 0
+                m.d.sync += total.eq(Mux(mark.accumulate, old, 0) + added)
+        m.d.comb += port.data.eq(Cat(totals))
+
+
+def connect_reader(m, reader, port):
+    """Give a RepeatedRead its memory port."""
+    m.d.comb += [
+        port.request.eq(reader.request),
+        port.address.eq(reader.request_address),
+        reader.grant.eq(port.grant),
+    ]

@@ -1,0 +1,280 @@
+"""Address generator of the depthwise unit: block, y, position, kernel row."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.depthwise.layouts import (
+    DEPTHWISE,
+    KERNEL_ROW_BITS,
+    access_layout,
+    mark_layout,
+)
+from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, engine_layout, fields_layout
+from tilewright.hw.rtl.pixel_sequencer import COORDINATE_BITS
+from tilewright.hw.spec.access import DEPTHWISE_COUNTS
+from tilewright.hw.spec.config import Config
+
+KEPT_FIELDS = (
+    "kernel_height",
+    "kernel_width",
+    "out_height",
+    "out_width",
+    "stride_y",
+    "stride_x",
+    "dilation_y",
+    "origin_y",
+    "origin_x",
+    "height",
+    "width",
+    "padding",
+    "source_stride",
+    "source_pitch",
+    "destination_stride",
+    "accumulate",
+)
+
+
+def position_layout(config: Config) -> data.StructLayout:
+    """One activation word of the loops."""
+    return data.StructLayout(
+        {
+            "compute": 1,
+            "swap": 1,
+            "kernel_row": unsigned(KERNEL_ROW_BITS),
+            "output": 1,  # a sum is complete
+            "retire": 1,
+            "y": signed(COORDINATE_BITS),
+            "x": signed(COORDINATE_BITS),
+            "block": address_shape(),
+            "destination": address_shape(),
+        }
+    )
+
+
+class DepthwiseLoops(wiring.Component):
+    """One position a cycle; the first one is there in the cycle after the acceptance.
+
+    The next instruction is accepted in the cycle in which the last position of the one before is
+    taken. A block's first position is there when its weights are available. An empty instruction
+    has one position, without `compute`.
+
+    Members
+    -------
+    instruction : In(stream of engine_layout)
+    available : In(1), of WeightLatch; claim : Out(1), a block's first position is taken
+    empty : Out(1), the offered instruction does nothing
+    position : Out(stream of position_layout)
+    fields : Out(layout of KEPT_FIELDS), index : Out; of the instruction of `position`
+    """
+
+    def __init__(self, *, config: Config):
+        every = fields_layout(DEPTHWISE, config).members
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(engine_layout(DEPTHWISE, config))),
+                "available": In(1),
+                "claim": Out(1),
+                "empty": Out(1),
+                "position": Out(stream.Signature(position_layout(config))),
+                "fields": Out(data.StructLayout({name: every[name] for name in KEPT_FIELDS})),
+                "index": Out(INDEX_BITS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        new, here = self.instruction.p.fields, self.position.p
+        active, accept, step, finish = Signal(), Signal(), Signal(), Signal()
+        ends = self._count(m, accept, step)
+        m.d.comb += [
+            self.empty.eq(Cat(new[name] == 0 for name in DEPTHWISE_COUNTS).any()),
+            self.position.valid.eq(active & (~here.swap | self.available)),
+            step.eq(self.position.valid & self.position.ready),
+            finish.eq(step & here.retire),
+            self.claim.eq(step & here.swap),
+            self.instruction.ready.eq(~active | finish),
+            accept.eq(self.instruction.valid & self.instruction.ready),
+            here.output.eq(here.compute & ends["output"]),
+            here.retire.eq(~here.compute | ends["instruction"]),
+        ]
+        with m.If(accept):
+            m.d.sync += [active.eq(1), self.index.eq(self.instruction.p.index)]
+            m.d.sync += [here.compute.eq(~self.empty), here.swap.eq(~self.empty)]
+            m.d.sync += [self.fields[name].eq(new[name]) for name in KEPT_FIELDS]
+        with m.Elif(finish):
+            m.d.sync += active.eq(0)
+        with m.Elif(step):
+            m.d.sync += here.swap.eq(ends["block"])
+        self._walk_coordinates(m, accept, step, ends)
+        self._walk_destination(m, accept, step, ends)
+        return m
+
+    def _count(self, m, accept, step):
+        """Counters of the loops; ends[loop]: this is its last position."""
+        new, fields, row = self.instruction.p.fields, self.fields, self.position.p.kernel_row
+        ends = {
+            name: Signal(name=f"{name}_ends")
+            for name in ("position", "output", "row", "block", "instruction")
+        }
+        until_output = Signal(len(new.stride_x), reset_less=True)
+        m.d.comb += [
+            ends["position"].eq(row + 1 == fields.kernel_height),
+            ends["output"].eq(ends["position"] & (until_output == 1)),
+        ]
+        with m.If(accept | (step & ends["position"])):
+            m.d.sync += row.eq(0)
+        with m.Elif(step):
+            m.d.sync += row.eq(row + 1)
+        stride = Mux(fields.stride_x == 0, 1, fields.stride_x)
+        following = Mux(ends["row"], fields.kernel_width, stride)
+        with m.If(accept):
+            m.d.sync += until_output.eq(new.kernel_width)
+        with m.Elif(step & ends["position"]):
+            m.d.sync += until_output.eq(Mux(ends["output"], following, until_output - 1))
+        before = ends["output"]
+        for loop, name in (("row", "out_width"), ("block", "out_height"), ("instruction", None)):
+            count = new[name or "blocks"]
+            left = Signal.like(count, name=f"{loop}_left", reset_less=True)
+            m.d.comb += ends[loop].eq(before & (left == 1))
+            with m.If(accept):
+                m.d.sync += left.eq(count)
+            with m.Elif(step & before):
+                again = fields[name] if name else 0
+                m.d.sync += left.eq(Mux(left == 1, again, left - 1))
+            before = ends[loop]
+        return ends
+
+    def _walk_coordinates(self, m, accept, step, ends):
+        """Block address, y and x of the source word; y of the row's first window row."""
+        new, fields, here = self.instruction.p.fields, self.fields, self.position.p
+        row_y = Signal(signed(COORDINATE_BITS), reset_less=True)
+        next_y = Signal(signed(COORDINATE_BITS))
+        m.d.comb += next_y.eq(Mux(ends["block"], fields.origin_y, row_y + fields.stride_y))
+        with m.If(accept):
+            m.d.sync += [
+                row_y.eq(new.origin_y),
+                here.y.eq(new.origin_y),
+                here.x.eq(new.origin_x),
+                here.block.eq(new.source),
+            ]
+        with m.Elif(step & ends["row"]):
+            m.d.sync += [row_y.eq(next_y), here.y.eq(next_y), here.x.eq(fields.origin_x)]
+            with m.If(ends["block"]):
+                m.d.sync += here.block.eq(here.block + fields.source_stride)
+        with m.Elif(step & ends["position"]):
+            m.d.sync += [here.y.eq(row_y), here.x.eq(here.x + 1)]
+        with m.Elif(step):
+            m.d.sync += here.y.eq(here.y + fields.dilation_y)
+
+    def _walk_destination(self, m, accept, step, ends):
+        """Accumulator word of the next output."""
+        new, here = self.instruction.p.fields, self.position.p
+        block = Signal(address_shape(), reset_less=True)
+        next_block = Signal(address_shape())
+        m.d.comb += next_block.eq(block + self.fields.destination_stride)
+        with m.If(accept):
+            m.d.sync += [block.eq(new.destination), here.destination.eq(new.destination)]
+        with m.Elif(step & ends["block"]):
+            m.d.sync += [block.eq(next_block), here.destination.eq(next_block)]
+        with m.Elif(step & ends["output"]):
+            m.d.sync += here.destination.eq(here.destination + 1)
+
+
+class DepthwiseSequencer(wiring.Component):
+    """One activation word a cycle: the loops, then padding test, row product and address.
+
+    A position that is taken in cycle t is at `access` in cycle t + 2.
+
+    Members
+    -------
+    instruction, available, claim, empty, index : see DepthwiseLoops
+    access : Out(stream of access_layout)
+    fault, fault_index : Out; a source or destination word of that instruction is out of range
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(engine_layout(DEPTHWISE, config))),
+                "available": In(1),
+                "claim": Out(1),
+                "empty": Out(1),
+                "index": Out(INDEX_BITS),
+                "access": Out(stream.Signature(access_layout(config))),
+                "fault": Out(1),
+                "fault_index": Out(INDEX_BITS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.loops = loops = DepthwiseLoops(config=self._config)
+        wiring.connect(m, wiring.flipped(self.instruction), loops.instruction)
+        m.d.comb += [
+            loops.available.eq(self.available),
+            self.claim.eq(loops.claim),
+            self.empty.eq(loops.empty),
+            self.index.eq(loops.index),
+        ]
+        here, fields = loops.position.p, loops.fields
+        valid, access_ready = Signal(), Signal()
+        mark = Signal(mark_layout(self._config), reset_less=True)
+        row, column, destination = (
+            Signal(address_shape(), name=name, reset_less=True)
+            for name in ("row", "column", "destination")
+        )
+        inside, padding = Signal(reset_less=True), Signal(signed(8), reset_less=True)
+        index = Signal(INDEX_BITS, reset_less=True)
+        m.d.comb += [
+            access_ready.eq(~self.access.valid | self.access.ready),
+            loops.position.ready.eq(~valid | access_ready),
+        ]
+        with m.If(loops.position.ready):
+            m.d.sync += valid.eq(loops.position.valid)
+        with m.If(loops.position.ready & loops.position.valid):
+            names = ("compute", "swap", "kernel_row", "retire")
+            m.d.sync += [mark[name].eq(here[name]) for name in names]
+            m.d.sync += [
+                mark.result.eq(here.output | here.retire),
+                mark.write.eq(here.output),
+                mark.accumulate.eq(fields.accumulate),
+                mark.last_column.eq(fields.kernel_width - 1),
+                destination.eq(here.destination),
+                row.eq(here.y[: len(fields.height)] * fields.source_pitch),
+                column.eq(here.block + here.x),
+                inside.eq(_within(here.y, fields.height) & _within(here.x, fields.width)),
+                padding.eq(fields.padding),
+                index.eq(loops.index),
+            ]
+
+        address, source_exists, destination_exists = Signal(address_shape()), Signal(), Signal()
+        reads, out_of_range = Signal(), Signal()
+        m.d.comb += [
+            address.eq(row + column),
+            reads.eq(mark.compute & inside),
+            source_exists.eq(address < self._config.activation_words),
+            destination_exists.eq(destination < self._config.accumulator_words),
+            out_of_range.eq((reads & ~source_exists) | (mark.write & ~destination_exists)),
+        ]
+        access = self.access.p
+        with m.If(access_ready):
+            m.d.sync += self.access.valid.eq(valid)
+        with m.If(access_ready & valid):
+            m.d.sync += [
+                access.mark.eq(mark),
+                access.mark.write.eq(mark.write & destination_exists),
+                access.mark.destination.eq(destination),
+                access.read.eq(reads & source_exists),
+                access.address.eq(address),
+                access.padding.eq(padding),
+                self.fault_index.eq(index),
+            ]
+        m.d.sync += self.fault.eq(access_ready & valid & out_of_range)
+        return m
+
+
+def _within(coordinate, size):
+    """0 <= coordinate < size, for a signed coordinate."""
+    return ~coordinate[-1] & (coordinate[:-1] < size)
