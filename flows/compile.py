@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilewright.flows.options import FilePath, config_options, resolve_config
+from tilewright.flows.options import FilePath, cache_option, config_options, resolve_config
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tilewright.flows.models import CompiledModel
+    from tilewright.flows.program_cache import TimedProgram
 
 
 @click.command(name="compile")
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=FilePath, help="Program file.  [default: MODEL.tw here]")
 @click.option("--report", type=FilePath, help="Also write the report as JSON.")
 @click.option("--strict", is_flag=True, help="Refuse models that leave operators to the host.")
+@cache_option
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     model: Path,
@@ -29,6 +31,7 @@ def command(
     output: Path | None,
     report: Path | None,
     strict: bool,
+    cached: bool,
     quiet: bool,
 ) -> None:
     """Compile the ONNX MODEL to a program file.
@@ -39,37 +42,39 @@ def command(
     from tilewright.flows.display import console, size
     from tilewright.flows.files import check_target, write_file
     from tilewright.flows.models import compile_file
+    from tilewright.flows.program_cache import timed
 
     config = resolve_config(preset, config_file, settings)
     target = output or Path(f"{model.stem}.tw")
     for path in filter(None, (target, report)):
         check_target(path)
-    compiled = compile_file(model, config, strict=strict)
+    compiled = compile_file(model, config, strict=strict, cached=cached)
     data = compiled.program.to_bytes()
     write_file(target, data)
+    if quiet and report is None:
+        return
+    timing = timed(compiled.program, cached=cached)
     if report is not None:
-        write_file(report, json.dumps(report_of(compiled), indent=2) + "\n")
+        write_file(report, json.dumps(report_of(compiled, timing), indent=2) + "\n")
     if not quiet:
         out = console()
-        print_layers(out, compiled)
+        print_layers(out, compiled, timing)
         print_host_operators(out, compiled)
         out.print(
             f"{target}: {compiled.program.num_instructions:,} instructions, {size(len(data))}, "
             f"needs {size(compiled.program.memory_bytes)} of DRAM; for {config.name} "
-            f"({config.rows}x{config.cols}); compiled in {compiled.seconds:.1f} s"
+            f"({config.rows}x{config.cols}); "
+            f"{'from the cache' if compiled.is_cached else 'compiled'} in {compiled.seconds:.1f} s"
         )
 
 
-def print_layers(out: "Console", compiled: "CompiledModel") -> None:
+def print_layers(out: "Console", compiled: "CompiledModel", timing: "TimedProgram") -> None:
     """Print the table of layers with the timing model's cycles."""
     from tilewright.flows.display import table
-    from tilewright.flows.report import layer_columns, layer_reports, layer_rows, total_row
-    from tilewright.sim.timing import simulate
+    from tilewright.flows.report import layer_columns, layer_rows, total_row
 
-    program = compiled.program
-    timing = simulate(program)
-    reports = layer_reports(program, timing.retirements)
-    rows = [*layer_rows(reports), total_row(reports, program.config, timing.cycles)]
+    config = compiled.program.config
+    rows = [*layer_rows(timing.layers), total_row(timing.layers, config, timing.cycles)]
     title = f"{compiled.path.name}: layers, cycles by the timing model"
     out.print(table(title, layer_columns(), rows))
 
@@ -78,25 +83,21 @@ def print_host_operators(out: "Console", compiled: "CompiledModel") -> None:
     """Print what is left to the host, and the compiler's notes."""
     from tilewright.flows.display import table
 
-    operators = compiled.imported.host_operators
-    if operators:
-        rows = [(o.op_type, o.name, o.side, o.elements, o.reason) for o in operators]
+    metadata = compiled.program.metadata
+    if metadata["host_operators"]:
+        fields = ("op_type", "name", "side", "elements", "reason")
+        rows = [[item[field] for field in fields] for item in metadata["host_operators"]]
         columns = ("operator", "node", "side", ">elements", "why on the host")
         out.print(table("Left to the host", columns, rows))
-    for work in compiled.program.metadata["host_work"]:
+    for work in metadata["host_work"]:
         out.print(f"host work: {work}", markup=False)
-    for note in compiled.imported.notes:
+    for note in metadata["notes"]:
         out.print(f"note: {note}", markup=False)
 
 
-def report_of(compiled: "CompiledModel") -> dict[str, Any]:
+def report_of(compiled: "CompiledModel", timing: "TimedProgram") -> dict[str, Any]:
     """Return the report as JSON-able values."""
-    from tilewright.flows.report import layer_reports
-    from tilewright.sim.timing import simulate
-
     program = compiled.program
-    timing = simulate(program)
-    reports = layer_reports(program, timing.retirements)
     return {
         "model": compiled.path.name,
         "config": {"name": program.config.name, "digest": program.config.digest},
@@ -104,7 +105,7 @@ def report_of(compiled: "CompiledModel") -> dict[str, Any]:
         "memory_bytes": program.memory_bytes,
         "cycles": timing.cycles,
         "cycles_are": "the timing model's",
-        "layers": [report.as_dict() for report in reports],
+        "layers": [report.as_dict() for report in timing.layers],
         "host_operators": program.metadata["host_operators"],
         "host_work": program.metadata["host_work"],
         "notes": program.metadata["notes"],

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilewright.flows.options import FilePath, config_options, input_options, resolve_config
+from tilewright.flows.options import (
+    FilePath,
+    cache_option,
+    config_options,
+    input_options,
+    resolve_config,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +26,7 @@ DRAM_LATENCY = 64
 @click.command(name="cosim")
 @click.argument("model", type=FilePath)
 @config_options()
+@cache_option
 @input_options
 @click.option("--rtl-samples", type=int, help="How many samples on the RTL.  [default: all]")
 @click.option("--ort", is_flag=True, help="Also compare with ONNX Runtime, optimizations off.")
@@ -38,6 +45,7 @@ def command(
     preset: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
+    cached: bool,
     input_file: Path | None,
     samples: int | None,
     seed: int,
@@ -67,7 +75,7 @@ def command(
     for path in filter(None, (output, report)):
         check_target(path)
     with status(f"compiling {model.name} for {config.name}"):
-        compiled = compile_file(model, config, strict=strict)
+        compiled = compile_file(model, config, strict=strict, cached=cached)
     inputs = load_inputs(compiled.program, input_file, samples, seed)
     with status(f"generating and building the RTL of {config.name}"):
         target, build_seconds = timed_rtl(compiled.program, latency)

@@ -23,12 +23,20 @@ LAYOUT_OPERATORS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompiledModel:
-    """An ONNX file, what the compiler read from it, and the program for one config."""
+    """An ONNX file, and the program for one config."""
 
     path: Path
-    imported: "ImportedModel"
     program: Program
     seconds: float
+    is_cached: bool = False
+    """Whether the program came from the cache."""
+    read: "ImportedModel | None" = None
+    """What the compiler read from the file, if it did."""
+
+    @cached_property
+    def imported(self) -> "ImportedModel":
+        """What the compiler reads from the file."""
+        return self.read or import_file(self.path)
 
     @cached_property
     def digest(self) -> str:
@@ -51,28 +59,49 @@ def tool_digest() -> str:
     return state.hexdigest()
 
 
-def compile_file(path: Path, config: Config, *, strict: bool = False) -> CompiledModel:
+def compile_file(
+    path: Path, config: Config, *, strict: bool = False, cached: bool = False
+) -> CompiledModel:
     """Compile an ONNX file. The program carries the border, so that it runs without the model.
+
+    cached: take the program, or schedules of its layers, from the cache on disk where they are
+        there, and keep them there.
 
     Raises ModelError when the file is missing, malformed or not supported.
     """
-    from tilewright.compiler.compile import compile_graph
+    from tilewright.compiler import schedule_cache
+    from tilewright.flows.program_cache import load_program, program_key, save_program
 
     if not path.is_file():
         raise ModelError(f"{path}: no such file; give an ONNX model")
     start = time.monotonic()
-    imported = import_file(path, strict=strict)
+    data = path.read_bytes()
+    key = program_key(data, path.stem, config, strict=strict) if cached else None
+    program = load_program(key) if key else None
+    if program is not None:
+        seconds = time.monotonic() - start
+        return CompiledModel(path=path, program=program, seconds=seconds, is_cached=True)
+    with schedule_cache.enabled(cached):
+        imported = import_file(path, strict=strict)
+        program = _compile(imported, config, path.stem, hashlib.sha256(data).hexdigest())
+    if key:
+        save_program(key, program)
+    seconds = time.monotonic() - start
+    return CompiledModel(path=path, program=program, seconds=seconds, read=imported)
+
+
+def _compile(imported: "ImportedModel", config: Config, name: str, digest: str) -> Program:
+    from tilewright.compiler.compile import compile_graph
+
     program = compile_graph(imported.graph, config)
     metadata = dict(program.metadata) | {
-        "model": path.stem,
-        "model_digest": file_digest(path),
+        "model": name,
+        "model_digest": digest,
         "host_operators": [dataclasses.asdict(item) for item in imported.host_operators],
         "notes": list(imported.notes),
     }
     blobs = dict(program.blobs) | imported.border.to_sections()
-    program = dataclasses.replace(program, metadata=metadata, blobs=blobs)
-    seconds = time.monotonic() - start
-    return CompiledModel(path=path, imported=imported, program=program, seconds=seconds)
+    return dataclasses.replace(program, metadata=metadata, blobs=blobs)
 
 
 def import_file(path: Path, *, strict: bool = False) -> "ImportedModel":

@@ -89,6 +89,17 @@ def _integer(name: str, value: str) -> int:
         raise ConfigError(f"--set: {name} must be an integer, got {value!r}") from None
 
 
+def cache_option(function: Function) -> Function:
+    """Add --no-cache; the command gets `cached`."""
+    return click.option(
+        "--no-cache",
+        "cached",
+        flag_value=False,
+        default=True,
+        help="Compile anew, and keep nothing on disk.",
+    )(function)
+
+
 def input_options(function: Function) -> Function:
     """Add --input, --samples and --seed; the command gets `input_file`, `samples`, `seed`."""
     options = (

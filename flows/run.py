@@ -8,6 +8,7 @@ import click
 
 from tilewright.flows.options import (
     FilePath,
+    cache_option,
     config_options,
     input_options,
     resolve_config,
@@ -34,6 +35,7 @@ TARGET_NAMES = ("iss", "rtl", "reference", "ort", "timing")
     "timing model, which has cycles and no outputs.",
 )
 @config_options()
+@cache_option
 @click.option("--model", type=FilePath, help="The ONNX model of PROGRAM (for reference and ort).")
 @input_options
 @click.option("-o", "--output", type=FilePath, help="Write the outputs to this .npz file.")
@@ -43,6 +45,7 @@ def command(
     preset: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
+    cached: bool,
     model: Path | None,
     input_file: Path | None,
     samples: int | None,
@@ -61,11 +64,11 @@ def command(
     if output is not None:
         check_target(output)
     given = (preset, config_file, settings)
-    loaded, compiled = load(program, model, given)
+    loaded, compiled = load(program, model, given, cached=cached)
     if on == "timing":
         if output is not None or input_file is not None:
             raise InputError("--on timing has no data: it takes no --input and no --output")
-        print_timing(loaded)
+        print_timing(loaded, cached=cached)
         return
     inputs = load_inputs(loaded, input_file, samples, seed)
     with status(f"preparing {on}"):
@@ -78,7 +81,11 @@ def command(
 
 
 def load(
-    path: Path, model: Path | None, config: tuple[str | None, Path | None, tuple[str, ...]]
+    path: Path,
+    model: Path | None,
+    config: tuple[str | None, Path | None, tuple[str, ...]],
+    *,
+    cached: bool,
 ) -> tuple["Program", "CompiledModel | None"]:
     """Return the program and, where the ONNX model is at hand, what the compiler made of it."""
     from tilewright.flows.models import compile_file, file_digest
@@ -88,7 +95,7 @@ def load(
     if path.suffix == ".onnx":
         if model is not None:
             raise InputError("--model belongs to a program; here the model itself is given")
-        compiled = compile_file(path, resolve_config(preset, config_file, settings))
+        compiled = compile_file(path, resolve_config(preset, config_file, settings), cached=cached)
         return compiled.program, compiled
     expected = None
     if preset or config_file or settings:
@@ -96,7 +103,7 @@ def load(
     program = Program.load(path, expected)
     if model is None:
         return program, None
-    compiled = compile_file(model, program.config)
+    compiled = compile_file(model, program.config, cached=cached)
     if program.metadata.get("model_digest") != file_digest(model):
         raise InputError(f"{path} was not compiled from {model}; give the model it was made of")
     return program, compiled
@@ -153,15 +160,14 @@ def run_samples(target: "Target", inputs: Sequence["Sample"], name: str) -> list
     return [target.run(sample) for sample in work]
 
 
-def print_timing(program: "Program") -> None:
+def print_timing(program: "Program", *, cached: bool) -> None:
     """Print the timing model's cycles of each layer."""
     from tilewright.flows.display import console, table
-    from tilewright.flows.report import layer_columns, layer_reports, layer_rows, total_row
-    from tilewright.sim.timing import simulate
+    from tilewright.flows.program_cache import timed
+    from tilewright.flows.report import layer_columns, layer_rows, total_row
 
-    timing = simulate(program)
-    reports = layer_reports(program, timing.retirements)
-    rows = [*layer_rows(reports), total_row(reports, program.config, timing.cycles)]
+    timing = timed(program, cached=cached)
+    rows = [*layer_rows(timing.layers), total_row(timing.layers, program.config, timing.cycles)]
     name = program.metadata.get("model", "program")
     out = console()
     out.print(table(f"{name} in the timing model", layer_columns(), rows))

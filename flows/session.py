@@ -35,6 +35,7 @@ class Session:
     on: "iss" (simulator), "rtl" (co-simulation), "reference" or "ort" (the last two need the ONNX
         file). All give the same bytes but "ort", which is ONNX Runtime, optimizations off.
     strict: refuse models that leave operators to the host.
+    cached: take the program from the cache on disk where it is there, and keep it there.
 
     Raises ModelError, ConfigError, ProgramError or ToolError.
     """
@@ -46,12 +47,14 @@ class Session:
         on: TargetName = "iss",
         *,
         strict: bool = False,
+        cached: bool = True,
     ) -> None:
         path = Path(model)
         chosen = config if config is None or isinstance(config, Config) else Config.load(config)
         self._compiled: CompiledModel | None = None
         if path.suffix == ".onnx":
-            self._compiled = compile_file(path, chosen or Config.load("base"), strict=strict)
+            chosen = chosen or Config.load("base")
+            self._compiled = compile_file(path, chosen, strict=strict, cached=cached)
             self.program = self._compiled.program
         else:
             self.program = Program.load(path, chosen)
