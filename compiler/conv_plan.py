@@ -57,8 +57,6 @@ class ConvPlan:
     """Input blocks held at a time."""
     group_blocks: int
     """Output blocks of one MATRIX instruction, at most."""
-    weights_resident: bool
-    """All weights stay in weight SRAM for the whole layer."""
     input_ring: int
     operand_ring: int
     output_ring: int
@@ -74,21 +72,25 @@ class ConvPlan:
 
 def plan_conv(shape: ConvShape, memory: ConvMemory) -> ConvPlan:
     """Return the cheapest tiling. Raises DoesNotFitError when even one pixel does not fit."""
-    plans = (
+    return min(conv_plans(shape, memory), key=lambda p: (p.cycles, -p.tile_height * p.tile_width))
+
+
+def conv_plans(shape: ConvShape, memory: ConvMemory) -> list[ConvPlan]:
+    """Return every tiling that fits. Raises DoesNotFitError when even one pixel does not."""
+    plans = [
         plan
         for height, width in _tile_sizes(shape, memory.accumulators)
         for blocks in _input_chunks(shape, memory)
         for outer in ((True,) if memory.is_chained else (True, False))
         for plan in _plans(shape, memory, height, width, blocks, outer)
-    )
-    best = min(plans, key=lambda p: (p.cycles, -p.tile_height * p.tile_width), default=None)
-    if best is None:
+    ]
+    if not plans:
         raise DoesNotFitError(
             f"a convolution {shape.kernel[0]}x{shape.kernel[1]} of {shape.in_blocks} input blocks "
             f"does not fit into {memory.workspace} free words of activation SRAM; "
             f"raise activation_kib"
         )
-    return best
+    return plans
 
 
 def store_unit(config: Config) -> int:
@@ -146,31 +148,28 @@ def _plans(
     word_blocks = min(-(-span * config.cols // config.rows), -(-shape.out_channels // config.rows))
     tiles = tile_sums(shape, tile_height, tile_width)
     single = tiles.count == 1 and chunk == shape.in_blocks
+    resident = shape.weight_tiles * config.rows <= config.weight_words
+    work, startup = _work(shape, memory, tiles, chunk, group, resident, pixels_outer)
     for copies in (2, 1):
         input_ring = tiles.largest_source * chunk * (1 if single else copies) * memory.streams_input
         operand_ring = word_blocks * pixels * copies * memory.streams_operand
         output_ring = word_blocks * pixels * copies * memory.streams_output
-        if input_ring + operand_ring + output_ring <= memory.workspace:
-            break
-    else:
-        return
-    resident = shape.weight_tiles * config.rows <= config.weight_words
-    work, startup = _work(shape, memory, tiles, chunk, group, resident, pixels_outer)
-    if copies == 1:
-        startup += (max(work) + startup) // 2
-    yield ConvPlan(
-        tile_height=tile_height,
-        tile_width=tile_width,
-        pixels_outer=pixels_outer,
-        input_blocks=chunk,
-        group_blocks=group,
-        weights_resident=resident,
-        input_ring=input_ring,
-        operand_ring=operand_ring,
-        output_ring=output_ring,
-        work=work,
-        startup=startup,
-    )
+        if input_ring + operand_ring + output_ring > memory.workspace:
+            continue
+        yield ConvPlan(
+            tile_height=tile_height,
+            tile_width=tile_width,
+            pixels_outer=pixels_outer,
+            input_blocks=chunk,
+            group_blocks=group,
+            input_ring=input_ring,
+            operand_ring=operand_ring,
+            output_ring=output_ring,
+            work=work,
+            startup=startup if copies == 2 else startup + (max(work) + startup) // 2,
+        )
+        if not memory.is_chained:
+            return
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +254,10 @@ def _work(
     parts = -(-shape.in_blocks // chunk)
     overhead = INSTRUCTION_OVERHEAD * tiles.count * len(groups) * parts
     work = Work(matrix=array, load=load, vector=drain, store=store)
-    return work, first_input + last + overhead
+    startup = first_input + last + overhead
+    if memory.is_chained:  # what the next layer waits for: a tile, or a block of the only one
+        startup += array // (tiles.count if tiles.count > 1 else len(groups))
+    return work, startup
 
 
 def _load_cycles(words: int, pitch: int, config: Config) -> int:

@@ -1,5 +1,6 @@
 """The tiling of a depthwise layer on its unit: tile size, channel blocks, buffers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tilewright.compiler.context import DoesNotFitError
@@ -61,8 +62,8 @@ class DepthwisePlan:
         return max(self.work) + self.startup
 
 
-def plan_depthwise(shape: DepthwiseShape, memory: ConvMemory) -> DepthwisePlan:
-    """Return the cheapest tiling. Raises DoesNotFitError when even one pixel does not fit.
+def depthwise_plans(shape: DepthwiseShape, memory: ConvMemory) -> list[DepthwisePlan]:
+    """Return every tiling that fits. Raises DoesNotFitError when even one pixel does not.
 
     `memory.accumulators` are the words of one instruction's results.
     """
@@ -70,15 +71,14 @@ def plan_depthwise(shape: DepthwiseShape, memory: ConvMemory) -> DepthwisePlan:
         plan
         for height, width in _tile_sizes(shape, memory)
         for blocks in _sizes(shape.blocks)
-        if (plan := _plan(shape, memory, height, width, blocks)) is not None
+        for plan in _plans(shape, memory, height, width, blocks)
     ]
-    best = min(plans, key=lambda p: (p.cycles, -p.tile_height * p.tile_width), default=None)
-    if best is None:
+    if not plans:
         raise DoesNotFitError(
             f"a depthwise convolution {shape.kernel[0]}x{shape.kernel[1]} does not fit into "
             f"{memory.workspace} free words of activation SRAM; raise activation_kib"
         )
-    return best
+    return plans
 
 
 def _sizes(size: int) -> list[int]:
@@ -93,37 +93,35 @@ def _tile_sizes(shape: DepthwiseShape, memory: ConvMemory) -> list[tuple[int, in
     return [(1, width) for width in _sizes(shape.out_width) if width <= memory.accumulators]
 
 
-def _plan(
+def _plans(
     shape: DepthwiseShape, memory: ConvMemory, height: int, width: int, blocks: int
-) -> DepthwisePlan | None:
+) -> Iterator[DepthwisePlan]:
     tiles = boxes(shape.out_height, shape.out_width, height, width)
     sources = [shape.source_box(tile).pixels for tile in tiles]
     single = len(tiles) == 1 and blocks == shape.blocks
-    for copies in (1,) if single else (2, 1):
-        input_ring = max(sources) * blocks * copies * memory.streams_input
-        operand_ring = height * width * blocks * copies * memory.streams_operand
-        output_ring = height * width * blocks * copies * memory.streams_output
-        if input_ring + operand_ring + output_ring <= memory.workspace:
-            break
-    else:
-        return None
     work = _work(shape, memory, tiles, sum(sources))
     steps = len(tiles) * len(split(shape.blocks, blocks))
     first = sources[0] * blocks * memory.streams_input
     last = shape.cycles(1, tiles[-1].width) + tiles[-1].pixels * blocks * memory.streams_output
     startup = first + last + INSTRUCTION_OVERHEAD * steps
-    if copies == 1 and not single:
-        startup += (max(work) + startup) // 2
-    return DepthwisePlan(
-        tile_height=height,
-        tile_width=width,
-        blocks=blocks,
-        input_ring=input_ring,
-        operand_ring=operand_ring,
-        output_ring=output_ring,
-        work=work,
-        startup=startup,
-    )
+    if memory.is_chained:  # what the next layer waits for: a tile, or blocks of the only one
+        startup += work.depthwise // (len(tiles) if len(tiles) > 1 else steps)
+    for copies in (1,) if single else (2, 1):
+        input_ring = max(sources) * blocks * copies * memory.streams_input
+        operand_ring = height * width * blocks * copies * memory.streams_operand
+        output_ring = height * width * blocks * copies * memory.streams_output
+        if input_ring + operand_ring + output_ring <= memory.workspace:
+            is_buffered = single or copies == 2
+            yield DepthwisePlan(
+                tile_height=height,
+                tile_width=width,
+                blocks=blocks,
+                input_ring=input_ring,
+                operand_ring=operand_ring,
+                output_ring=output_ring,
+                work=work,
+                startup=startup if is_buffered else startup + (max(work) + startup) // 2,
+            )
 
 
 def _work(shape: DepthwiseShape, memory: ConvMemory, tiles: list[Box], source: int) -> Work:

@@ -4,6 +4,8 @@ from tilewright.hw.spec import cycles
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Instruction
 
+DEPTHWISE_PIPELINE = 12
+
 
 def issue_cycles(instruction: Instruction, config: Config) -> int:
     """Return the cycles until the engine can issue its next instruction."""
@@ -11,6 +13,8 @@ def issue_cycles(instruction: Instruction, config: Config) -> int:
     match instruction.operation:
         case "MATRIX":
             return cycles.matrix_cycles(fields, config)
+        case "DEPTHWISE":
+            return cycles.depthwise_cycles(fields, config)
         case "VECTOR":
             return cycles.vector_cycles(fields, config)
         case "LOAD":
@@ -26,6 +30,8 @@ def latency_cycles(instruction: Instruction, config: Config) -> int:
     match instruction.operation:
         case "MATRIX":
             return cycles.MATRIX_ISSUE_CYCLES + cycles.array_latency(config)
+        case "DEPTHWISE":
+            return DEPTHWISE_PIPELINE
         case "VECTOR":
             whole = cycles.vector_latency(fields, config)
         case "LOAD":

@@ -47,11 +47,14 @@ class KernelPart:
     columns: tuple[int, int]
 
 
-def conv_memory(node: Conv, context: Context, workspace: int, *, is_chained: bool) -> ConvMemory:
-    """Return which maps a convolution streams, with the layer's share of the workspace."""
+def conv_memory(
+    node: Conv, context: Context, *, is_on_unit: bool = False, is_chained: bool
+) -> ConvMemory:
+    """Return which maps a convolution streams, and the memory that it may take."""
+    tasks = context.tasks
     return ConvMemory(
-        workspace=workspace,
-        accumulators=context.tasks.matrix_words,
+        workspace=context.workspace[1],
+        accumulators=tasks.depthwise_words if is_on_unit else tasks.matrix_words,
         streams_input=not context.is_resident(node.input),
         streams_operand=node.residual is not None and not context.is_resident(node.residual.other),
         streams_output=not context.is_resident(node.output),

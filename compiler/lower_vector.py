@@ -204,9 +204,10 @@ class VectorLowering(Lowering):
 
     engine = Engine.VECTOR
 
-    def __init__(self, node: Node, context: Context, workspace: int) -> None:
+    def __init__(self, node: Node, context: Context) -> None:
         self.layer, self.context, self.config = describe(node, context), context, context.config
-        layer, self.workspace, self.output_name = self.layer, workspace, node.output
+        layer, self.output_name = self.layer, node.output
+        self.workspace = context.workspace[1]
         self.source = context.map(layer.source)
         self.blocks = context.place(layer.node.output).blocks
         self.tile_height, self.tile_width, self.chunk, words = self._plan()

@@ -173,5 +173,7 @@ def bind_parameters(streams: Sequence[ParameterStream], context: Context) -> Non
             share = room // (len(order) - place)
             sizes[number] = min(sizes[number], largest + share)
             room -= sizes[number] - largest
+    start = context.tasks.take_parameters(sum(sizes))
     for stream, words in zip(streams, sizes, strict=True):
-        stream.bind(context.tasks.take_parameters(words), words)
+        stream.bind(start, words)
+        start += words

@@ -1,0 +1,84 @@
+"""The tilings of layers that run together: one of each, chosen for the sum of their work."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.context import DoesNotFitError
+from tilewright.compiler.conv_plan import ConvPlan
+from tilewright.compiler.depthwise_plan import DepthwisePlan
+
+Plan = ConvPlan | DepthwisePlan
+Table = NDArray[np.int64]
+
+_NUM_READERS = 4
+
+
+def choose_together(
+    candidates: Sequence[Sequence[Plan]], workspace: int, bank_words: int
+) -> list[Plan]:
+    """Return a plan of each layer whose rings fit into `workspace` activation words together.
+
+    The cost is the busiest engine's work over all layers, and what each layer does not overlap.
+    Rings of different readers get banks of their own where that is possible at all.
+    Raises DoesNotFitError.
+    """
+    layers = [_undominated(plans) for plans in candidates]
+    for unit in (bank_words, 1):
+        best = _cheapest([_table(plans) for plans in layers], workspace, unit)
+        if best is not None:
+            return [plans[number] for plans, number in zip(layers, best, strict=True)]
+    raise DoesNotFitError(
+        f"{len(candidates)} layers that run together do not fit into {workspace} free words of "
+        f"activation SRAM; raise activation_kib"
+    )
+
+
+def _table(plans: Sequence[Plan]) -> Table:
+    """Return a row a plan: ring words by reader, work by engine, start-up cycles."""
+    return np.array(
+        [
+            [
+                plan.input_ring if isinstance(plan, ConvPlan) else 0,
+                0 if isinstance(plan, ConvPlan) else plan.input_ring,
+                plan.operand_ring,
+                plan.output_ring,
+                *plan.work,
+                plan.startup,
+            ]
+            for plan in plans
+        ],
+        np.int64,
+    )
+
+
+def _undominated(plans: Sequence[Plan]) -> list[Plan]:
+    """Drop the plans that are nowhere better than another one."""
+    table = _table(plans)
+    order = np.argsort(table.sum(axis=1), kind="stable")
+    kept: list[int] = []
+    for number in order.tolist():
+        if not kept or not (table[kept] <= table[number]).all(axis=1).any():
+            kept.append(number)
+    return [plans[number] for number in kept]
+
+
+def _cheapest(tables: Sequence[Table], workspace: int, unit: int) -> list[int] | None:
+    """Return the row of each table whose sum is cheapest; each reader's words in whole units."""
+    sums = np.zeros((1, tables[0].shape[1]), np.int64)
+    chosen = np.zeros((1, 0), np.int64)
+    for table in tables:
+        numbers = np.arange(len(table))
+        sums = (sums[:, None] + table).reshape(-1, table.shape[1])
+        chosen = np.concatenate(
+            [np.repeat(chosen, len(table), axis=0), np.tile(numbers, len(chosen))[:, None]], axis=1
+        )
+        units = -(-sums[:, :_NUM_READERS] // unit)
+        fits = units.sum(axis=1) * unit <= workspace
+        sums, chosen = sums[fits], chosen[fits]
+    if not len(sums):
+        return None
+    cost = sums[:, _NUM_READERS:-1].max(axis=1) + sums[:, -1]
+    best: list[int] = chosen[int(cost.argmin())].tolist()
+    return best
