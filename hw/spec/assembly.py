@@ -52,6 +52,7 @@ def disassemble(program: Program) -> str:
     entries = [_decode(program.word(index), program) for index in range(program.num_instructions)]
     instructions = [entry for entry in entries if isinstance(entry, Instruction)]
     labels = _referenced_labels(instructions)
+    defined: dict[tuple[Engine, int], str] = {}
     sent = dict.fromkeys(Engine, 0)
     layer = -1
     for entry, number in zip(entries, program.instruction_layers, strict=True):
@@ -65,7 +66,9 @@ def disassemble(program: Program) -> str:
         if entry.engine is not None:
             sent[entry.engine] += 1
             label = labels.get((entry.engine, sent[entry.engine]), "")
-        lines.append(format_instruction(entry, label=label, labels=labels))
+        lines.append(format_instruction(entry, label=label, labels=defined))
+        if label and entry.engine is not None:
+            defined[(entry.engine, sent[entry.engine])] = label
     return "\n".join(lines) + "\n"
 
 

@@ -74,7 +74,7 @@ class Config:
             if getattr(self, tile) == 0 and isinstance(size, int) and size >= 1:
                 object.__setattr__(self, tile, largest_divisor(size, 16))
         if self.depthwise_taps == -1 and isinstance(self.rows, int) and isinstance(self.cols, int):
-            object.__setattr__(self, "depthwise_taps", 0)
+            object.__setattr__(self, "depthwise_taps", 3 if self.rows <= self.cols else 0)
         for field, rule, holds in _RULES:
             value = getattr(self, field)
             if field != "name" and (not isinstance(value, int) or isinstance(value, bool)):
@@ -276,7 +276,7 @@ PRESETS: dict[str, Config] = {
     for config in (
         Config(name="nano", rows=4, cols=4, activation_kib=32, activation_banks=4, weight_kib=8,
                accumulator_kib=16, accumulator_banks=4, parameter_kib=4, lanes=2, operand_lanes=1,
-               axi_data_bits=64),
+               depthwise_taps=1, axi_data_bits=64),
         Config(name="edge", rows=8, cols=8, activation_kib=128, activation_banks=8, weight_kib=64,
                accumulator_kib=64, accumulator_banks=4, parameter_kib=8, lanes=4, operand_lanes=2,
                axi_data_bits=128),

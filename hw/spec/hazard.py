@@ -3,7 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import SRAM_MODULUS, Accesses, Addresses, accesses
+from tilewright.hw.spec.access import (
+    DEPTHWISE_COUNTS,
+    SRAM_MODULUS,
+    Accesses,
+    Addresses,
+    accesses,
+)
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Combine, Instruction, Source
 
@@ -18,7 +24,9 @@ def overwrites_own_source(instruction: Instruction, config: Config) -> bool:
     i = instruction
     if i.operation == "DEPTHWISE":
         pixels = i["out_height"] * i["out_width"]
-        return bool(i["accumulate"]) and i["blocks"] > 1 and i["destination_stride"] < pixels
+        empty = any(i[name] == 0 for name in DEPTHWISE_COUNTS)
+        overlap = i["blocks"] > 1 and i["destination_stride"] < pixels
+        return bool(i["accumulate"]) and overlap and not empty
     touched = accesses(i, config)
     if i.operation != "VECTOR" or not touched.conflicts(Accesses(reads=touched.reads)):
         return False

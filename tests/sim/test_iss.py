@@ -41,6 +41,7 @@ COUNTS = {
     "MATRIX": (
         "out_blocks", "in_blocks", "kernel_height", "kernel_width", "out_height", "out_width"
     ),
+    "DEPTHWISE": ("blocks", "kernel_height", "kernel_width", "out_height", "out_width"),
     "VECTOR": ("groups", "kernel_height", "kernel_width", "out_height", "out_width"),
 }  # fmt: skip
 
@@ -86,9 +87,7 @@ class SlowAccelerator:
         counts = [i[name] for name in COUNTS[i.operation]]
         if 0 in counts:
             return
-        {"LOAD": self.load, "STORE": self.store, "MATRIX": self.matrix, "VECTOR": self.vector}[
-            i.operation
-        ](i)
+        getattr(self, i.operation.lower())(i)
 
     def transfer(self, i: isa.Instruction, pitch: int):
         for i2 in range(i["count2"]):
@@ -161,6 +160,37 @@ class SlowAccelerator:
                 for col in range(self.config.cols):
                     total = sum(a[r] * tile[r][col] for r in range(self.config.rows))
                     word[col] = signed((0 if first else word[col]) + total, 32)
+
+    def depthwise(self, i: isa.Instruction) -> None:
+        c, step = self.config, max(i["stride_x"], 1)
+        words = -(-3 * c.depthwise_taps * c.rows // (8 * c.lanes))
+        for b in range(i["blocks"]):
+            first = i["weights"] + b * words
+            data = [signed(byte, 8) for w in self.parameter[first : first + words] for byte in w]
+            for y in range(i["out_height"]):
+                sums = {}
+                for p in range((i["out_width"] - 1) * step + i["kernel_width"]):
+                    self.depthwise_position(i, data, b, y, p, sums)
+                    x, rest = divmod(p - (i["kernel_width"] - 1), step)
+                    if rest == 0 and 0 <= x < i["out_width"]:
+                        d = i["destination"] + b * i["destination_stride"] + y * i["out_width"] + x
+                        word, done = self.accumulator[d % 2**20], sums[p - (i["kernel_width"] - 1)]
+                        for col in range(c.cols):
+                            old = word[col] if i["accumulate"] else 0
+                            word[col] = signed(old + (done[col] if col < c.rows else 0), 32)
+
+    def depthwise_position(self, i, data, b, y, p, sums) -> None:
+        c = self.config
+        base = i["source"] + b * i["source_stride"]
+        for ky in range(i["kernel_height"]):
+            iy, ix = i["origin_y"] + y * i["stride_y"] + ky * i["dilation_y"], i["origin_x"] + p
+            a = [i["padding"]] * c.rows
+            if 0 <= iy < i["height"] and 0 <= ix < i["width"]:
+                a = self.activation[(base + iy * i["source_pitch"] + ix) % 2**20]
+            for kx in range(i["kernel_width"]):
+                total = sums.setdefault(p - kx, [0] * c.rows)
+                for r in range(c.rows):
+                    total[r] += a[r] * data[(ky * c.depthwise_taps + kx) * c.rows + r]
 
     def vector(self, i: isa.Instruction) -> None:
         c = self.config

@@ -62,9 +62,10 @@ def test_manifest_names_what_is_there(verilog):
     facts = manifest(NANO)
     assert facts["digest"] == NANO.digest
     assert f"module {facts['tile_module']}(" in verilog
-    assert re.search(r"^  wire \[3:0\] retire;", verilog, re.MULTILINE)
+    assert re.search(r"^  wire \[4:0\] retire;", verilog, re.MULTILINE)
     assert facts["retire"] == {
-        "load": "retire[0]", "store": "retire[1]", "matrix": "retire[2]", "vector": "retire[3]"
+        "load": "retire[0]", "store": "retire[1]", "matrix": "retire[2]",
+        "depthwise": "retire[3]", "vector": "retire[4]",
     }  # fmt: skip
     for name, sram in facts["srams"].items():
         assert sram["words"] == sram["bank_words"] * len(sram["banks"])
@@ -73,6 +74,12 @@ def test_manifest_names_what_is_there(verilog):
             assert memory == name
             assert re.search(rf"^  tilewright_{name}_bank\d+ {bank} \(", verilog, re.MULTILINE)
             assert (instance, words) == ("bank", "words")
+
+
+def test_a_config_without_taps_has_no_depthwise_unit():
+    config = NANO.replace(depthwise_taps=0)
+    assert "depthwise" not in manifest(config)["retire"]
+    assert not any("depthwise" in name for name in modules_of(emit_verilog(config)))
 
 
 def test_lint_finds_nothing_of_substance(verilog, tmp_path):

@@ -45,7 +45,8 @@ class Loops:
             self.out_of_range = True
             return
         getattr(self, kind)[space].add(address)
-        if space == Space.ACTIVATION:
+        ordered = Space.ACCUMULATOR if self.i.operation == "DEPTHWISE" else Space.ACTIVATION
+        if space == ordered:
             if kind == "reads":
                 self.last_read[address] = self.step
             else:
@@ -82,6 +83,33 @@ class Loops:
                             self.touch("writes", Space.ACCUMULATOR, d)
                             if i["accumulate"]:
                                 self.touch("reads", Space.ACCUMULATOR, d)
+
+    def depthwise(self) -> None:
+        i, c = self.i, self.config
+        if 0 in [i[n] for n in ("blocks", "kernel_height", "kernel_width", "out_height",
+                                "out_width")]:  # fmt: skip
+            return
+        step = max(i["stride_x"], 1)
+        words = -(-3 * c.depthwise_taps * c.rows // (8 * c.lanes))
+        for b in range(i["blocks"]):
+            for word in range(words):
+                self.touch("reads", Space.PARAMETER, i["weights"] + b * words + word)
+            for y in range(i["out_height"]):
+                for p in range((i["out_width"] - 1) * step + i["kernel_width"]):
+                    for ky in range(i["kernel_height"]):
+                        iy = i["origin_y"] + y * i["stride_y"] + ky * i["dilation_y"]
+                        ix = i["origin_x"] + p
+                        if 0 <= iy < i["height"] and 0 <= ix < i["width"]:
+                            base = i["source"] + b * i["source_stride"]
+                            self.touch(
+                                "reads", Space.ACTIVATION, base + iy * i["source_pitch"] + ix
+                            )
+                for x in range(i["out_width"]):
+                    d = i["destination"] + b * i["destination_stride"] + y * i["out_width"] + x
+                    if i["accumulate"]:
+                        self.touch("reads", Space.ACCUMULATOR, d)
+                    self.touch("writes", Space.ACCUMULATOR, d)
+                    self.step += 1
 
     def vector(self) -> None:
         i, c = self.i, self.config
@@ -205,7 +233,7 @@ def test_accesses_equal_loops(name: str) -> None:
     config = CONFIGS[name]
     rng = random.Random(name)
     in_range = overwriting = in_order = 0
-    for number in range(400):
+    for number in range(500):
         i = random_instruction(config, rng)
         loops, actual = Loops(i, config), accesses(i, config)
         for kind in ("reads", "writes"):

@@ -38,7 +38,11 @@ def test_base_has_the_published_memories() -> None:
         ({"operand_lanes": 3}, "operand_lanes must be a divisor of lanes, got 3"),
         ({"activation_banks": 3}, "activation_banks must be 1, 2, 4, 8 or 16, got 3"),
         ({"axi_data_bits": 100}, "axi_data_bits must be 64, 128, 256 or 512, got 100"),
-        ({"depthwise_taps": 3}, "depthwise_taps must be 0, got 3"),
+        ({"depthwise_taps": 2}, "depthwise_taps must be 0, 1 or 3, and 0 where rows > cols, got 2"),
+        (
+            {"cols": 8, "lanes": 8, "depthwise_taps": 1},
+            "depthwise_taps must be 0, 1 or 3, and 0 where rows > cols, got 1",
+        ),
         ({"name": "no spaces"}, "name must be letters, digits, '-' or '_', got 'no spaces'"),
         (
             {"rows": 1, "cols": 1, "lanes": 1, "operand_lanes": 1, "activation_kib": 512},
@@ -82,15 +86,23 @@ def test_digest_ignores_the_name_and_nothing_else() -> None:
         {"weight_kib": 64}, {"accumulator_kib": 64}, {"parameter_kib": 8}, {"lanes": 8},
         {"operand_lanes": 2}, {"axi_data_bits": 256}, {"axi_outstanding": 32}, {"queue_depth": 4},
         {"activation_banks": 4}, {"accumulator_banks": 2}, {"tree_register_levels": 1},
-        {"axi_address_bits": 40},
+        {"axi_address_bits": 40}, {"depthwise_taps": 1},
     ):  # fmt: skip
         digests.add(base.replace(**changes).digest)
-    assert len(digests) == 18
+    assert len(digests) == 19
 
 
 def test_replace_picks_tiles_anew() -> None:
     assert PRESETS["base"].replace(rows=20, lanes=4).tile_rows == 10
     assert dataclasses.replace(PRESETS["base"], cols=32).tile_cols == 16
+
+
+def test_a_depthwise_unit_is_there_where_it_can_be() -> None:
+    taps = {name: config.depthwise_taps for name, config in PRESETS.items()}
+    assert taps == {"nano": 1, "edge": 3, "base": 3, "large": 3, "xl": 3}
+    assert Config(cols=32).depthwise_taps == 3
+    assert Config(cols=8, lanes=8).depthwise_taps == 0
+    assert PRESETS["base"].replace(cols=8, lanes=8).depthwise_taps == 0
 
 
 def test_small_helpers() -> None:

@@ -45,6 +45,25 @@ def test_block_is_header_then_one_word_a_group(config: Config) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_depthwise_weights_lie_by_kernel_row_column_and_channel(config: Config) -> None:
+    rng = np.random.default_rng(7)
+    taps, rows = config.depthwise_taps, config.rows
+    weights = rng.integers(-128, 128, (2, 2, taps, rows), np.int8)
+    words = parameters.depthwise_words(weights, config)
+    assert words.shape == (2 * config.depthwise_words, config.parameter_word_bytes)
+    for block, data in enumerate(words.reshape(2, -1)):
+        for ky in range(3):
+            for kx in range(taps):
+                for row in range(rows):
+                    expected = int(weights[block, ky, kx, row]) & 0xFF if ky < 2 else 0
+                    assert data[(ky * taps + kx) * rows + row] == expected
+        assert not data[3 * taps * rows :].any()
+    parsed = parameters.parse_depthwise(words, config)
+    np.testing.assert_array_equal(parsed[:, :2], weights)
+    assert not parsed[:, 2].any()
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_table_entry_lies_at_its_unsigned_byte(config: Config) -> None:
     table = np.random.default_rng(3).integers(-128, 128, 256).astype(np.int8)
     words = parameters.table_words(table, config)

@@ -6,7 +6,7 @@ import pytest
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.config import PARAMETER_BYTES
 from tilewright.hw.spec.isa import Engine, Source, Target, Wait, instruction
-from tilewright.hw.spec.parameters import block_words, pack_words
+from tilewright.hw.spec.parameters import block_words, depthwise_words, pack_words
 from tilewright.hw.spec.registers import STATUS_DONE, Bucket
 
 HEIGHT, WIDTH, KERNEL = 4, 5, 3
@@ -22,6 +22,27 @@ def convolve(image, weights):
         for kx in range(KERNEL):
             result += padded[ky : ky + HEIGHT, kx : kx + WIDTH] @ weights[ky, kx].astype(np.int64)
     return result
+
+
+def convolve_depthwise(image, weights):
+    """(H, W, rows) int8 padded with the zero point, (3, 3, rows) int8 -> (H, W, rows)."""
+    padded = np.pad(image.astype(np.int64), ((1, 1), (1, 1), (0, 0)), constant_values=ZERO_POINT)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (KERNEL, KERNEL), (0, 1))
+    return np.einsum("hwcyx,yxc->hwc", windows, weights.astype(np.int64))
+
+
+def depthwise_program(config, num_words):
+    """As `program`, with the depthwise unit and its weights in front of the parameter block."""
+    _, load_image, load_parameters, _, vector, *rest = program(config, num_words)
+    wait = (Wait(engine=Engine.LOAD, count=2),)
+    unit = instruction(
+        "DEPTHWISE", wait, kernel_height=KERNEL, kernel_width=KERNEL, out_height=HEIGHT,
+        out_width=WIDTH, stride_y=1, stride_x=1, dilation_y=1, origin_y=-1, origin_x=-1,
+        height=HEIGHT, width=WIDTH, padding=ZERO_POINT, blocks=1, source_pitch=WIDTH, destination=9,
+    )  # fmt: skip
+    waits = (wait[0], Wait(engine=Engine.DEPTHWISE, count=1))
+    fields = {**vector.fields, "source": 9, "parameters": config.depthwise_words}
+    return [load_image, load_parameters, unit, instruction("VECTOR", waits, **fields), *rest]
 
 
 def program(config, num_words):
@@ -50,8 +71,9 @@ def program(config, num_words):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("depthwise", [False, True])
 @pytest.mark.parametrize("seed", [None, 5])
-def test_convolution_from_dram_to_dram(make_system, seed):
+def test_convolution_from_dram_to_dram(make_system, seed, depthwise):
     system = make_system(seed=seed)
     config = system.config
     rng = np.random.default_rng(11)
@@ -62,13 +84,18 @@ def test_convolution_from_dram_to_dram(make_system, seed):
     header = {"zero_point": OUT_ZERO_POINT, "low": -100, "high": 127}
     words = block_words(header, bias, scale, config)
     assert config.parameter_word_bytes == PARAMETER_BYTES * config.lanes
+    make_program, accumulators = program, convolve(image, weights)
+    if depthwise:
+        weights = weights[..., 0]
+        words = np.concatenate([depthwise_words(weights[None], config), words])
+        make_program, accumulators = depthwise_program, convolve_depthwise(image, weights)
     for address, data in (
         (0, image.tobytes()),
         (WEIGHTS, weights.tobytes()),
         (PARAMETERS, pack_words(words, config)),
     ):
         system.dram.data[address : address + len(data)] = data
-    system.place_program(program(config, len(words)))
+    system.place_program(make_program(config, len(words)))
 
     async def script(ctx):
         host = system.host
@@ -82,7 +109,6 @@ def test_convolution_from_dram_to_dram(make_system, seed):
         assert buckets[Bucket.WAIT_VECTOR] > 0
 
     system.run(script)
-    accumulators = convolve(image, weights)
     expected = numerics.requantize(
         accumulators.astype(np.int32), bias, scale, OUT_ZERO_POINT, -100, 127
     )
