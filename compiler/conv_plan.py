@@ -17,6 +17,8 @@ MIN_INSTRUCTION_CYCLES = 512
 MAX_BLOCKS = 1023
 INSTRUCTION_OVERHEAD = 16
 """Cycles the search charges a block group of a tile, so that it prefers fewer instructions."""
+ROUND_TRIP = 256
+"""Cycles charged for the memory's latency and for waits, each time a ring's place is used."""
 FIRST_PIECES = 8
 """Pieces in which the first block group reads its input, so that the array starts early."""
 
@@ -33,6 +35,14 @@ class ConvMemory:
     streams_output: bool
     is_chained: bool = False
     """Other layers run at the same time, tile by tile: pixels must be outermost."""
+
+
+def ring_pace(steps: int, words: int, work: int, copies: int) -> int:
+    """Return the least cycles of `steps` steps on a ring with `copies` places of `words` words.
+
+    work: cycles of all steps on their engine.
+    """
+    return (steps * (words + ROUND_TRIP) + work) // copies if words else 0
 
 
 class Work(NamedTuple):
@@ -57,12 +67,17 @@ class ConvPlan:
     """Input blocks held at a time."""
     group_blocks: int
     """Output blocks of one MATRIX instruction, at most."""
+    copies: int
+    """Tiles that each ring has room for."""
     input_ring: int
     operand_ring: int
     output_ring: int
     work: Work
     startup: int
     """Estimate of the cycles in which no engine is at its limit."""
+    pace: int = 0
+    """Cycles that the layer takes at least because a ring's place is taken from its load to its
+    use, or from its computation to the end of its store."""
 
     @property
     def cycles(self) -> int:
@@ -162,11 +177,21 @@ def _plans(
             pixels_outer=pixels_outer,
             input_blocks=chunk,
             group_blocks=group,
+            copies=copies,
             input_ring=input_ring,
             operand_ring=operand_ring,
             output_ring=output_ring,
             work=work,
             startup=startup if copies == 2 else startup + (max(work) + startup) // 2,
+            pace=max(
+                ring_pace(tiles.count, input_ring // copies, work.matrix, copies),
+                ring_pace(
+                    tiles.count * -(-shape.out_blocks // span),
+                    output_ring // copies,
+                    work.matrix,
+                    copies,
+                ),
+            ),
         )
         if not memory.is_chained:
             return

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tilewright.compiler.context import DoesNotFitError
-from tilewright.compiler.conv_plan import INSTRUCTION_OVERHEAD, ConvMemory, Work
+from tilewright.compiler.conv_plan import INSTRUCTION_OVERHEAD, ConvMemory, Work, ring_pace
 from tilewright.compiler.tiles import Box, boxes, source_box, split
 from tilewright.hw.spec.config import Config
 
@@ -50,11 +50,15 @@ class DepthwisePlan:
     tile_width: int
     blocks: int
     """Channel blocks of a step."""
+    copies: int
+    """Tiles that each ring has room for."""
     input_ring: int
     operand_ring: int
     output_ring: int
     work: Work
     startup: int
+    pace: int
+    """As ConvPlan."""
 
     @property
     def cycles(self) -> int:
@@ -116,11 +120,16 @@ def _plans(
                 tile_height=height,
                 tile_width=width,
                 blocks=blocks,
+                copies=copies,
                 input_ring=input_ring,
                 operand_ring=operand_ring,
                 output_ring=output_ring,
                 work=work,
                 startup=startup if is_buffered else startup + (max(work) + startup) // 2,
+                pace=max(
+                    ring_pace(steps, ring // copies, work.depthwise, copies)
+                    for ring in (input_ring, output_ring)
+                ),
             )
 
 

@@ -1,22 +1,23 @@
 """Run the steps of a segment's layers, interleaved as their engines would take them.
 
-Of the steps whose pixels are emitted, the one that could start first goes next, of two the one of
-the later layer: feature maps are used soon after they are made. Times are estimates from the cycle
-formulas; the order is a valid one whatever they are, because a step waits for what it reads.
+Of the loads and computations whose pixels are emitted, the one that could start first goes next, of
+two the one of the earlier layer: what feeds another engine comes before what ends the chain. Times are estimates
+from the cycle formulas; the order is a valid one whatever they are, because a step waits for what
+it reads and a tile is loaded only when its place is free.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.context import Context
 from tilewright.compiler.estimate import issue_cycles, latency_cycles
-from tilewright.compiler.lowering import Lowering, Need, Step
+from tilewright.compiler.lowering import Lowering, Step
 from tilewright.compiler.tasks import Task
 from tilewright.compiler.tiles import Box
-from tilewright.hw.spec import cycles
 from tilewright.hw.spec.isa import Engine
 
 Times = NDArray[np.float64]
@@ -24,20 +25,43 @@ Times = NDArray[np.float64]
 
 @dataclass(kw_only=True)
 class _Running:
-    """A layer under way: its next step and when that could start."""
+    """A layer under way: the steps to compute, those whose tiles are to be loaded ahead."""
 
     layer: int
     lowering: Lowering
-    steps: Iterator[Step]
-    step: Step | None
+    steps: deque[Step]
+    loads: deque[Step]
+    loaded: deque[float] = field(default_factory=deque)
+    """When the tiles loaded ahead are there."""
+    tile_ready: float = 0.0
+    """When the present tile was there."""
+    tile_end: float = 0.0
+    """When the tile before the present one was computed."""
+    end: float = 0.0
+    """When what is emitted is computed."""
+    is_started: bool = False
+
+    @property
+    def may_load(self) -> bool:
+        """Whether the ring has a place for the next tile, behind the present one."""
+        first = self.is_started or (self.steps and self.steps[0].load is not None)
+        return bool(self.loads and first) and len(self.loaded) < self.lowering.tiles_ahead
+
+    @property
+    def may_compute(self) -> bool:
+        """Whether the next step's tile is loaded, if it is one that is loaded ahead."""
+        if not self.steps:
+            return False
+        is_ahead = self.steps[0].load is not None and self.lowering.tiles_ahead > 0
+        return bool(self.loaded) or not is_ahead
 
 
 def run_segment(lowerings: Sequence[tuple[int, Lowering]], context: Context) -> None:
     """Emit all tasks of the layers (number, lowering), which are in topological order."""
     if len(lowerings) == 1:
         context.tasks.layer, lowering = lowerings[0]
-        for _ in lowering.steps():
-            pass
+        for step in lowering.steps():
+            step.compute()
         return
     _Interleaver(lowerings, context).run()
 
@@ -47,85 +71,106 @@ class _Interleaver:
         self.context = context
         self.free = dict.fromkeys(Engine, 0.0)
         self.running = []
-        for layer, lowering in lowerings:
-            context.tasks.layer = layer
-            steps = lowering.steps()
-            self.running.append(
-                _Running(layer=layer, lowering=lowering, steps=steps, step=next(steps, None))
-            )
         self.ready: dict[str, Times] = {}
         """When each pixel [blocks, height, width] of the segment's own maps is there."""
-        for running in self.running:
-            name = running.lowering.output_name
-            source, place = context.map(name), context.place(name)
-            self.ready[name] = np.full((place.blocks, source.height, source.width), np.inf)
+        for layer, lowering in lowerings:
+            steps = deque(lowering.steps())
+            ahead = deque(step for step in steps if step.load and lowering.tiles_ahead)
+            self.running.append(_Running(layer=layer, lowering=lowering, steps=steps, loads=ahead))
+            made = context.map(lowering.output_name)
+            shape = (context.place(made.name).blocks, made.height, made.width)
+            self.ready[made.name] = np.full(shape, np.inf)
 
     def run(self) -> None:
-        while any(running.step is not None for running in self.running):
-            starts = [self._start(running) for running in self.running]
-            place = max(range(len(starts)), key=lambda n: (-starts[n], n))
-            assert starts[place] < np.inf, "some step has all that it reads"
-            self._advance(self.running[place])
+        while any(running.steps for running in self.running):
+            choices: list[tuple[float, int, Callable[[_Running], None]]] = []
+            for place, running in enumerate(self.running):
+                if running.may_load:
+                    choices.append((self._load_start(running), place, self._load))
+                if running.may_compute:
+                    choices.append((self._compute_start(running), place, self._compute))
+            start, place, act = min(choices, key=lambda choice: choice[:2])
+            assert start < np.inf, "some step has all that it reads"
+            act(self.running[place])
 
-    def _start(self, running: _Running) -> float:
-        """Return when the layer's next step could start, infinity where its pixels are not made."""
-        if running.step is None:
-            return np.inf
-        ready = max((self._ready(need) for need in running.step), default=0.0)
-        return max(self.free[running.lowering.engine], ready)
+    def _load_start(self, running: _Running) -> float:
+        return max(self.free[Engine.LOAD], running.tile_end, self._ready(running.loads[0]))
 
-    def _ready(self, need: Need) -> float:
-        if need.name not in self.ready:
-            return 0.0
-        box = need.box
-        times = self.ready[need.name][
-            slice(*need.blocks), box.top : box.bottom, box.left : box.right
-        ]
-        latest = float(times.max(initial=0.0))
-        if self.context.is_resident(need.name):
-            return latest
-        words = (need.blocks[1] - need.blocks[0]) * need.box.pixels
-        return latest + cycles.MEMORY_LATENCY + words
+    def _compute_start(self, running: _Running) -> float:
+        step = running.steps[0]
+        tile_ready = running.loaded[0] if step.load and running.loaded else running.tile_ready
+        return max(self.free[running.lowering.engine], tile_ready, self._ready(step))
 
-    def _advance(self, running: _Running) -> None:
-        """Emit the step and note when its engines are free and its results are there."""
-        context = self.context
-        first = len(context.tasks.tasks)
-        ready = max((self._ready(need) for need in running.step or ()), default=0.0)
-        context.tasks.layer = running.layer
-        context.produced.clear()
-        running.step = next(running.steps, None)
-        done = self._occupy(context.tasks.tasks[first:], running.lowering.engine, ready)
-        for name, box, blocks in context.produced:
-            if name in self.ready:
-                self._times(name, box, blocks)[...] = done
+    def _ready(self, step: Step) -> float:
+        """Return when everything that a step reads is made."""
+        return max(
+            (
+                float(self._times(need.name, need.box, need.blocks).max(initial=0.0))
+                for need in step.needs
+                if need.name in self.ready
+            ),
+            default=0.0,
+        )
 
     def _times(self, name: str, box: Box, blocks: tuple[int, int]) -> Times:
         """A view of when pixels of one of the segment's maps are there."""
-        return self.ready[name][blocks[0] : blocks[1], box.top : box.bottom, box.left : box.right]
+        rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+        return self.ready[name][slice(*blocks), rows, columns]
 
-    def _occupy(self, tasks: Sequence[Task], main: Engine, ready: float) -> float:
-        """Return when the results of a step's tasks are there."""
-        config, free = self.context.config, self.free
-        work = dict.fromkeys(Engine, 0)
-        latency = dict.fromkeys(Engine, 0)
-        last = dict.fromkeys(Engine, 0)
+    def _load(self, running: _Running) -> None:
+        """Load the layer's next tile."""
+        start = self._load_start(running)
+        step = running.loads.popleft()
+        assert step.load is not None
+        tasks = self._emit(running, step.load)
+        running.loaded.append(self._loaded(tasks, start))
+
+    def _compute(self, running: _Running) -> None:
+        """Emit the layer's next step, and note when its results are there."""
+        start = self._compute_start(running)
+        step = running.steps.popleft()
+        if step.load and running.loaded:
+            running.tile_ready = running.loaded.popleft()
+            running.tile_end = running.end
+        running.is_started = True
+        self.context.produced.clear()
+        tasks = self._emit(running, step.compute)
+        done = self._results(tasks, running, max(start, self._loaded(tasks, self._ready(step))))
+        for name, box, blocks in self.context.produced:
+            if name in self.ready:
+                self._times(name, box, blocks)[...] = done
+
+    def _emit(self, running: _Running, emit: Callable[[], None]) -> Sequence[Task]:
+        tasks = self.context.tasks
+        first = len(tasks.tasks)
+        tasks.layer = running.layer
+        emit()
+        return tasks.tasks[first:]
+
+    def _loaded(self, tasks: Sequence[Task], start: float) -> float:
+        """Return when the loads among some tasks are done; 0 if there are none."""
+        config, end = self.context.config, 0.0
         for task in tasks:
-            engine = task.instruction.engine
-            assert engine is not None
-            last[engine] = issue_cycles(task.instruction, config)
-            work[engine] += last[engine]
-            latency[engine] = latency_cycles(task.instruction, config)
-        loaded = 0.0
-        if work[Engine.LOAD]:
-            free[Engine.LOAD] += work[Engine.LOAD]
-            loaded = free[Engine.LOAD] + latency[Engine.LOAD]
-        done = max(free[main], ready, loaded) + work[main]
-        free[main] = done
-        done += latency[main]
-        for engine in (Engine.VECTOR, Engine.STORE):
-            if work[engine] and engine != main:
-                done = max(free[engine] + work[engine], done + last[engine])
-                free[engine] = done
-                done += latency[engine]
+            if task.instruction.engine == Engine.LOAD:
+                self.free[Engine.LOAD] = max(self.free[Engine.LOAD], start)
+                self.free[Engine.LOAD] += issue_cycles(task.instruction, config)
+                end = self.free[Engine.LOAD] + latency_cycles(task.instruction, config)
+        return end
+
+    def _results(self, tasks: Sequence[Task], running: _Running, start: float) -> float:
+        """Return when the results of a step that starts then are in SRAM, or in DRAM if stored."""
+        config, free, main = self.context.config, self.free, running.lowering.engine
+        done = start
+        for engine in (main, Engine.VECTOR, Engine.STORE):
+            mine = [task.instruction for task in tasks if task.instruction.engine == engine]
+            if not mine or (engine == main and engine == Engine.VECTOR and done != start):
+                continue
+            work = [issue_cycles(instruction, config) for instruction in mine]
+            if engine == main:
+                done = start + sum(work)
+                running.end = done
+            else:
+                done = max(free[engine] + sum(work), done + work[-1])
+            free[engine] = done
+            done += latency_cycles(mine[-1], config)
         return done

@@ -20,7 +20,8 @@ def choose_together(
 ) -> list[Plan]:
     """Return a plan of each layer whose rings fit into `workspace` activation words together.
 
-    The cost is the busiest engine's work over all layers, and what each layer does not overlap.
+    The cost is the busiest engine's work over all layers or the slowest layer's pace, whichever is
+    more, and what each layer does not overlap.
     Rings of different readers get banks of their own where that is possible at all.
     Raises DoesNotFitError.
     """
@@ -36,7 +37,7 @@ def choose_together(
 
 
 def _table(plans: Sequence[Plan]) -> Table:
-    """Return a row a plan: ring words by reader, work by engine, start-up cycles."""
+    """Return a row a plan: ring words by reader, work by engine, start-up cycles, pace."""
     return np.array(
         [
             [
@@ -46,6 +47,7 @@ def _table(plans: Sequence[Plan]) -> Table:
                 plan.output_ring,
                 *plan.work,
                 plan.startup,
+                plan.pace,
             ]
             for plan in plans
         ],
@@ -66,19 +68,21 @@ def _undominated(plans: Sequence[Plan]) -> list[Plan]:
 
 def _cheapest(tables: Sequence[Table], workspace: int, unit: int) -> list[int] | None:
     """Return the row of each table whose sum is cheapest; each reader's words in whole units."""
-    sums = np.zeros((1, tables[0].shape[1]), np.int64)
+    sums = np.zeros((1, tables[0].shape[1] - 1), np.int64)
+    pace = np.zeros(1, np.int64)
     chosen = np.zeros((1, 0), np.int64)
     for table in tables:
         numbers = np.arange(len(table))
-        sums = (sums[:, None] + table).reshape(-1, table.shape[1])
+        sums = (sums[:, None] + table[:, :-1]).reshape(-1, sums.shape[1])
+        pace = np.maximum(pace[:, None], table[:, -1]).reshape(-1)
         chosen = np.concatenate(
             [np.repeat(chosen, len(table), axis=0), np.tile(numbers, len(chosen))[:, None]], axis=1
         )
         units = -(-sums[:, :_NUM_READERS] // unit)
         fits = units.sum(axis=1) * unit <= workspace
-        sums, chosen = sums[fits], chosen[fits]
+        sums, pace, chosen = sums[fits], pace[fits], chosen[fits]
     if not len(sums):
         return None
-    cost = sums[:, _NUM_READERS:-1].max(axis=1) + sums[:, -1]
+    cost = np.maximum(sums[:, _NUM_READERS:-1].max(axis=1), pace) + sums[:, -1]
     best: list[int] = chosen[int(cost.argmin())].tolist()
     return best

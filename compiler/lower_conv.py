@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -70,6 +71,7 @@ class ConvLowering(Lowering):
     def __init__(self, node: Conv, context: Context, shape: ConvShape, plan: ConvPlan) -> None:
         self.node, self.context, self.shape, self.plan = node, context, shape, plan
         self.config, self.output_name = context.config, node.output
+        self.tiles_ahead = plan.copies - 1
         self.ring_needs = (
             RingNeed(reader=Reader.MATRIX, words=plan.input_ring),
             RingNeed(reader=Reader.OPERAND, words=plan.operand_ring),
@@ -87,7 +89,8 @@ class ConvLowering(Lowering):
     def bind(self, rings: Sequence[Ring | None]) -> None:
         """As Lowering."""
         node, context = self.node, self.context
-        self.input = MapReader(context=context, name=node.input, ring=rings[0])
+        places = 1 + self.tiles_ahead
+        self.input = MapReader(context=context, name=node.input, ring=rings[0], places=places)
         self.operand = (
             MapReader(context=context, name=node.residual.other, ring=rings[1])
             if node.residual is not None
@@ -105,11 +108,21 @@ class ConvLowering(Lowering):
             if plan.pixels_outer
             else ((tile, unit) for unit in units for tile in tiles)
         )
+        loads = plan.input_blocks >= shape.in_blocks and plan.copies > 1
         for tile, unit in order:
-            yield self._needs(tile, unit)
-            self._compute(tile, unit)
+            is_first = loads and unit is units[0] and tile is not tiles[0]
+            yield Step(
+                needs=self._needs(tile, unit),
+                load=partial(self._load, tile) if is_first else None,
+                compute=partial(self._compute, tile, unit),
+            )
 
-    def _needs(self, tile: Box, unit: list[BlockGroup]) -> Step:
+    def _load(self, tile: Box) -> None:
+        """Load all that a tile reads of the input map."""
+        blocks = (0, self.shape.in_blocks)
+        self.input.view(self._source_box(tile), blocks, blocks)
+
+    def _needs(self, tile: Box, unit: list[BlockGroup]) -> tuple[Need, ...]:
         ranges = [group.source_range for group in unit]
         blocks = (min(first for first, _ in ranges), max(behind for _, behind in ranges))
         needs = [Need(name=self.node.input, box=self._source_box(tile), blocks=blocks)]

@@ -1,6 +1,7 @@
 """Lower a depthwise convolution to loads, DEPTHWISE, VECTOR and stores, tile by tile."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -60,6 +61,7 @@ class DepthwiseLowering(Lowering):
         self.node, self.context, self.shape, self.plan = node, context, shape, plan
         self.config, self.output_name = context.config, node.output
         self.kernel_parts = kernel_parts(node, context.config)
+        self.tiles_ahead = plan.copies - 1
         self.ring_needs = (
             RingNeed(reader=Reader.DEPTHWISE, words=plan.input_ring),
             RingNeed(reader=Reader.OPERAND, words=plan.operand_ring),
@@ -71,25 +73,50 @@ class DepthwiseLowering(Lowering):
     def bind(self, rings: Sequence[Ring | None]) -> None:
         """As Lowering."""
         node, context = self.node, self.context
-        self.input = MapReader(context=context, name=node.input, ring=rings[0])
+        places = 1 + self.tiles_ahead
+        self.input = MapReader(context=context, name=node.input, ring=rings[0], places=places)
         self.operand = (
-            MapReader(context=context, name=node.residual.other, ring=rings[1])
+            MapReader(context=context, name=node.residual.other, ring=rings[1], places=places)
             if node.residual is not None
             else None
         )
         self.output = MapWriter(context=context, name=node.output, ring=rings[2])
 
     def steps(self) -> Iterator[Step]:
-        """As Lowering."""
-        shape, plan = self.shape, self.plan
+        """As Lowering; a step for each instruction, of which a tile's first one loads."""
+        shape, plan, residual = self.shape, self.plan, self.node.residual
         tiles = boxes(shape.out_height, shape.out_width, plan.tile_height, plan.tile_width)
         for tile in tiles:
             for blocks in split(shape.blocks, plan.blocks):
                 needs = [Need(name=self.node.input, box=shape.source_box(tile), blocks=blocks)]
-                if self.node.residual is not None:
-                    needs.append(Need(name=self.node.residual.other, box=tile, blocks=blocks))
-                yield tuple(needs)
-                self._compute(tile, blocks)
+                if residual is not None:
+                    needs.append(Need(name=residual.other, box=tile, blocks=blocks))
+                parts = self._parts(tile, blocks)
+                for number, (group, part) in enumerate(parts):
+                    position = (number == 0, number == len(parts) - 1)
+                    yield Step(
+                        needs=tuple(needs),
+                        load=partial(self._load, tile, blocks) if number == 0 else None,
+                        compute=partial(self._compute, tile, blocks, group, part, position),
+                    )
+
+    def _load(self, tile: Box, blocks: tuple[int, int]) -> None:
+        self.input.view(self.shape.source_box(tile), blocks, blocks)
+        if self.operand is not None:
+            self.operand.view(tile, blocks, blocks)
+
+    def _parts(self, tile: Box, blocks: tuple[int, int]) -> list[tuple[tuple[int, int], Box]]:
+        """Return the (channel blocks, box) of each instruction of a tile."""
+        return [
+            (group, Box(top=tile.top + a, bottom=tile.top + b, left=tile.left, right=tile.right))
+            for group in self._groups(blocks)
+            for a, b in split(tile.height, self._rows(tile, group))
+        ]
+
+    def _rows(self, tile: Box, group: tuple[int, int]) -> int:
+        """Output rows of one instruction: what its accumulators hold."""
+        limit = self.context.tasks.depthwise_words // (group[1] - group[0])
+        return max(limit // tile.width, 1)
 
     def _instruction_blocks(self) -> int:
         """Channel blocks of one instruction: as many as its accumulators hold, if drained alike."""
@@ -137,18 +164,23 @@ class DepthwiseLowering(Lowering):
         padded[: len(channels)] = channels
         return padded.reshape(blocks, rows, *channels.shape[1:])
 
-    def _compute(self, tile: Box, blocks: tuple[int, int]) -> None:
-        out = self.output.view(tile, blocks)
+    def _compute(
+        self,
+        tile: Box,
+        blocks: tuple[int, int],
+        group: tuple[int, int],
+        part: Box,
+        position: tuple[bool, bool],
+    ) -> None:
+        """Emit one instruction of a tile; position: whether it is the tile's first, its last."""
+        is_first, is_last = position
+        if is_first:
+            self.out = self.output.view(tile, blocks)
         source = self.input.view(self.shape.source_box(tile), blocks, blocks)
         operand = self.operand.view(tile, blocks, blocks) if self.operand else None
-        for group in self._groups(blocks):
-            limit = self.context.tasks.depthwise_words // (group[1] - group[0])
-            for top, bottom in split(tile.height, max(limit // tile.width, 1)):
-                part = Box(
-                    top=tile.top + top, bottom=tile.top + bottom, left=tile.left, right=tile.right
-                )
-                self._convolve(part, group, source, out, operand)
-        self.output.finish(out, tile, blocks)
+        self._convolve(part, group, source, self.out, operand)
+        if is_last:
+            self.output.finish(self.out, tile, blocks)
 
     def _convolve(
         self, box: Box, group: tuple[int, int], source: View, out: View, operand: View | None

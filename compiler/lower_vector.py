@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -203,6 +204,7 @@ class VectorLowering(Lowering):
     """Lowers a Pool, Elementwise, Requantize or Pad. Raises DoesNotFitError."""
 
     engine = Engine.VECTOR
+    tiles_ahead = 0
 
     def __init__(self, node: Node, context: Context) -> None:
         self.layer, self.context, self.config = describe(node, context), context, context.config
@@ -242,8 +244,7 @@ class VectorLowering(Lowering):
                 needs = [Need(name=layer.source, box=self._source_box(tile), blocks=blocks)]
                 if layer.operand:
                     needs.append(Need(name=layer.operand, box=tile, blocks=blocks))
-                yield tuple(needs)
-                self._compute(tile, blocks)
+                yield Step(needs=tuple(needs), compute=partial(self._compute, tile, blocks))
 
     def _streams(self) -> tuple[bool, bool, bool]:
         names = (self.layer.source, self.layer.operand, self.layer.node.output)

@@ -1,7 +1,7 @@
 """What the lowering of a layer has in common: buffers it asks for, and steps of known needs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tilewright.compiler.rings import Ring, RingNeed
@@ -19,7 +19,16 @@ class Need:
     blocks: tuple[int, int]
 
 
-Step = tuple[Need, ...]
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A part of a layer's work that is emitted as a whole."""
+
+    needs: tuple[Need, ...]
+    """What it reads, of all feature maps."""
+    compute: Callable[[], None]
+    """Emits its tasks."""
+    load: Callable[[], None] | None = None
+    """Emits the loads of its tile, which may come before what earlier steps compute."""
 
 
 class Lowering(ABC):
@@ -29,6 +38,8 @@ class Lowering(ABC):
     """The engine that does the layer's main work."""
     output_name: str
     """The feature map that the layer makes."""
+    tiles_ahead: int
+    """How many tiles may be loaded behind the one that is computed."""
     parameters: ParameterStream
     ring_needs: tuple[RingNeed, ...]
 
@@ -38,4 +49,4 @@ class Lowering(ABC):
 
     @abstractmethod
     def steps(self) -> Iterator[Step]:
-        """Yield what the next step reads; emit its tasks when resumed."""
+        """Yield the steps in their order."""

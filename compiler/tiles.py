@@ -104,6 +104,15 @@ def transfer_fields(
 
 
 @dataclass(kw_only=True)
+class _Slot:
+    """A place of a ring: what it has room for, and the blocks that are there."""
+
+    view: View
+    held: tuple[int, int]
+    loaded: set[int] = field(default_factory=set)
+
+
+@dataclass(kw_only=True)
 class MapReader:
     """Gives views of a map's boxes; loads from DRAM into `ring` what is not there yet."""
 
@@ -111,36 +120,41 @@ class MapReader:
     name: str
     ring: Ring | None
     """None for a resident map."""
-    _held: View | None = None
-    _range: tuple[int, int] = (0, 0)
-    _loaded: set[int] = field(default_factory=set)
+    places: int = 1
+    """Boxes that stay in the ring at a time."""
+    _slots: list[_Slot] = field(default_factory=list)
 
     def view(self, box: Box, held: tuple[int, int], wanted: tuple[int, int]) -> View:
         """Return a view of `box` with the blocks `wanted` = [first, behind last) in place.
 
         `held` is the range of blocks that the ring slot has room for; a slot is reused while box
-        and range stay the same.
+        and range are among the last `places`.
         """
         if self.ring is None:
             return resident_view(self.context, self.name)
-        if self._held is None or self._held.box != box or self._range != held:
-            words = (held[1] - held[0]) * box.pixels
-            self._held = View(
-                base=self.ring.take(words),
-                block_stride=box.pixels,
-                pitch=box.width,
-                box=box,
-                first_block=held[0],
-            )
-            self._range, self._loaded = held, set()
-        missing = [b for b in range(*wanted) if b not in self._loaded]
+        slot = self._slot(self.ring, box, held)
+        missing = [b for b in range(*wanted) if b not in slot.loaded]
         if missing and box.pixels:
             first, last = missing[0], missing[-1]
             assert last - first + 1 == len(missing)
-            fields = transfer_fields(self.context, self.name, self._held, first, len(missing))
+            fields = transfer_fields(self.context, self.name, slot.view, first, len(missing))
             self.context.tasks.emit("LOAD", target=Target.ACTIVATION, **fields)
-        self._loaded.update(missing)
-        return self._held
+        slot.loaded.update(missing)
+        return slot.view
+
+    def _slot(self, ring: Ring, box: Box, held: tuple[int, int]) -> _Slot:
+        for slot in self._slots:
+            if slot.view.box == box and slot.held == held:
+                return slot
+        view = View(
+            base=ring.take((held[1] - held[0]) * box.pixels),
+            block_stride=box.pixels,
+            pitch=box.width,
+            box=box,
+            first_block=held[0],
+        )
+        self._slots = [*self._slots, _Slot(view=view, held=held)][-self.places :]
+        return self._slots[-1]
 
 
 @dataclass(kw_only=True)
