@@ -68,7 +68,9 @@ class ConvPlan:
     group_blocks: int
     """Output blocks of one MATRIX instruction, at most."""
     copies: int
-    """Tiles that each ring has room for."""
+    """What the operand's and the output's ring have room for: 1 or 2 tiles of an instruction."""
+    input_places: int
+    """Tiles that the input's ring has room for."""
     input_ring: int
     operand_ring: int
     output_ring: int
@@ -166,7 +168,8 @@ def _plans(
     resident = shape.weight_tiles * config.rows <= config.weight_words
     work, startup = _work(shape, memory, tiles, chunk, group, resident, pixels_outer)
     for copies in (2, 1):
-        input_ring = tiles.largest_source * chunk * (1 if single else copies) * memory.streams_input
+        input_places = 1 if single else copies
+        input_ring = tiles.largest_source * chunk * input_places * memory.streams_input
         operand_ring = word_blocks * pixels * copies * memory.streams_operand
         output_ring = word_blocks * pixels * copies * memory.streams_output
         if input_ring + operand_ring + output_ring > memory.workspace:
@@ -178,13 +181,14 @@ def _plans(
             input_blocks=chunk,
             group_blocks=group,
             copies=copies,
+            input_places=input_places,
             input_ring=input_ring,
             operand_ring=operand_ring,
             output_ring=output_ring,
             work=work,
             startup=startup if copies == 2 else startup + (max(work) + startup) // 2,
             pace=max(
-                ring_pace(tiles.count, input_ring // copies, work.matrix, copies),
+                ring_pace(tiles.count, input_ring // input_places, work.matrix, input_places),
                 ring_pace(
                     tiles.count * -(-shape.out_blocks // span),
                     output_ring // copies,

@@ -1,9 +1,9 @@
 """Run the steps of a segment's layers, interleaved as their engines would take them.
 
-Of the loads and computations whose pixels are emitted, the one that could start first goes next, of
-two the one of the earlier layer: what feeds another engine comes before what ends the chain. Times are estimates
-from the cycle formulas; the order is a valid one whatever they are, because a step waits for what
-it reads and a tile is loaded only when its place is free.
+Of the loads and computations whose pixels are emitted, the one that could start first goes next,
+of two the one of the earlier layer: what feeds another engine comes before what ends the chain.
+Times are estimates from the cycle formulas; the order is a valid one whatever they are, because a
+step waits for what it reads and a tile is loaded only when its place is free.
 """
 
 from collections import deque

@@ -71,7 +71,7 @@ class ConvLowering(Lowering):
     def __init__(self, node: Conv, context: Context, shape: ConvShape, plan: ConvPlan) -> None:
         self.node, self.context, self.shape, self.plan = node, context, shape, plan
         self.config, self.output_name = context.config, node.output
-        self.tiles_ahead = plan.copies - 1
+        self.tiles_ahead = plan.input_places - 1
         self.ring_needs = (
             RingNeed(reader=Reader.MATRIX, words=plan.input_ring),
             RingNeed(reader=Reader.OPERAND, words=plan.operand_ring),
@@ -89,10 +89,12 @@ class ConvLowering(Lowering):
     def bind(self, rings: Sequence[Ring | None]) -> None:
         """As Lowering."""
         node, context = self.node, self.context
-        places = 1 + self.tiles_ahead
-        self.input = MapReader(context=context, name=node.input, ring=rings[0], places=places)
+        plan = self.plan
+        self.input = MapReader(
+            context=context, name=node.input, ring=rings[0], places=plan.input_places
+        )
         self.operand = (
-            MapReader(context=context, name=node.residual.other, ring=rings[1])
+            MapReader(context=context, name=node.residual.other, ring=rings[1], places=plan.copies)
             if node.residual is not None
             else None
         )
@@ -108,7 +110,7 @@ class ConvLowering(Lowering):
             if plan.pixels_outer
             else ((tile, unit) for unit in units for tile in tiles)
         )
-        loads = plan.input_blocks >= shape.in_blocks and plan.copies > 1
+        loads = plan.input_blocks >= shape.in_blocks and plan.input_places > 1
         for tile, unit in order:
             is_first = loads and unit is units[0] and tile is not tiles[0]
             yield Step(

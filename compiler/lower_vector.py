@@ -212,7 +212,8 @@ class VectorLowering(Lowering):
         self.workspace = context.workspace[1]
         self.source = context.map(layer.source)
         self.blocks = context.place(layer.node.output).blocks
-        self.tile_height, self.tile_width, self.chunk, words = self._plan()
+        self.tile_height, self.tile_width, self.chunk, self.copies = self._plan()
+        words = self._ring_words(self.tile_height, self.tile_width, self.chunk, self.copies)
         readers = (Reader.MATRIX, Reader.OPERAND, Reader.STORE)
         self.ring_needs = tuple(
             RingNeed(reader=reader, words=ring) for reader, ring in zip(readers, words, strict=True)
@@ -230,9 +231,12 @@ class VectorLowering(Lowering):
     def bind(self, rings: Sequence[Ring | None]) -> None:
         """As Lowering."""
         layer, context = self.layer, self.context
-        self.input = MapReader(context=context, name=layer.source, ring=rings[0])
+        places = self.copies
+        self.input = MapReader(context=context, name=layer.source, ring=rings[0], places=places)
         self.operand = (
-            MapReader(context=context, name=layer.operand, ring=rings[1]) if layer.operand else None
+            MapReader(context=context, name=layer.operand, ring=rings[1], places=places)
+            if layer.operand
+            else None
         )
         self.output = MapWriter(context=context, name=layer.node.output, ring=rings[2])
 
@@ -250,19 +254,19 @@ class VectorLowering(Lowering):
         names = (self.layer.source, self.layer.operand, self.layer.node.output)
         return tuple(bool(n) and not self.context.is_resident(str(n)) for n in names)  # type: ignore[return-value]
 
-    def _plan(self) -> tuple[int, int, int, Sequence[int]]:
-        """Return (tile height, tile width, blocks, ring words); the largest tile that fits."""
+    def _plan(self) -> tuple[int, int, int, int]:
+        """Return (tile height, tile width, blocks, tiles of a ring); the largest tile that fits."""
         out = self.context.map(self.layer.node.output)
         limit = MAX_GROUPS // self.config.row_groups
         if not any(self._streams()):
-            return out.height, out.width, min(self.blocks, limit), (0, 0, 0)
+            return out.height, out.width, min(self.blocks, limit), 1
         for width in _sizes(out.width):
             for height in _sizes(out.height):
                 for chunk in _sizes(min(self.blocks, limit)):
                     for copies in (2, 1):
                         words = self._ring_words(height, width, chunk, copies)
                         if sum(words) <= self.workspace:
-                            return height, width, chunk, words
+                            return height, width, chunk, copies
         raise DoesNotFitError(
             f"{self.layer.node.name}: one output pixel's window of {self.layer.window.kernel} and "
             f"its result do not fit into {self.workspace} free words of activation SRAM; "

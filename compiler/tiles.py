@@ -121,8 +121,9 @@ class MapReader:
     ring: Ring | None
     """None for a resident map."""
     places: int = 1
-    """Boxes that stay in the ring at a time."""
+    """Boxes that the ring has room for."""
     _slots: list[_Slot] = field(default_factory=list)
+    _taken: int = 0
 
     def view(self, box: Box, held: tuple[int, int], wanted: tuple[int, int]) -> View:
         """Return a view of `box` with the blocks `wanted` = [first, behind last) in place.
@@ -146,13 +147,16 @@ class MapReader:
         for slot in self._slots:
             if slot.view.box == box and slot.held == held:
                 return slot
+        place_words = ring.words // self.places
+        assert (held[1] - held[0]) * box.pixels <= place_words
         view = View(
-            base=ring.take((held[1] - held[0]) * box.pixels),
+            base=ring.start + self._taken % self.places * place_words,
             block_stride=box.pixels,
             pitch=box.width,
             box=box,
             first_block=held[0],
         )
+        self._taken += 1
         self._slots = [*self._slots, _Slot(view=view, held=held)][-self.places :]
         return self._slots[-1]
 
