@@ -136,6 +136,8 @@ class _Interleaver:
         self.context.produced.clear()
         tasks = self._emit(running, step.compute)
         done = self._results(tasks, running, max(start, self._loaded(tasks, self._ready(step))))
+        if running.steps and running.steps[0].prefetch is not None:
+            self._loaded(self._emit(running, running.steps[0].prefetch), 0.0)
         for name, box, blocks in self.context.produced:
             if name in self.ready:
                 self._times(name, box, blocks)[...] = done

@@ -117,7 +117,15 @@ class ConvLowering(Lowering):
                 needs=self._needs(tile, unit),
                 load=partial(self._load, tile) if is_first else None,
                 compute=partial(self._compute, tile, unit),
+                prefetch=partial(self._prefetch, unit),
             )
+
+    def _prefetch(self, unit: list[BlockGroup]) -> None:
+        """Load the weights and parameters of a unit's first group."""
+        number = unit[0].number
+        for part in range(len(self.parts[number])):
+            self.weights.get((number, part))
+        self.parameters.prefetch(number)
 
     def _load(self, tile: Box) -> None:
         """Load all that a tile reads of the input map."""

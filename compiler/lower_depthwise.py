@@ -98,6 +98,7 @@ class DepthwiseLowering(Lowering):
                         needs=tuple(needs),
                         load=partial(self._load, tile, blocks) if number == 0 else None,
                         compute=partial(self._compute, tile, blocks, group, part, position),
+                        prefetch=partial(self.parameters.prefetch, self.numbers[group]),
                     )
 
     def _load(self, tile: Box, blocks: tuple[int, int]) -> None:

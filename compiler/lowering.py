@@ -29,6 +29,8 @@ class Step:
     """Emits its tasks."""
     load: Callable[[], None] | None = None
     """Emits the loads of its tile, which may come before what earlier steps compute."""
+    prefetch: Callable[[], None] | None = None
+    """Emits the loads of its weights and parameters, which may come behind the step before."""
 
 
 class Lowering(ABC):

@@ -118,6 +118,12 @@ class ParameterStream:
         """Take the region [start, start + words) of parameter SRAM."""
         self._ring = ChunkRing(start=start, words=words, wraps=False)
 
+    def prefetch(self, number: int) -> None:
+        """Load a block ahead of its use, if the region has room for more than the present one."""
+        assert self._ring is not None
+        if self._ring.words >= min(2 * self.largest_words, self.total_words):
+            self.get(number)
+
     def get(self, number: int) -> ParameterBlock:
         """Return where a block is; emit its load if it needs one."""
         assert self._ring is not None
