@@ -77,19 +77,63 @@ def _matrix_counts(fields: Mapping[str, int]) -> tuple[int, int]:
     return (pixels, tiles) if pixels and tiles else (0, 0)
 
 
-# DEPTHWISE.
+# DEPTHWISE. A word is a step of the loops: an activation word, padding in its place, or the only
+# step of an instruction that does nothing. Words count over all instructions. Each stage takes word
+# n in the first cycle that is not before any of those listed; a read or write also needs its grant
+# in that cycle. Without refusals all but `turn` then follow from the cycle of the stage before.
+#
+#   accept      of an instruction: its offer, turn of the last word of the instruction before
+#   weights     of a block, depthwise_words reads, at most one a cycle: the offer of the instruction
+#               (its first block; also before the acceptance), enter + 1 of the last block's first
+#               word
+#   turn[n]     leaves the loops: turn[n-1] + 1, read[n-2], accept + 1, and for a block's first word
+#               the last read of its weights + 1
+#   read[n]     of the activations (padding passes): turn[n] + 2, read[n-1] + 1, enter[n-1]
+#   enter[n]    the lanes: read[n] + 1, product[n-1]
+#   product[n]  enter[n] + 1, sum[n-1]
+#   sum[n]      product[n] + 1, leave of the result before; here a result that accumulates reads
+#   leave[n]    of a result (one in kernel_height * step words): sum[n] + 1, write of the result
+#               before
+#   write[n]    of a result (passes if out of range): leave[n] + 1; the last one retires
+#
+# Read data lasts a cycle: a word that cannot enter in the cycle after its read, or a result that
+# cannot leave then, requests again one cycle later, until it can go in the cycle after the grant.
+
+DEPTHWISE_ADDRESS_CYCLES = 2
+"""From a word's turn to its activation read."""
+DEPTHWISE_RESULT_CYCLES = 5
+"""From a word's activation read to the write of the sum it completes, and to retirement."""
+DEPTHWISE_LATCH_CYCLES = 4
+"""From the turn of a block's first word to the first read of the next block's weights."""
+
+
+def depthwise_block_cycles(fields: Mapping[str, int], config: Config) -> int:
+    """Cycles from the first word of a block to that of the next one, or of the next instruction.
+
+    One word a cycle, or what the weights of the next block take.
+    """
+    words = fields["out_height"] * fields["kernel_height"] * depthwise_positions(fields)
+    return max(words, DEPTHWISE_LATCH_CYCLES + config.depthwise_words)
 
 
 def depthwise_cycles(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles a DEPTHWISE instruction reads activations for, one word each; 1 if it is empty.
+    """Cycles a DEPTHWISE instruction has the loops for; 1 if it is empty.
 
-    Back-to-back instructions take the sum of these where the weights of the next block, which are
-    read meanwhile, are there in time.
+    Back-to-back instructions take the sum of these.
     """
     if any(fields[name] == 0 for name in DEPTHWISE_COUNTS):
         return 1
-    rows = fields["blocks"] * fields["out_height"] * fields["kernel_height"]
-    return rows * depthwise_positions(fields)
+    return fields["blocks"] * depthwise_block_cycles(fields, config)
+
+
+def depthwise_latency(fields: Mapping[str, int], config: Config) -> int:
+    """Cycles from the acceptance of a lone DEPTHWISE instruction to its retirement."""
+    pipeline = DEPTHWISE_ADDRESS_CYCLES + DEPTHWISE_RESULT_CYCLES
+    if any(fields[name] == 0 for name in DEPTHWISE_COUNTS):
+        return 1 + pipeline
+    words = fields["out_height"] * fields["kernel_height"] * depthwise_positions(fields)
+    earlier_blocks = (fields["blocks"] - 1) * depthwise_block_cycles(fields, config)
+    return config.depthwise_words + earlier_blocks + words - 1 + pipeline
 
 
 # LOAD and STORE. `latency` is that of the memory: from the handshake of a read's address to its

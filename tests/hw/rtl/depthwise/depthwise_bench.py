@@ -84,11 +84,12 @@ class Trace:
         self.accumulators = None
 
 
-def run(config, contents, program, *, rng=None, refuse=None, gaps=None):
+def run(config, contents, program, *, rng=None, refuse=None, gaps=None, decoys=None):
     """Run instructions, each when those it must wait for have retired; return the Trace.
 
     rng: random refusals of every port, and gaps between instructions; refuse(cycle): a mask of
-    the ports of PORTS that are refused; gaps: idle cycles before an instruction.
+    the ports of PORTS that are refused; gaps: idle cycles before an instruction; decoys: before
+    the instruction of the same number, offered for as many cycles if the engine is busy, withdrawn.
     """
     bench = Bench(config, contents)
     engine, trace = bench.engine, Trace()
@@ -110,20 +111,38 @@ def run(config, contents, program, *, rng=None, refuse=None, gaps=None):
                 await ctx.tick()
             if gaps is not None and gaps[index]:
                 await ctx.tick().repeat(int(gaps[index]))
+            if decoys is not None:
+                await offer_in_vain(ctx, index)
             ctx.set(engine.instruction.payload, {"fields": dict(fields), "index": index})
             ctx.set(engine.instruction.valid, 1)
             await ctx.tick().until(engine.instruction.ready)
             ctx.set(engine.instruction.valid, 0)
 
-    async def watch(ctx):
+    async def offer_in_vain(ctx, index):
+        for _ in range(index):
+            if ctx.get(engine.instruction.ready):
+                break
+            ctx.set(engine.instruction.payload, {"fields": decoys[index], "index": index})
+            ctx.set(engine.instruction.valid, 1)
+            await ctx.tick()
+        ctx.set(engine.instruction.valid, 0)
+        await ctx.tick()
+
+    async def refuse_at_random(ctx):
         cycle = 0
-        while len(trace.retired) < len(program):
-            assert cycle < 100_000
+        while True:
             if rates is not None:
                 mask = sum(int(hit) << i for i, hit in enumerate(rng.random(len(PORTS)) < rates))
                 ctx.set(bench.refuse, mask)
             elif refuse is not None:
                 ctx.set(bench.refuse, refuse(cycle))
+            await ctx.tick()
+            cycle += 1
+
+    async def watch(ctx):
+        cycle = 0
+        while len(trace.retired) < len(program):
+            assert cycle < 100_000
             observe(ctx, cycle)
             await ctx.tick()
             cycle += 1
@@ -149,6 +168,7 @@ def run(config, contents, program, *, rng=None, refuse=None, gaps=None):
 
     simulator = Simulator(bench)
     simulator.add_clock(1e-6)
+    simulator.add_testbench(refuse_at_random, background=True)
     simulator.add_testbench(send)
     simulator.add_testbench(watch)
     simulator.run()

@@ -1,0 +1,106 @@
+"""The cycles of a DEPTHWISE program, word by word, from the rules in hw/spec/cycles.py."""
+
+from dataclasses import dataclass
+
+from depthwise_model import COUNTS
+
+
+@dataclass
+class Word:
+    """What matters of one step of the loops."""
+
+    first_of_instruction: bool = False
+    first_of_block: bool = False
+    reads: bool = False
+    result: bool = False
+    accumulates: bool = False
+    writes: bool = False
+    retires: bool = False
+
+
+def words_of(fields, config):
+    """Return the words of an instruction in order."""
+    if any(fields[name] == 0 for name in COUNTS):
+        return [Word(first_of_instruction=True, result=True, retires=True)]
+    words = []
+    step = max(fields["stride_x"], 1)
+    for _ in range(fields["blocks"]):
+        for y in range(fields["out_height"]):
+            for p in range((fields["out_width"] - 1) * step + fields["kernel_width"]):
+                for ky in range(fields["kernel_height"]):
+                    iy = fields["origin_y"] + y * fields["stride_y"] + ky * fields["dilation_y"]
+                    ix = fields["origin_x"] + p
+                    x, rest = divmod(p - fields["kernel_width"] + 1, step)
+                    result = ky == fields["kernel_height"] - 1 and x >= 0 and rest == 0
+                    words.append(Word(
+                        first_of_instruction=not words,
+                        first_of_block=y == p == ky == 0,
+                        reads=0 <= iy < fields["height"] and 0 <= ix < fields["width"],
+                        result=result,
+                        accumulates=result and bool(fields["accumulate"]),
+                        writes=result,
+                    ))  # fmt: skip
+        assert words[-1].result
+    words[-1].retires = True
+    return words
+
+
+class Timing:
+    """Predicts the cycles of acceptances, writes and retirements.
+
+    granted(port, cycle): the port is not refused. Names are those of the rules.
+    """
+
+    def __init__(self, config, granted):
+        self.config, self.granted = config, granted
+        self.accepted, self.retired, self.written = [], [], []
+        self.turn = self.read = self.read_before = -1
+        self.enter = self.product = self.sum = self.leave = self.write = -1
+        self.latch_free = 0
+
+    def grant(self, port, cycle):
+        """The first cycle from `cycle` on in which the port is granted."""
+        while not self.granted(port, cycle):
+            cycle += 1
+        return cycle
+
+    def take(self, port, reads, granted, free):
+        """When the data of a read granted in a cycle is taken, from cycle `free` on."""
+        while reads and granted + 1 < free:
+            granted = self.grant(port, granted + 2)
+        return max(granted + 1, free)
+
+    def run(self, fields, offer):
+        """Add an instruction that is offered from cycle `offer` on."""
+        accept = max(offer, self.turn)
+        self.accepted.append(accept)
+        for word in words_of(fields, self.config):
+            turn = max(self.turn + 1, self.read_before, accept + 1)
+            if word.first_of_block:
+                cycle = max(self.latch_free, offer)
+                for _ in range(self.config.depthwise_words):
+                    cycle = self.grant("parameter_read", cycle) + 1
+                turn = max(turn, cycle)
+            self.advance(word, turn)
+
+    def advance(self, word, turn):
+        """One word behind the loops."""
+        read = max(turn + 2, self.read + 1, self.enter)
+        read = self.grant("activation_read", read) if word.reads else read
+        enter = self.take("activation_read", word.reads, read, self.product)
+        product = max(enter + 1, self.sum)
+        total = max(product + 1, self.leave)
+        if word.accumulates:
+            total = self.grant("accumulator_read", total)
+        self.turn, self.read_before, self.read = turn, self.read, read
+        self.enter, self.product, self.sum = enter, product, total
+        if word.first_of_block:
+            self.latch_free = enter + 1
+        if word.result:
+            self.leave = self.take("accumulator_read", word.accumulates, total, self.write)
+            self.write = self.leave + 1
+            if word.writes:
+                self.write = self.grant("accumulator_write", self.write)
+                self.written.append(self.write)
+            if word.retires:
+                self.retired.append(self.write)
