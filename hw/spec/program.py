@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.encoding import decode
+from tilewright.hw.spec.decoding import decode_program
 from tilewright.hw.spec.errors import ConfigError, ProgramError
 from tilewright.hw.spec.fold import Fold, fold_map
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, ISA_VERSION, Instruction
@@ -136,7 +136,8 @@ class Program:
     @cached_property
     def instructions(self) -> tuple[Instruction, ...]:
         """The decoded instructions. Raises IllegalInstruction."""
-        return tuple(decode(self.word(i), self.config) for i in range(self.num_instructions))
+        end = self.program_address + self.num_instructions * INSTRUCTION_BYTES
+        return decode_program(self.image[self.program_address : end], self.config)
 
     def to_bytes(self) -> bytes:
         """Return the file's bytes."""

@@ -1,0 +1,95 @@
+"""Decodes the instructions of a whole program at once, field by field over all words."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.encoding import decode, layout
+from tilewright.hw.spec.isa import (
+    INSTRUCTION_BYTES,
+    NUM_WAITS,
+    ElementType,
+    Engine,
+    Instruction,
+    Operation,
+    Wait,
+)
+
+
+def decode_program(data: bytes, config: Config) -> tuple[Instruction, ...]:
+    """Decode each 64 bytes, as `encoding.decode` does. Raises IllegalInstruction."""
+    words = np.frombuffer(data, np.uint8).reshape(-1, INSTRUCTION_BYTES)
+    found: dict[int, Instruction] = {}
+    for operation in isa.operations(config):
+        places = np.flatnonzero(words[:, 0] == operation.opcode)
+        legal, columns = _columns(operation, words[places], config)
+        instructions = _instructions(operation, columns, int(legal.sum()))
+        found.update(zip(places[legal].tolist(), instructions, strict=True))
+    for number in range(len(words)):
+        if number not in found:
+            start = number * INSTRUCTION_BYTES
+            found[number] = decode(data[start : start + INSTRUCTION_BYTES], config)
+    return tuple(found[number] for number in range(len(words)))
+
+
+def _columns(
+    operation: Operation, words: NDArray[np.uint8], config: Config
+) -> tuple[NDArray[np.bool_], dict[str, list[int]]]:
+    """Return which words (count, 64) are legal, and of those the values of every field."""
+    rows = layout(operation, config)
+    padded = np.pad(words, ((0, 0), (0, 8)))
+    _, position, bits = rows[-1]
+    end = position + bits
+    legal = ~words[:, -(-end // 8) :].any(axis=1) & (_bits(padded, end, -end % 8) == 0)
+    columns = {}
+    for field, position, bits in rows:
+        column = _bits(padded, position, bits)
+        if field.signed:
+            column -= column >> (bits - 1) << bits
+        if field.values is not None:
+            legal &= np.isin(column, [int(value) for value in field.values])
+        columns[field.name] = column
+    return legal, {name: column[legal].tolist() for name, column in columns.items()}
+
+
+def _bits(padded: NDArray[np.uint8], position: int, bits: int) -> NDArray[np.int64]:
+    """Return an unsigned field of at most 56 bits of every word."""
+    first = position // 8
+    column = np.ascontiguousarray(padded[:, first : first + 8]).view("<i8").reshape(-1)
+    column = column >> (position % 8)
+    return column & ((1 << bits) - 1)
+
+
+def _instructions(
+    operation: Operation, columns: dict[str, list[int]], count: int
+) -> Iterator[Instruction]:
+    """Yield the instructions whose fields, the common ones included, are these columns."""
+    names = [field.name for field in operation.fields]
+    waits = _waits(columns, count)
+    types = [ElementType(value) for value in columns["element_type"]]
+    rows = zip(*(columns[name] for name in names), strict=True) if names else iter([()] * count)
+    for values, of, element_type in zip(rows, waits, types, strict=True):
+        yield Instruction(
+            operation=operation.name,
+            fields=dict(zip(names, values, strict=True)),
+            waits=of,
+            element_type=element_type,
+        )
+
+
+def _waits(columns: dict[str, list[int]], count: int) -> list[tuple[Wait, ...]]:
+    """Return each instruction's waits without the empty slots behind the last used one."""
+    known: dict[tuple[int, int], Wait] = {}
+    waits: list[tuple[Wait, ...]] = [()] * count
+    for slot in reversed(range(NUM_WAITS)):
+        pairs = zip(columns[f"wait{slot}_engine"], columns[f"wait{slot}_count"], strict=True)
+        for place, pair in enumerate(pairs):
+            if pair == (0, 0) and not waits[place]:
+                continue
+            if pair not in known:
+                known[pair] = Wait(engine=Engine(pair[0]), count=pair[1])
+            waits[place] = (known[pair], *waits[place])
+    return waits

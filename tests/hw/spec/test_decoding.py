@@ -1,0 +1,45 @@
+"""Decoding of whole programs: the same instructions, and the same errors, as word by word."""
+
+import random
+
+import pytest
+
+from tilewright.hw.spec.config import PRESETS
+from tilewright.hw.spec.decoding import decode_program
+from tilewright.hw.spec.encoding import IllegalInstruction, decode
+from tilewright.hw.spec.isa import operations
+from tilewright.hw.spec.random_program import random_program
+
+CONFIGS = (*PRESETS.values(), PRESETS["base"].replace(depthwise_taps=0))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.name}{config.digest[:2]}")
+def test_programs_decode_as_their_words_do(config):
+    for seed in range(4):
+        program = random_program(config, seed)
+        words = [program.word(n) for n in range(program.num_instructions)]
+        assert decode_program(b"".join(words), config) == tuple(decode(w, config) for w in words)
+
+
+def test_random_words_decode_or_fault_as_alone():
+    rng, faults = random.Random(5), 0
+    for _ in range(3000):
+        config = rng.choice(CONFIGS)
+        opcode = rng.choice((*(o.opcode for o in operations(config)), rng.randrange(256)))
+        word = opcode | rng.getrandbits(rng.choice((8, 12, 104, 300, 420, 504))) << 8
+        word &= ~(rng.choice((0, 0xF, 0xFF_FFFF)) << 8)
+        data = word.to_bytes(64, "little")
+        try:
+            expected = decode(data, config)
+        except IllegalInstruction as error:
+            faults += 1
+            with pytest.raises(IllegalInstruction) as found:
+                decode_program(data, config)
+            assert str(found.value) == str(error)
+        else:
+            assert decode_program(data, config) == (expected,)
+    assert 300 < faults < 2700
+
+
+def test_an_empty_program():
+    assert decode_program(b"", PRESETS["base"]) == ()
