@@ -45,7 +45,8 @@ class Options:
     depthwise_unit: bool = True
     """Run depthwise convolutions on their unit instead of the array's diagonal."""
     interleave: bool = True
-    """Run a depthwise layer together with the layer before and the layer behind it."""
+    """Run a depthwise layer together with the layers before and behind it, and a convolution with
+    the pooling behind it."""
 
 
 DEFAULT = Options()

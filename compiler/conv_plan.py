@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tilewright.compiler.context import DoesNotFitError
 from tilewright.compiler.conv_shape import ConvShape
+from tilewright.compiler.rings import Reader, RingNeed
 from tilewright.compiler.tiles import split
 from tilewright.hw.spec.config import Config, largest_divisor
 from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
@@ -80,6 +81,15 @@ class ConvPlan:
     pace: int = 0
     """Cycles that the layer takes at least because a ring's place is taken from its load to its
     use, or from its computation to the end of its store."""
+
+    @property
+    def ring_needs(self) -> tuple[RingNeed, ...]:
+        """The rings of input, operand and output."""
+        return (
+            RingNeed(reader=Reader.MATRIX, words=self.input_ring),
+            RingNeed(reader=Reader.OPERAND, words=self.operand_ring),
+            RingNeed(reader=Reader.STORE, words=self.output_ring),
+        )
 
     @property
     def cycles(self) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tilewright.compiler.context import DoesNotFitError
 from tilewright.compiler.conv_plan import INSTRUCTION_OVERHEAD, ConvMemory, Work, ring_pace
+from tilewright.compiler.rings import Reader, RingNeed
 from tilewright.compiler.tiles import Box, boxes, source_box, split
 from tilewright.hw.spec.config import Config
 
@@ -59,6 +60,15 @@ class DepthwisePlan:
     startup: int
     pace: int
     """As ConvPlan."""
+
+    @property
+    def ring_needs(self) -> tuple[RingNeed, ...]:
+        """The rings of input, operand and output."""
+        return (
+            RingNeed(reader=Reader.DEPTHWISE, words=self.input_ring),
+            RingNeed(reader=Reader.OPERAND, words=self.operand_ring),
+            RingNeed(reader=Reader.STORE, words=self.output_ring),
+        )
 
     @property
     def cycles(self) -> int:

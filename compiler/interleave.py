@@ -1,7 +1,8 @@
 """Run the steps of a segment's layers, interleaved as their engines would take them.
 
-Of the loads and computations whose pixels are emitted, the one that could start first goes next,
-of two the one of the earlier layer: what feeds another engine comes before what ends the chain.
+Of the loads, and of the computations of an engine, whose pixels are emitted, the one that could
+start first goes next, of two the one of the earlier layer: what feeds another engine comes before
+what ends the chain. Of several engines' the one goes next that the vector unit drains first.
 Times are estimates from the cycle formulas; the order is a valid one whatever they are, because a
 step waits for what it reads and a tile is loaded only when its place is free.
 """
@@ -39,6 +40,8 @@ class _Running:
     """When the tile before the present one was computed."""
     end: float = 0.0
     """When what is emitted is computed."""
+    step_work: float = 0.0
+    """Cycles of the last step on the layer's engine."""
     is_started: bool = False
 
     @property
@@ -83,15 +86,31 @@ class _Interleaver:
 
     def run(self) -> None:
         while any(running.steps for running in self.running):
-            choices: list[tuple[float, int, Callable[[_Running], None]]] = []
+            best: dict[Engine, tuple[float, int]] = {}
             for place, running in enumerate(self.running):
                 if running.may_load:
-                    choices.append((self._load_start(running), place, self._load))
+                    choice = (self._load_start(running), place)
+                    best[Engine.LOAD] = min(choice, best.get(Engine.LOAD, choice))
                 if running.may_compute:
-                    choices.append((self._compute_start(running), place, self._compute))
-            start, place, act = min(choices, key=lambda choice: choice[:2])
+                    choice = (self._compute_start(running), place)
+                    engine = running.lowering.engine
+                    best[engine] = min(choice, best.get(engine, choice))
+            computing = [engine for engine in best if engine != Engine.LOAD]
+            engine = min(
+                computing,
+                key=lambda engine: self._drain_start(engine, *best[engine]),
+                default=Engine.LOAD,
+            )
+            if Engine.LOAD in best and best[Engine.LOAD][0] <= best[engine][0]:
+                engine = Engine.LOAD
+            start, place = best[engine]
             assert start < np.inf, "some step has all that it reads"
+            act = self._load if engine == Engine.LOAD else self._compute
             act(self.running[place])
+
+    def _drain_start(self, engine: Engine, start: float, place: int) -> float:
+        """Return when a computation comes to the vector unit: at its end, if that drains it."""
+        return start + (0.0 if engine == Engine.VECTOR else self.running[place].step_work)
 
     def _load_start(self, running: _Running) -> float:
         return max(self.free[Engine.LOAD], running.tile_end, self._ready(running.loads[0]))
@@ -170,7 +189,7 @@ class _Interleaver:
             work = [issue_cycles(instruction, config) for instruction in mine]
             if engine == main:
                 done = start + sum(work)
-                running.end = done
+                running.end, running.step_work = done, sum(work)
             else:
                 done = max(free[engine] + sum(work), done + work[-1])
             free[engine] = done

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from tilewright.compiler.context import DoesNotFitError
 from tilewright.compiler.conv_plan import ConvPlan
 from tilewright.compiler.depthwise_plan import DepthwisePlan
+from tilewright.compiler.rings import Reader
+from tilewright.compiler.vector_plan import VectorPlan
 
-Plan = ConvPlan | DepthwisePlan
+Plan = ConvPlan | DepthwisePlan | VectorPlan
 Table = NDArray[np.int64]
-
-_NUM_READERS = 4
 
 
 def choose_together(
@@ -38,21 +38,13 @@ def choose_together(
 
 def _table(plans: Sequence[Plan]) -> Table:
     """Return a row a plan: ring words by reader, work by engine, start-up cycles, pace."""
-    return np.array(
-        [
-            [
-                plan.input_ring if isinstance(plan, ConvPlan) else 0,
-                0 if isinstance(plan, ConvPlan) else plan.input_ring,
-                plan.operand_ring,
-                plan.output_ring,
-                *plan.work,
-                plan.startup,
-                plan.pace,
-            ]
-            for plan in plans
-        ],
-        np.int64,
-    )
+    rows = []
+    for plan in plans:
+        words = dict.fromkeys(Reader, 0)
+        for need in plan.ring_needs:
+            words[need.reader] += need.words
+        rows.append([*words.values(), *plan.work, plan.startup, plan.pace])
+    return np.array(rows, np.int64)
 
 
 def _undominated(plans: Sequence[Plan]) -> list[Plan]:
@@ -78,11 +70,11 @@ def _cheapest(tables: Sequence[Table], workspace: int, unit: int) -> list[int] |
         chosen = np.concatenate(
             [np.repeat(chosen, len(table), axis=0), np.tile(numbers, len(chosen))[:, None]], axis=1
         )
-        units = -(-sums[:, :_NUM_READERS] // unit)
+        units = -(-sums[:, : len(Reader)] // unit)
         fits = units.sum(axis=1) * unit <= workspace
         sums, pace, chosen = sums[fits], pace[fits], chosen[fits]
     if not len(sums):
         return None
-    cost = np.maximum(sums[:, _NUM_READERS:-1].max(axis=1), pace) + sums[:, -1]
+    cost = np.maximum(sums[:, len(Reader) : -1].max(axis=1), pace) + sums[:, -1]
     best: list[int] = chosen[int(cost.argmin())].tolist()
     return best

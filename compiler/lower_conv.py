@@ -23,7 +23,7 @@ from tilewright.compiler.epilogue import (
 )
 from tilewright.compiler.graph import Conv
 from tilewright.compiler.lowering import Lowering, Need, Step
-from tilewright.compiler.rings import Reader, Ring, RingNeed
+from tilewright.compiler.rings import Ring
 from tilewright.compiler.streams import ParameterStream, WeightStream
 from tilewright.compiler.tiles import (
     Box,
@@ -72,11 +72,7 @@ class ConvLowering(Lowering):
         self.node, self.context, self.shape, self.plan = node, context, shape, plan
         self.config, self.output_name = context.config, node.output
         self.tiles_ahead = plan.input_places - 1
-        self.ring_needs = (
-            RingNeed(reader=Reader.MATRIX, words=plan.input_ring),
-            RingNeed(reader=Reader.OPERAND, words=plan.operand_ring),
-            RingNeed(reader=Reader.STORE, words=plan.output_ring),
-        )
+        self.ring_needs = plan.ring_needs
         self.weights = WeightStream(context=context, layer=context.tasks.layer)
         self.parameters = ParameterStream(context=context)
         self.groups = shape.groups(plan.group_blocks)

@@ -12,7 +12,7 @@ from tilewright.compiler.depthwise_plan import DepthwisePlan, DepthwiseShape
 from tilewright.compiler.epilogue import combine_fields, conv_header, conv_scale, folded_bias
 from tilewright.compiler.graph import Conv
 from tilewright.compiler.lowering import Lowering, Need, Step
-from tilewright.compiler.rings import Reader, Ring, RingNeed
+from tilewright.compiler.rings import Ring
 from tilewright.compiler.segments import kernel_parts
 from tilewright.compiler.streams import ParameterStream
 from tilewright.compiler.tiles import (
@@ -62,11 +62,7 @@ class DepthwiseLowering(Lowering):
         self.config, self.output_name = context.config, node.output
         self.kernel_parts = kernel_parts(node, context.config)
         self.tiles_ahead = plan.copies - 1
-        self.ring_needs = (
-            RingNeed(reader=Reader.DEPTHWISE, words=plan.input_ring),
-            RingNeed(reader=Reader.OPERAND, words=plan.operand_ring),
-            RingNeed(reader=Reader.STORE, words=plan.output_ring),
-        )
+        self.ring_needs = plan.ring_needs
         self.parameters = ParameterStream(context=context)
         self.numbers = self._define_parameters()
 

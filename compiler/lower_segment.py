@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 
 from tilewright.compiler.context import Context
-from tilewright.compiler.conv_plan import ConvPlan, conv_plans, plan_conv
+from tilewright.compiler.conv_plan import conv_plans, plan_conv
 from tilewright.compiler.conv_shape import conv_shape
 from tilewright.compiler.depthwise_plan import DepthwisePlan, depthwise_plans
 from tilewright.compiler.graph import Conv, Node
 from tilewright.compiler.interleave import run_segment
-from tilewright.compiler.joint_plan import choose_together
+from tilewright.compiler.joint_plan import Plan, choose_together
 from tilewright.compiler.lower_conv import ConvLowering, conv_memory
 from tilewright.compiler.lower_depthwise import DepthwiseLowering, depthwise_shape
 from tilewright.compiler.lower_vector import VectorLowering
 from tilewright.compiler.lowering import Lowering
 from tilewright.compiler.rings import lay_out_rings
 from tilewright.compiler.streams import bind_parameters
-
-Plan = ConvPlan | DepthwisePlan
+from tilewright.compiler.vector_layer import describe
+from tilewright.compiler.vector_plan import VectorPlan, vector_plans
 
 
 def lower_segment(
@@ -40,25 +40,24 @@ def lower_segment(
 def _lowerings(
     nodes: Sequence[Node], numbers: range, on_unit: Sequence[bool], context: Context
 ) -> list[Lowering]:
-    convs = [node for node in nodes if isinstance(node, Conv)]
-    if not convs:
-        (node,) = nodes
-        context.tasks.layer = numbers[0]
-        return [VectorLowering(node, context)]
-    if len(convs) == 1 and not on_unit[0]:
-        memory = conv_memory(convs[0], context, is_chained=False)
-        plans: list[Plan] = [plan_conv(conv_shape(convs[0], context), memory)]
-    else:
-        candidates = [
-            _candidates(node, context, is_on_unit=unit, is_chained=len(convs) > 1)
-            for node, unit in zip(convs, on_unit, strict=True)
-        ]
+    is_chained = len(nodes) > 1
+    candidates = [
+        _candidates(node, context, is_on_unit=unit, is_chained=is_chained)
+        for node, unit in zip(nodes, on_unit, strict=True)
+    ]
+    if is_chained or on_unit[0]:
         plans = choose_together(
             candidates, context.workspace[1], context.config.activation_bank_words
         )
+    else:
+        plans = [plans[0] for plans in candidates]
     lowerings: list[Lowering] = []
-    for number, node, plan in zip(numbers, convs, plans, strict=True):
+    for number, node, plan in zip(numbers, nodes, plans, strict=True):
         context.tasks.layer = number
+        if isinstance(plan, VectorPlan):
+            lowerings.append(VectorLowering(describe(node, context), context, plan))
+            continue
+        assert isinstance(node, Conv)
         if isinstance(plan, DepthwisePlan):
             shape = depthwise_shape(node, context)
             lowerings.append(DepthwiseLowering(node, context, shape, plan))
@@ -68,9 +67,13 @@ def _lowerings(
 
 
 def _candidates(
-    node: Conv, context: Context, *, is_on_unit: bool, is_chained: bool
+    node: Node, context: Context, *, is_on_unit: bool, is_chained: bool
 ) -> Sequence[Plan]:
+    """Return the plans of a layer; the first one is the best for a layer on its own."""
+    if not isinstance(node, Conv):
+        return vector_plans(describe(node, context), context, is_chained=is_chained)
     memory = conv_memory(node, context, is_on_unit=is_on_unit, is_chained=is_chained)
     if is_on_unit:
         return depthwise_plans(depthwise_shape(node, context), memory)
-    return conv_plans(conv_shape(node, context), memory)
+    shape = conv_shape(node, context)
+    return conv_plans(shape, memory) if is_chained else [plan_conv(shape, memory)]

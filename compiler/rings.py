@@ -55,12 +55,13 @@ class ChunkRing:
 
 
 class Reader(enum.IntEnum):
-    """Which engine reads a ring; engines that read the same bank meet at its port."""
+    """Which port reads a ring (SOURCE and OPERAND: the vector unit's); two in a bank meet."""
 
     MATRIX = 0
     DEPTHWISE = 1
-    OPERAND = 2
-    STORE = 3
+    SOURCE = 2
+    OPERAND = 3
+    STORE = 4
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,13 @@
 """Segments: runs of layers whose tasks are interleaved; and which layers the depthwise unit runs.
 
 A segment is a depthwise layer with the convolution that feeds it and the one that it feeds, so
-that the unit works beside the array. Any other layer is a segment of its own.
+that the unit works beside the array; or a convolution with the pooling layer that it feeds, so that
+the vector unit does. Any other layer is a segment of its own.
 """
 
 from collections.abc import Mapping, Sequence
 
-from tilewright.compiler.graph import Conv, Graph, Node
+from tilewright.compiler.graph import Conv, Graph, Node, Pool
 from tilewright.compiler.placement import Place, layers_of
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
@@ -45,21 +46,25 @@ def find_segments(graph: Graph, on_unit: Sequence[bool], *, interleave: bool) ->
     segments: list[range] = []
     at = 0
     while at < len(layers):
-        behind = at + 1
-        if interleave:
-            unit = at if on_unit[at] else at + 1
-            if unit < len(layers) and on_unit[unit] and _feeds(layers, at, unit):
-                behind = unit + 1
-                if behind < len(layers) and not on_unit[behind] and _feeds(layers, unit, behind):
-                    behind += 1
+        behind = _chain_end(layers, on_unit, at) if interleave else at + 1
         segments.append(range(at, behind))
         at = behind
     return segments
 
 
-def _feeds(layers: Sequence[Node], first: int, second: int) -> bool:
-    """Whether both are convolutions and the second reads the first's result, or they are one."""
-    before, after = layers[first], layers[second]
-    if not isinstance(before, Conv) or not isinstance(after, Conv):
-        return False
-    return first == second or after.input == before.output
+def _chain_end(layers: Sequence[Node], on_unit: Sequence[bool], first: int) -> int:
+    """Return the layer behind the segment that starts with layer `first`."""
+
+    def feeds(layer: int) -> bool:
+        follows = layer + 1 < len(layers) and isinstance(layers[layer], Conv)
+        return follows and next(iter(layers[layer + 1].inputs)) == layers[layer].output
+
+    behind = first + 1
+    if not on_unit[first] and feeds(first) and on_unit[behind]:
+        behind += 1
+    if on_unit[behind - 1]:
+        if feeds(behind - 1) and isinstance(layers[behind], Conv) and not on_unit[behind]:
+            behind += 1
+    elif feeds(first) and isinstance(layers[behind], Pool):
+        behind += 1
+    return behind
