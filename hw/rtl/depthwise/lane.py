@@ -1,6 +1,6 @@
 """One channel of the depthwise unit: a product a kernel column, and the sums they shift through."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,15 +51,22 @@ class Lane(wiring.Component):
         columns = range(self._taps)
         products = [register(signed(16), f"product_{k}") for k in columns]
         sums = [register(signed(sum_bits(k + 1)), f"sum_{k}") for k in columns]
-        row_weights = Signal(8 * self._taps)
-        m.d.comb += row_weights.eq(self.weights.word_select(self.kernel_row, 8 * self._taps))
         with m.If(self.multiply):
             for k, product in enumerate(products):
-                weight = row_weights.word_select(k, 8).as_signed()
-                m.d.sync += product.eq(self.activation * weight)
+                column = range(k, len(self.weights) // 8, self._taps)
+                weight = _select(self.kernel_row, [self.weights.word_select(i, 8) for i in column])
+                m.d.sync += product.eq(self.activation * weight.as_signed())
         with m.If(self.add):
             for k, (product, total) in enumerate(zip(products, sums, strict=True)):
                 shifted = sums[k - 1] if k else 0
                 m.d.sync += total.eq(Mux(self.first_row, shifted, total) + product)
-        m.d.comb += self.sum.eq(Array(sums)[self.last_column])
+        m.d.comb += self.sum.eq(_select(self.last_column, sums))
         return m
+
+
+def _select(number, values):
+    """The value of that number, as an expression: nothing to compute where it is not used."""
+    selected = values[0]
+    for place, value in enumerate(values[1:], 1):
+        selected = Mux(number == place, value, selected)
+    return selected
