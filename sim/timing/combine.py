@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tilewright.sim.timing.ports import BankTimeline
 
 if TYPE_CHECKING:
@@ -39,14 +42,14 @@ class SecondStage:
     """Intervals in which the first stage's pipeline stood, as far as a successor meets them."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Replay:
     """The turns of one instruction."""
 
     walker_free: int
-    reads: tuple[int, ...]
+    reads: NDArray[np.int64]
     """When each source position was read."""
-    uses: tuple[int, ...]
+    uses: NDArray[np.int64]
     """When each pixel's pair was used up."""
     state: SecondStage
 
@@ -57,32 +60,66 @@ class Cursor:
     def __init__(self, timeline: BankTimeline, bank: int, cycle: int) -> None:
         self._starts, self._ends = timeline.intervals(bank)
         self._place = bisect_right(self._ends, cycle)
+        self._next = self._start_of_next()
+        self.refusals = 0
+        """Questions that a taken cycle answered."""
+
+    def _start_of_next(self) -> int:
+        return self._starts[self._place] if self._place < len(self._starts) else NEVER
 
     def free(self, cycle: int) -> int:
         """Return the first cycle from `cycle` on in which the bank is free."""
-        starts, ends = self._starts, self._ends
-        while self._place < len(ends):
-            if ends[self._place] <= cycle:
-                self._place += 1
-            elif starts[self._place] <= cycle:
-                cycle = ends[self._place]
-            else:
-                break
+        while cycle >= self._next:
+            if cycle < self._ends[self._place]:
+                cycle = self._ends[self._place]
+                self.refusals += 1
+            self._place += 1
+            self._next = self._start_of_next()
         return cycle
+
+    def steps(self, cycle: int, size: int) -> int:
+        """Return how many steps of `size` from `cycle` on stay before the next taken cycle."""
+        return (self._next - 1 - cycle) // size
+
+
+NEVER = 1 << 60
+
+
+class Cycles:
+    """A growing list of cycles, part of it in steps."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[np.int64]] = []
+        self._latest: list[int] = []
+
+    def append(self, cycle: int) -> None:
+        """Add one."""
+        self._latest.append(cycle)
+
+    def repeat(self, size: int, times: int, step: int) -> None:
+        """Add the last `size` ones so many times, each time `step` later."""
+        last = np.array(self._latest[-size:], np.int64)
+        steps = step * np.arange(1, times + 1)
+        self._parts.append(np.array(self._latest, np.int64))
+        self._parts.append((steps[:, None] + last).reshape(-1))
+        self._latest = []
+
+    def all(self) -> NDArray[np.int64]:
+        return np.concatenate([*self._parts, np.array(self._latest, np.int64)])
 
 
 class CombineReplay:
-    """Follows the positions of an instruction, one by one."""
+    """Follows the positions of an instruction, one by one until they repeat."""
 
     def __init__(self, *, pace: int, depth: int, window: int, before: SecondStage) -> None:
         self._pace, self._depth, self._window = pace, depth, window
-        self._used, self._moved = before.used, before.operand_moved
+        self._used, self._operand_moved = before.used, before.operand_moved
+        self._read_before, self._last_read = before.reads
+        self._moved, self._entered = before.moved, before.entered
         self._stalls = list(before.stalls)
         self._stalls_passed = 0
-        self._entered = before.entered
-        self._before = before
-        self._reads: list[int] = []
-        self._uses: list[int] = []
+        self._position = self._window_end = 0
+        self._reads, self._uses = Cycles(), Cycles()
 
     def run(
         self,
@@ -94,38 +131,39 @@ class CombineReplay:
         first_operand: int,
     ) -> Replay:
         """Return when everything happens; the first position and operand at the earliest."""
-        position, window_end = first_position - 1, first_position - self._pace
-        reads, moved = self._reads, self._before.moved
-        read_before, last_read = self._before.reads
-        self._moved = max(self._moved, first_operand)
+        self._position, self._window_end = first_position - 1, first_position - self._pace
+        self._operand_moved = max(self._operand_moved, first_operand)
+        to_window_end = self._window
         for segment in plan:
             sources = Cursor(source, segment.source_bank, first_position)
             operands = Cursor(operand, segment.operand_bank, first_position)
-            for _ in range(segment.turns):
-                position = max(position + 1, read_before)
-                is_end = (len(reads) + 1) % self._window == 0
-                if is_end:
-                    window_end = position = max(position, window_end + self._pace)
-                read = sources.free(max(position + POSITION_CYCLES, last_read + 1, moved))
-                moved = sources.free(max(read, self._entered - 1)) + 1
-                self._enter(moved + 1)
-                reads.append(read)
-                read_before, last_read = last_read, read
-                if is_end:
-                    self._meet(operands)
-        return Replay(
-            walker_free=position,
-            reads=tuple(reads),
-            uses=tuple(self._uses),
-            state=SecondStage(
-                used=self._used,
-                operand_moved=self._moved,
-                reads=(read_before, last_read),
-                moved=moved,
-                entered=self._entered,
-                stalls=tuple(stall for stall in self._stalls if stall[1] > position),
-            ),
-        )
+            left, before = segment.turns, None
+            while left:
+                left, to_window_end = left - 1, to_window_end - 1
+                self._read(sources, is_end=not to_window_end)
+                if to_window_end:
+                    continue
+                to_window_end = self._window
+                self._meet(operands)
+                if left >= self._window:
+                    state = self._state(sources.refusals + operands.refusals)
+                    if before is not None and state[1:] == before[1:]:
+                        left -= self._repeat(sources, operands, state[0] - before[0], left)
+                        state = None
+                    before = state
+        return self._result()
+
+    def _read(self, sources: Cursor, *, is_end: bool) -> None:
+        """The next position's turn and its read; its value goes on to the pipeline."""
+        position = max(self._position + 1, self._read_before)
+        if is_end:
+            self._window_end = position = max(position, self._window_end + self._pace)
+        self._position = position
+        read = sources.free(max(position + POSITION_CYCLES, self._last_read + 1, self._moved))
+        self._moved = sources.free(max(read, self._entered - 1)) + 1
+        self._enter(self._moved + 1)
+        self._reads.append(read)
+        self._read_before, self._last_read = self._last_read, read
 
     def _enter(self, cycle: int) -> None:
         """A value enters the pipeline, which must not stand."""
@@ -140,13 +178,75 @@ class CombineReplay:
     def _meet(self, operands: Cursor) -> None:
         """The value that entered last reaches the result register and meets its operand."""
         arrival = self._entered + self._depth
-        for start, end in self._stalls[self._stalls_passed :]:
-            if start < arrival:
-                arrival += end - start
+        if self._stalls:
+            for start, end in self._stalls[self._stalls_passed :]:
+                if start < arrival:
+                    arrival += end - start
         leaves = max(arrival, self._used)
         if leaves > arrival:
             self._stalls.append((arrival, leaves))
-        read = operands.free(self._moved)
-        self._moved = operands.free(max(read, self._used - 1)) + 1
-        self._used = max(self._used, leaves, self._moved) + self._pace
+        read = operands.free(self._operand_moved)
+        self._operand_moved = operands.free(max(read, self._used - 1)) + 1
+        self._used = max(self._used, leaves, self._operand_moved) + self._pace
         self._uses.append(self._used)
+
+    def _state(self, refusals: int) -> tuple[int, ...]:
+        """Return the last position, then all that the next window depends on relative to it."""
+        position = self._position
+        while self._stalls_passed and self._stalls[0][1] <= position:
+            del self._stalls[0]
+            self._stalls_passed -= 1
+        return (
+            position,
+            refusals,
+            self._read_before - position,
+            self._last_read - position,
+            self._moved - position,
+            self._entered - position,
+            self._operand_moved - position,
+            self._used - position,
+            self._stalls_passed,
+            *(cycle - position for stall in self._stalls for cycle in stall),
+        )
+
+    def _repeat(self, sources: Cursor, operands: Cursor, step: int, left: int) -> int:
+        """Repeat the last window, `step` cycles later each time; return the turns that takes.
+
+        It repeats until the `left` turns are over or a read meets a taken cycle.
+        """
+        times = min(
+            left // self._window,
+            sources.steps(self._moved - 1, step),
+            operands.steps(self._operand_moved - 1, step),
+        )
+        if times <= 0:
+            return 0
+        self._reads.repeat(self._window, times, step)
+        self._uses.repeat(1, times, step)
+        shift = times * step
+        self._position += shift
+        self._window_end += shift
+        self._read_before += shift
+        self._last_read += shift
+        self._moved += shift
+        self._entered += shift
+        self._operand_moved += shift
+        self._used += shift
+        self._stalls = [(start + shift, end + shift) for start, end in self._stalls]
+        return times * self._window
+
+    def _result(self) -> Replay:
+        position = self._position
+        return Replay(
+            walker_free=position,
+            reads=self._reads.all(),
+            uses=self._uses.all(),
+            state=SecondStage(
+                used=self._used,
+                operand_moved=self._operand_moved,
+                reads=(self._read_before, self._last_read),
+                moved=self._moved,
+                entered=self._entered,
+                stalls=tuple(stall for stall in self._stalls if stall[1] > position),
+            ),
+        )

@@ -35,7 +35,7 @@ class LoadModel(TransferModel):
                 return None
             if place >= cycle:
                 return place + 1
-        is_refused = burst.beats and self.machine.channel.fetch_cycle == cycle
+        is_refused = burst.shape.beats and self.machine.channel.fetch_cycle == cycle
         return cycle + 1 if is_refused else cycle
 
     def send(self, burst: Burst, cycle: int) -> None:
@@ -53,7 +53,7 @@ class LoadModel(TransferModel):
             self._places[self._places.index(None)] = place
             self.wake(cycle)
         end = place + 1
-        if burst.beats:
+        if burst.shape.beats:
             channel = self.machine.channel
             first = channel.first_beat(sent)
             begin = max(first, self._previous_end, place) + 1
@@ -61,21 +61,21 @@ class LoadModel(TransferModel):
             if burst.is_activation and end > cycle:
                 return end
             second_last, third_last = _beats_used(burst, end, self._previous_end)
-            last = max(first + burst.beats - 1, third_last + 1)
+            last = max(first + burst.shape.beats - 1, third_last + 1)
             channel.occupy(max(last, second_last) + 1)
             occupation = self.machine.occupations[Engine.LOAD]
             occupation.busy.append((begin, end + 2))
-            occupation.refused += end + 1 - (begin + burst.word_beats * burst.words)
+            occupation.refused += end + 1 - (begin + burst.shape.word_beats * burst.shape.words)
         self._previous_end = end
         self._num_settled += 1
-        if burst.ends:
+        if burst.shape.ends:
             self.machine.retire(burst.number, end + 1, cycle)
         return None
 
     def _last_write(self, burst: Burst, begin: int, cycle: int) -> int:
         """Return when the last word is written, as far as is known in `cycle`."""
-        spacing = burst.word_beats
-        unrefused = begin + spacing * burst.words
+        spacing = burst.shape.word_beats
+        unrefused = begin + spacing * burst.shape.words
         if not burst.is_activation:
             return unrefused
         vector = self.machine.vector
@@ -91,10 +91,12 @@ def _beats_used(burst: Burst, end: int, before: int) -> tuple[int, int]:
 
     end, before: when the last beat of this burst, and of the one before it, are used.
     """
-    if burst.beats == 1:
+    if burst.shape.beats == 1:
         return before, before - 1
-    if burst.beat_words == 1:
-        return end - 1, (end - 2 if burst.beats > 2 else before)
-    last_words = (burst.words - burst.first_words) % burst.beat_words or burst.beat_words
+    if burst.shape.beat_words == 1:
+        return end - 1, (end - 2 if burst.shape.beats > 2 else before)
+    last_words = (
+        burst.shape.words - burst.shape.first_words
+    ) % burst.shape.beat_words or burst.shape.beat_words
     last_used = end - last_words
-    return last_used, (last_used - burst.beat_words if burst.beats > 2 else before)
+    return last_used, (last_used - burst.shape.beat_words if burst.shape.beats > 2 else before)

@@ -223,5 +223,5 @@ def simulate(program: Program, *, latency: int = MEMORY_LATENCY) -> TimingResult
             for number, cycle in enumerate(machine.issued)
         ),
         retired=tuple(machine.retired),
-        buckets=bucket_sums(machine),
+        count_buckets=partial(bucket_sums, machine),
     )

@@ -1,8 +1,11 @@
 """When the banks of an SRAM are taken by ports of higher priority."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from tilewright.hw.spec.config import SRAM_ADDRESS_BITS
+
+SRAM_MODULUS = 1 << SRAM_ADDRESS_BITS
 FREE_BANK = -1
 """In place of a bank: a turn that needs no port, for example a window position in the padding."""
 
@@ -21,24 +24,64 @@ class BankTimeline:
         self._starts: list[list[int]] = [[] for _ in range(banks)]
         self._ends: list[list[int]] = [[] for _ in range(banks)]
 
+    def bank_of(self, first: int, last: int) -> int | None:
+        """Return the bank of both words and of all between; None if they are not in one.
+
+        The addresses count on beyond the modulus.
+        """
+        wrapped = first // SRAM_MODULUS * SRAM_MODULUS
+        bank = (first - wrapped) // self.bank_words
+        return bank if (last - wrapped) // self.bank_words == bank else None
+
+    def banks(self, address: int, count: int) -> Iterator[tuple[int, int]]:
+        """Yield bank and number of words, in order, of `count` consecutive words."""
+        while count > 0:
+            address %= SRAM_MODULUS
+            bank = address // self.bank_words
+            words = min(count, (bank + 1) * self.bank_words - address, SRAM_MODULUS - address)
+            yield bank, words
+            address, count = address + words, count - words
+
     def occupy(self, address: int, count: int, start: int) -> None:
         """Take `count` consecutive words, one a cycle from `start` on; later than all before."""
-        while count > 0:
-            bank = address // self.bank_words
-            if bank >= len(self._starts):
-                return
-            words = min(count, (bank + 1) * self.bank_words - address)
+        for bank, words in self.banks(address, count):
             self.occupy_bank(bank, start, start + words)
-            address, count, start = address + words, count - words, start + words
+            start += words
 
     def occupy_bank(self, bank: int, start: int, end: int) -> None:
-        """Take a bank in the cycles [start, end)."""
+        """Take a bank in the cycles [start, end); nothing, where there is no such bank."""
+        if bank >= len(self._ends):
+            return
         ends = self._ends[bank]
         if ends and start <= ends[-1]:
             ends[-1] = max(ends[-1], end)
         else:
             self._starts[bank].append(start)
             ends.append(end)
+
+    def occupy_all(self, bank: int, starts: list[int], ends: list[int]) -> None:
+        """Take a bank in intervals that are disjoint, not adjacent and in the order of time."""
+        if bank >= len(self._ends):
+            return
+        taken = 0
+        before = self._ends[bank]
+        while before and taken < len(starts) and starts[taken] <= before[-1]:
+            before[-1] = max(before[-1], ends[taken])
+            taken += 1
+        self._starts[bank] += starts[taken:]
+        before += ends[taken:]
+
+    def occupy_as(self, pattern: "BankTimeline", start: int) -> None:
+        """Take what the pattern takes, its cycle 0 in `start`."""
+        for bank, (starts, ends) in enumerate(zip(pattern._starts, pattern._ends, strict=True)):
+            if starts:
+                self.occupy_all(
+                    bank, [cycle + start for cycle in starts], [cycle + start for cycle in ends]
+                )
+
+    def like(self) -> "BankTimeline":
+        """Return an empty timeline of the same banks."""
+        return BankTimeline(self.bank_words * len(self._ends), len(self._ends))
 
     def blocked(self, bank: int, cycle: int) -> tuple[int, int] | None:
         """Return the first interval that ends behind `cycle`, None if there is none."""

@@ -1,7 +1,8 @@
 """What a replay found: cycles of every instruction, and of every engine by bucket."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
@@ -22,8 +23,15 @@ class TimingResult:
     waited_for: tuple[Engine | None, ...]
     """The engine whose retirement was the last that an instruction's issue waited for."""
     retired: tuple[int, ...]
-    buckets: Mapping[Engine, Mapping[Bucket, int]]
-    """Cycles of each engine by bucket, as the hardware counts them; they sum to the run."""
+    count_buckets: Callable[[], Mapping[Engine, Mapping[Bucket, int]]] = field(
+        repr=False, compare=False
+    )
+    """Returns what `buckets` is."""
+
+    @cached_property
+    def buckets(self) -> Mapping[Engine, Mapping[Bucket, int]]:
+        """Cycles of each engine by bucket, as the hardware counts them; they sum to the run."""
+        return self.count_buckets()
 
     @property
     def retirements(self) -> tuple[tuple[Engine, int, int], ...]:

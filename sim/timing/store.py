@@ -62,7 +62,7 @@ class StoreModel(TransferModel):
 
     def _settle(self, burst: Burst, sent: int, cycle: int) -> int | None:
         """Decide words, beats and response of a burst; those before it are decided."""
-        if not burst.beats:
+        if not burst.shape.beats:
             self._response = max(sent + EMPTY_STORE_LATENCY - 2, self._response + 1)
         else:
             taken = max(sent + 1, self._granted)
@@ -73,13 +73,13 @@ class StoreModel(TransferModel):
             self._readings.append(taken)
             occupation = self.machine.occupations[Engine.STORE]
             occupation.busy.append((taken + 1, granted + 1))
-            occupation.busy.append((beat - burst.beats + 1, beat + 1))
-            if burst.word_beats == 1:
-                occupation.refused += granted - taken - burst.words
+            occupation.busy.append((beat - burst.shape.beats + 1, beat + 1))
+            if burst.shape.word_beats == 1:
+                occupation.refused += granted - taken - burst.shape.words
             self._response = max(beat + self.machine.latency, self._response + 1)
         self._unsettled -= 1
         self._responses.append(self._response)
-        if burst.ends:
+        if burst.shape.ends:
             self.machine.retire(burst.number, self._response, cycle)
         self.wake(cycle)
         return None
@@ -93,8 +93,8 @@ class StoreModel(TransferModel):
             claims = [(machine.activation_reads, bank)]
             claims += machine.vector.claims("reads", bank, taken)
             granted = walk(claims, granted + 1, words, 1)
-        if burst.word_beats == 1:
+        if burst.shape.word_beats == 1:
             return granted, granted + BEAT_CYCLES
-        beat = max(taken + BEAT_CYCLES, self._beat) + burst.beats
-        beat = max(beat, granted + BEAT_CYCLES + burst.word_beats - 1)
-        return max(granted, beat - BEAT_CYCLES - BUFFERED_WORDS * burst.word_beats + 1), beat
+        beat = max(taken + BEAT_CYCLES, self._beat) + burst.shape.beats
+        beat = max(beat, granted + BEAT_CYCLES + burst.shape.word_beats - 1)
+        return max(granted, beat - BEAT_CYCLES - BUFFERED_WORDS * burst.shape.word_beats + 1), beat

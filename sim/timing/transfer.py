@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import burst_limit, transfer_runs
 from tilewright.hw.spec.isa import Engine, Target
 from tilewright.sim.timing.ports import BankTimeline
@@ -13,11 +15,15 @@ if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
 
 
-class Burst(NamedTuple):
-    """One burst; without beats it only carries the retirement of an instruction without words."""
+_SHAPE_FIELDS = itemgetter(
+    "run",
+    *(f"{name}{axis}" for axis in range(3) for name in ("count", "dram_stride", "sram_stride")),
+)
 
-    number: int
-    """Of its instruction."""
+
+class Shape(NamedTuple):
+    """A burst without its place; without beats it only carries the retirement of an instruction."""
+
     beats: int
     words: int
     first_words: int
@@ -26,21 +32,39 @@ class Burst(NamedTuple):
     """Words of a whole beat; 1 where a word takes a beat or more."""
     word_beats: int
     """Beats of a word; 1 where a beat has a word or more."""
-    sram_address: int
-    is_activation: bool
+    sram_offset: int
+    """From the instruction's first word to the burst's."""
     starts_run: bool
     starts_last_run: bool
     ends: bool
     """The instruction ends with it."""
 
+
+EMPTY_SHAPE = Shape(
+    beats=0,
+    words=0,
+    first_words=0,
+    beat_words=1,
+    word_beats=1,
+    sram_offset=0,
+    starts_run=True,
+    starts_last_run=True,
+    ends=True,
+)
+
+
+class Burst(NamedTuple):
+    """One burst of an instruction."""
+
+    shape: Shape
+    number: int
+    """Of its instruction."""
+    sram_address: int
+    is_activation: bool
+
     def banks(self, timeline: BankTimeline) -> Iterator[tuple[int, int]]:
         """Yield bank and number of words, in order."""
-        address, left = self.sram_address, self.words
-        while left:
-            bank = address // timeline.bank_words
-            words = min(left, (bank + 1) * timeline.bank_words - address)
-            yield bank, words
-            address, left = address + words, left - words
+        return timeline.banks(self.sram_address, self.shape.words)
 
 
 class TransferModel(ABC):
@@ -51,6 +75,7 @@ class TransferModel(ABC):
     def __init__(self, machine: "Machine") -> None:
         self.machine = machine
         self._bursts: deque[Burst] = deque()
+        self._shapes: dict[tuple[int, ...], list[Shape]] = {}
         self._is_scheduled = False
         self._is_blocked = False
         self._ready: int | None = 0
@@ -67,9 +92,20 @@ class TransferModel(ABC):
         """As EngineModel."""
         self._ready = None
         self._accepted = cycle
-        self._bursts.extend(bursts_of(self.machine, number))
+        self._bursts.extend(self._bursts_of(number))
         if not self._is_scheduled:
             self._schedule(cycle)
+
+    def _bursts_of(self, number: int) -> Iterator[Burst]:
+        """Yield an instruction's bursts; those that differ only in their place are known."""
+        fields, config = self.machine.instructions[number].fields, self.machine.config
+        target = fields.get("target", Target.ACTIVATION)
+        key = (target, fields["dram_address"] % burst_limit(config), *_SHAPE_FIELDS(fields))
+        if key not in self._shapes:
+            self._shapes[key] = shapes_of(fields, config)
+        address, is_activation = fields["sram_address"], target == Target.ACTIVATION
+        for shape in self._shapes[key]:
+            yield Burst(shape, number, address + shape.sram_offset, is_activation)
 
     def _schedule(self, cycle: int) -> None:
         """Offer the next burst's address as soon as it can be."""
@@ -78,10 +114,10 @@ class TransferModel(ABC):
             return
         burst = self._bursts[0]
         due = self._address + 1
-        if burst.starts_run:
+        if burst.shape.starts_run:
             self._run_taken = max(self._run_taken + 1, self._accepted + 1, self._address)
             due = self._run_taken + 1
-            if burst.starts_last_run:
+            if burst.shape.starts_last_run:
                 self._ready = self._run_taken
                 self.machine.occupations[self.engine].ready[burst.number] = self._ready
                 self.machine.at(
@@ -118,38 +154,31 @@ class TransferModel(ABC):
         """Its address is taken."""
 
 
-def bursts_of(machine: "Machine", number: int) -> list[Burst]:
+def shapes_of(fields: Mapping[str, int], config: Config) -> list[Shape]:
     """Return the bursts of a LOAD or STORE."""
-    config = machine.config
-    i = machine.instructions[number]
-    is_activation = i.fields.get("target", Target.ACTIVATION) == Target.ACTIVATION
-    pitch, runs = transfer_runs(i.fields, config)
-    if not runs:
-        return [Burst(number, 0, 0, 0, 1, 1, 0, False, True, True, True)]
-    axi_bytes, limit, size = config.axi_bytes, burst_limit(config), i["run"] * pitch
+    pitch, runs = transfer_runs(fields, config)
+    axi_bytes, limit, size = config.axi_bytes, burst_limit(config), fields["run"] * pitch
     beat_words, word_beats = max(1, axi_bytes // pitch), max(1, pitch // axi_bytes)
-    bursts = []
+    shapes = []
     for place, (address, sram_address) in enumerate(runs):
         first, run_end = address, address + size
+        is_last = place == len(runs) - 1
         while first < run_end:
             end = min(run_end, first // limit * limit + limit)
+            words = (end - first) // pitch
             starts_run = first == address
-            bursts.append(
-                Burst(
-                    number=number,
+            shapes.append(
+                Shape(
                     beats=(end - 1) // axi_bytes - first // axi_bytes + 1,
-                    words=(end - first) // pitch,
-                    first_words=min(
-                        (end - first) // pitch, beat_words - first % axi_bytes // pitch
-                    ),
+                    words=words,
+                    first_words=min(words, beat_words - first % axi_bytes // pitch),
                     beat_words=beat_words,
                     word_beats=word_beats,
-                    sram_address=sram_address + (first - address) // pitch,
-                    is_activation=is_activation,
+                    sram_offset=sram_address - fields["sram_address"] + (first - address) // pitch,
                     starts_run=starts_run,
-                    starts_last_run=starts_run and place == len(runs) - 1,
-                    ends=end == run_end and place == len(runs) - 1,
+                    starts_last_run=starts_run and is_last,
+                    ends=end == run_end and is_last,
                 )
             )
             first = end
-    return bursts
+    return shapes or [EMPTY_SHAPE]

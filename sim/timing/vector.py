@@ -4,6 +4,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tilewright.hw.spec.cycles import (
     COMBINE_PIPELINE_CYCLES,
     VECTOR_PIPELINE_CYCLES,
@@ -15,14 +18,15 @@ from tilewright.sim.timing.combine import (
     FRONT_CYCLES,
     POSITION_CYCLES,
     CombineReplay,
+    Replay,
     SecondStage,
 )
 from tilewright.sim.timing.ports import BankTimeline, Claim, Run, walk
 from tilewright.sim.timing.vector_ports import (
     Segment,
+    SegmentCache,
     destination_banks,
     read_timeline,
-    segments,
     write_timeline,
 )
 
@@ -58,12 +62,10 @@ class Flight:
     plan: tuple[Segment, ...] | None = None
     runs: tuple[Run, ...] = ()
     """Turns without refusals, as far as is known."""
-    uses: tuple[int, ...] = ()
-    """When each pair was used up in the second stage, where that was replayed."""
+    replay: Replay | None = None
+    """In place of them, where the second stage was replayed."""
     stage: SecondStage = NOTHING_BEFORE
     """What it leaves behind in the second stage."""
-    free: int = 0
-    """When the last position is taken, as far as is known."""
     version: int = -1
     """Of the matrix engine's reads that `runs` takes into account."""
     walker_free: int | None = None
@@ -82,6 +84,7 @@ class VectorModel:
         self._machine = machine
         self._config = machine.config
         self._pace = machine.config.lanes // machine.config.operand_lanes
+        self._segments = SegmentCache(machine.config)
         self._last: Flight | None = None
         self._latest: deque[Flight] = deque(maxlen=RECENT_FLIGHTS)
 
@@ -185,11 +188,11 @@ class VectorModel:
         """Return when the last position is taken and when it is read, as far as is known now."""
         if flight.version != self._machine.matrix.version:
             self._replan(flight)
+        last = flight.first_read + flight.issue_cycles - 1
+        if flight.replay is not None:
+            return flight.replay.walker_free, max(int(flight.replay.reads[-1]), last)
         start, turns = flight.runs[-1]
-        spacing = self._spacing(flight)
-        last = max(start + (turns - 1) * spacing, flight.first_read + flight.issue_cycles - 1)
-        if flight.uses:
-            return flight.free, last
+        last = max(start + (turns - 1) * self._spacing(flight), last)
         return last - DECISION_CYCLES, last
 
     def _spacing(self, flight: Flight) -> int:
@@ -236,7 +239,7 @@ class VectorModel:
         i, machine = flight.instruction, self._machine
         first = flight.first_read
         to_result = VECTOR_PIPELINE_CYCLES - DECISION_CYCLES
-        flight.uses = ()
+        flight.replay = None
         if is_free and before.used < first + to_result:
             last_used = first + flight.issue_cycles - 2 + to_result + self._pace
             flight.runs = ((first, _turns(i)),)
@@ -262,12 +265,11 @@ class VectorModel:
             first_position=first - POSITION_CYCLES,
             first_operand=flight.accepted + 2,
         )
-        flight.free, flight.stage, flight.uses = replay.walker_free, replay.state, replay.uses
-        flight.runs = tuple((cycle, 1) for cycle in replay.reads)
+        flight.replay, flight.stage = replay, replay.state
 
     def _plan(self, flight: Flight) -> tuple[Segment, ...]:
         if flight.plan is None:
-            flight.plan = segments(flight.instruction, self._config)
+            flight.plan = self._segments.segments(flight.instruction)
         return flight.plan
 
     def claims(self, kind: Literal["reads", "writes"], bank: int, begin: int) -> list[Claim]:
@@ -292,8 +294,7 @@ class VectorModel:
             flight.reads = read_timeline(
                 BankTimeline(self._config.activation_words, self._config.activation_banks),
                 self._plan(flight),
-                flight.runs,
-                self._spacing(flight),
+                self._turn_cycles(flight),
                 from_accumulator=from_accumulator,
             )
         return flight.reads
@@ -309,20 +310,24 @@ class VectorModel:
                 BankTimeline(self._config.activation_words, self._config.activation_banks),
                 i,
                 self._config,
-                self._write_runs(flight),
-                self._spacing(flight),
+                self._write_cycles(flight),
             )
         return flight.writes
 
-    def _write_runs(self, flight: Flight) -> list[Run]:
-        """Return when the last write of each turn's result would be."""
-        if not flight.uses:
-            return [(cycle + flight.pipeline, turns) for cycle, turns in flight.runs]
+    def _turn_cycles(self, flight: Flight) -> NDArray[np.int64]:
+        """Return the cycle of every turn."""
+        if flight.replay is not None:
+            return flight.replay.reads
+        spacing = self._spacing(flight)
+        return np.concatenate([cycle + spacing * np.arange(turns) for cycle, turns in flight.runs])
+
+    def _write_cycles(self, flight: Flight) -> NDArray[np.int64]:
+        """Return the cycle of the last write of every pixel."""
+        if flight.replay is not None:
+            return flight.replay.uses + (COMBINE_PIPELINE_CYCLES + 1)
         i = flight.instruction
         window = i["kernel_height"] * i["kernel_width"]
-        return [
-            (used + COMBINE_PIPELINE_CYCLES + 1, 1) for used in flight.uses for _ in range(window)
-        ]
+        return self._turn_cycles(flight)[window - 1 :: window] + flight.pipeline
 
 
 def _turns(i: Instruction) -> int:

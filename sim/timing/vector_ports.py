@@ -1,6 +1,7 @@
 """Which banks a VECTOR instruction reads, turn by turn."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,14 @@ from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Instruction, Source
-from tilewright.sim.timing.ports import FREE_BANK, BankTimeline, Run
+from tilewright.sim.timing.ports import FREE_BANK, SRAM_MODULUS, BankTimeline
+
+_READ_FIELDS = itemgetter(
+    *("groups", "out_height", "out_width", "kernel_height", "kernel_width", "height", "width"),
+    *(f"{name}_{axis}" for name in ("origin", "stride", "dilation") for axis in ("y", "x")),
+    *("combine", "source_kind", "source", "source_stride", "source_pitch", "source_group"),
+    *("operand", "operand_stride", "operand_pitch", "operand_group"),
+)
 
 
 class Segment(NamedTuple):
@@ -19,8 +27,22 @@ class Segment(NamedTuple):
     turns: int
 
 
-def segments(i: Instruction, config: Config) -> tuple[Segment, ...]:
-    """Return the turns of a VECTOR that is not empty, in order."""
+class SegmentCache:
+    """The turns of instructions; those with the same reads are known."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._known: dict[tuple[int, ...], tuple[Segment, ...]] = {}
+
+    def segments(self, i: Instruction) -> tuple[Segment, ...]:
+        """Return the turns of a VECTOR that is not empty, in order."""
+        key = _READ_FIELDS(i.fields)
+        if key not in self._known:
+            self._known[key] = _segments(i, self._config)
+        return self._known[key]
+
+
+def _segments(i: Instruction, config: Config) -> tuple[Segment, ...]:
     is_accumulator = i["source_kind"] == Source.ACCUMULATOR
     groups = config.col_groups if is_accumulator else config.row_groups
     words = config.accumulator_words if is_accumulator else config.activation_words
@@ -28,7 +50,8 @@ def segments(i: Instruction, config: Config) -> tuple[Segment, ...]:
     window = i["kernel_height"] * i["kernel_width"]
     blocks = (i["source_group"] + np.arange(i["groups"])) // groups * i["source_stride"]
     pixels, inside = _window_positions(i)
-    source = (i["source"] + blocks[:, None] + pixels.reshape(-1)) // (words // banks)
+    source = i["source"] + blocks[:, None] + pixels.reshape(-1)
+    source = source % SRAM_MODULUS // (words // banks)
     source = np.where(np.broadcast_to(inside.reshape(-1), source.shape), source, FREE_BANK)
     source = source.reshape(-1)
     operand = np.full(source.shape, FREE_BANK)
@@ -54,7 +77,9 @@ def _pixel_banks(i: Instruction, config: Config, buffer: str) -> NDArray[np.int6
     rows = np.arange(i["out_height"]) * i[f"{buffer}_pitch"]
     offsets = rows[:, None] + np.arange(i["out_width"])
     addresses = i[buffer] + (blocks * i[f"{buffer}_stride"])[:, None] + offsets.reshape(-1)
-    banks: NDArray[np.int64] = addresses // (config.activation_words // config.activation_banks)
+    banks: NDArray[np.int64] = (
+        addresses % SRAM_MODULUS // (config.activation_words // config.activation_banks)
+    )
     return banks.reshape(-1)
 
 
@@ -63,6 +88,8 @@ def destination_banks(i: Instruction, config: Config) -> range:
     blocks = (i["destination_group"] + i["groups"] - 1) // config.row_groups
     last = i["destination"] + blocks * i["destination_stride"]
     last += (i["out_height"] - 1) * i["destination_pitch"] + i["out_width"] - 1
+    if last >= SRAM_MODULUS:
+        return range(config.activation_banks)
     bank_words = config.activation_words // config.activation_banks
     return range(i["destination"] // bank_words, last // bank_words + 1)
 
@@ -77,12 +104,6 @@ def _merge(source: NDArray[np.int64], operand: NDArray[np.int64]) -> tuple[Segme
     )
 
 
-def _cycles_of_turns(runs: Sequence[Run], spacing: int) -> NDArray[np.int64]:
-    """Return the cycle of every turn."""
-    parts = [cycle + spacing * np.arange(turns) for cycle, turns in runs]
-    return np.concatenate(parts)
-
-
 def _occupy(
     timeline: BankTimeline,
     banks: NDArray[np.int64],
@@ -93,23 +114,25 @@ def _occupy(
     breaks = (np.diff(banks) != 0) | (np.diff(starts) > length)
     firsts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
     lasts = np.append(firsts[1:] - 1, banks.size - 1)
-    for bank, start, end in zip(
-        banks[firsts].tolist(), starts[firsts].tolist(), starts[lasts].tolist(), strict=True
-    ):
-        if bank >= 0:
-            timeline.occupy_bank(bank, start, end + length)
+    for bank in np.unique(banks[firsts]).tolist():
+        if bank != FREE_BANK:
+            of_bank = banks[firsts] == bank
+            timeline.occupy_all(
+                bank, starts[firsts[of_bank]].tolist(), (starts[lasts[of_bank]] + length).tolist()
+            )
 
 
 def read_timeline(
     timeline: BankTimeline,
     plan: Sequence[Segment],
-    runs: Sequence[Run],
-    spacing: int,
+    starts: NDArray[np.int64],
     *,
     from_accumulator: bool,
 ) -> BankTimeline:
-    """Note an instruction's reads of the activation SRAM and return the timeline."""
-    starts = _cycles_of_turns(runs, spacing)
+    """Note an instruction's reads of the activation SRAM and return the timeline.
+
+    starts: the cycle of every turn.
+    """
     turns = np.array([segment.turns for segment in plan])
     operand = np.repeat(np.array([segment.operand_bank for segment in plan]), turns)
     if not from_accumulator:
@@ -123,12 +146,12 @@ def write_timeline(
     timeline: BankTimeline,
     i: Instruction,
     config: Config,
-    runs: Sequence[Run],
-    spacing: int,
+    ends: NDArray[np.int64],
 ) -> BankTimeline:
-    """Note an instruction's writes, which follow its turns, and return the timeline."""
-    window = i["kernel_height"] * i["kernel_width"]
+    """Note an instruction's writes and return the timeline.
+
+    ends: the cycle of every pixel's last write.
+    """
     length = config.lanes // config.operand_lanes if i["combine"] else 1
-    starts = _cycles_of_turns(runs, spacing)[window - 1 :: window] - (length - 1)
-    _occupy(timeline, _pixel_banks(i, config, "destination"), starts, length)
+    _occupy(timeline, _pixel_banks(i, config, "destination"), ends - (length - 1), length)
     return timeline

@@ -95,6 +95,22 @@ def test_vector_reads_wait_for_the_matrix_engine_in_their_bank():
     assert together.buckets[Engine.VECTOR][Bucket.BANK] >= 62 * 32
 
 
+def test_reads_behind_the_address_modulus_are_in_the_first_banks():
+    # Row 512 of pitch 2048 is 2^20 words behind row 0: the words read are those of bank 0.
+    far = (
+        "MATRIX kernel_height=1 kernel_width=1 out_height=1 out_width=32 stride_y=1 stride_x=1 "
+        "origin_y=512 height=513 width=32 source_pitch=2048 out_blocks=1 in_blocks=8"
+    )
+    copy = (
+        "VECTOR after MATRIX:1 kernel_height=1 kernel_width=1 out_height=1 out_width=8 stride_y=1 "
+        "stride_x=1 height=1 width=8 groups=1 source={} source_pitch=8 destination=4096 "
+        "destination_pitch=8"
+    )
+    met, apart = (timing(MATRIX, far, copy.format(bank * 2048)) for bank in (0, 5))
+    assert apart.buckets[Engine.VECTOR][Bucket.BANK] == 0
+    assert met.buckets[Engine.VECTOR][Bucket.BANK] > 32
+
+
 def test_a_wait_for_the_future_is_an_error():
     with pytest.raises(ExecutionError, match="FUTURE_WAIT"):
         timing(MATRIX.replace("MATRIX", "MATRIX after LOAD:1"))
