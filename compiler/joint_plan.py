@@ -14,6 +14,9 @@ from tilewright.compiler.vector_plan import VectorPlan
 Plan = ConvPlan | DepthwisePlan | VectorPlan
 Table = NDArray[np.int64]
 
+TOLERANCE = 0.1
+"""Differences below this share are none: it keeps the combinations few."""
+
 
 def choose_together(
     candidates: Sequence[Sequence[Plan]], workspace: int, bank_words: int
@@ -48,12 +51,15 @@ def _table(plans: Sequence[Plan]) -> Table:
 
 
 def _undominated(plans: Sequence[Plan]) -> list[Plan]:
-    """Drop the plans that are nowhere better than another one."""
+    """Drop the plans that are nowhere better than another one by more than TOLERANCE."""
     table = _table(plans)
+    rings = table[:, : len(Reader)].sum(axis=1, keepdims=True)
+    table = np.concatenate([rings, table[:, len(Reader) :]], axis=1)
+    levels = np.rint(np.log1p(table) / np.log1p(TOLERANCE)).astype(np.int64)
     order = np.argsort(table.sum(axis=1), kind="stable")
     kept: list[int] = []
     for number in order.tolist():
-        if not kept or not (table[kept] <= table[number]).all(axis=1).any():
+        if not kept or not (levels[kept] <= levels[number]).all(axis=1).any():
             kept.append(number)
     return [plans[number] for number in kept]
 
