@@ -97,27 +97,26 @@ class ConvPlan:
         return max(self.work) + self.startup
 
 
-def plan_conv(shape: ConvShape, memory: ConvMemory) -> ConvPlan:
-    """Return the cheapest tiling. Raises DoesNotFitError when even one pixel does not fit."""
-    return min(conv_plans(shape, memory), key=lambda p: (p.cycles, -p.tile_height * p.tile_width))
-
-
 def conv_plans(shape: ConvShape, memory: ConvMemory) -> list[ConvPlan]:
     """Return every tiling that fits. Raises DoesNotFitError when even one pixel does not."""
     plans = [
         plan
-        for height, width in _tile_sizes(shape, memory.accumulators)
-        for blocks in _input_chunks(shape, memory)
+        for height, width in tile_sizes(shape, memory.accumulators)
+        for blocks in input_chunks(shape, memory)
         for outer in ((True,) if memory.is_chained else (True, False))
         for plan in _plans(shape, memory, height, width, blocks, outer)
     ]
     if not plans:
-        raise DoesNotFitError(
-            f"a convolution {shape.kernel[0]}x{shape.kernel[1]} of {shape.in_blocks} input blocks "
-            f"does not fit into {memory.workspace} free words of activation SRAM; "
-            f"raise activation_kib"
-        )
+        raise does_not_fit(shape, memory)
     return plans
+
+
+def does_not_fit(shape: ConvShape, memory: ConvMemory) -> DoesNotFitError:
+    """Return the error of a layer without a tiling."""
+    return DoesNotFitError(
+        f"a convolution {shape.kernel[0]}x{shape.kernel[1]} of {shape.in_blocks} input blocks "
+        f"does not fit into {memory.workspace} free words of activation SRAM; raise activation_kib"
+    )
 
 
 def store_unit(config: Config) -> int:
@@ -125,7 +124,8 @@ def store_unit(config: Config) -> int:
     return math.lcm(config.rows, config.cols) // config.cols
 
 
-def _tile_sizes(shape: ConvShape, limit: int) -> Iterator[tuple[int, int]]:
+def tile_sizes(shape: ConvShape, limit: int) -> Iterator[tuple[int, int]]:
+    """Yield (height, width) of tiles of at most `limit` pixels: whole rows, or parts of one."""
     widths = sorted({-(-shape.out_width // n) for n in range(1, shape.out_width + 1)}, reverse=True)
     heights = sorted(
         {-(-shape.out_height // n) for n in range(1, shape.out_height + 1)}, reverse=True
@@ -139,13 +139,14 @@ def _tile_sizes(shape: ConvShape, limit: int) -> Iterator[tuple[int, int]]:
             yield 1, width
 
 
-def _input_chunks(shape: ConvShape, memory: ConvMemory) -> list[int]:
+def input_chunks(shape: ConvShape, memory: ConvMemory) -> list[int]:
+    """Return how many input blocks a tiling can hold at a time, all of them first."""
     if not memory.streams_input:
         return [shape.in_blocks]
     return sorted({-(-shape.in_blocks // n) for n in range(1, shape.in_blocks + 1)}, reverse=True)
 
 
-def _group_limit(shape: ConvShape, accumulators: int, pixels: int, unit: int, chunk: int) -> int:
+def group_limit(shape: ConvShape, accumulators: int, pixels: int, unit: int, chunk: int) -> int:
     """Output blocks of an instruction: a divisor or a multiple of the store unit."""
     config = shape.config
     if chunk < shape.in_blocks:
@@ -170,7 +171,7 @@ def _plans(
     config = shape.config
     unit = store_unit(config) if memory.streams_output else 1
     pixels = tile_height * tile_width
-    group = _group_limit(shape, memory.accumulators, pixels, unit, chunk)
+    group = group_limit(shape, memory.accumulators, pixels, unit, chunk)
     span = max(unit, group)
     word_blocks = min(-(-span * config.cols // config.rows), -(-shape.out_channels // config.rows))
     tiles = tile_sums(shape, tile_height, tile_width)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from tilewright.compiler.context import Context
-from tilewright.compiler.conv_plan import conv_plans, plan_conv
+from tilewright.compiler.conv_plan import conv_plans
 from tilewright.compiler.conv_shape import conv_shape
 from tilewright.compiler.depthwise_plan import DepthwisePlan, depthwise_plans
 from tilewright.compiler.graph import Conv, Node
 from tilewright.compiler.interleave import run_segment
 from tilewright.compiler.joint_plan import Plan, choose_together
+from tilewright.compiler.lone_plan import plan_conv
 from tilewright.compiler.lower_conv import ConvLowering, conv_memory
 from tilewright.compiler.lower_depthwise import DepthwiseLowering, depthwise_shape
 from tilewright.compiler.lower_vector import VectorLowering
