@@ -64,6 +64,10 @@ class Lowered:
     constants: Constants
     folds: Mapping[str, Fold] = field(default_factory=dict)
     """How the host folds input maps."""
+    segments: tuple[range, ...] = ()
+    """Numbers of the layers that run together."""
+    on_unit: tuple[bool, ...] = ()
+    """Whether the depthwise unit runs each layer."""
     macs: Mapping[str, int] = field(default_factory=dict)
     """The model's own multiply-accumulates by output map; copies and folded zeros are none."""
 
@@ -145,6 +149,8 @@ def _lower(original: Graph, config: Config, options: Options, *, allow_residents
         placement=placement,
         tasks=tuple(program_order(synchronized, config)),
         constants=context.constants,
+        segments=tuple(segments),
+        on_unit=tuple(on_unit),
     )
 
 
@@ -244,23 +250,26 @@ def _symbols(lowered: Lowered, config: Config) -> list[Symbol]:
 
 def _layers(lowered: Lowered, numbers: NDArray[np.int32]) -> list[Layer]:
     layers = []
+    chained = {number for segment in lowered.segments for number in segment[:-1]}
     for number, node in enumerate(layers_of(lowered.graph)):
         members = np.flatnonzero(np.asarray(numbers) == number)
         layers.append(
             Layer(
                 name=node.name,
-                operator=_operator(node),
+                operator=_operator(node, is_on_unit=lowered.on_unit[number]),
                 sources=node.source,
                 macs=lowered.macs.get(node.output, 0),
                 first=int(members[0]) if members.size else -1,
                 last=int(members[-1]) if members.size else -1,
+                is_chained=number in chained,
             )
         )
     return layers
 
 
-def _operator(node: Node) -> str:
-    return type(node).__name__ + (" + residual" if getattr(node, "residual", None) else "")
+def _operator(node: Node, *, is_on_unit: bool) -> str:
+    name = "Depthwise" if is_on_unit else type(node).__name__
+    return name + (" + residual" if getattr(node, "residual", None) else "")
 
 
 def _macs(graph: Graph, node: Node) -> int:

@@ -13,7 +13,7 @@ from tilewright.compiler.compile import DEFAULT, Lowered, Options, assemble, com
 from tilewright.compiler.graph import Conv, Graph, Node, Pool
 from tilewright.compiler.placement import layers_of
 from tilewright.flows.occupancy import ENGINE_NAMES, Occupancy, occupancies
-from tilewright.flows.padding import Padding, padding_of
+from tilewright.flows.padding import Padding, padding_of, unit_padding
 from tilewright.flows.report import LayerReport, layer_reports, utilization
 from tilewright.flows.spans import timeline
 from tilewright.hw.spec.config import Config
@@ -50,10 +50,8 @@ class LayerExplanation:
 
     @property
     def ceiling_utilization(self) -> float | None:
-        """The utilization of the layer in the array's ceiling."""
-        if self.padding is None or not self.report.utilization or not self.report.cycles:
-            return None
-        return self.report.utilization * self.report.cycles / self.padding.ceiling_cycles
+        """The utilization of the array, or of the depthwise unit, in the layer's ceiling."""
+        return self.padding.utilization if self.padding else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the explanation as JSON-able values."""
@@ -100,8 +98,12 @@ class Explanation:
 
     @property
     def ceiling_cycles(self) -> int:
-        """The array's ceiling over all layers."""
-        return sum(layer.padding.ceiling_cycles for layer in self.layers if layer.padding)
+        """The ceiling of the array, or of the depthwise unit beside it, over all layers."""
+        padded = [layer.padding for layer in self.layers if layer.padding]
+        return max(
+            sum(p.ceiling_cycles for p in padded if p.is_on_unit == is_on_unit)
+            for is_on_unit in (False, True)
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the explanation as JSON-able values."""
@@ -141,17 +143,22 @@ def explain(
                 report=report,
                 shape=layer_shape(lowered.graph, node),
                 occupancy=found.get(number),
-                padding=(
-                    padding_of(node, report.macs, lowered, config)
-                    if isinstance(node, Conv)
-                    else None
-                ),
+                padding=_padding(node, report.macs, lowered, number, config),
                 maps=tuple(map_places(node, lowered)),
             )
             for number, (node, report) in enumerate(zip(nodes, reports, strict=True))
         ),
         gains=tuple(gains(graph, config, latency)) if with_gains else (),
     )
+
+
+def _padding(
+    node: Node, macs: int, lowered: Lowered, number: int, config: Config
+) -> Padding | None:
+    if not isinstance(node, Conv):
+        return None
+    find = unit_padding if lowered.on_unit[number] else padding_of
+    return find(node, macs, lowered, config)
 
 
 def gains(graph: Graph, config: Config, latency: int) -> list[Gain]:

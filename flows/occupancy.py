@@ -34,7 +34,7 @@ class Occupancy:
     start: int
     end: int
     engine: Engine
-    """The engine that does the layer's work: the array, or the vector unit."""
+    """The engine that does the layer's work: of array, depthwise and vector unit the first."""
     busy: Counter[Engine] = field(default_factory=Counter)
     """Cycles in which each engine works."""
     waits: Counter[str] = field(default_factory=Counter)
@@ -93,7 +93,7 @@ def _windows(spans: Sequence[Span]) -> dict[int, Occupancy]:
         if span.layer >= 0:
             ends[span.layer] = max(ends.get(span.layer, 0), span.retired)
             if span.engine in (Engine.MATRIX, Engine.DEPTHWISE):
-                engines[span.layer] = span.engine
+                engines[span.layer] = min(span.engine, engines.get(span.layer, span.engine))
     windows, previous = {}, 0
     for layer, end in sorted(ends.items(), key=lambda item: item[1]):
         engine = engines.get(layer, Engine.VECTOR)

@@ -6,6 +6,7 @@ from tilewright.compiler.compile import Lowered
 from tilewright.compiler.context import Constants, Context
 from tilewright.compiler.conv_shape import ConvShape, conv_shape
 from tilewright.compiler.graph import Conv
+from tilewright.compiler.lower_depthwise import depthwise_shape
 from tilewright.compiler.tasks import TaskList
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import matrix_tile_cycles
@@ -17,27 +18,51 @@ class Padding:
 
     ceiling_cycles: int
     """Weight tiles x max(pixels, rows): what the array takes at least."""
+    utilization: float
+    """The model's MACs over the multiplications that the ceiling has room for."""
     loss: float
     """Share of the array's multiplications that have a factor that is always 0."""
     reasons: tuple[str, ...]
+    is_on_unit: bool = False
+    """All of this is the depthwise unit's, which works beside the array."""
 
 
 def padding_of(node: Conv, macs: int, lowered: Lowered, config: Config) -> Padding:
     """Return the padding of a convolution on the array; `macs` are the model's own."""
-    context = Context(
+    shape = conv_shape(node, _context(lowered, config))
+    pixels = shape.out_height * shape.out_width
+    multiplications = shape.weight_tiles * config.rows * config.cols * pixels
+    cycles = shape.weight_tiles * matrix_tile_cycles(pixels, config)
+    return Padding(
+        ceiling_cycles=cycles,
+        utilization=macs / (cycles * config.rows * config.cols),
+        loss=1 - macs / multiplications,
+        reasons=tuple(_reasons(node, macs, shape, config)),
+    )
+
+
+def unit_padding(node: Conv, macs: int, lowered: Lowered, config: Config) -> Padding:
+    """Return the same of a layer on the depthwise unit, whose cycles are the ceiling."""
+    shape = depthwise_shape(node, _context(lowered, config))
+    cycles = shape.blocks * shape.cycles(shape.out_height, shape.out_width)
+    utilization = macs / (cycles * config.rows * config.depthwise_taps)
+    return Padding(
+        ceiling_cycles=cycles,
+        utilization=utilization,
+        loss=1 - utilization,
+        reasons=(f"on the depthwise unit, {config.rows} x {config.depthwise_taps} multipliers",),
+        is_on_unit=True,
+    )
+
+
+def _context(lowered: Lowered, config: Config) -> Context:
+    """A context in which shapes can be looked up."""
+    return Context(
         config=config,
         graph=lowered.graph,
         placement=lowered.placement,
         tasks=TaskList(config=config),
         constants=Constants(start=0),
-    )
-    shape = conv_shape(node, context)
-    pixels = shape.out_height * shape.out_width
-    multiplications = shape.weight_tiles * config.rows * config.cols * pixels
-    return Padding(
-        ceiling_cycles=shape.weight_tiles * matrix_tile_cycles(pixels, config),
-        loss=1 - macs / multiplications,
-        reasons=tuple(_reasons(node, macs, shape, config)),
     )
 
 

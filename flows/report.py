@@ -28,9 +28,12 @@ class LayerReport:
     """DRAM bytes read, words at their pitch."""
     store_bytes: int
     cycles: int | None = None
-    """From the end of the layer that ended before it to its own end: they sum up to the run."""
+    """From the end of the layer that ended before it to its own end: they sum up to the run.
+
+    Of layers that run together, the last one has the cycles of all, and the others have none.
+    """
     utilization: float | None = None
-    """MACs over the MACs that the array could have done in `cycles`."""
+    """MACs (of all layers with these cycles) over those that the array could have done in them."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON-able values."""
@@ -65,6 +68,9 @@ def layer_reports(program: Program, retired: Sequence[Retired] = ()) -> tuple[La
         target = loads if instruction.operation == "LOAD" else stores
         target[layer] += transfer_bytes(instruction, program.config)
     cycles = layer_cycles(program, retired) if retired else {}
+    macs: dict[int, int] = defaultdict(int)
+    for described, end in zip(program.layers, program.chain_ends, strict=True):
+        macs[end] += described.macs
     return tuple(
         LayerReport(
             name=layer.name,
@@ -75,7 +81,7 @@ def layer_reports(program: Program, retired: Sequence[Retired] = ()) -> tuple[La
             load_bytes=loads[number],
             store_bytes=stores[number],
             cycles=cycles.get(number),
-            utilization=utilization(layer.macs, cycles.get(number), program.config),
+            utilization=utilization(macs[number], cycles.get(number), program.config),
         )
         for number, layer in enumerate(program.layers)
     )
@@ -89,7 +95,8 @@ def utilization(macs: int, cycles: int | None, config: Config) -> float | None:
 
 
 def layer_cycles(program: Program, retired: Iterable[Retired]) -> dict[int, int]:
-    """Return the cycles of each layer that has instructions.
+    """Return the cycles of each layer that has instructions; of layers that run together, the
+    last one has those of all.
 
     A layer ends with its last retirement. What runs ahead (weights of the next layer, say) is
     part of the layer during which it runs, so the cycles sum up to the end of the last layer.
@@ -98,11 +105,12 @@ def layer_cycles(program: Program, retired: Iterable[Retired]) -> dict[int, int]
     for index, instruction in enumerate(program.instructions):
         if instruction.engine is not None:
             order[instruction.engine].append(index)
+    together = program.chain_ends
     ends: dict[int, int] = {}
     for engine, number, cycle in retired:
         layer = int(program.instruction_layers[order[engine][number - 1]])
         if layer >= 0:
-            ends[layer] = max(ends.get(layer, 0), cycle)
+            ends[together[layer]] = max(ends.get(together[layer], 0), cycle)
     cycles, previous = {}, 0
     for layer, end in sorted(ends.items(), key=lambda item: item[1]):
         cycles[layer] = end - previous

@@ -16,7 +16,7 @@ class Span:
 
     engine: Engine
     layer: int
-    """Number of its layer; -1: none."""
+    """Number of its layer, of layers that run together the last one's; -1: none."""
     start: int
     """When its engine begins with it: it has issued, and the one before is through."""
     free: int
@@ -40,6 +40,7 @@ def timeline(program: Program, latency: int = MEMORY_LATENCY) -> Timeline:
     """Return when each instruction runs, for a DRAM latency in cycles."""
     timing = simulate(program, latency=latency)
     free = dict.fromkeys(Engine, 0)
+    together = (*program.chain_ends, -1)
     spans = []
     for number, instruction in enumerate(program.instructions):
         engine, retired = timing.engines[number], timing.retired[number]
@@ -50,7 +51,7 @@ def timeline(program: Program, latency: int = MEMORY_LATENCY) -> Timeline:
         spans.append(
             Span(
                 engine=engine,
-                layer=int(program.instruction_layers[number]),
+                layer=together[int(program.instruction_layers[number])],
                 start=start,
                 free=free[engine],
                 retired=retired,

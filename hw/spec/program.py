@@ -80,6 +80,8 @@ class Layer:
     """Index of the layer's first instruction; -1 when it has none."""
     last: int = -1
     """Index of the layer's last instruction; others' instructions may lie between."""
+    is_chained: bool = False
+    """It runs together with the layer behind it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,6 +117,15 @@ class Program:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Program) and self.to_bytes() == other.to_bytes()
+
+    @property
+    def chain_ends(self) -> tuple[int, ...]:
+        """For each layer, the number of the last one of those that run together with it."""
+        ends = list(range(len(self.layers)))
+        for number in reversed(range(len(self.layers) - 1)):
+            if self.layers[number].is_chained:
+                ends[number] = ends[number + 1]
+        return tuple(ends)
 
     def symbol(self, name: str) -> Symbol:
         """Return the symbol of that name. Raises ProgramError when there is none."""

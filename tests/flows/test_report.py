@@ -1,5 +1,7 @@
 """Cycles and bytes of layers, on a program made by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,18 @@ RETIRED = (
 
 def test_layer_cycles_sum_up_to_the_last_retirement(program):
     assert layer_cycles(program, RETIRED) == {0: 100, 1: 50}
+
+
+def test_layers_that_run_together_have_one_sum(program):
+    first, *others = program.layers
+    together = dataclasses.replace(
+        program, layers=(dataclasses.replace(first, is_chained=True), *others)
+    )
+    assert layer_cycles(together, RETIRED) == {1: 150}
+    first, second, _ = layer_reports(together, RETIRED)
+    assert (first.cycles, first.utilization) == (None, None)
+    macs = sum(layer.macs for layer in program.layers[:2])
+    assert second.utilization == pytest.approx(macs / (150 * 16))
 
 
 def test_layer_reports(program):
