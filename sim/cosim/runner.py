@@ -1,4 +1,4 @@
-"""Runs programs on a built model: `run` with cocotb, `run_bare` for the model's own speed.
+"""Runs programs on a built model: `run` with cocotb; `run_bare` and `run_clock` for its own speed.
 
 model = build(Path("tilewright.v"), config=config)
 result = run(model, image, program_address=0)
@@ -27,7 +27,7 @@ from tilewright.sim.cosim.build import Model, build
 from tilewright.sim.cosim.parameters import DramParameters, Expectation, RunResult
 from tilewright.sim.cosim.results import LOG_NAME, encode_expectations, read_result
 
-__all__ = ["Model", "build", "run", "run_bare"]
+__all__ = ["Model", "build", "run", "run_bare", "run_clock"]
 
 PAGE_BYTES = 4096
 TEST_MODULE = "tilewright.sim.cosim.bench"
@@ -103,12 +103,35 @@ def run_bare(
     The yardstick for `run` (cycles / cpu_seconds): same bench, same DRAM, no Python, no callbacks.
     """
     dram = dram or DramParameters()
+    settings = [
+        ("write", f"{offset} {value}")
+        for offset, value in register_writes(program_address, dram_base, {})
+    ]
+    return _speed(model, "bare", image, dram, dram_base, timeout_cycles, settings)
+
+
+def run_clock(model: Model, cycles: int) -> float:
+    """Toggle the clock of the idle model, nothing else; return cycles per second of processor time.
+
+    No DRAM, no registers, no recording: a loop around the same top's evaluation.
+    """
+    return _speed(model, "clock", b"", DramParameters(), 0, cycles, [])
+
+
+def _speed(
+    model: Model,
+    mode: str,
+    image: bytes | np.ndarray[Any, np.dtype[np.uint8]],
+    dram: DramParameters,
+    dram_base: int,
+    max_cycles: int,
+    settings: list[tuple[str, str]],
+) -> float:
+    """Run without cocotb and return the cycles per second of processor time."""
     work = Path(tempfile.mkdtemp(prefix="tilewright-run-"))
     try:
-        settings = _settings(model, work, image, dram, dram_base, timeout_cycles)
-        writes = register_writes(program_address, dram_base, {})
-        settings += [("write", f"{offset} {value}") for offset, value in writes]
-        _simulate(model, work, [("mode", "bare"), *settings], dram, dict(os.environ))
+        settings = [*_settings(model, work, image, dram, dram_base, max_cycles), *settings]
+        _simulate(model, work, [("mode", mode), *settings], dram, dict(os.environ))
         summary = json.loads((work / "summary.json").read_text(encoding="utf-8"))
         return float(summary["timed_cycles"] / max(summary["cpu_seconds"], 1e-9))
     finally:

@@ -1,7 +1,8 @@
 // Main loop of the co-simulation: toggles the clock, is the DRAM, records, calls cocotb when due.
 //
 // Modes: "cocotb" runs the Python test; "bare" starts the accelerator itself, without Python and
-// without VPI callbacks, to measure what the model alone can do.
+// without VPI callbacks, to measure what the model alone can do; "clock" toggles the clock of the
+// idle model and does nothing else.
 #include <bit>
 #include <chrono>
 #include <cstdio>
@@ -58,6 +59,7 @@ public:
 
     void run_with_cocotb();
     void run_bare();
+    void run_clock();
     void finish();
 
 private:
@@ -230,6 +232,24 @@ void Simulation::run_bare() {
     m_limit_reached = m_cycle >= limit;
 }
 
+void Simulation::run_clock() {
+    const auto toggle = [this] {
+        m_context.timeInc(1);
+        m_top.clk = 1;
+        m_top.eval_step();
+        m_cycle++;
+        m_context.timeInc(1);
+        m_top.clk = 0;
+        m_top.eval_step();
+    };
+    m_top.eval_step();
+    for (uint64_t i = 0; i < RESET_CYCLES; i++) toggle();
+    set("rst", 0);
+    start_timing();
+    const uint64_t end = m_cycle + m_settings.number("max_cycles");
+    while (m_cycle < end) toggle();
+}
+
 std::string quoted(const std::string& text) {
     std::string result = "\"";
     for (const char c : text) {
@@ -309,6 +329,8 @@ int main(int argc, char** argv) {
     tilewright::Simulation simulation(*context, settings);
     if (settings.text("mode") == "bare")
         simulation.run_bare();
+    else if (settings.text("mode") == "clock")
+        simulation.run_clock();
     else
         simulation.run_with_cocotb();
     simulation.finish();

@@ -11,7 +11,7 @@ from tilewright.hw.spec.errors import ExecutionError, InputError, ToolError
 from tilewright.hw.spec.registers import MAGIC, Fault
 from tilewright.sim.cosim import runner
 from tilewright.sim.cosim.parameters import DramParameters, ErrorRange, Expectation
-from tilewright.sim.cosim.runner import run_bare
+from tilewright.sim.cosim.runner import run_bare, run_clock
 
 run = functools.partial(runner.run, timeout_cycles=100_000)
 
@@ -207,6 +207,10 @@ def test_expectation_names_are_checked(model):
 
 def test_bare_run_reports_its_speed(model):
     assert run_bare(model, make_image(17, repeats=50), program_address=0) > 1000
+
+
+def test_clock_alone_reports_its_speed(model):
+    assert run_clock(model, 20_000) > 1000
 
 
 @pytest.mark.parametrize("seed", [0, 18])
