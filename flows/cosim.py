@@ -9,6 +9,7 @@ import click
 
 from tilewright.flows.options import (
     FilePath,
+    Function,
     cache_option,
     config_options,
     input_options,
@@ -18,9 +19,27 @@ from tilewright.flows.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tilewright.flows.targets import RtlTarget
     from tilewright.flows.verify import Verification
+    from tilewright.sim.cosim.parameters import DramParameters
 
 DRAM_LATENCY = 64
+
+
+def dram_options(command: Function) -> Function:
+    """Add --latency, --bandwidth and --stalls, the DRAM behind the accelerator."""
+    options = (
+        click.option("--latency", type=int, default=DRAM_LATENCY, show_default=True,
+                     help="DRAM latency in cycles."),
+        click.option("--bandwidth", type=float, default=1.0, show_default=True,
+                     help="DRAM bandwidth of each direction, in beats of the bus a cycle."),
+        click.option("--stalls", type=float, default=0.0, show_default=True,
+                     help="Chance with which a bus handshake is withheld in a cycle; then "
+                     "latencies are random, too."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command(name="cosim")
@@ -31,13 +50,7 @@ DRAM_LATENCY = 64
 @click.option("--rtl-samples", type=int, help="How many samples on the RTL.  [default: all]")
 @click.option("--ort", is_flag=True, help="Also compare with ONNX Runtime, optimizations off.")
 @click.option("--strict", is_flag=True, help="Refuse models that leave operators to the host.")
-@click.option(
-    "--latency",
-    type=int,
-    default=DRAM_LATENCY,
-    show_default=True,
-    help="DRAM latency in cycles.",
-)
+@dram_options
 @click.option("-o", "--output", type=FilePath, help="Write the RTL's outputs to this .npz file.")
 @click.option("--report", type=FilePath, help="Also write the report as JSON.")
 def command(
@@ -53,6 +66,8 @@ def command(
     ort: bool,
     strict: bool,
     latency: int,
+    bandwidth: float,
+    stalls: float,
     output: Path | None,
     report: Path | None,
 ) -> None:
@@ -62,10 +77,9 @@ def command(
     outputs with the project's reference. Exit status 1 when anything differs.
     """
     from tilewright.flows.display import console, status
-    from tilewright.flows.files import check_target, write_file
+    from tilewright.flows.files import check_target
     from tilewright.flows.models import compile_file
     from tilewright.flows.run import load_inputs
-    from tilewright.flows.tensors import save_samples
     from tilewright.flows.verify import timed_rtl, verify
     from tilewright.hw.spec.errors import InputError
 
@@ -78,7 +92,7 @@ def command(
         compiled = compile_file(model, config, strict=strict, cached=cached)
     inputs = load_inputs(compiled.program, input_file, samples, seed)
     with status(f"generating and building the RTL of {config.name}"):
-        target, build_seconds = timed_rtl(compiled.program, latency)
+        target, build_seconds = timed_rtl(compiled.program, latency, bandwidth, stalls)
     with status("running on the RTL"):
         result = verify(
             compiled,
@@ -88,14 +102,27 @@ def command(
             with_ort=ort,
             build_seconds=build_seconds,
         )
-    out = console()
-    print_verification(out, result, model.name)
+    print_verification(console(), result, model.name)
+    save(result, target, model.name, output, report)
+    if not result.is_exact:
+        raise SystemExit(1)
+
+
+def save(
+    result: "Verification",
+    target: "RtlTarget",
+    name: str,
+    output: Path | None,
+    report: Path | None,
+) -> None:
+    """Write the outputs and the report to the files that were asked for."""
+    from tilewright.flows.files import write_file
+    from tilewright.flows.tensors import save_samples
+
     if output is not None:
         save_samples(output, [outcome.outputs for outcome in result.rtl])
     if report is not None:
-        write_file(report, json.dumps(report_of(result, model.name, latency), indent=2) + "\n")
-    if not result.is_exact:
-        raise SystemExit(1)
+        write_file(report, json.dumps(report_of(result, name, target.dram), indent=2) + "\n")
 
 
 def print_verification(out: "Console", result: "Verification", name: str) -> None:
@@ -123,8 +150,9 @@ def sentences(result: "Verification") -> Iterator[str]:
         f"{plural(len(result.rtl), 'sample')} in {seconds:.1f} s of simulation, "
         f"{max(rates) / 1e3:,.0f} kHz; RTL built in {result.build_seconds:.1f} s"
     )
-    off = result.estimated_cycles / result.cycles - 1
-    yield f"timing model: {result.estimated_cycles:,} cycles, {signed_percent(off)} off the RTL"
+    if result.estimated_cycles is not None:
+        off = result.estimated_cycles / result.cycles - 1
+        yield f"timing model: {result.estimated_cycles:,} cycles, {signed_percent(off)} off the RTL"
     if result.memory_differences:
         yield "RTL and simulator DIFFER:"
         yield from (f"  {difference}" for difference in result.memory_differences)
@@ -141,14 +169,16 @@ def sentences(result: "Verification") -> Iterator[str]:
         yield f"simulator {relation} ONNX Runtime: {result.ort.sentence()}"
 
 
-def report_of(result: "Verification", name: str, latency: int) -> dict[str, Any]:
+def report_of(result: "Verification", name: str, dram: "DramParameters") -> dict[str, Any]:
     """Return the report as JSON-able values."""
     config = result.program.config
     agreements = {"reference": result.reference, "ort": result.ort}
     return {
         "model": name,
         "config": {"name": config.name, "digest": config.digest},
-        "dram_latency_cycles": latency,
+        "dram_latency_cycles": dram.latency_cycles,
+        "dram_beats_per_cycle": dram.beats_per_cycle,
+        "dram_stall_probability": dram.stall_probability,
         "samples_rtl": len(result.rtl),
         "samples_iss": len(result.iss),
         "cycles": [outcome.cycles for outcome in result.rtl],

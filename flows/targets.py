@@ -125,10 +125,13 @@ class RtlTarget:
 
         self.executable = Executable(program)
         self.model = rtl_model(program.config)
-        chosen = dram or DramParameters()
-        self.latency = chosen.latency_cycles
-        self._dram = dataclasses.replace(chosen, allow_out_of_range=True)
+        self.dram = dataclasses.replace(dram or DramParameters(), allow_out_of_range=True)
         self._simulate = runner.run
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the timing model covers this DRAM: full bandwidth, no random stalls."""
+        return self.dram.beats_per_cycle == 1 and not self.dram.stall_probability
 
     def run(self, sample: Mapping[str, Array]) -> Outcome:
         """Run one sample. Raises ExecutionError on a fault or a run that does not end."""
@@ -139,7 +142,7 @@ class RtlTarget:
             self.executable.image(sample),
             program_address=program.program_address,
             digest_word=program.config.digest_word,
-            dram=self._dram,
+            dram=self.dram,
         )
         if result.fault != Fault.NONE:
             raise ExecutionError(fault_message(program, result.fault, result.fault_instruction))

@@ -26,8 +26,8 @@ class Verification:
     """Simulator against the project's reference, over the samples of `iss`."""
     ort: Agreement | None
     layers: tuple[LayerReport, ...]
-    estimated_cycles: int
-    """The timing model's, for the same DRAM latency."""
+    estimated_cycles: int | None
+    """The timing model's, for the same DRAM; None for a DRAM that it does not model."""
     build_seconds: float
 
     @property
@@ -81,7 +81,9 @@ def verify(
         reference=compare_outputs(ours, references, output_steps(compiled.path)),
         ort=agreement,
         layers=layer_reports(program, on_rtl[0].retired if on_rtl else ()),
-        estimated_cycles=simulate(program, latency=rtl.latency).cycles,
+        estimated_cycles=(
+            simulate(program, latency=rtl.dram.latency_cycles).cycles if rtl.is_timed else None
+        ),
         build_seconds=build_seconds,
     )
 
@@ -91,10 +93,19 @@ def run_all(target: Target, samples: Sequence[Sample]) -> list[Outcome]:
     return [target.run(sample) for sample in samples]
 
 
-def timed_rtl(program: Program, latency: int = 64) -> tuple[RtlTarget, float]:
-    """Return the RTL target and the seconds that generating and building took."""
+def timed_rtl(
+    program: Program, latency: int = 64, bandwidth: float = 1.0, stalls: float = 0.0
+) -> tuple[RtlTarget, float]:
+    """Return the RTL target and the seconds that generating and building took.
+
+    DRAM: latency in cycles, bandwidth in beats a cycle and direction, and the chance with which a
+    handshake is withheld in a cycle.
+    """
     from tilewright.sim.cosim.parameters import DramParameters
 
     start = time.monotonic()
-    target = RtlTarget(program, DramParameters(latency_cycles=latency))
+    dram = DramParameters(
+        latency_cycles=latency, beats_per_cycle=bandwidth, stall_probability=stalls
+    )
+    target = RtlTarget(program, dram)
     return target, time.monotonic() - start

@@ -49,6 +49,22 @@ def test_cosim_finds_rtl_simulator_reference_and_onnx_runtime_equal(
     assert np.load("out.npz")["scores"].shape == (2, 1, 10)
 
 
+def test_cosim_on_a_slow_and_on_a_stalling_dram(tilewright, digits):
+    def report(*options):
+        options = ("--preset", "nano", "--samples", 1, "--report", "r.json", *options)
+        assert tilewright("cosim", digits, *options).status == 0
+        with open("r.json") as file:
+            return json.load(file)
+
+    fast, slow = report(), report("--bandwidth", 0.1)
+    assert fast["estimated_cycles"] == fast["cycles"][0] < slow["cycles"][0]
+    assert slow["estimated_cycles"] is None
+    assert slow["dram_beats_per_cycle"] == 0.1
+    stalling = report("--stalls", 0.5)
+    assert stalling["cycles"][0] > fast["cycles"][0]
+    assert stalling["memory_differences"] == []
+
+
 def test_run_on_rtl_gives_the_simulators_outputs(tilewright, digits):
     tilewright("compile", digits, "--preset", "nano", "-o", "d.tw")
     for on in ("iss", "rtl"):
