@@ -139,9 +139,11 @@ def _lower(original: Graph, config: Config, options: Options, *, allow_residents
         tasks=TaskList(config=config, has_depthwise=any(on_unit)),
         constants=Constants(start=start),
     )
+    together: list[range] = []
     for number, segment in enumerate(segments):
         context.workspace = placement.workspaces[number]
-        lower_segment(members[number], segment, [on_unit[layer] for layer in segment], context)
+        units = [on_unit[layer] for layer in segment]
+        together += lower_segment(members[number], segment, units, context)
     synchronized = synchronize(context.tasks.tasks, config, context.constants.end)
     return Lowered(
         graph=graph,
@@ -149,7 +151,7 @@ def _lower(original: Graph, config: Config, options: Options, *, allow_residents
         placement=placement,
         tasks=tuple(program_order(synchronized, config)),
         constants=context.constants,
-        segments=tuple(segments),
+        segments=tuple(together),
         on_unit=tuple(on_unit),
     )
 

@@ -4,11 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from tilewright.compiler.context import DoesNotFitError
 from tilewright.compiler.conv_shape import ConvShape
-from tilewright.compiler.rings import Reader, RingNeed
+from tilewright.compiler.plan import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
+from tilewright.compiler.rings import Reader
 from tilewright.compiler.tiles import split
 from tilewright.hw.spec.config import Config, largest_divisor
 from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
@@ -16,10 +16,6 @@ from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
 MIN_INSTRUCTION_CYCLES = 512
 """Output blocks are put into one instruction until it takes about this long."""
 MAX_BLOCKS = 1023
-INSTRUCTION_OVERHEAD = 16
-"""Cycles the search charges a block group of a tile, so that it prefers fewer instructions."""
-ROUND_TRIP = 256
-"""Cycles charged for the memory's latency and for waits, each time a ring's place is used."""
 FIRST_PIECES = 8
 """Pieces in which the first block group reads its input, so that the array starts early."""
 
@@ -38,63 +34,19 @@ class ConvMemory:
     """Other layers run at the same time, tile by tile: pixels must be outermost."""
 
 
-def ring_pace(steps: int, words: int, work: int, copies: int) -> int:
-    """Return the least cycles of `steps` steps on a ring with `copies` places of `words` words.
-
-    work: cycles of all steps on their engine.
-    """
-    return (steps * (words + ROUND_TRIP) + work) // copies if words else 0
-
-
-class Work(NamedTuple):
-    """Cycles that a layer occupies the engines for."""
-
-    matrix: int = 0
-    depthwise: int = 0
-    load: int = 0
-    vector: int = 0
-    store: int = 0
-
-
 @dataclass(frozen=True, kw_only=True)
-class ConvPlan:
-    """One tiling. Ring sizes are in activation words; a ring of 0 words belongs to no stream."""
+class ConvPlan(Plan):
+    """One tiling of a convolution on the array."""
 
-    tile_height: int
-    tile_width: int
+    reader = Reader.MATRIX
     pixels_outer: bool
     """Tiles outside, output blocks inside; else the reverse."""
     input_blocks: int
     """Input blocks held at a time."""
     group_blocks: int
     """Output blocks of one MATRIX instruction, at most."""
-    copies: int
-    """What the operand's and the output's ring have room for: 1 or 2 tiles of an instruction."""
     input_places: int
-    """Tiles that the input's ring has room for."""
-    input_ring: int
-    operand_ring: int
-    output_ring: int
-    work: Work
-    startup: int
-    """Estimate of the cycles in which no engine is at its limit."""
-    pace: int = 0
-    """Cycles that the layer takes at least because a ring's place is taken from its load to its
-    use, or from its computation to the end of its store."""
-
-    @property
-    def ring_needs(self) -> tuple[RingNeed, ...]:
-        """The rings of input, operand and output."""
-        return (
-            RingNeed(reader=Reader.MATRIX, words=self.input_ring),
-            RingNeed(reader=Reader.OPERAND, words=self.operand_ring),
-            RingNeed(reader=Reader.STORE, words=self.output_ring),
-        )
-
-    @property
-    def cycles(self) -> int:
-        """Estimate: the longest of array, loads, stores and drain, and what is not overlapped."""
-        return max(self.work) + self.startup
+    """Tiles that the input's ring has room for; `copies` are those of operand and output."""
 
 
 def conv_plans(shape: ConvShape, memory: ConvMemory) -> list[ConvPlan]:

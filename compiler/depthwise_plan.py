@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tilewright.compiler.context import DoesNotFitError
-from tilewright.compiler.conv_plan import INSTRUCTION_OVERHEAD, ConvMemory, Work, ring_pace
-from tilewright.compiler.rings import Reader, RingNeed
+from tilewright.compiler.conv_plan import ConvMemory
+from tilewright.compiler.plan import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
+from tilewright.compiler.rings import Reader
 from tilewright.compiler.tiles import Box, boxes, source_box, split
 from tilewright.hw.spec.config import Config
 
@@ -44,36 +45,12 @@ class DepthwiseShape:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DepthwisePlan:
-    """One tiling. Ring sizes are in activation words; a ring of 0 words belongs to no stream."""
+class DepthwisePlan(Plan):
+    """One tiling of a layer on the depthwise unit."""
 
-    tile_height: int
-    tile_width: int
+    reader = Reader.DEPTHWISE
     blocks: int
     """Channel blocks of a step."""
-    copies: int
-    """Tiles that each ring has room for."""
-    input_ring: int
-    operand_ring: int
-    output_ring: int
-    work: Work
-    startup: int
-    pace: int
-    """As ConvPlan."""
-
-    @property
-    def ring_needs(self) -> tuple[RingNeed, ...]:
-        """The rings of input, operand and output."""
-        return (
-            RingNeed(reader=Reader.DEPTHWISE, words=self.input_ring),
-            RingNeed(reader=Reader.OPERAND, words=self.operand_ring),
-            RingNeed(reader=Reader.STORE, words=self.output_ring),
-        )
-
-    @property
-    def cycles(self) -> int:
-        """Estimate: the busiest engine's work and what is not overlapped."""
-        return max(self.work) + self.startup
 
 
 def depthwise_plans(shape: DepthwiseShape, memory: ConvMemory) -> list[DepthwisePlan]:
@@ -81,12 +58,16 @@ def depthwise_plans(shape: DepthwiseShape, memory: ConvMemory) -> list[Depthwise
 
     `memory.accumulators` are the words of one instruction's results.
     """
-    plans = [
-        plan
-        for height, width in _tile_sizes(shape, memory)
-        for blocks in _sizes(shape.blocks)
-        for plan in _plans(shape, memory, height, width, blocks)
-    ]
+    plans: list[DepthwisePlan] = []
+    for sizes in _tile_sizes(shape, memory):
+        plans += [
+            plan
+            for height, width in sizes
+            for blocks in _sizes(shape.blocks)
+            for plan in _plans(shape, memory, height, width, blocks)
+        ]
+        if plans:
+            break
     if not plans:
         raise DoesNotFitError(
             f"a depthwise convolution {shape.kernel[0]}x{shape.kernel[1]} does not fit into "
@@ -100,11 +81,14 @@ def _sizes(size: int) -> list[int]:
     return sorted({-(-size // n) for n in range(1, size + 1)}, reverse=True)
 
 
-def _tile_sizes(shape: DepthwiseShape, memory: ConvMemory) -> list[tuple[int, int]]:
-    """Tiles of whole rows, or parts of one row where a row's results do not fit."""
-    if shape.out_width <= memory.accumulators:
-        return [(height, shape.out_width) for height in _sizes(shape.out_height)]
-    return [(1, width) for width in _sizes(shape.out_width) if width <= memory.accumulators]
+def _tile_sizes(
+    shape: DepthwiseShape, memory: ConvMemory
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return tiles (height, width) of whole rows, then those of parts of one row."""
+    limit = memory.accumulators
+    rows = [(height, shape.out_width) for height in _sizes(shape.out_height)]
+    parts = [(1, width) for width in _sizes(shape.out_width) if width <= limit]
+    return rows if shape.out_width <= limit else [], parts
 
 
 def _plans(

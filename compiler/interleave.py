@@ -75,14 +75,15 @@ class _Interleaver:
         self.free = dict.fromkeys(Engine, 0.0)
         self.running = []
         self.ready: dict[str, Times] = {}
-        """When each pixel [blocks, height, width] of the segment's own maps is there."""
+        """When each word [blocks, pixels] of the storages that the segment writes is there."""
         for layer, lowering in lowerings:
             steps = deque(lowering.steps())
             ahead = deque(step for step in steps if step.load and lowering.tiles_ahead)
             self.running.append(_Running(layer=layer, lowering=lowering, steps=steps, loads=ahead))
-            made = context.map(lowering.output_name)
-            shape = (context.place(made.name).blocks, made.height, made.width)
-            self.ready[made.name] = np.full(shape, np.inf)
+            place = context.place(lowering.output_name)
+            storage = context.placement.storages[place.storage]
+            times = self.ready.setdefault(storage.name, np.zeros((storage.blocks, storage.pixels)))
+            times[place.block : place.block + place.blocks] = np.inf
 
     def run(self) -> None:
         while any(running.steps for running in self.running):
@@ -126,15 +127,17 @@ class _Interleaver:
             (
                 float(self._times(need.name, need.box, need.blocks).max(initial=0.0))
                 for need in step.needs
-                if need.name in self.ready
+                if self.context.place(need.name).storage in self.ready
             ),
             default=0.0,
         )
 
     def _times(self, name: str, box: Box, blocks: tuple[int, int]) -> Times:
-        """A view of when pixels of one of the segment's maps are there."""
+        """A view of when pixels of a map in one of those storages are there."""
+        feature_map, place = self.context.map(name), self.context.place(name)
+        times = self.ready[place.storage].reshape(-1, feature_map.height, feature_map.width)
         rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
-        return self.ready[name][slice(*blocks), rows, columns]
+        return times[place.block :][slice(*blocks), rows, columns]
 
     def _load(self, running: _Running) -> None:
         """Load the layer's next tile."""
@@ -158,8 +161,7 @@ class _Interleaver:
         if running.steps and running.steps[0].prefetch is not None:
             self._loaded(self._emit(running, running.steps[0].prefetch), 0.0)
         for name, box, blocks in self.context.produced:
-            if name in self.ready:
-                self._times(name, box, blocks)[...] = done
+            self._times(name, box, blocks)[...] = done
 
     def _emit(self, running: _Running, emit: Callable[[], None]) -> Sequence[Task]:
         tasks = self.context.tasks

@@ -6,12 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.context import DoesNotFitError
-from tilewright.compiler.conv_plan import ConvPlan
-from tilewright.compiler.depthwise_plan import DepthwisePlan
+from tilewright.compiler.plan import Plan
 from tilewright.compiler.rings import Reader
-from tilewright.compiler.vector_plan import VectorPlan
 
-Plan = ConvPlan | DepthwisePlan | VectorPlan
 Table = NDArray[np.int64]
 
 TOLERANCE = 0.1

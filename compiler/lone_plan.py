@@ -22,7 +22,6 @@ from tilewright.compiler.conv_plan import (
     ConvMemory,
     ConvPlan,
     TileSums,
-    Work,
     does_not_fit,
     group_limit,
     input_chunks,
@@ -31,6 +30,7 @@ from tilewright.compiler.conv_plan import (
     tile_sums,
 )
 from tilewright.compiler.conv_shape import BlockGroup, ConvShape
+from tilewright.compiler.plan import Work
 from tilewright.compiler.schedule_cache import memoised
 from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY, MEMORY_LATENCY
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES

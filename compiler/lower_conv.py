@@ -110,7 +110,7 @@ class ConvLowering(Lowering):
         for tile, unit in order:
             is_first = loads and unit is units[0] and tile is not tiles[0]
             yield Step(
-                needs=self._needs(tile, unit),
+                needs=self._needs(tile, unit, whole=is_first),
                 load=partial(self._load, tile) if is_first else None,
                 compute=partial(self._compute, tile, unit),
                 prefetch=partial(self._prefetch, unit),
@@ -128,9 +128,12 @@ class ConvLowering(Lowering):
         blocks = (0, self.shape.in_blocks)
         self.input.view(self._source_box(tile), blocks, blocks)
 
-    def _needs(self, tile: Box, unit: list[BlockGroup]) -> tuple[Need, ...]:
+    def _needs(self, tile: Box, unit: list[BlockGroup], *, whole: bool) -> tuple[Need, ...]:
+        """Return what a unit reads; whole: all input blocks, as `_load` does."""
         ranges = [group.source_range for group in unit]
         blocks = (min(first for first, _ in ranges), max(behind for _, behind in ranges))
+        if whole:
+            blocks = (0, self.shape.in_blocks)
         needs = [Need(name=self.node.input, box=self._source_box(tile), blocks=blocks)]
         if self.node.residual is not None:
             other = self.node.residual.other
@@ -231,6 +234,13 @@ class ConvLowering(Lowering):
         is_last = last.first + last.blocks == self.shape.out_blocks
         return first, blocks if is_last else min(behind, blocks)
 
+    def _finished_blocks(self, unit: list[BlockGroup]) -> tuple[int, int]:
+        """The same without a last block of which the next unit writes the rest."""
+        first, behind = self._word_blocks(unit)
+        channels = (unit[-1].first + unit[-1].blocks) * self.config.cols
+        is_last = channels >= self.shape.out_channels
+        return first, behind if is_last else channels // self.config.rows
+
     def _compute(self, tile: Box, unit: list[BlockGroup]) -> None:
         blocks = self._word_blocks(unit)
         out = self.output.view(tile, blocks)
@@ -241,7 +251,7 @@ class ConvLowering(Lowering):
             self._drain(tile, group, accumulators, out, blocks)
         if self.fill >= 0 and unit[-1] is self.groups[-1]:
             self._fill_rest(tile, out)
-        self.output.finish(out, tile, blocks)
+        self.output.finish(out, tile, self._finished_blocks(unit))
 
     def _source_box(self, tile: Box) -> Box:
         node, shape = self.node, self.shape

@@ -1,19 +1,23 @@
-"""Lower a segment: plan its layers within one workspace, give them their buffers, run them."""
+"""Lower a segment: plan its layers within one workspace, give them their buffers, run them.
+
+Layers that do not fit into the workspace, or parameter SRAM, together run one by one.
+"""
 
 from collections.abc import Sequence
 
-from tilewright.compiler.context import Context
-from tilewright.compiler.conv_plan import conv_plans
+from tilewright.compiler.context import Context, DoesNotFitError
+from tilewright.compiler.conv_plan import ConvPlan, conv_plans
 from tilewright.compiler.conv_shape import conv_shape
 from tilewright.compiler.depthwise_plan import DepthwisePlan, depthwise_plans
 from tilewright.compiler.graph import Conv, Node
 from tilewright.compiler.interleave import run_segment
-from tilewright.compiler.joint_plan import Plan, choose_together
+from tilewright.compiler.joint_plan import choose_together
 from tilewright.compiler.lone_plan import plan_conv
 from tilewright.compiler.lower_conv import ConvLowering, conv_memory
 from tilewright.compiler.lower_depthwise import DepthwiseLowering, depthwise_shape
 from tilewright.compiler.lower_vector import VectorLowering
 from tilewright.compiler.lowering import Lowering
+from tilewright.compiler.plan import Plan
 from tilewright.compiler.rings import lay_out_rings
 from tilewright.compiler.streams import bind_parameters
 from tilewright.compiler.vector_layer import describe
@@ -22,11 +26,28 @@ from tilewright.compiler.vector_plan import VectorPlan, vector_plans
 
 def lower_segment(
     nodes: Sequence[Node], numbers: range, on_unit: Sequence[bool], context: Context
-) -> None:
+) -> list[range]:
     """Emit the tasks of the layers `numbers`; on_unit: which of them the depthwise unit runs.
 
-    Raises DoesNotFitError, ModelError.
+    Returns the ranges of layers that run together. Raises DoesNotFitError, ModelError.
     """
+    constants = len(context.constants.data)
+    try:
+        _lower_together(nodes, numbers, on_unit, context)
+    except DoesNotFitError:
+        if len(nodes) == 1:
+            raise
+        del context.constants.data[constants:]
+        for number, node, unit in zip(numbers, nodes, on_unit, strict=True):
+            _lower_together([node], range(number, number + 1), [unit], context)
+        return [range(number, number + 1) for number in numbers]
+    return [numbers]
+
+
+def _lower_together(
+    nodes: Sequence[Node], numbers: range, on_unit: Sequence[bool], context: Context
+) -> None:
+    """Emit the tasks of layers that run together. Raises before the first task."""
     lowerings = _lowerings(nodes, numbers, on_unit, context)
     needs = [need for lowering in lowerings for need in lowering.ring_needs]
     rings = lay_out_rings(needs, context.workspace, context.config.activation_bank_words)
@@ -63,6 +84,7 @@ def _lowerings(
             shape = depthwise_shape(node, context)
             lowerings.append(DepthwiseLowering(node, context, shape, plan))
         else:
+            assert isinstance(plan, ConvPlan)
             lowerings.append(ConvLowering(node, context, conv_shape(node, context), plan))
     return lowerings
 

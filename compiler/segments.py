@@ -15,7 +15,8 @@ from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 def runs_on_unit(node: Node, graph: Graph, places: Mapping[str, Place], config: Config) -> bool:
     """Whether the depthwise unit computes a layer: one filter a channel, channels in their places.
 
-    Not where strides leave the unit's columns so idle that the array's diagonal is twice as fast.
+    Not where strides leave the unit's columns so idle that the array's diagonal is twice as fast,
+    nor where the weights of one channel block do not fit into parameter SRAM.
     """
     if not isinstance(node, Conv) or not config.depthwise_taps:
         return False
@@ -26,7 +27,12 @@ def runs_on_unit(node: Node, graph: Graph, places: Mapping[str, Place], config: 
     columns = -(-node.kernel[1] // config.depthwise_taps)
     if node.dilations[1] > 1:
         columns = node.kernel[1]
-    return columns * node.strides[1] <= 2 * node.kernel[1]
+    if columns * node.strides[1] > 2 * node.kernel[1]:
+        return False
+    words = config.header_words + config.row_groups
+    words += len(kernel_parts(node, config)) * config.depthwise_words
+    words += config.table_words if node.epilogue.table is not None else 0
+    return words <= config.parameter_words
 
 
 def kernel_parts(node: Conv, config: Config) -> list[tuple[tuple[int, int], tuple[int, int]]]:

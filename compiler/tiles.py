@@ -119,7 +119,7 @@ class MapReader:
     context: Context
     name: str
     ring: Ring | None
-    """None for a resident map."""
+    """None for a resident map, and for one of which only padding is read."""
     places: int = 1
     """Boxes that the ring has room for."""
     _slots: list[_Slot] = field(default_factory=list)
@@ -131,9 +131,9 @@ class MapReader:
         `held` is the range of blocks that the ring slot has room for; a slot is reused while box
         and range are among the last `places`.
         """
-        if self.ring is None:
+        if self.context.is_resident(self.name):
             return resident_view(self.context, self.name)
-        slot = self._slot(self.ring, box, held)
+        slot = self._slot(box, held)
         missing = [b for b in range(*wanted) if b not in slot.loaded]
         if missing and box.pixels:
             first, last = missing[0], missing[-1]
@@ -143,14 +143,15 @@ class MapReader:
         slot.loaded.update(missing)
         return slot.view
 
-    def _slot(self, ring: Ring, box: Box, held: tuple[int, int]) -> _Slot:
+    def _slot(self, box: Box, held: tuple[int, int]) -> _Slot:
         for slot in self._slots:
             if slot.view.box == box and slot.held == held:
                 return slot
-        place_words = ring.words // self.places
+        start, words = (self.ring.start, self.ring.words) if self.ring else (0, 0)
+        place_words = words // self.places
         assert (held[1] - held[0]) * box.pixels <= place_words
         view = View(
-            base=ring.start + self._taken % self.places * place_words,
+            base=start + self._taken % self.places * place_words,
             block_stride=box.pixels,
             pitch=box.width,
             box=box,

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tilewright.compiler.context import Context, DoesNotFitError
-from tilewright.compiler.conv_plan import INSTRUCTION_OVERHEAD, Work, ring_pace
-from tilewright.compiler.rings import Reader, RingNeed
+from tilewright.compiler.plan import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
+from tilewright.compiler.rings import Reader
 from tilewright.compiler.tiles import boxes, split
 from tilewright.compiler.vector_layer import VectorLayer
 
@@ -13,31 +13,12 @@ MAX_GROUPS = (1 << 12) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class VectorPlan:
-    """One tiling. Ring sizes are in activation words; a ring of 0 words belongs to no stream."""
+class VectorPlan(Plan):
+    """One tiling of a layer on the vector unit."""
 
-    tile_height: int
-    tile_width: int
+    reader = Reader.SOURCE
     blocks: int
     """Channel blocks of a step."""
-    copies: int
-    """Tiles that each ring has room for."""
-    input_ring: int
-    operand_ring: int
-    output_ring: int
-    work: Work
-    startup: int
-    pace: int
-    """As ConvPlan."""
-
-    @property
-    def ring_needs(self) -> tuple[RingNeed, ...]:
-        """The rings of input, operand and output."""
-        return (
-            RingNeed(reader=Reader.SOURCE, words=self.input_ring),
-            RingNeed(reader=Reader.OPERAND, words=self.operand_ring),
-            RingNeed(reader=Reader.STORE, words=self.output_ring),
-        )
 
 
 def vector_plans(layer: VectorLayer, context: Context, *, is_chained: bool) -> list[VectorPlan]:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tilewright.compiler.context import DoesNotFitError
-from tilewright.compiler.conv_plan import Work
 from tilewright.compiler.depthwise_plan import DepthwisePlan
 from tilewright.compiler.joint_plan import choose_together
+from tilewright.compiler.plan import Work
 from tilewright.compiler.rings import ChunkRing, Reader, RingNeed, lay_out_rings
 
 
