@@ -1,7 +1,7 @@
 """Write a quantized ImageNet network with seeded random weights (see flows/networks.py).
 
-    python examples/make_network.py resnet50 -o resnet50.onnx
-    python examples/make_network.py mobilenetv2 -o mobilenetv2.onnx
+python examples/make_network.py resnet50 -o resnet50.onnx
+python examples/make_network.py mobilenetv2 -o mobilenetv2.onnx
 """
 
 import argparse

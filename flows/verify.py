@@ -28,6 +28,10 @@ class Verification:
     layers: tuple[LayerReport, ...]
     estimated_cycles: int | None
     """The timing model's, for the same DRAM; None for a DRAM that it does not model."""
+    estimated_layers: tuple[LayerReport, ...]
+    """Its layers; none for such a DRAM."""
+    timing_seconds: float
+    """What the timing model took."""
     build_seconds: float
 
     @property
@@ -40,6 +44,19 @@ class Verification:
         """MACs of all layers over what the array could have done in the run's cycles."""
         macs = sum(layer.macs for layer in self.layers)
         return utilization(macs, self.cycles, self.program.config)
+
+    @property
+    def largest_layer_error(self) -> tuple[float, int] | None:
+        """The timing model's largest error on a layer: of its cycles on the RTL, and in cycles."""
+        errors = [
+            (estimate.cycles - layer.cycles, layer.cycles)
+            for layer, estimate in zip(self.layers, self.estimated_layers, strict=False)
+            if layer.cycles and estimate.cycles is not None
+        ]
+        if not errors:
+            return None
+        share = max(abs(off) / cycles for off, cycles in errors)
+        return share, max(abs(off) for off, _ in errors)
 
     @property
     def is_exact(self) -> bool:
@@ -73,6 +90,9 @@ def verify(
     if with_ort:
         witness = [o.outputs for o in run_all(OnnxRuntimeTarget(compiled.path), samples)]
         agreement = compare_outputs(ours, witness, output_steps(compiled.path))
+    start = time.monotonic()
+    timing = simulate(program, latency=rtl.dram.latency_cycles) if rtl.is_timed else None
+    timing_seconds = time.monotonic() - start
     return Verification(
         program=program,
         rtl=tuple(on_rtl),
@@ -81,9 +101,9 @@ def verify(
         reference=compare_outputs(ours, references, output_steps(compiled.path)),
         ort=agreement,
         layers=layer_reports(program, on_rtl[0].retired if on_rtl else ()),
-        estimated_cycles=(
-            simulate(program, latency=rtl.dram.latency_cycles).cycles if rtl.is_timed else None
-        ),
+        estimated_cycles=timing.cycles if timing else None,
+        estimated_layers=layer_reports(program, timing.retirements) if timing else (),
+        timing_seconds=timing_seconds,
         build_seconds=build_seconds,
     )
 
