@@ -5,15 +5,14 @@ to the result register. There it meets its operand, which was read ahead into a 
 and both are used for `pace` cycles. A read whose data is not taken at once is repeated.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.sim.timing.ports import BankTimeline
+from tilewright.sim.timing.ports import Claim, union
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.vector_ports import Segment
@@ -57,9 +56,9 @@ class Replay:
 class Cursor:
     """Free cycles of one bank, asked for in rising order."""
 
-    def __init__(self, timeline: BankTimeline, bank: int, cycle: int) -> None:
-        self._starts, self._ends = timeline.intervals(bank)
-        self._place = bisect_right(self._ends, cycle)
+    def __init__(self, claims: Sequence[Claim], cycle: int) -> None:
+        self._starts, self._ends = union(claims, cycle)
+        self._place = 0
         self._next = self._start_of_next()
         self.refusals = 0
         """Questions that a taken cycle answered."""
@@ -124,19 +123,22 @@ class CombineReplay:
     def run(
         self,
         plan: Sequence["Segment"],
-        source: BankTimeline,
-        operand: BankTimeline,
+        source: Callable[[int], Sequence[Claim]],
+        operand: Callable[[int], Sequence[Claim]],
         *,
         first_position: int,
         first_operand: int,
     ) -> Replay:
-        """Return when everything happens; the first position and operand at the earliest."""
+        """Return when everything happens; the first position and operand at the earliest.
+
+        source, operand: who comes before a read of that bank.
+        """
         self._position, self._window_end = first_position - 1, first_position - self._pace
         self._operand_moved = max(self._operand_moved, first_operand)
         to_window_end = self._window
         for segment in plan:
-            sources = Cursor(source, segment.source_bank, first_position)
-            operands = Cursor(operand, segment.operand_bank, first_position)
+            sources = Cursor(source(segment.source_bank), first_position)
+            operands = Cursor(operand(segment.operand_bank), first_position)
             left, before = segment.turns, None
             while left:
                 left, to_window_end = left - 1, to_window_end - 1

@@ -4,7 +4,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tilewright.hw.spec.cycles import DONE_CYCLES, MEMORY_LATENCY
 from tilewright.hw.spec.encoding import IllegalInstruction
@@ -13,10 +13,11 @@ from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.program import Program
 from tilewright.sim.timing.buckets import Occupation, bucket_sums
 from tilewright.sim.timing.bus import ReadChannel
+from tilewright.sim.timing.depthwise import DepthwiseModel
 from tilewright.sim.timing.fetch import Front
 from tilewright.sim.timing.load import LoadModel
 from tilewright.sim.timing.matrix import MatrixModel
-from tilewright.sim.timing.ports import BankTimeline
+from tilewright.sim.timing.ports import BankTimeline, Claim
 from tilewright.sim.timing.result import TimingResult
 from tilewright.sim.timing.store import StoreModel
 from tilewright.sim.timing.vector import VectorModel
@@ -75,13 +76,18 @@ class Machine:
         self.channel = ReadChannel(self)
         self.activation_reads = BankTimeline(config.activation_words, config.activation_banks)
         self.accumulator_reads = BankTimeline(config.accumulator_words, config.accumulator_banks)
+        self.accumulator_writes = self.accumulator_reads.like()
+        """Of the matrix engine, as the two before; noted for a program with DEPTHWISE only."""
+        self.parameter_reads = BankTimeline(config.parameter_words, 1)
         self.front = Front(self)
         self.matrix = MatrixModel(self)
+        self.depthwise = DepthwiseModel(self)
         self.vector = VectorModel(self)
         self.store = StoreModel(self)
         self.models: dict[Engine, EngineModel] = {
             Engine.LOAD: LoadModel(self),
             Engine.MATRIX: self.matrix,
+            Engine.DEPTHWISE: self.depthwise,
             Engine.VECTOR: self.vector,
             Engine.STORE: self.store,
         }
@@ -182,6 +188,16 @@ class Machine:
                 return None
             met = max(met, retirements[wait.count - 1])
         return met
+
+    def reads_before_vector(
+        self, kind: Literal["reads", "sums"], bank: int, begin: int
+    ) -> list[Claim]:
+        """Return when the engines before VECTOR read a bank, from `begin` on, as far as is known.
+
+        kind: "reads" of activations, or "sums", which accumulators hold.
+        """
+        timeline = self.activation_reads if kind == "reads" else self.accumulator_reads
+        return [(timeline, bank), *self.depthwise.claims(kind, bank, begin)]
 
     def waited_for(self, number: int) -> Engine | None:
         """Return the engine that held the instruction up at the head of its queue, if any did."""

@@ -1,7 +1,5 @@
 """The matrix engine: it never stalls, so that an instruction's times are known on acceptance."""
 
-from collections import deque
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from tilewright.hw.spec.cycles import (
@@ -11,28 +9,18 @@ from tilewright.hw.spec.cycles import (
     array_latency,
     matrix_tile_cycles,
 )
-from tilewright.hw.spec.isa import Instruction
-from tilewright.sim.timing.ports import BankTimeline
+from tilewright.hw.spec.isa import Engine
+from tilewright.sim.timing.matrix_ports import (
+    accumulator_reads,
+    accumulator_writes,
+    activation_reads,
+)
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
 
 READ_CYCLES = 2
 """From the cycle in which a weight tile is taken to its first pixel's activation read."""
-_TILE_FIELDS = (
-    "out_blocks",
-    "in_blocks",
-    "kernel_height",
-    "kernel_width",
-    "out_height",
-    "out_width",
-)
-_ACTIVATION_FIELDS = itemgetter(
-    *_TILE_FIELDS,
-    *("origin_y", "origin_x", "stride_y", "stride_x", "dilation_y", "dilation_x"),
-    *("height", "width", "source", "source_pitch", "source_out_stride", "source_in_stride"),
-)
-_ACCUMULATOR_FIELDS = itemgetter(*_TILE_FIELDS, "destination", "destination_stride", "accumulate")
 
 
 class MatrixModel:
@@ -51,10 +39,15 @@ class MatrixModel:
         self._last_word = -1
         self.version = 0
         """Of what is known of its reads."""
-        self._pending: deque[tuple[Instruction, int, int, int]] = deque()
-        """Instruction, first pixel, cycles of a tile and the last tile's end."""
-        self._activation_patterns: dict[tuple[int, ...], BankTimeline] = {}
-        self._accumulator_patterns: dict[tuple[int, ...], BankTimeline] = {}
+        adds = self._pipeline - 1
+        self._accesses = [
+            (activation_reads(machine.activation_reads), READ_CYCLES),
+            (accumulator_reads(machine.accumulator_reads), adds),
+        ]
+        """And how long behind a tile's first cycle its first pixel's are."""
+        if Engine.DEPTHWISE in machine.engines:
+            pattern = accumulator_writes(machine.accumulator_writes)
+            self._accesses.append((pattern, adds + ACCUMULATE_LATENCY - 1))
 
     def acceptance(self, number: int, offer: int) -> int | None:
         """As EngineModel: when the last tile before it is taken."""
@@ -81,8 +74,8 @@ class MatrixModel:
         last_block = i["destination"] + (i["out_blocks"] - 1) * i["destination_stride"]
         self._last_word = last_block + pixels - 1
         self.version += 1
-        self._read_accumulators(i, first, tile_cycles)
-        self._pending.append((i, first, tile_cycles, self._pixels_end))
+        for pattern, delay in self._accesses:
+            pattern.occupy(i, tile_cycles, first + delay)
 
     def _after_pending_sum(self, first: int, destination: int) -> int:
         """A block that accumulates waits until the last two sums before it can be read."""
@@ -92,103 +85,3 @@ class MatrixModel:
         if destination + 1 == self._last_word and behind < 1:
             return self._pixels_end + 1
         return first
-
-    def _read_accumulators(self, i: Instruction, first: int, tile_cycles: int) -> None:
-        """Note the reads of every tile that adds: one word a pixel."""
-        timeline = self._machine.accumulator_reads
-        key = _ACCUMULATOR_FIELDS(i.fields)
-        if key not in self._accumulator_patterns:
-            pattern = timeline.like()
-            self._accumulator_patterns[key] = pattern
-            _accumulator_reads(i, tile_cycles, pattern)
-        timeline.occupy_as(self._accumulator_patterns[key], first + self._pipeline - 1)
-
-    def note_activation_reads(self, cycle: int) -> None:
-        """Note the activation reads of all instructions that end behind `cycle`."""
-        if self._machine.store.begin is not None:
-            cycle = min(cycle, self._machine.store.begin)
-        timeline = self._machine.activation_reads
-        while self._pending:
-            i, first, tile_cycles, end = self._pending.popleft()
-            if end + READ_CYCLES <= cycle:
-                continue
-            key = _ACTIVATION_FIELDS(i.fields)
-            if key not in self._activation_patterns:
-                pattern = timeline.like()
-                self._activation_patterns[key] = pattern
-                _activation_reads(i, tile_cycles, pattern)
-            timeline.occupy_as(self._activation_patterns[key], first + READ_CYCLES)
-
-
-def _accumulator_reads(i: Instruction, tile_cycles: int, timeline: BankTimeline) -> None:
-    """Note an instruction's reads of accumulators; the first pixel of the first tile in cycle 0."""
-    pixels = i["out_height"] * i["out_width"]
-    block_tiles = i["in_blocks"] * i["kernel_height"] * i["kernel_width"]
-    skipped = 0 if i["accumulate"] else 1
-    for block in range(i["out_blocks"]):
-        address = i["destination"] + block * i["destination_stride"]
-        start = block * block_tiles * tile_cycles
-        bank = timeline.bank_of(address, address + pixels - 1)
-        if bank is not None and tile_cycles == pixels and block_tiles > skipped:
-            begin = start + skipped * tile_cycles
-            timeline.occupy_bank(bank, begin, start + block_tiles * tile_cycles)
-            continue
-        for tile in range(skipped, block_tiles):
-            timeline.occupy(address, pixels, start + tile * tile_cycles)
-
-
-def _activation_reads(i: Instruction, tile_cycles: int, timeline: BankTimeline) -> None:
-    """Note an instruction's reads of activations; the first pixel of the first tile in cycle 0."""
-    rows = [_valid(i, "y", ky) for ky in range(i["kernel_height"])]
-    columns = [_valid(i, "x", kx) for kx in range(i["kernel_width"])]
-    pitch, cycle = i["source_pitch"], 0
-    for out_block in range(i["out_blocks"]):
-        for in_block in range(i["in_blocks"]):
-            block = i["source"] + out_block * i["source_out_stride"]
-            block += in_block * i["source_in_stride"]
-            for y, valid_rows in rows:
-                for x, valid_columns in columns:
-                    if valid_rows and valid_columns:
-                        origin = block + y * pitch + x
-                        _read_tile(i, origin, valid_rows, valid_columns, cycle, timeline)
-                    cycle += tile_cycles
-
-
-def _read_tile(
-    i: Instruction, origin: int, rows: range, columns: range, cycle: int, timeline: BankTimeline
-) -> None:
-    """Note the reads of one weight tile, whose first pixel's turn is in `cycle`.
-
-    origin: the word of pixel (0, 0), which may be outside of the map; rows, columns: the
-    output pixels whose source is inside of it.
-    """
-    out_width = i["out_width"]
-    row_step, stride = i["stride_y"] * i["source_pitch"], i["stride_x"]
-    left, right = origin + columns[0] * stride, origin + columns[-1] * stride
-    bank = timeline.bank_of(left + rows[0] * row_step, right + rows[-1] * row_step)
-    if bank is not None and len(columns) == out_width:
-        start = cycle + rows[0] * out_width
-        timeline.occupy_bank(bank, start, start + len(rows) * out_width)
-        return
-    for row in rows:
-        start = cycle + row * out_width
-        bank = timeline.bank_of(left + row * row_step, right + row * row_step)
-        if bank is not None:
-            timeline.occupy_bank(bank, start + columns[0], start + columns[-1] + 1)
-            continue
-        for column in columns:
-            address = origin + row * row_step + column * stride
-            timeline.occupy(address, 1, start + column)
-
-
-def _valid(i: Instruction, axis: str, kernel: int) -> tuple[int, range]:
-    """Return a kernel element's first source coordinate and the outputs whose source exists.
-
-    axis: "y" or "x".
-    """
-    size, count = ("height", "out_height") if axis == "y" else ("width", "out_width")
-    stride = i[f"stride_{axis}"]
-    start = i[f"origin_{axis}"] + kernel * i[f"dilation_{axis}"]
-    if not stride:
-        return start, range(i[count] if 0 <= start < i[size] else 0)
-    return start, range(max(0, -(start // stride)), min(i[count], -((start - i[size]) // stride)))

@@ -1,7 +1,10 @@
 """When the banks of an SRAM are taken by ports of higher priority."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import SRAM_ADDRESS_BITS
 
@@ -71,6 +74,22 @@ class BankTimeline:
         self._starts[bank] += starts[taken:]
         before += ends[taken:]
 
+    def occupy_turns(
+        self, banks: NDArray[np.int64], starts: NDArray[np.int64], length: int
+    ) -> None:
+        """Take, for each turn, its bank for `length` cycles from its start on; starts ascend."""
+        breaks = (np.diff(banks) != 0) | (np.diff(starts) > length)
+        firsts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
+        lasts = np.append(firsts[1:] - 1, banks.size - 1)
+        for bank in np.unique(banks[firsts]).tolist():
+            if bank != FREE_BANK:
+                of_bank = banks[firsts] == bank
+                self.occupy_all(
+                    bank,
+                    starts[firsts[of_bank]].tolist(),
+                    (starts[lasts[of_bank]] + length).tolist(),
+                )
+
     def occupy_as(self, pattern: "BankTimeline", start: int) -> None:
         """Take what the pattern takes, its cycle 0 in `start`."""
         for bank, (starts, ends) in enumerate(zip(pattern._starts, pattern._ends, strict=True)):
@@ -92,6 +111,33 @@ class BankTimeline:
             return None
         return self._starts[bank][place], self._ends[bank][place]
 
+    def free(self, bank: int, cycle: int) -> int:
+        """Return the first cycle from `cycle` on in which a bank is free."""
+        interval = self.blocked(bank, cycle)
+        while interval is not None and interval[0] <= cycle:
+            cycle = interval[1]
+            interval = self.blocked(bank, cycle)
+        return cycle
+
+    def first_taken(self, turns: NDArray[np.int64], banks: Iterable[int], cycle: int) -> int:
+        """Return the number of the first turn whose bank is taken, or how many turns there are.
+
+        turns: the bank that each needs, one turn a cycle from `cycle` on; banks: those in it, or
+        more of them.
+        """
+        found = len(turns)
+        for bank in banks:
+            starts, ends = self.intervals(bank)
+            place = bisect_right(ends, cycle)
+            while place < len(starts) and starts[place] < cycle + found:
+                begin, end = max(starts[place] - cycle, 0), ends[place] - cycle
+                met = np.flatnonzero(turns[begin : min(end, found)] == bank)
+                if met.size:
+                    found = begin + int(met[0])
+                    break
+                place += 1
+        return found
+
     def intervals(self, bank: int) -> tuple[list[int], list[int]]:
         """Return starts and ends of the cycles in which a bank is taken."""
         if not 0 <= bank < len(self._ends):
@@ -106,6 +152,19 @@ class BankTimeline:
 
 Claim = tuple[BankTimeline, int]
 """A bank that a turn needs."""
+
+
+def union(claims: Sequence[Claim], cycle: int) -> tuple[list[int], list[int]]:
+    """Return starts and ends of the cycles in which any bank is taken, those behind `cycle`."""
+    found: list[tuple[int, int]] = []
+    for timeline, bank in claims:
+        starts, ends = timeline.intervals(bank)
+        place = bisect_right(ends, cycle)
+        found += zip(starts[place:], ends[place:], strict=True)
+    merged = BankTimeline(1, 1)
+    for start, end in sorted(found):
+        merged.occupy_bank(0, start, end)
+    return merged.intervals(0)
 
 
 def walk(

@@ -36,11 +36,6 @@ class StoreModel(TransferModel):
         self._beat = -1
         self._response = -1
 
-    @property
-    def begin(self) -> int | None:
-        """A cycle before those of all reads that are not settled; None if there are none."""
-        return self._granted if self._unsettled else None
-
     def earliest(self, burst: Burst, cycle: int) -> int | None:
         """As TransferModel: room for its response and in front of the reader."""
         due = cycle
@@ -87,10 +82,9 @@ class StoreModel(TransferModel):
     def _move_words(self, burst: Burst, taken: int) -> tuple[int, int]:
         """Return when the last word is granted and when the last beat leaves."""
         machine = self.machine
-        machine.matrix.note_activation_reads(taken)
         granted = taken
         for bank, words in burst.banks(machine.activation_reads):
-            claims = [(machine.activation_reads, bank)]
+            claims = machine.reads_before_vector("reads", bank, taken)
             claims += machine.vector.claims("reads", bank, taken)
             granted = walk(claims, granted + 1, words, 1)
         if burst.shape.word_beats == 1:

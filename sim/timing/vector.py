@@ -66,8 +66,8 @@ class Flight:
     """In place of them, where the second stage was replayed."""
     stage: SecondStage = NOTHING_BEFORE
     """What it leaves behind in the second stage."""
-    version: int = -1
-    """Of the matrix engine's reads that `runs` takes into account."""
+    version: tuple[int, int] = (-1, -1)
+    """Of the matrix and depthwise engines' reads that `runs` takes into account."""
     walker_free: int | None = None
     """When the last position is taken; None until that is certain."""
     retired: int | None = None
@@ -186,7 +186,9 @@ class VectorModel:
 
     def _reads(self, flight: Flight) -> tuple[int, int]:
         """Return when the last position is taken and when it is read, as far as is known now."""
-        if flight.version != self._machine.matrix.version:
+        version = (self._machine.matrix.version, self._machine.depthwise.version())
+        if flight.version != version:
+            flight.version = version
             self._replan(flight)
         last = flight.first_read + flight.issue_cycles - 1
         if flight.replay is not None:
@@ -203,20 +205,16 @@ class VectorModel:
 
     def _replan(self, flight: Flight) -> None:
         """Set `runs` by what is known of the matrix engine's reads."""
-        flight.version = self._machine.matrix.version
         flight.reads = flight.writes = None
         first = flight.first_read
         last = first + flight.issue_cycles - 1
         i = flight.instruction
         machine = self._machine
         from_accumulator = i["source_kind"] == Source.ACCUMULATOR
-        source = machine.accumulator_reads if from_accumulator else machine.activation_reads
-        is_free = source.is_free(first, last + 1) if from_accumulator else True
-        if not from_accumulator or i["combine"]:
-            machine.matrix.note_activation_reads(
-                first if flight.previous is None else flight.previous.first_read
-            )
-            is_free = is_free and machine.activation_reads.is_free(first, last + 1)
+        kind: Literal["reads", "sums"] = "sums" if from_accumulator else "reads"
+        is_free = self._is_free(kind, first, last + 1)
+        if from_accumulator and i["combine"]:
+            is_free = is_free and self._is_free("reads", first, last + 1)
         if i["combine"]:
             self._replan_combine(flight, is_free=is_free)
             return
@@ -226,8 +224,15 @@ class VectorModel:
         runs: list[Run] = []
         cycle = first - 1
         for segment in self._plan(flight):
-            cycle = walk([(source, segment.source_bank)], cycle + 1, segment.turns, 1, runs)
+            claims = machine.reads_before_vector(kind, segment.source_bank, first)
+            cycle = walk(claims, cycle + 1, segment.turns, 1, runs)
         flight.runs = tuple(runs)
+
+    def _is_free(self, kind: Literal["reads", "sums"], start: int, end: int) -> bool:
+        """Tell whether nobody takes a bank of that kind in the cycles [start, end)."""
+        machine = self._machine
+        timeline = machine.activation_reads if kind == "reads" else machine.accumulator_reads
+        return timeline.is_free(start, end) and machine.depthwise.is_idle(kind, start)
 
     def _replan_combine(self, flight: Flight, *, is_free: bool) -> None:
         """The same with a second stage; without refusals its pace is that of the positions."""
@@ -252,7 +257,9 @@ class VectorModel:
                 entered=last + DECISION_CYCLES,
             )
             return
-        from_accumulator = i["source_kind"] == Source.ACCUMULATOR
+        kind: Literal["reads", "sums"] = (
+            "sums" if i["source_kind"] == Source.ACCUMULATOR else "reads"
+        )
         replay = CombineReplay(
             pace=self._pace,
             depth=to_result - FRONT_CYCLES,
@@ -260,8 +267,8 @@ class VectorModel:
             before=before,
         ).run(
             self._plan(flight),
-            machine.accumulator_reads if from_accumulator else machine.activation_reads,
-            machine.activation_reads,
+            lambda bank: machine.reads_before_vector(kind, bank, first),
+            lambda bank: machine.reads_before_vector("reads", bank, first),
             first_position=first - POSITION_CYCLES,
             first_operand=flight.accepted + 2,
         )

@@ -104,24 +104,6 @@ def _merge(source: NDArray[np.int64], operand: NDArray[np.int64]) -> tuple[Segme
     )
 
 
-def _occupy(
-    timeline: BankTimeline,
-    banks: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    length: int,
-) -> None:
-    """Note accesses of `length` cycles that begin in `starts`."""
-    breaks = (np.diff(banks) != 0) | (np.diff(starts) > length)
-    firsts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
-    lasts = np.append(firsts[1:] - 1, banks.size - 1)
-    for bank in np.unique(banks[firsts]).tolist():
-        if bank != FREE_BANK:
-            of_bank = banks[firsts] == bank
-            timeline.occupy_all(
-                bank, starts[firsts[of_bank]].tolist(), (starts[lasts[of_bank]] + length).tolist()
-            )
-
-
 def read_timeline(
     timeline: BankTimeline,
     plan: Sequence[Segment],
@@ -137,8 +119,8 @@ def read_timeline(
     operand = np.repeat(np.array([segment.operand_bank for segment in plan]), turns)
     if not from_accumulator:
         source = np.repeat(np.array([segment.source_bank for segment in plan]), turns)
-        _occupy(timeline, source, starts, 1)
-    _occupy(timeline, operand, starts, 1)
+        timeline.occupy_turns(source, starts, 1)
+    timeline.occupy_turns(operand, starts, 1)
     return timeline
 
 
@@ -153,5 +135,6 @@ def write_timeline(
     ends: the cycle of every pixel's last write.
     """
     length = config.lanes // config.operand_lanes if i["combine"] else 1
-    _occupy(timeline, _pixel_banks(i, config, "destination"), ends - (length - 1), length)
+    banks = _pixel_banks(i, config, "destination")
+    timeline.occupy_turns(banks, ends - (length - 1), length)
     return timeline

@@ -50,7 +50,11 @@ def test_repeated_windows_have_the_cycles_of_single_steps(seed):
         plan = random_plan(rng, window)
         found = [
             kind(pace=pace, depth=depth, window=window, before=stage).run(
-                plan, source, operand, first_position=begin, first_operand=begin + 1
+                plan,
+                lambda bank, timeline=source: [(timeline, bank)],
+                lambda bank, timeline=operand: [(timeline, bank)],
+                first_position=begin,
+                first_operand=begin + 1,
             )
             for kind, stage in zip((StepwiseReplay, CombineReplay), stages, strict=True)
         ]

@@ -1,0 +1,167 @@
+"""The depthwise engine: its words give way to the matrix engine's reads and writes."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.hw.spec.isa import Engine
+from tilewright.sim.timing.depthwise_pipeline import (
+    WRITE,
+    Pipeline,
+    Ports,
+    Record,
+    Requests,
+    State,
+    Stream,
+)
+from tilewright.sim.timing.depthwise_words import WordCache, Words
+from tilewright.sim.timing.ports import FREE_BANK, BankTimeline, Claim
+
+if TYPE_CHECKING:
+    from tilewright.sim.timing.machine import Machine
+
+RECENT_FLIGHTS = 256
+"""How many instructions back another engine may meet."""
+
+
+@dataclass
+class Flight:
+    """One accepted instruction."""
+
+    number: int
+    words: Words
+    offer: int
+    accepted: int
+    state: State
+    """Of the stages behind its last word, as far as is known."""
+    record: Record
+    is_over: bool = False
+    """Its last word's turn has come."""
+    retired: int | None = None
+    timelines: dict[str, BankTimeline] = field(default_factory=dict)
+    """Its requests, where they were asked for."""
+
+
+class DepthwiseModel:
+    """What it does is final when its cycle has come: the matrix engine plans further ahead."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self._machine = machine
+        self._ports = Ports(
+            reads=machine.activation_reads,
+            sums=machine.accumulator_reads,
+            writes=machine.accumulator_writes,
+            weights=machine.parameter_reads,
+        )
+        self._cache = WordCache(machine.config)
+        self._flights: deque[Flight] = deque()
+        """Those that have not retired."""
+        self._latest: deque[Flight] = deque(maxlen=RECENT_FLIGHTS)
+        self._last: Flight | None = None
+        self._settled = State()
+        """Behind the last one that has retired."""
+        self._version = 0
+        self._matrix_version = -1
+
+    def acceptance(self, number: int, offer: int) -> int | None:
+        """As EngineModel: in the turn of the last word before it."""
+        if self._last is None:
+            return offer
+        return max(offer, self._last.state.turn) if self._last.is_over else None
+
+    def accept(self, number: int, cycle: int) -> None:
+        """As EngineModel."""
+        fields = self._machine.instructions[number].fields
+        flight = Flight(
+            number=number,
+            words=self._cache.words(fields),
+            offer=self._machine.offered[number],
+            accepted=cycle,
+            state=self._settled,
+            record=Record(),
+        )
+        self._flights.append(flight)
+        self._latest.append(flight)
+        self._last = flight
+        self._plan(flight, self._flights[-2].state if len(self._flights) > 1 else self._settled)
+        self._check(flight, cycle)
+
+    def _plan(self, flight: Flight, before: State) -> None:
+        pipeline = Pipeline(flight.words, self._ports, before)
+        pipeline.run(
+            offer=flight.offer,
+            accepted=flight.accepted,
+            weight_words=self._machine.config.depthwise_words,
+        )
+        flight.state, flight.record = pipeline.state, pipeline.record
+        flight.timelines = {}
+        self._version += 1
+
+    def version(self) -> int:
+        """Bring the plan up to what is known of the matrix engine and return the plan's number."""
+        known = self._machine.matrix.version
+        if known != self._matrix_version:
+            self._matrix_version = known
+            state = self._settled
+            for flight in self._flights:
+                self._plan(flight, state)
+                state = flight.state
+        return self._version
+
+    def _check(self, flight: Flight, cycle: int) -> None:
+        """Settle what has come about by now; look again when the rest should have."""
+        self.version()
+        if not flight.is_over:
+            if flight.state.turn > cycle:
+                self._machine.at(flight.state.turn, partial(self._check, flight))
+                return
+            flight.is_over = True
+            self._machine.try_issue(Engine.DEPTHWISE, cycle)
+        settled = flight.state.write - WRITE
+        if settled > cycle:
+            self._machine.at(settled, partial(self._check, flight))
+            return
+        assert self._flights[0] is flight
+        self._flights.popleft()
+        self._settled = flight.state
+        flight.retired = flight.state.write
+        self._machine.retire(flight.number, flight.retired, cycle)
+
+    def is_idle(self, kind: Literal["reads", "sums"], begin: int) -> bool:
+        """Tell whether it reads no activations, or no accumulators, from `begin` on."""
+        return not self.claims(kind, FREE_BANK, begin)
+
+    def claims(self, kind: Literal["reads", "sums"], bank: int, begin: int) -> list[Claim]:
+        """Return when it reads that bank of activations or accumulators, from `begin` on."""
+        self.version()
+        found: list[Claim] = []
+        for flight in reversed(self._latest):
+            if flight.retired is not None and flight.retired < begin:
+                break
+            if kind == "reads" or flight.words.accumulates:
+                found.append((self._timeline(flight, kind), bank))
+        return found
+
+    def _timeline(self, flight: Flight, kind: Literal["reads", "sums"]) -> BankTimeline:
+        if kind not in flight.timelines:
+            banks = flight.words.reads if kind == "reads" else flight.words.writes
+            empty = getattr(self._ports, kind).like()
+            flight.timelines[kind] = timeline_of(getattr(flight.record, kind), banks, empty)
+        return flight.timelines[kind]
+
+
+def timeline_of(
+    requests: Requests, banks: NDArray[np.int64], timeline: BankTimeline
+) -> BankTimeline:
+    """Note an instruction's requests and return the timeline; banks: those of its words."""
+    for each in requests:
+        if isinstance(each, Stream):
+            turns = banks[each.first : each.first + each.words]
+            timeline.occupy_turns(turns, each.cycle + np.arange(each.words), 1)
+        else:
+            timeline.occupy_bank(*each)
+    return timeline
