@@ -100,7 +100,9 @@ def _needs(
 
 def _reduced(need: Counts, known: Counts, history: dict[Engine, list[Counts]]) -> list[Wait]:
     """Drop needs that are known already or implied by another need."""
-    waits = [Wait(engine=e, count=int(need[e])) for e in Engine if need[e] > known[e]]
+    waits = [Wait(engine=Engine(e), count=int(need[e])) for e in np.flatnonzero(need > known)]
+    if len(waits) < 2:
+        return waits
     kept = []
     for wait in waits:
         implied = any(

@@ -92,6 +92,8 @@ def run_case(case: Case, seed: int = 0) -> Result:
             ort_seconds = _ort_seconds(path, samples[0])
     except TilewrightError as error:
         return dataclasses.replace(blank, error=" ".join(str(error).split()))
+    except Exception as error:  # a mistake of ours in one case must not lose the others' hours
+        return dataclasses.replace(blank, error=f"{type(error).__name__}: {error}")
     blank = dataclasses.replace(
         blank,
         compile_seconds=round(seconds, 3),

@@ -122,55 +122,55 @@ class Config:
     def parameter_words(self) -> int:
         return _words(self.parameter_kib, self.parameter_word_bytes, 1)
 
-    @property
+    @cached_property
     def activation_bank_words(self) -> int:
         return self.activation_words // self.activation_banks
 
-    @property
+    @cached_property
     def accumulator_bank_words(self) -> int:
         return self.accumulator_words // self.accumulator_banks
 
-    @property
+    @cached_property
     def activation_pitch(self) -> int:
         """Bytes between two activation words in DRAM."""
         return next_power_of_two(self.activation_word_bytes)
 
-    @property
+    @cached_property
     def weight_pitch(self) -> int:
         """Bytes between two weight words in DRAM."""
         return next_power_of_two(self.weight_word_bytes)
 
-    @property
+    @cached_property
     def parameter_pitch(self) -> int:
         """Bytes between two parameter words in DRAM."""
         return next_power_of_two(self.parameter_word_bytes)
 
-    @property
+    @cached_property
     def axi_bytes(self) -> int:
         return self.axi_data_bits // 8
 
-    @property
+    @cached_property
     def header_words(self) -> int:
         """Parameter words that a 32-byte parameter header takes."""
         return -(-32 // self.parameter_word_bytes)
 
-    @property
+    @cached_property
     def table_words(self) -> int:
         """Parameter words that a 256-byte table takes."""
         return -(-256 // self.parameter_word_bytes)
 
-    @property
+    @cached_property
     def depthwise_words(self) -> int:
         """Parameter words of one channel block's depthwise weights."""
         weight_bytes = DEPTHWISE_KERNEL_ROWS * self.depthwise_taps * self.rows
         return -(-weight_bytes // self.parameter_word_bytes)
 
-    @property
+    @cached_property
     def row_groups(self) -> int:
         """Lane groups in one activation word."""
         return self.rows // self.lanes
 
-    @property
+    @cached_property
     def col_groups(self) -> int:
         """Lane groups in one accumulator word."""
         return self.cols // self.lanes

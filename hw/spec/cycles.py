@@ -4,6 +4,7 @@ One section an engine. Every constant is a property of the RTL and pinned by a t
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -175,16 +176,26 @@ def burst_limit(config: Config) -> int:
 def transfer_bursts(fields: Mapping[str, int], config: Config) -> int:
     """Bursts of a LOAD or STORE: its runs, cut at 4 KiB or at 256 beats where those are less."""
     pitch = _transfer_pitch(fields, config)
-    size = fields["run"] * pitch
     limit = burst_limit(config)
-    first = (fields["dram_address"] & -pitch) % limit
-    if fields["count0"] == fields["count1"] == fields["count2"] == 1:
-        return -(-(first + size) // limit) if size else 0
+    loops = tuple(
+        (fields[f"count{axis}"], (fields[f"dram_stride{axis}"] & -pitch) % limit)
+        for axis in range(3)
+        if fields[f"count{axis}"] != 1
+    )
+    return _bursts((fields["dram_address"] & -pitch) % limit, fields["run"] * pitch, loops, limit)
+
+
+@lru_cache(maxsize=1 << 14)
+def _bursts(first: int, size: int, loops: tuple[tuple[int, int], ...], limit: int) -> int:
+    """`first`: DRAM byte of the first run; `loops`: (count, stride); all modulo `limit`."""
+    if not size:
+        return 0
+    if not loops:
+        return -(-(first + size) // limit)
     addresses = np.array([first], np.int64)
-    for axis in range(3):
-        steps = np.arange(fields[f"count{axis}"]) * (fields[f"dram_stride{axis}"] & -pitch)
-        addresses = (addresses[:, None] + steps % limit).reshape(-1) % limit
-    return int((-(-(addresses + size) // limit)).sum()) if size else 0
+    for count, stride in loops:
+        addresses = (addresses[:, None] + np.arange(count) * stride).reshape(-1) % limit
+    return int((-(-(addresses + size) // limit)).sum())
 
 
 def transfer_runs(fields: Mapping[str, int], config: Config) -> tuple[int, list[tuple[int, int]]]:
