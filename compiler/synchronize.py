@@ -100,7 +100,8 @@ def _needs(
 
 def _reduced(need: Counts, known: Counts, history: dict[Engine, list[Counts]]) -> list[Wait]:
     """Drop needs that are known already or implied by another need."""
-    waits = [Wait(engine=Engine(e), count=int(need[e])) for e in np.flatnonzero(need > known)]
+    late = np.flatnonzero(need > known).tolist()
+    waits = [Wait(engine=Engine(e), count=int(need[e])) for e in late]
     if len(waits) < 2:
         return waits
     kept = []
