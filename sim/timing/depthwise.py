@@ -51,12 +51,8 @@ class DepthwiseModel:
 
     def __init__(self, machine: "Machine") -> None:
         self._machine = machine
-        self._ports = Ports(
-            reads=machine.activation_reads,
-            sums=machine.accumulator_reads,
-            writes=machine.accumulator_writes,
-            weights=machine.parameter_reads,
-        )
+        self.is_used = Engine.DEPTHWISE in machine.engines
+        """The program has such instructions."""
         self._cache = WordCache(machine.config)
         self._flights: deque[Flight] = deque()
         """Those that have not retired."""
@@ -64,8 +60,10 @@ class DepthwiseModel:
         self._last: Flight | None = None
         self._settled = State()
         """Behind the last one that has retired."""
-        self._version = 0
-        self._matrix_version = -1
+        self._known = (-1, -1)
+        """Versions of the matrix and vector engines' reads that the plan takes into account."""
+        self.version = 0
+        """Of the plan."""
 
     def acceptance(self, number: int, offer: int) -> int | None:
         """As EngineModel: in the turn of the last word before it."""
@@ -91,30 +89,40 @@ class DepthwiseModel:
         self._check(flight, cycle)
 
     def _plan(self, flight: Flight, before: State) -> None:
-        pipeline = Pipeline(flight.words, self._ports, before)
+        machine = self._machine
+        ports = Ports(
+            reads=machine.activation_reads,
+            sums=machine.accumulator_reads,
+            writes=machine.accumulator_writes,
+            weights=machine.vector.parameter_reads(before.turn),
+        )
+        pipeline = Pipeline(flight.words, ports, before)
         pipeline.run(
             offer=flight.offer,
             accepted=flight.accepted,
-            weight_words=self._machine.config.depthwise_words,
+            weight_words=machine.config.depthwise_words,
         )
-        flight.state, flight.record = pipeline.state, pipeline.record
-        flight.timelines = {}
-        self._version += 1
+        if pipeline.record != flight.record or pipeline.state != flight.state:
+            flight.state, flight.record = pipeline.state, pipeline.record
+            flight.timelines = {}
+            self.version += 1
 
-    def version(self) -> int:
-        """Bring the plan up to what is known of the matrix engine and return the plan's number."""
-        known = self._machine.matrix.version
-        if known != self._matrix_version:
-            self._matrix_version = known
-            state = self._settled
-            for flight in self._flights:
-                self._plan(flight, state)
-                state = flight.state
-        return self._version
+    def replan(self) -> bool:
+        """Plan what has not retired anew if there is news; tell whether anything changed."""
+        machine = self._machine
+        known = (machine.matrix.version, machine.vector.parameter_version)
+        if known == self._known:
+            return False
+        self._known = known
+        before, state = self.version, self._settled
+        for flight in self._flights:
+            self._plan(flight, state)
+            state = flight.state
+        return self.version != before
 
     def _check(self, flight: Flight, cycle: int) -> None:
         """Settle what has come about by now; look again when the rest should have."""
-        self.version()
+        self._machine.refresh()
         if not flight.is_over:
             if flight.state.turn > cycle:
                 self._machine.at(flight.state.turn, partial(self._check, flight))
@@ -137,7 +145,8 @@ class DepthwiseModel:
 
     def claims(self, kind: Literal["reads", "sums"], bank: int, begin: int) -> list[Claim]:
         """Return when it reads that bank of activations or accumulators, from `begin` on."""
-        self.version()
+        if self.is_used:
+            self._machine.refresh()
         found: list[Claim] = []
         for flight in reversed(self._latest):
             if flight.retired is not None and flight.retired < begin:
@@ -149,8 +158,9 @@ class DepthwiseModel:
     def _timeline(self, flight: Flight, kind: Literal["reads", "sums"]) -> BankTimeline:
         if kind not in flight.timelines:
             banks = flight.words.reads if kind == "reads" else flight.words.writes
-            empty = getattr(self._ports, kind).like()
-            flight.timelines[kind] = timeline_of(getattr(flight.record, kind), banks, empty)
+            machine = self._machine
+            taken = machine.activation_reads if kind == "reads" else machine.accumulator_reads
+            flight.timelines[kind] = timeline_of(getattr(flight.record, kind), banks, taken.like())
         return flight.timelines[kind]
 
 

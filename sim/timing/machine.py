@@ -78,7 +78,6 @@ class Machine:
         self.accumulator_reads = BankTimeline(config.accumulator_words, config.accumulator_banks)
         self.accumulator_writes = self.accumulator_reads.like()
         """Of the matrix engine, as the two before; noted for a program with DEPTHWISE only."""
-        self.parameter_reads = BankTimeline(config.parameter_words, 1)
         self.front = Front(self)
         self.matrix = MatrixModel(self)
         self.depthwise = DepthwiseModel(self)
@@ -188,6 +187,11 @@ class Machine:
                 return None
             met = max(met, retirements[wait.count - 1])
         return met
+
+    def refresh(self) -> None:
+        """Bring the plans of DEPTHWISE and VECTOR, which meet each other, up to what is known."""
+        while self.depthwise.replan() or self.vector.replan():
+            pass
 
     def reads_before_vector(
         self, kind: Literal["reads", "sums"], bank: int, begin: int

@@ -1,80 +1,25 @@
-"""The vector engine: two instructions in flight, refusals of its read ports."""
+"""The vector engine: two instructions in flight, header and table fetched ahead."""
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tilewright.hw.spec.cycles import (
-    COMBINE_PIPELINE_CYCLES,
-    VECTOR_PIPELINE_CYCLES,
     vector_read_cycles,
     vector_setup_cycles,
 )
-from tilewright.hw.spec.isa import Engine, Instruction, Source
-from tilewright.sim.timing.combine import (
-    FRONT_CYCLES,
-    POSITION_CYCLES,
-    CombineReplay,
-    Replay,
-    SecondStage,
-)
-from tilewright.sim.timing.ports import BankTimeline, Claim, Run, walk
-from tilewright.sim.timing.vector_ports import (
-    Segment,
-    SegmentCache,
-    destination_banks,
-    read_timeline,
-    write_timeline,
-)
+from tilewright.hw.spec.isa import Engine, Instruction
+from tilewright.sim.timing.ports import BankTimeline, Claim
+from tilewright.sim.timing.vector_plan import WRITE_CYCLES, Flight, Interval, Planner
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
 
 READ_CYCLES = 3
 """From the acceptance to the first source read."""
-DECISION_CYCLES = 2
-"""From a source position's turn to its read; as many positions are between."""
 ACCEPT_INTERVAL = 2
 """A successor's header is read from this many cycles after an acceptance on."""
 RECENT_FLIGHTS = 256
 """How many instructions back a transfer may meet."""
-NOTHING_BEFORE = SecondStage()
-
-
-@dataclass
-class Flight:
-    """One accepted instruction."""
-
-    number: int
-    instruction: Instruction
-    accepted: int
-    first_read: int
-    """When its first source read can be at the earliest."""
-    issue_cycles: int
-    """Turns from the first source read to the last."""
-    is_empty: bool
-    pipeline: int
-    """Cycles from the last source read to retirement."""
-    previous: "Flight | None"
-    plan: tuple[Segment, ...] | None = None
-    runs: tuple[Run, ...] = ()
-    """Turns without refusals, as far as is known."""
-    replay: Replay | None = None
-    """In place of them, where the second stage was replayed."""
-    stage: SecondStage = NOTHING_BEFORE
-    """What it leaves behind in the second stage."""
-    version: tuple[int, int] = (-1, -1)
-    """Of the matrix and depthwise engines' reads that `runs` takes into account."""
-    walker_free: int | None = None
-    """When the last position is taken; None until that is certain."""
-    retired: int | None = None
-    reads: BankTimeline | None = None
-    writes: BankTimeline | None = None
-    banks: range | None = None
-    """Banks of the activation SRAM that it writes, from the first to the last."""
 
 
 class VectorModel:
@@ -84,7 +29,11 @@ class VectorModel:
         self._machine = machine
         self._config = machine.config
         self._pace = machine.config.lanes // machine.config.operand_lanes
-        self._segments = SegmentCache(machine.config)
+        self._planner = Planner(machine)
+        self._prefetches: deque[tuple[int, int, int]] = deque(maxlen=RECENT_FLIGHTS)
+        """Instruction, first cycle and end of the latest reads of headers and tables."""
+        self.parameter_version = 0
+        """Of what is known of its reads of parameters."""
         self._last: Flight | None = None
         self._latest: deque[Flight] = deque(maxlen=RECENT_FLIGHTS)
 
@@ -102,20 +51,32 @@ class VectorModel:
         cycles = vector_setup_cycles(i.fields, self._config)
         if not cycles:
             return prepared
+        end = self._prefetch(number, prepared, cycles)
         if last is not None:
-            if last.walker_free is None:
-                return None
-            return max(prepared + cycles, last.walker_free)
-        return prepared + cycles
+            return None if last.walker_free is None else max(end, last.walker_free)
+        return end
+
+    def _prefetch(self, number: int, start: int, cycles: int) -> int:
+        """Read header and table from that cycle on and return the cycle behind the last read.
+
+        Group parameters of the instruction before come first.
+        """
+        end = start + cycles
+        if self._last is not None and not self._last.is_empty:
+            self._refresh(self._last)
+            for read, _ in self._last.parameter_reads:
+                end += start <= read < end
+        if not self._prefetches or self._prefetches[-1] != (number, start, end):
+            if self._prefetches and self._prefetches[-1][0] == number:
+                self._prefetches.pop()
+            self._prefetches.append((number, start, end))
+            self.parameter_version += 1
+        return end
 
     def accept(self, number: int, cycle: int) -> None:
         """As EngineModel."""
         i = self._machine.instructions[number]
         is_empty = not vector_setup_cycles(i.fields, self._config)
-        pipeline = VECTOR_PIPELINE_CYCLES - DECISION_CYCLES
-        if i["combine"]:
-            pipeline += COMBINE_PIPELINE_CYCLES + self._pace
-        previous = self._last
         flight = Flight(
             number=number,
             instruction=i,
@@ -123,8 +84,7 @@ class VectorModel:
             first_read=cycle + READ_CYCLES + self._pause(i, cycle),
             issue_cycles=0 if is_empty else vector_read_cycles(i.fields, self._config),
             is_empty=is_empty,
-            pipeline=pipeline,
-            previous=previous,
+            previous=self._last,
         )
         self._last = flight
         if is_empty:
@@ -138,7 +98,7 @@ class VectorModel:
         last = self._last
         if not i["combine"] or last is None or last.walker_free is None:
             return 0
-        if last.is_empty or not last.instruction["combine"]:
+        if last.is_empty or not last.combines:
             return 0
         window = i["kernel_height"] * i["kernel_width"]
         return max(0, last.walker_free + self._pace - accepted - window)
@@ -152,7 +112,8 @@ class VectorModel:
             earliest = -1 if before is None or before.retired is None else before.retired + 1
             self._retire(flight, max(cycle, flight.accepted + 2, earliest), cycle)
             return
-        free, last_read = self._reads(flight)
+        self._refresh(flight)
+        free, last_read = self._planner.ends(flight)
         if flight.walker_free is None:
             if free <= cycle:
                 flight.walker_free = free
@@ -160,18 +121,14 @@ class VectorModel:
             else:
                 self._machine.at(free, lambda now: self._check(flight, now))
                 return
-        settled = max(last_read, flight.stage.used)
+        retired = flight.aftermath.used + (WRITE_CYCLES if flight.combines else 0)
+        settled = last_read if flight.replay is None else max(last_read, flight.aftermath.used)
         if settled > cycle or (before is not None and before.retired is None):
             self._machine.at(max(settled, cycle + 1), lambda now: self._check(flight, now))
             return
-        retired = last_read + flight.pipeline
-        if flight.instruction["combine"]:
-            retired = flight.stage.used + COMBINE_PIPELINE_CYCLES + 1
-        elif before is not None and before.retired is not None:
-            window = flight.instruction["kernel_height"] * flight.instruction["kernel_width"]
-            retired = max(retired, before.retired + 1 + flight.issue_cycles - window)
-        unrefused = flight.first_read + flight.issue_cycles - 1
-        self._machine.occupations[Engine.VECTOR].refused += last_read - unrefused
+        if not flight.is_free:
+            unrefused = flight.first_read + flight.issue_cycles - 1
+            self._machine.occupations[Engine.VECTOR].refused += last_read - unrefused
         self._retire(flight, retired, cycle)
 
     def _retire(self, flight: Flight, retired: int, cycle: int) -> None:
@@ -184,100 +141,48 @@ class VectorModel:
             self._check(last, cycle)
         self._machine.try_issue(Engine.VECTOR, cycle)
 
-    def _reads(self, flight: Flight) -> tuple[int, int]:
-        """Return when the last position is taken and when it is read, as far as is known now."""
-        version = (self._machine.matrix.version, self._machine.depthwise.version())
-        if flight.version != version:
-            flight.version = version
+    def _refresh(self, flight: Flight) -> None:
+        """Bring the plan of an instruction that is not empty up to what is known."""
+        if self._machine.depthwise.is_used:
+            self._machine.refresh()
+        else:
             self._replan(flight)
-        last = flight.first_read + flight.issue_cycles - 1
-        if flight.replay is not None:
-            return flight.replay.walker_free, max(int(flight.replay.reads[-1]), last)
-        start, turns = flight.runs[-1]
-        last = max(start + (turns - 1) * self._spacing(flight), last)
-        return last - DECISION_CYCLES, last
 
-    def _spacing(self, flight: Flight) -> int:
-        i = flight.instruction
-        if not i["combine"]:
-            return 1
-        return max(1, -(-self._pace // (i["kernel_height"] * i["kernel_width"])))
+    def _replan(self, flight: Flight) -> bool:
+        """Plan an instruction anew if there is news; tell whether its reads of parameters moved."""
+        version = (self._machine.matrix.version, self._machine.depthwise.version)
+        if flight.retired is not None or flight.version == version:
+            return False
+        if flight.previous is not None and not flight.previous.is_empty:
+            self._replan(flight.previous)
+        flight.version = version
+        before = flight.parameter_reads
+        self._planner.replan(flight)
+        if flight.parameter_reads == before:
+            return False
+        self.parameter_version += 1
+        return True
 
-    def _replan(self, flight: Flight) -> None:
-        """Set `runs` by what is known of the matrix engine's reads."""
-        flight.reads = flight.writes = None
-        first = flight.first_read
-        last = first + flight.issue_cycles - 1
-        i = flight.instruction
-        machine = self._machine
-        from_accumulator = i["source_kind"] == Source.ACCUMULATOR
-        kind: Literal["reads", "sums"] = "sums" if from_accumulator else "reads"
-        is_free = self._is_free(kind, first, last + 1)
-        if from_accumulator and i["combine"]:
-            is_free = is_free and self._is_free("reads", first, last + 1)
-        if i["combine"]:
-            self._replan_combine(flight, is_free=is_free)
-            return
-        if is_free:
-            flight.runs = ((first, _turns(i)),)
-            return
-        runs: list[Run] = []
-        cycle = first - 1
-        for segment in self._plan(flight):
-            claims = machine.reads_before_vector(kind, segment.source_bank, first)
-            cycle = walk(claims, cycle + 1, segment.turns, 1, runs)
-        flight.runs = tuple(runs)
+    def replan(self) -> bool:
+        """Plan what has not retired anew if there is news; tell whether parameter reads moved."""
+        last, before = self._last, self.parameter_version
+        if last is not None and not last.is_empty:
+            self._replan(last)
+        elif last is not None and last.previous is not None and not last.previous.is_empty:
+            self._replan(last.previous)
+        return self.parameter_version != before
 
-    def _is_free(self, kind: Literal["reads", "sums"], start: int, end: int) -> bool:
-        """Tell whether nobody takes a bank of that kind in the cycles [start, end)."""
-        machine = self._machine
-        timeline = machine.activation_reads if kind == "reads" else machine.accumulator_reads
-        return timeline.is_free(start, end) and machine.depthwise.is_idle(kind, start)
-
-    def _replan_combine(self, flight: Flight, *, is_free: bool) -> None:
-        """The same with a second stage; without refusals its pace is that of the positions."""
-        before = NOTHING_BEFORE
-        if flight.previous is not None and flight.previous.instruction["combine"]:
-            if flight.previous.retired is None:
-                self._reads(flight.previous)
-            before = flight.previous.stage
-        i, machine = flight.instruction, self._machine
-        first = flight.first_read
-        to_result = VECTOR_PIPELINE_CYCLES - DECISION_CYCLES
-        flight.replay = None
-        if is_free and before.used < first + to_result:
-            last_used = first + flight.issue_cycles - 2 + to_result + self._pace
-            flight.runs = ((first, _turns(i)),)
-            last = first + flight.issue_cycles - 1
-            flight.stage = SecondStage(
-                used=last_used,
-                operand_moved=last_used - self._pace,
-                reads=(last - 1, last),
-                moved=last + 1,
-                entered=last + DECISION_CYCLES,
-            )
-            return
-        kind: Literal["reads", "sums"] = (
-            "sums" if i["source_kind"] == Source.ACCUMULATOR else "reads"
-        )
-        replay = CombineReplay(
-            pace=self._pace,
-            depth=to_result - FRONT_CYCLES,
-            window=i["kernel_height"] * i["kernel_width"],
-            before=before,
-        ).run(
-            self._plan(flight),
-            lambda bank: machine.reads_before_vector(kind, bank, first),
-            lambda bank: machine.reads_before_vector("reads", bank, first),
-            first_position=first - POSITION_CYCLES,
-            first_operand=flight.accepted + 2,
-        )
-        flight.replay, flight.stage = replay, replay.state
-
-    def _plan(self, flight: Flight) -> tuple[Segment, ...]:
-        if flight.plan is None:
-            flight.plan = self._segments.segments(flight.instruction)
-        return flight.plan
+    def parameter_reads(self, begin: int) -> BankTimeline:
+        """Return when it reads parameters, from `begin` on, as far as is known; in one bank."""
+        found: list[Interval] = [(start, end) for _, start, end in self._prefetches if end > begin]
+        for flight in reversed(self._latest):
+            if flight.retired is not None and flight.retired < begin:
+                break
+            found += flight.parameter_reads
+        timeline = BankTimeline(1, 1)
+        for start, end in sorted(found):
+            timeline.occupy_bank(0, start, end)
+        return timeline
 
     def claims(self, kind: Literal["reads", "writes"], bank: int, begin: int) -> list[Claim]:
         """Return when it reads or writes that bank of the activation SRAM, from `begin` on."""
@@ -286,58 +191,12 @@ class VectorModel:
             if flight.retired is not None and flight.retired < begin:
                 break
             if flight.retired is None:
-                self._reads(flight)
-            timeline = self._reading(flight) if kind == "reads" else self._writing(flight, bank)
+                self._refresh(flight)
+            timeline = (
+                self._planner.reading(flight)
+                if kind == "reads"
+                else self._planner.writing(flight, bank)
+            )
             if timeline is not None:
                 found.append((timeline, bank))
         return found
-
-    def _reading(self, flight: Flight) -> BankTimeline | None:
-        i = flight.instruction
-        from_accumulator = i["source_kind"] == Source.ACCUMULATOR
-        if from_accumulator and not i["combine"]:
-            return None
-        if flight.reads is None:
-            flight.reads = read_timeline(
-                BankTimeline(self._config.activation_words, self._config.activation_banks),
-                self._plan(flight),
-                self._turn_cycles(flight),
-                from_accumulator=from_accumulator,
-            )
-        return flight.reads
-
-    def _writing(self, flight: Flight, bank: int) -> BankTimeline | None:
-        i = flight.instruction
-        if flight.banks is None:
-            flight.banks = destination_banks(i, self._config)
-        if bank not in flight.banks:
-            return None
-        if flight.writes is None:
-            flight.writes = write_timeline(
-                BankTimeline(self._config.activation_words, self._config.activation_banks),
-                i,
-                self._config,
-                self._write_cycles(flight),
-            )
-        return flight.writes
-
-    def _turn_cycles(self, flight: Flight) -> NDArray[np.int64]:
-        """Return the cycle of every turn."""
-        if flight.replay is not None:
-            return flight.replay.reads
-        spacing = self._spacing(flight)
-        return np.concatenate([cycle + spacing * np.arange(turns) for cycle, turns in flight.runs])
-
-    def _write_cycles(self, flight: Flight) -> NDArray[np.int64]:
-        """Return the cycle of the last write of every pixel."""
-        if flight.replay is not None:
-            return flight.replay.uses + (COMBINE_PIPELINE_CYCLES + 1)
-        i = flight.instruction
-        window = i["kernel_height"] * i["kernel_width"]
-        return self._turn_cycles(flight)[window - 1 :: window] + flight.pipeline
-
-
-def _turns(i: Instruction) -> int:
-    """Source reads and placeholders of an instruction."""
-    window = i["kernel_height"] * i["kernel_width"]
-    return i["groups"] * i["out_height"] * i["out_width"] * window

@@ -1,8 +1,10 @@
-"""The second stage of the vector engine where reads of its two sources are refused.
+"""The vector engine where a value waits for the one before it, or an operand's read is refused.
 
 A source read passes two registers and the pipeline of the first stage, whose stages move together,
-to the result register. There it meets its operand, which was read ahead into a register of its own,
-and both are used for `pace` cycles. A read whose data is not taken at once is repeated.
+to the result register. With a second stage it meets its operand there, which was read ahead into a
+register of its own, and both are used for `pace` cycles. Without one it is used in a cycle, but not
+before the results of an earlier instruction's second stage are written. A read whose data is not
+taken at once is repeated.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,13 +26,15 @@ FRONT_CYCLES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecondStage:
+class Aftermath:
     """What one instruction leaves behind for the next one."""
 
     used: int = -1
-    """When the last pair was used up."""
+    """When the last value in the result register was used up."""
     operand_moved: int = -1
     """When the last operand went to its register."""
+    operand_used: int = -1
+    """When it was used up."""
     reads: tuple[int, int] = (-1, -1)
     """The last two source reads."""
     moved: int = -1
@@ -49,8 +53,8 @@ class Replay:
     reads: NDArray[np.int64]
     """When each source position was read."""
     uses: NDArray[np.int64]
-    """When each pixel's pair was used up."""
-    state: SecondStage
+    """When each pixel's value was used up."""
+    aftermath: Aftermath
 
 
 class Cursor:
@@ -107,12 +111,18 @@ class Cycles:
         return np.concatenate([*self._parts, np.array(self._latest, np.int64)])
 
 
-class CombineReplay:
-    """Follows the positions of an instruction, one by one until they repeat."""
+class StageReplay:
+    """Follows the positions of an instruction, one by one until they repeat.
 
-    def __init__(self, *, pace: int, depth: int, window: int, before: SecondStage) -> None:
-        self._pace, self._depth, self._window = pace, depth, window
-        self._used, self._operand_moved = before.used, before.operand_moved
+    pace: cycles of a value in the result register; gate: the earliest first of them.
+    """
+
+    def __init__(
+        self, *, pace: int, depth: int, window: int, before: Aftermath, gate: int = -1
+    ) -> None:
+        self._pace, self._depth, self._window, self._gate = pace, depth, window, gate
+        self._used = before.used
+        self._operand_moved, self._operand_used = before.operand_moved, before.operand_used
         self._read_before, self._last_read = before.reads
         self._moved, self._entered = before.moved, before.entered
         self._stalls = list(before.stalls)
@@ -124,21 +134,24 @@ class CombineReplay:
         self,
         plan: Sequence["Segment"],
         source: Callable[[int], Sequence[Claim]],
-        operand: Callable[[int], Sequence[Claim]],
+        operand: Callable[[int], Sequence[Claim]] | None,
         *,
         first_position: int,
         first_operand: int,
     ) -> Replay:
         """Return when everything happens; the first position and operand at the earliest.
 
-        source, operand: who comes before a read of that bank.
+        source, operand: who comes before a read of that bank; no operand without second stage.
         """
         self._position, self._window_end = first_position - 1, first_position - self._pace
-        self._operand_moved = max(self._operand_moved, first_operand)
+        if operand is not None:
+            self._operand_moved = max(self._operand_moved, first_operand)
         to_window_end = self._window
         for segment in plan:
             sources = Cursor(source(segment.source_bank), first_position)
-            operands = Cursor(operand(segment.operand_bank), first_position)
+            operands = None
+            if operand is not None:
+                operands = Cursor(operand(segment.operand_bank), first_position)
             left, before = segment.turns, None
             while left:
                 left, to_window_end = left - 1, to_window_end - 1
@@ -148,7 +161,7 @@ class CombineReplay:
                 to_window_end = self._window
                 self._meet(operands)
                 if left >= self._window:
-                    state = self._state(sources.refusals + operands.refusals)
+                    state = self._state(sources, operands)
                     if before is not None and state[1:] == before[1:]:
                         left -= self._repeat(sources, operands, state[0] - before[0], left)
                         state = None
@@ -177,8 +190,8 @@ class CombineReplay:
             self._stalls_passed += 1
         self._entered = cycle
 
-    def _meet(self, operands: Cursor) -> None:
-        """The value that entered last reaches the result register and meets its operand."""
+    def _meet(self, operands: Cursor | None) -> None:
+        """The value that entered last reaches the result register, meets its operand, is used."""
         arrival = self._entered + self._depth
         if self._stalls:
             for start, end in self._stalls[self._stalls_passed :]:
@@ -187,12 +200,16 @@ class CombineReplay:
         leaves = max(arrival, self._used)
         if leaves > arrival:
             self._stalls.append((arrival, leaves))
-        read = operands.free(self._operand_moved)
-        self._operand_moved = operands.free(max(read, self._used - 1)) + 1
-        self._used = max(self._used, leaves, self._operand_moved) + self._pace
+        if operands:
+            read = operands.free(self._operand_moved)
+            self._operand_moved = operands.free(max(read, self._operand_used - 1)) + 1
+            leaves = max(leaves, self._operand_moved)
+        self._used = max(leaves, self._gate) + self._pace
+        if operands:
+            self._operand_used = self._used
         self._uses.append(self._used)
 
-    def _state(self, refusals: int) -> tuple[int, ...]:
+    def _state(self, sources: Cursor, operands: Cursor | None) -> tuple[int, ...]:
         """Return the last position, then all that the next window depends on relative to it."""
         position = self._position
         while self._stalls_passed and self._stalls[0][1] <= position:
@@ -200,27 +217,26 @@ class CombineReplay:
             self._stalls_passed -= 1
         return (
             position,
-            refusals,
+            sources.refusals,
+            operands.refusals if operands else 0,
+            self._operand_moved - position if operands else 0,
             self._read_before - position,
             self._last_read - position,
             self._moved - position,
             self._entered - position,
-            self._operand_moved - position,
             self._used - position,
             self._stalls_passed,
             *(cycle - position for stall in self._stalls for cycle in stall),
         )
 
-    def _repeat(self, sources: Cursor, operands: Cursor, step: int, left: int) -> int:
+    def _repeat(self, sources: Cursor, operands: Cursor | None, step: int, left: int) -> int:
         """Repeat the last window, `step` cycles later each time; return the turns that takes.
 
         It repeats until the `left` turns are over or a read meets a taken cycle.
         """
-        times = min(
-            left // self._window,
-            sources.steps(self._moved - 1, step),
-            operands.steps(self._operand_moved - 1, step),
-        )
+        times = min(left // self._window, sources.steps(self._moved - 1, step))
+        if operands:
+            times = min(times, operands.steps(self._operand_moved - 1, step))
         if times <= 0:
             return 0
         self._reads.repeat(self._window, times, step)
@@ -232,7 +248,9 @@ class CombineReplay:
         self._last_read += shift
         self._moved += shift
         self._entered += shift
-        self._operand_moved += shift
+        if operands:
+            self._operand_moved += shift
+            self._operand_used += shift
         self._used += shift
         self._stalls = [(start + shift, end + shift) for start, end in self._stalls]
         return times * self._window
@@ -243,9 +261,10 @@ class CombineReplay:
             walker_free=position,
             reads=self._reads.all(),
             uses=self._uses.all(),
-            state=SecondStage(
+            aftermath=Aftermath(
                 used=self._used,
                 operand_moved=self._operand_moved,
+                operand_used=self._operand_used,
                 reads=(self._read_before, self._last_read),
                 moved=self._moved,
                 entered=self._entered,

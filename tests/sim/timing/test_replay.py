@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from tilewright.sim.timing.combine import CombineReplay, SecondStage
 from tilewright.sim.timing.ports import FREE_BANK, BankTimeline
+from tilewright.sim.timing.replay import Aftermath, StageReplay
 from tilewright.sim.timing.vector_ports import Segment
 
 
-class StepwiseReplay(CombineReplay):
+class StepwiseReplay(StageReplay):
     """Takes every position on its own."""
 
     def _repeat(self, sources, operands, step, left):
@@ -42,7 +42,7 @@ def random_plan(rng, window):
 def test_repeated_windows_have_the_cycles_of_single_steps(seed):
     rng = random.Random(seed)
     pace, depth = rng.choice((1, 2, 4, 16)), rng.randrange(3, 9)
-    stages = [SecondStage(), SecondStage()]
+    stages = [Aftermath(), Aftermath()]
     begin = 0
     for _ in range(3):
         window = rng.choice((1, 1, 2, 9))
@@ -56,13 +56,13 @@ def test_repeated_windows_have_the_cycles_of_single_steps(seed):
                 first_position=begin,
                 first_operand=begin + 1,
             )
-            for kind, stage in zip((StepwiseReplay, CombineReplay), stages, strict=True)
+            for kind, stage in zip((StepwiseReplay, StageReplay), stages, strict=True)
         ]
         expected, replay = found
         assert replay.walker_free == expected.walker_free
         assert replay.reads.tolist() == expected.reads.tolist()
         assert replay.uses.tolist() == expected.uses.tolist()
-        assert replay.state == expected.state
+        assert replay.aftermath == expected.aftermath
         assert len(replay.reads) == sum(segment.turns for segment in plan)
-        stages = [each.state for each in found]
+        stages = [each.aftermath for each in found]
         begin = replay.walker_free + rng.randrange(1, 9)
