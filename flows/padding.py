@@ -46,11 +46,15 @@ def unit_padding(node: Conv, macs: int, lowered: Lowered, config: Config) -> Pad
     shape = depthwise_shape(node, _context(lowered, config))
     cycles = shape.blocks * shape.cycles(shape.out_height, shape.out_width)
     utilization = macs / (cycles * config.rows * config.depthwise_taps)
+    columns = shape.cycles(1, shape.out_width) // shape.kernel[0]
     return Padding(
         ceiling_cycles=cycles,
         utilization=utilization,
         loss=1 - utilization,
-        reasons=(f"on the depthwise unit, {config.rows} x {config.depthwise_taps} multipliers",),
+        reasons=(
+            f"on the depthwise unit, {config.rows} x {config.depthwise_taps} multipliers: "
+            f"{columns} columns read for {shape.out_width} outputs of a row",
+        ),
         is_on_unit=True,
     )
 
