@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import Access, Space, accesses
+from tilewright.hw.spec.access import Access, Space, accesses, transfer_space, word_pitch
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.errors import ProgramError
 from tilewright.hw.spec.isa import MAX_RETIREMENTS, Engine, Instruction
@@ -74,6 +74,7 @@ class _Checker:
         touched = accesses(instruction, self.config)
         if touched.out_of_range:
             raise CheckError(f"instruction {index} ({instruction.operation}) leaves an SRAM")
+        self._check_alignment(index, instruction)
         reads = [(access.space, self._words(access)) for access in touched.reads]
         writes = [(access.space, self._words(access)) for access in touched.writes]
         for space, words in reads:
@@ -109,6 +110,17 @@ class _Checker:
             np.maximum(clock, self.clocks[wait.engine][wait.count - 1], out=clock)
             clock[wait.engine] = max(clock[wait.engine], wait.count)
         return clock
+
+    def _check_alignment(self, index: int, instruction: Instruction) -> None:
+        if instruction.operation not in ("LOAD", "STORE"):
+            return
+        pitch = word_pitch(transfer_space(instruction), self.config)
+        for name in ("dram_address", "dram_stride0", "dram_stride1", "dram_stride2"):
+            if instruction[name] % pitch:
+                raise CheckError(
+                    f"instruction {index} ({instruction.operation}): {name} must be a multiple of "
+                    f"{pitch} bytes, got {instruction[name]}"
+                )
 
     def _words(self, access: Access) -> Words:
         """The words of an access; of DRAM those that stores can reach, in granules."""

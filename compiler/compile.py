@@ -7,7 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.checker import check_program
-from tilewright.compiler.context import Constants, Context, DoesNotFitError
+from tilewright.compiler.context import (
+    CONSTANT_ALIGNMENT,
+    Constants,
+    Context,
+    DoesNotFitError,
+)
 from tilewright.compiler.fold_stem import fold_stem
 from tilewright.compiler.graph import Conv, Graph, Node
 from tilewright.compiler.lower_segment import lower_segment
@@ -137,7 +142,10 @@ def _lower(original: Graph, config: Config, options: Options, *, allow_residents
         graph=graph,
         placement=placement,
         tasks=TaskList(config=config, has_depthwise=any(on_unit)),
-        constants=Constants(start=start),
+        constants=Constants(
+            start=start,
+            alignment=max(CONSTANT_ALIGNMENT, config.weight_pitch, config.parameter_pitch),
+        ),
     )
     together: list[range] = []
     for number, segment in enumerate(segments):

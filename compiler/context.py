@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.tiles import Box
 
 CONSTANT_ALIGNMENT = 64
+"""Bytes, at least; a load ignores an address's bits below its word's pitch."""
 
 
 class DoesNotFitError(ModelError):
@@ -24,11 +25,12 @@ class Constants:
     """The constant bytes (weights, parameters) from DRAM address `start` on."""
 
     start: int
+    alignment: int = CONSTANT_ALIGNMENT
     data: bytearray = field(default_factory=bytearray)
 
     def add(self, content: bytes) -> int:
         """Append bytes at the next aligned address and return it."""
-        self.data += bytes(-len(self.data) % CONSTANT_ALIGNMENT)
+        self.data += bytes(-len(self.data) % self.alignment)
         address = self.start + len(self.data)
         self.data += content
         return address

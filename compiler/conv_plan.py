@@ -33,6 +33,11 @@ class ConvMemory:
     is_chained: bool = False
     """Other layers run at the same time, tile by tile: pixels must be outermost."""
 
+    @property
+    def streams_results(self) -> bool:
+        """Whether rings hold whole activation words for a block group's results."""
+        return self.streams_operand or self.streams_output
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConvPlan(Plan):
@@ -121,7 +126,7 @@ def _plans(
     pixels_outer: bool,
 ) -> Iterator[ConvPlan]:
     config = shape.config
-    unit = store_unit(config) if memory.streams_output else 1
+    unit = store_unit(config) if memory.streams_results else 1
     pixels = tile_height * tile_width
     group = group_limit(shape, memory.accumulators, pixels, unit, chunk)
     span = max(unit, group)

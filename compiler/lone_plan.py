@@ -97,7 +97,7 @@ class Tiling:
 
 def _tilings(shape: ConvShape, memory: ConvMemory) -> Iterator[Tiling]:
     """Yield the tilings that fit; of the input blocks to hold, the most that do."""
-    unit = store_unit(shape.config) if memory.streams_output else 1
+    unit = store_unit(shape.config) if memory.streams_results else 1
     cuts: dict[int, tuple[BlockGroup, ...]] = {}
     for height, width in tile_sizes(shape, memory.accumulators):
         tiles, pixels, fits = tile_sums(shape, height, width), height * width, False

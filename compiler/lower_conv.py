@@ -141,8 +141,9 @@ class ConvLowering(Lowering):
         return tuple(needs)
 
     def _units(self) -> list[list[BlockGroup]]:
-        """Groups whose output blocks end on a border of activation words are stored together."""
-        unit = store_unit(self.config) if self.plan.output_ring else 1
+        """Groups up to a border of activation words share their places of the rings."""
+        has_ring = self.plan.output_ring or self.plan.operand_ring
+        unit = store_unit(self.config) if has_ring else 1
         units: list[list[BlockGroup]] = [[]]
         for group in self.groups:
             units[-1].append(group)

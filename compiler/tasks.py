@@ -22,7 +22,8 @@ class TaskList:
 
     Weight SRAM is a ring of chunks, parameter SRAM a ring of regions. The accumulators are a
     rotation of bank groups, so that one region fills while the one before drains from other banks;
-    with `has_depthwise` the last bank is the depthwise unit's, where there are three or more.
+    with `has_depthwise` the last bank is the depthwise unit's, where there are three or more of at
+    least two words.
     """
 
     config: Config
@@ -39,7 +40,8 @@ class TaskList:
         config = self.config
         self.weights = ChunkRing(start=0, words=config.weight_words, wraps=True)
         self._matrix_banks = config.accumulator_banks
-        if self.has_depthwise and config.accumulator_banks > 2:
+        has_room = config.accumulator_banks > 2 and config.accumulator_bank_words > 1
+        if self.has_depthwise and has_room:
             self._matrix_banks -= 1
             first = self._matrix_banks * config.accumulator_bank_words
             self._depthwise = Ring(start=first, words=config.accumulator_bank_words)

@@ -49,6 +49,13 @@ def test_wait_for_the_future_is_found():
         check_program([LOAD, waiting(STORE, (Engine.LOAD, 2))], NANO, writable=WRITABLE)
 
 
+@pytest.mark.parametrize("name", ["dram_address", "dram_stride0"])
+def test_address_that_hardware_would_round_is_found(name):
+    load = replace(LOAD, fields={**LOAD.fields, name: NANO.activation_pitch // 2})
+    with pytest.raises(CheckError, match=rf"\(LOAD\): {name} must be a multiple of 4 bytes, got 2"):
+        check_program([load], NANO, writable=WRITABLE)
+
+
 def test_read_of_unwritten_words_is_found():
     with pytest.raises(
         CheckError, match=r"\(STORE\) reads ACTIVATION word 8, which was not written"
