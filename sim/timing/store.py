@@ -29,9 +29,13 @@ class StoreModel(TransferModel):
         self._capacity = machine.config.axi_outstanding
         self._data = InOrder(machine)
         self._unsettled = 0
+        self._unread = 0
+        """Bursts in front of the reader."""
+        self._taken: int | None = None
+        """When the first unsettled burst went to the reader."""
         self._responses: deque[int] = deque(maxlen=self._capacity)
         self._readings: deque[int] = deque(maxlen=STORE_READ_AHEAD_BURSTS)
-        """When the latest settled bursts went to the reader."""
+        """When the latest bursts went to the reader."""
         self._granted = -1
         self._beat = -1
         self._response = -1
@@ -39,11 +43,10 @@ class StoreModel(TransferModel):
     def earliest(self, burst: Burst, cycle: int) -> int | None:
         """As TransferModel: room for its response and in front of the reader."""
         due = cycle
-        for latest, capacity in (
-            (self._responses, self._capacity),
-            (self._readings, STORE_READ_AHEAD_BURSTS),
-        ):
-            needed = capacity - self._unsettled
+        places = [(self._responses, self._capacity - self._unsettled)]
+        if burst.shape.beats:
+            places.append((self._readings, STORE_READ_AHEAD_BURSTS - self._unread))
+        for latest, needed in places:
             if needed <= 0:
                 return None
             if len(latest) >= needed:
@@ -53,6 +56,7 @@ class StoreModel(TransferModel):
     def send(self, burst: Burst, cycle: int) -> None:
         """As TransferModel."""
         self._unsettled += 1
+        self._unread += burst.shape.beats > 0
         self._data.add(partial(self._settle, burst, cycle), cycle)
 
     def _settle(self, burst: Burst, sent: int, cycle: int) -> int | None:
@@ -60,12 +64,16 @@ class StoreModel(TransferModel):
         if not burst.shape.beats:
             self._response = max(sent + EMPTY_STORE_LATENCY - 2, self._response + 1)
         else:
-            taken = max(sent + 1, self._granted)
+            if self._taken is None:
+                self._taken = max(sent + 1, self._granted)
+                self._readings.append(self._taken)
+                self._unread -= 1
+                self.wake(cycle)
+            taken = self._taken
             granted, beat = self._move_words(burst, taken)
             if granted > cycle:
                 return granted
-            self._granted, self._beat = granted, beat
-            self._readings.append(taken)
+            self._granted, self._beat, self._taken = granted, beat, None
             occupation = self.machine.occupations[Engine.STORE]
             occupation.busy.append((taken + 1, granted + 1))
             occupation.busy.append((beat - burst.shape.beats + 1, beat + 1))
