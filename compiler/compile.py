@@ -31,6 +31,7 @@ from tilewright.compiler.synchronize import synchronize
 from tilewright.compiler.tasks import Task, TaskList
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import encode
+from tilewright.hw.spec.errors import ModelError, ProgramError
 from tilewright.hw.spec.fold import Fold
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Instruction, instruction
 from tilewright.hw.spec.program import Layer, Program, Symbol
@@ -183,7 +184,7 @@ def _workspace_need(
 def _program(lowered: Lowered, config: Config) -> Program:
     graph, constants = lowered.graph, lowered.constants
     program_address = -(-constants.end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
-    words = b"".join(encode(i, config) for i in lowered.instructions)
+    words = _encoded(lowered, config)
     image = bytearray(program_address)
     image[constants.start : constants.end] = constants.data
     image += words + bytes(PREFETCH_BYTES)
@@ -199,6 +200,18 @@ def _program(lowered: Lowered, config: Config) -> Program:
         instruction_layers=layer_numbers,
         metadata={"model": graph.name, "host_work": _host_work(lowered)},
     )
+
+
+def _encoded(lowered: Lowered, config: Config) -> bytes:
+    """Return the instruction words. Raises ModelError where a layer's value has no field."""
+    words = []
+    for task in lowered.tasks:
+        try:
+            words.append(encode(task.instruction, config))
+        except ProgramError as error:
+            name = layers_of(lowered.graph)[task.layer].name
+            raise ModelError(f"{name}: beyond what an instruction can hold: {error}") from None
+    return b"".join([*words, encode(instruction("END"), config)])
 
 
 def _host_work(lowered: Lowered) -> list[str]:

@@ -9,13 +9,15 @@ from tilewright.compiler.context import DoesNotFitError
 from tilewright.compiler.conv_shape import ConvShape
 from tilewright.compiler.plan import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.compiler.rings import Reader
-from tilewright.compiler.tiles import split
+from tilewright.compiler.tiles import ceilings, split, tile_sides
 from tilewright.hw.spec.config import Config, largest_divisor
 from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
 
 MIN_INSTRUCTION_CYCLES = 512
 """Output blocks are put into one instruction until it takes about this long."""
-MAX_BLOCKS = 1023
+MAX_BLOCKS = (1 << 10) - 1
+MAX_GROUPS = (1 << 12) - 1
+MAX_KERNEL = (1 << 10) - 1
 FIRST_PIECES = 8
 """Pieces in which the first block group reads its input, so that the array starts early."""
 
@@ -83,11 +85,15 @@ def store_unit(config: Config) -> int:
 
 def tile_sizes(shape: ConvShape, limit: int) -> Iterator[tuple[int, int]]:
     """Yield (height, width) of tiles of at most `limit` pixels: whole rows, or parts of one."""
-    widths = sorted({-(-shape.out_width // n) for n in range(1, shape.out_width + 1)}, reverse=True)
-    heights = sorted(
-        {-(-shape.out_height // n) for n in range(1, shape.out_height + 1)}, reverse=True
+    heights, widths = tile_sides(
+        (shape.out_height, shape.out_width),
+        (shape.in_height, shape.in_width),
+        kernel=shape.kernel,
+        strides=shape.strides,
+        dilations=shape.dilations,
     )
-    for width in widths[:1] if shape.out_width <= limit else widths:
+    has_whole_rows = widths[:1] == [shape.out_width] and shape.out_width <= limit
+    for width in widths[:1] if has_whole_rows else widths:
         for height in heights:
             if height * width <= limit:
                 yield height, width
@@ -100,20 +106,22 @@ def input_chunks(shape: ConvShape, memory: ConvMemory) -> list[int]:
     """Return how many input blocks a tiling can hold at a time, all of them first."""
     if not memory.streams_input:
         return [shape.in_blocks]
-    return sorted({-(-shape.in_blocks // n) for n in range(1, shape.in_blocks + 1)}, reverse=True)
+    return ceilings(shape.in_blocks)
 
 
 def group_limit(shape: ConvShape, accumulators: int, pixels: int, unit: int, chunk: int) -> int:
     """Output blocks of an instruction: a divisor or a multiple of the store unit."""
     config = shape.config
-    if chunk < shape.in_blocks:
+    sources = max(count for _, count in shape.source_ranges)
+    if chunk < shape.in_blocks or sources > MAX_BLOCKS:
         return 1
-    tiles = max(count for _, count in shape.source_ranges) * shape.taps
+    tiles = sources * shape.taps
     cycles = tiles * max(pixels, config.rows, ACCUMULATE_LATENCY)
     wanted = -(-MIN_INSTRUCTION_CYCLES // cycles)
     by_weights = config.weight_words // 3 // (tiles * config.rows)
     by_accumulators = accumulators // pixels
-    limit = max(1, min(wanted, by_weights, by_accumulators, MAX_BLOCKS, shape.out_blocks))
+    by_fields = min(MAX_BLOCKS, MAX_GROUPS // config.col_groups)
+    limit = max(1, min(wanted, by_weights, by_accumulators, by_fields, shape.out_blocks))
     return limit - limit % unit if limit > unit else largest_divisor(unit, limit)
 
 

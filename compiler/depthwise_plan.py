@@ -7,7 +7,7 @@ from tilewright.compiler.context import DoesNotFitError
 from tilewright.compiler.conv_plan import ConvMemory
 from tilewright.compiler.plan import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.compiler.rings import Reader
-from tilewright.compiler.tiles import Box, boxes, source_box, split
+from tilewright.compiler.tiles import Box, boxes, ceilings, source_box, split, tile_sides
 from tilewright.hw.spec.config import Config
 
 
@@ -63,7 +63,7 @@ def depthwise_plans(shape: DepthwiseShape, memory: ConvMemory) -> list[Depthwise
         plans += [
             plan
             for height, width in sizes
-            for blocks in _sizes(shape.blocks)
+            for blocks in ceilings(shape.blocks)
             for plan in _plans(shape, memory, height, width, blocks)
         ]
         if plans:
@@ -76,19 +76,20 @@ def depthwise_plans(shape: DepthwiseShape, memory: ConvMemory) -> list[Depthwise
     return plans
 
 
-def _sizes(size: int) -> list[int]:
-    """Ceilings of size / n, from the whole down to 1."""
-    return sorted({-(-size // n) for n in range(1, size + 1)}, reverse=True)
-
-
 def _tile_sizes(
     shape: DepthwiseShape, memory: ConvMemory
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Return tiles (height, width) of whole rows, then those of parts of one row."""
-    limit = memory.accumulators
-    rows = [(height, shape.out_width) for height in _sizes(shape.out_height)]
-    parts = [(1, width) for width in _sizes(shape.out_width) if width <= limit]
-    return rows if shape.out_width <= limit else [], parts
+    limit, whole = memory.accumulators, shape.out_width
+    heights, widths = tile_sides(
+        (shape.out_height, whole),
+        (shape.in_height, shape.in_width),
+        kernel=shape.kernel,
+        strides=shape.strides,
+        dilations=shape.dilations,
+    )
+    rows = [(height, whole) for height in heights if whole in widths and whole <= limit]
+    return rows, [(1, width) for width in widths if width <= limit]
 
 
 def _plans(

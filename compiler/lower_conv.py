@@ -9,6 +9,8 @@ import numpy as np
 from tilewright.compiler.context import Context
 from tilewright.compiler.conv_plan import (
     FIRST_PIECES,
+    MAX_BLOCKS,
+    MAX_KERNEL,
     ConvMemory,
     ConvPlan,
     store_unit,
@@ -119,8 +121,7 @@ class ConvLowering(Lowering):
     def _prefetch(self, unit: list[BlockGroup]) -> None:
         """Load the weights and parameters of a unit's first group."""
         number = unit[0].number
-        for part in range(len(self.parts[number])):
-            self.weights.get((number, part))
+        self.weights.prefetch([(number, part) for part in range(len(self.parts[number]))])
         self.parameters.prefetch(number)
 
     def _load(self, tile: Box) -> None:
@@ -157,12 +158,12 @@ class ConvLowering(Lowering):
         config, (height, width) = self.config, self.shape.kernel
         words = group.blocks * config.rows
         limit = max(config.weight_words // 3 // words, 1)
-        blocks = min(limit // (height * width), self.plan.input_blocks, group.sources)
+        blocks = min(limit // (height * width), self.plan.input_blocks, group.sources, MAX_BLOCKS)
         if group.blocks > 1 or group.step:
             assert blocks >= group.sources, "a group's weights fit by construction"
         if group.number == 0 and group.blocks == 1 and blocks > 1:
             blocks = min(blocks, -(-group.sources // FIRST_PIECES))
-        if blocks >= 1:
+        if blocks >= 1 and max(height, width) <= MAX_KERNEL:
             chunk = self.plan.input_blocks
             for low, high in split(group.sources, chunk):
                 for first, behind in split(high - low, blocks):
@@ -173,8 +174,8 @@ class ConvLowering(Lowering):
                         columns=(0, width),
                     )
             return
-        kernel_columns = min(limit, width)
-        kernel_rows = max(limit // width, 1)
+        kernel_columns = min(limit, width, MAX_KERNEL)
+        kernel_rows = min(max(limit // width, 1), MAX_KERNEL)
         for block in range(group.sources):
             for rows in split(height, kernel_rows):
                 for columns in split(width, kernel_columns):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.context import Context
+from tilewright.compiler.conv_plan import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.depthwise_plan import DepthwisePlan, DepthwiseShape
 from tilewright.compiler.epilogue import combine_fields, conv_header, conv_scale, folded_bias
 from tilewright.compiler.graph import Conv
@@ -123,7 +124,8 @@ class DepthwiseLowering(Lowering):
         limit = self.context.tasks.depthwise_words
         parameters = self.config.parameter_words // 8
         block = self.config.row_groups + len(self.kernel_parts) * self.config.depthwise_words
-        return max(1, min(limit // pixels, self.plan.blocks, parameters // block))
+        fields = min(MAX_BLOCKS, MAX_GROUPS // self.config.row_groups)
+        return max(1, min(limit // pixels, self.plan.blocks, parameters // block, fields))
 
     def _groups(self, blocks: tuple[int, int]) -> list[tuple[int, int]]:
         """Cut a step's channel blocks into those of single instructions."""

@@ -16,6 +16,9 @@ from tilewright.compiler.normalize import keeps_slots
 from tilewright.hw.spec.config import Config
 
 DRAM_ALIGNMENT = 4096
+MAX_SIDE = (1 << 12) - 1
+"""Rows, or columns, of a resident map, of a tile, and of a tile's source, at most: the counts of
+runs hold it, and the fields of a window's origin have room for its padding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +181,13 @@ def place(
     """
     storages = find_storages(graph, places, segments)
     borders = {places[name].storage for name in (*graph.inputs, *graph.outputs)}
-    candidates = [s for s in storages.values() if s.name not in borders] if allow_residents else []
+    large = {
+        places[name].storage
+        for name, feature_map in graph.maps.items()
+        if name in places and max(feature_map.height, feature_map.width) > MAX_SIDE
+    }
+    excluded = borders | large
+    candidates = [s for s in storages.values() if s.name not in excluded] if allow_residents else []
     residents: list[Lifetime] = []
     offsets: dict[str, int] = {}
 

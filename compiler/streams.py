@@ -36,6 +36,15 @@ class WeightStream:
         address = self.context.constants.add(pack_weight_tiles(tiles, config))
         self._dram[key] = (address, len(tiles) * config.rows)
 
+    def prefetch(self, keys: Sequence[Key]) -> None:
+        """Load chunks ahead of their use, in this order, as many as the ring has room for."""
+        room = self.context.config.weight_words
+        for key in keys:
+            room -= self._dram[key][1]
+            if room < 0:
+                return
+            self.get(key)
+
     def get(self, key: Key) -> int:
         """Return the chunk's first weight word; emit its load if it is not in the ring."""
         tasks, config = self.context.tasks, self.context.config

@@ -4,13 +4,16 @@ A resident map is one view. A map in DRAM gets ring slots: `MapReader` loads wha
 `MapWriter` stores what a tile produced.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tilewright.compiler.context import Context
+from tilewright.compiler.placement import MAX_SIDE
 from tilewright.compiler.rings import Ring
 from tilewright.hw.spec.isa import Target
 
 MAX_RUN = (1 << 16) - 1
+MAX_COUNT = (1 << 12) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +70,17 @@ def resident_view(context: Context, name: str) -> View:
     )
 
 
-def transfer_fields(
+def transfers(
+    context: Context, name: str, view: View, blocks: tuple[int, int]
+) -> Iterator[dict[str, int]]:
+    """Yield the fields of each LOAD or STORE that copies blocks of a view's box from or to DRAM."""
+    for first in range(*blocks, MAX_COUNT):
+        yield _transfer_fields(context, name, view, first, min(MAX_COUNT, blocks[1] - first))
+
+
+def _transfer_fields(
     context: Context, name: str, view: View, first_block: int, blocks: int
 ) -> dict[str, int]:
-    """Return the LOAD/STORE fields that copy whole blocks of a view's box from or to DRAM."""
     feature_map, place = context.map(name), context.place(name)
     pitch = context.config.activation_pitch
     pixels, width, box = feature_map.pixels, feature_map.width, view.box
@@ -138,8 +148,8 @@ class MapReader:
         if missing and box.pixels:
             first, last = missing[0], missing[-1]
             assert last - first + 1 == len(missing)
-            fields = transfer_fields(self.context, self.name, slot.view, first, len(missing))
-            self.context.tasks.emit("LOAD", target=Target.ACTIVATION, **fields)
+            for fields in transfers(self.context, self.name, slot.view, (first, last + 1)):
+                self.context.tasks.emit("LOAD", target=Target.ACTIVATION, **fields)
         slot.loaded.update(missing)
         return slot.view
 
@@ -186,9 +196,8 @@ class MapWriter:
         """`box` of the blocks is written; store it, if the map lives in DRAM."""
         self.context.produced.append((self.name, box, blocks))
         if self.ring is not None:
-            first, behind = blocks
-            fields = transfer_fields(self.context, self.name, view, first, behind - first)
-            self.context.tasks.emit("STORE", **fields)
+            for fields in transfers(self.context, self.name, view, blocks):
+                self.context.tasks.emit("STORE", **fields)
 
 
 def source_box(
@@ -248,6 +257,35 @@ def window_fields(
 def split(size: int, step: int) -> list[tuple[int, int]]:
     """Cut [0, size) into ranges of `step`."""
     return [(at, min(at + step, size)) for at in range(0, size, step)]
+
+
+def ceilings(size: int) -> list[int]:
+    """Ceilings of size / n, from the whole down to 1."""
+    return sorted({-(-size // n) for n in range(1, size + 1)}, reverse=True)
+
+
+def tile_sides(
+    out: tuple[int, int],
+    source: tuple[int, int],
+    *,
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    dilations: tuple[int, int],
+) -> tuple[list[int], list[int]]:
+    """Return the heights and the widths of tiles to choose from, largest first: ceilings of the
+    output's over n, so that neither the tile nor the source it reads is too large for the fields.
+    """
+    heights, widths = (
+        [
+            side
+            for side in ceilings(out[axis])
+            if max(out[axis], source[axis]) <= MAX_SIDE
+            or max(side, (side - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1)
+            <= MAX_SIDE
+        ]
+        for axis in (0, 1)
+    )
+    return heights, widths
 
 
 def boxes(height: int, width: int, tile_height: int, tile_width: int) -> list[Box]:

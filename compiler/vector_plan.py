@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tilewright.compiler.context import Context, DoesNotFitError
+from tilewright.compiler.conv_plan import MAX_GROUPS
 from tilewright.compiler.plan import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.compiler.rings import Reader
-from tilewright.compiler.tiles import boxes, split
+from tilewright.compiler.tiles import boxes, ceilings, split, tile_sides
 from tilewright.compiler.vector_layer import VectorLayer
-
-MAX_GROUPS = (1 << 12) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +24,20 @@ def vector_plans(layer: VectorLayer, context: Context, *, is_chained: bool) -> l
     """Return every tiling that fits, the largest tiles first. Raises DoesNotFitError."""
     out, config = context.map(layer.node.output), context.config
     blocks = min(context.place(layer.node.output).blocks, MAX_GROUPS // config.row_groups)
+    source, window = context.map(layer.source), layer.window
+    heights, widths = tile_sides(
+        (out.height, out.width),
+        (source.height, source.width),
+        kernel=window.kernel,
+        strides=window.strides,
+        dilations=window.dilations,
+    )
     plans = [
         plan
-        for width in (_sizes(out.width) if not is_chained else [out.width])
-        for height in _sizes(out.height)
-        for chunk in _sizes(blocks)
+        for width in widths
+        if width == out.width or not is_chained
+        for height in heights
+        for chunk in ceilings(blocks)
         for plan in _plans(layer, context, (height, width), chunk, is_chained=is_chained)
     ]
     if not plans:
@@ -39,11 +47,6 @@ def vector_plans(layer: VectorLayer, context: Context, *, is_chained: bool) -> l
             f"raise activation_kib"
         )
     return plans
-
-
-def _sizes(size: int) -> list[int]:
-    """Ceilings of size / n, from the whole down to 1."""
-    return sorted({-(-size // n) for n in range(1, size + 1)}, reverse=True)
 
 
 def _plans(

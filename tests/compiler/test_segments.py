@@ -3,7 +3,7 @@
 import pytest
 from random_graphs import GraphMaker, assert_matches_reference
 
-from tilewright.compiler.compile import Options
+from tilewright.compiler.compile import Options, compile_graph
 from tilewright.compiler.context import Constants, Context
 from tilewright.compiler.interleave import run_segment
 from tilewright.compiler.lowering import Lowering, Need, Step
@@ -11,7 +11,8 @@ from tilewright.compiler.placement import find_places, layers_of, place
 from tilewright.compiler.tasks import TaskList
 from tilewright.compiler.tiles import Box
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.errors import ModelError
+from tilewright.hw.spec.isa import Engine, Target
 
 SMALL = Config(
     name="small", rows=4, cols=4, activation_kib=2, activation_banks=4, weight_kib=2,
@@ -128,6 +129,59 @@ def test_parameters_lie_on_borders_of_their_pitch():
     maker = GraphMaker(11, (9, 8, 5))
     first = maker.conv(maker.conv(maker.input, 13), 3, **SAME)
     assert_matches_reference(maker.graph(first, maker.conv(first, 30)), config)
+
+
+def test_weights_beyond_their_sram_are_not_loaded_in_vain():
+    maker = GraphMaker(13, (32, 9, 9))
+    filtered = depthwise(maker, maker.input, **SAME)
+    graph = maker.graph(maker.conv(filtered, 8, (3, 3), pads=(1, 1, 1, 1)))
+    program = assert_matches_reference(graph, SMALL.replace(weight_kib=1, parameter_kib=4))
+    assert num_chained(program) == 1
+    loads = [i for i in program.instructions if i.operation == "LOAD"]
+    chunks = sum(i["target"] == Target.WEIGHT for i in loads)
+    assert chunks <= sum(i.operation == "MATRIX" for i in program.instructions)
+
+
+ONE = SMALL.replace(
+    name="one", rows=1, cols=1, lanes=1, activation_kib=64, accumulator_kib=512, weight_kib=64,
+    parameter_kib=256,
+)  # fmt: skip
+LARGE = SMALL.replace(
+    name="large", activation_kib=1024, accumulator_kib=1024, weight_kib=64, parameter_kib=64
+)  # fmt: skip
+LONG = {
+    "row": (LARGE, (4, 1, 20000), {"kernel": (1, 3), "pads": (0, 1, 0, 1)}, 6),
+    "column": (LARGE, (4, 20000, 1), {"kernel": (3, 1), "pads": (1, 0, 1, 0)}, 6),
+    "strided row": (LARGE, (4, 2, 9000), {"kernel": (2, 3), "strides": (1, 2)}, 6),
+    "blocks": (ONE, (2, 3, 3), {"kernel": (3, 3), "pads": (1, 1, 1, 1)}, 1500),
+    "blocks of several pixels": (ONE, (1, 2, 4), {"kernel": (1, 1)}, 4500),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("residency", [False, True])
+def test_more_than_a_field_holds_is_cut(name, residency):
+    config, shape, window, channels = LONG[name]
+    maker = GraphMaker(14, shape)
+    expanded = maker.conv(maker.input, channels)
+    filtered = depthwise(maker, expanded, **window)
+    graph = maker.graph(maker.requantize(maker.conv(filtered, 3)))
+    assert_matches_reference(graph, config, options=Options(residency=residency))
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        ({"strides": (1, 300)}, "conv0: .*stride_x must be 0 to 255, got 300"),
+        ({"kernel": (3, 1), "dilations": (300, 1)}, "conv0: .*dilation_y must be 0 to 255"),
+        ({"pads": (0, 9000, 0, 0)}, "conv0: .*origin_x must be -8192 to 8191, got -9000"),
+    ],
+)
+def test_what_an_instruction_cannot_hold_is_refused_by_layer(window, message):
+    maker = GraphMaker(15, (4, 700, 1) if "kernel" in window else (4, 1, 700))
+    graph = maker.graph(maker.conv(maker.input, 4, **{"kernel": (1, 1)} | window))
+    with pytest.raises(ModelError, match=message):
+        compile_graph(graph, SMALL.replace(activation_kib=16))
 
 
 class Steps(Lowering):
