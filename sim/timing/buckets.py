@@ -25,6 +25,8 @@ class Occupation:
     """Half-open intervals in which something moves or is refused."""
     refused: int = 0
     """Cycles of those in which a port of an SRAM was refused."""
+    refusals: list[tuple[int, int]] = field(default_factory=list)
+    """Half-open intervals in which one was, where an engine notes them and not their number."""
     ready: dict[int, int] = field(default_factory=dict)
     """For each instruction, from when on its engine would take a successor."""
 
@@ -53,6 +55,8 @@ def _sums_of(machine: "Machine", engine: Engine, total: int) -> dict[Bucket, int
             paint[machine.offered[number] : machine.issued[number] + 1] = Bucket.BUSY
     for start, end in occupation.busy:
         paint[start:end] = Bucket.BUSY
+    for start, end in occupation.refusals:
+        paint[start:end] = Bucket.BANK
     counts = np.bincount(paint[1:], minlength=len(Bucket)).tolist()
     sums = {bucket: int(counts[bucket]) for bucket in Bucket}
     sums[Bucket.BANK] += occupation.refused

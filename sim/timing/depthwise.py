@@ -14,6 +14,7 @@ from tilewright.sim.timing.depthwise_pipeline import (
     Pipeline,
     Ports,
     Record,
+    Request,
     Requests,
     State,
     Stream,
@@ -137,7 +138,22 @@ class DepthwiseModel:
         self._flights.popleft()
         self._settled = flight.state
         flight.retired = flight.state.write
+        self._note_refusals(flight.record)
         self._machine.retire(flight.number, flight.retired, cycle)
+
+    def _note_refusals(self, record: Record) -> None:
+        """Note when others had the banks that an instruction asked for."""
+        machine = self._machine
+        refusals = machine.occupations[Engine.DEPTHWISE].refusals
+        for requests, timeline in (
+            (record.reads, machine.activation_reads),
+            (record.sums, machine.accumulator_reads),
+            (record.writes, machine.accumulator_writes),
+        ):
+            for each in requests:
+                if isinstance(each, Request):
+                    refusals += timeline.within(*each)
+        refusals += [(each.start, each.end - 1) for each in record.weights]
 
     def is_idle(self, kind: Literal["reads", "sums"], begin: int) -> bool:
         """Tell whether it reads no activations, or no accumulators, from `begin` on."""

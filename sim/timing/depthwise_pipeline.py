@@ -58,7 +58,7 @@ class Record:
     reads: Requests = field(default_factory=list)
     sums: Requests = field(default_factory=list)
     writes: Requests = field(default_factory=list)
-    weights: Requests = field(default_factory=list)
+    weights: list[Request] = field(default_factory=list)
 
 
 class Held(NamedTuple):

@@ -144,6 +144,14 @@ class BankTimeline:
             return [], []
         return self._starts[bank], self._ends[bank]
 
+    def within(self, bank: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield when a bank is taken in the cycles [start, end), as intervals."""
+        starts, ends = self.intervals(bank)
+        place = bisect_right(ends, start)
+        while place < len(starts) and starts[place] < end:
+            yield max(starts[place], start), min(ends[place], end)
+            place += 1
+
     def is_free(self, start: int, end: int) -> bool:
         """Tell whether no bank is taken in the cycles [start, end)."""
         intervals = (self.blocked(bank, start) for bank in range(len(self._ends)))
