@@ -181,12 +181,7 @@ def place(
     """
     storages = find_storages(graph, places, segments)
     borders = {places[name].storage for name in (*graph.inputs, *graph.outputs)}
-    large = {
-        places[name].storage
-        for name, feature_map in graph.maps.items()
-        if name in places and max(feature_map.height, feature_map.width) > MAX_SIDE
-    }
-    excluded = borders | large
+    excluded = borders | _too_large(graph, places)
     candidates = [s for s in storages.values() if s.name not in excluded] if allow_residents else []
     residents: list[Lifetime] = []
     offsets: dict[str, int] = {}
@@ -216,6 +211,15 @@ def place(
         ),
         workspaces=workspaces,
     )
+
+
+def _too_large(graph: Graph, places: Mapping[str, Place]) -> set[str]:
+    """Storages of maps that no window can read as a whole."""
+    return {
+        place.storage
+        for name, place in places.items()
+        if max(graph.maps[name].height, graph.maps[name].width) > MAX_SIDE
+    }
 
 
 def _lifetime(storage: Storage, config: Config, *, is_exclusive: bool) -> Lifetime:
