@@ -6,10 +6,12 @@ and instruction index are the RTL's; what other engines did before they stopped 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from tilewright.hw.spec.access import DRAM_MODULUS, Space, accesses
 from tilewright.hw.spec.config import Config
@@ -118,6 +120,10 @@ class Iss:
 
         `observer` is called behind every retirement, in program order.
         """
+        with _thread_pools().limit(limits=1, user_api="blas"):
+            return self._run(program_address, observer)
+
+    def _run(self, program_address: int, observer: Observer | None) -> IssResult:
         retired = dict.fromkeys(Engine, 0)
         index, fault = 0, None
         while True:
@@ -187,6 +193,12 @@ class Iss:
                 data = self.state.sram[access.space][addresses]
             writes.append(Write(space=access.space, addresses=addresses, data=data))
         return tuple(writes)
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """NumPy's BLAS: the products of single instructions are too small to share among threads."""
+    return ThreadpoolController()
 
 
 class _Stop(Exception):  # noqa: N818
