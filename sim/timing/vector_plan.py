@@ -111,10 +111,18 @@ class Planner:
         flight.is_free = self._is_free(flight.kind, first, last + 1)
         if flight.kind == "sums" and flight.combines:
             flight.is_free = flight.is_free and self._is_free("reads", first, last + 1)
-        if not self._is_unhindered(flight) or (flight.combines and not flight.is_free):
+        is_uneven = 1 < flight.window < self._pace
+        if not self._is_unhindered(flight) or (
+            flight.combines and (is_uneven or not flight.is_free)
+        ):
             self._replay(flight)
-            flight.parameter_reads = self._parameter_reads(flight)
-            return
+        else:
+            self._plan(flight)
+        flight.parameter_reads = self._parameter_reads(flight)
+
+    def _plan(self, flight: Flight) -> None:
+        """Plan an instruction whose reads follow one another, unless one is refused."""
+        first, last = flight.first_read, flight.first_read + flight.issue_cycles - 1
         flight.runs = ((first, _turns(flight)),)
         if not flight.is_free:
             flight.runs = self._walk(flight)
@@ -130,7 +138,6 @@ class Planner:
             moved=last + 1,
             entered=last + DECISION_CYCLES,
         )
-        flight.parameter_reads = self._parameter_reads(flight)
 
     def _is_unhindered(self, flight: Flight) -> bool:
         """Tell whether its values find every stage free that the instruction before uses."""
@@ -173,10 +180,8 @@ class Planner:
         return last - DECISION_CYCLES, last
 
     def _spacing(self, flight: Flight) -> int:
-        """Cycles from turn to turn without refusals."""
-        if not flight.combines:
-            return 1
-        return max(1, -(-self._pace // flight.window))
+        """Cycles from turn to turn, where they are equal."""
+        return self._pace if flight.combines and flight.window == 1 else 1
 
     def _is_free(self, kind: Literal["reads", "sums"], start: int, end: int) -> bool:
         """Tell whether nobody takes a bank of that kind in the cycles [start, end)."""
