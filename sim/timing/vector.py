@@ -64,8 +64,9 @@ class VectorModel:
         end = start + cycles
         if self._last is not None and not self._last.is_empty:
             self._refresh(self._last)
-            for read, _ in self._last.parameter_reads:
-                end += start <= read < end
+            for first, behind in self._last.parameter_reads:
+                if first < end:
+                    end += max(0, behind - max(first, start))
         if not self._prefetches or self._prefetches[-1] != (number, start, end):
             if self._prefetches and self._prefetches[-1][0] == number:
                 self._prefetches.pop()

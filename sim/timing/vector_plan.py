@@ -221,7 +221,7 @@ class Planner:
         if i["uniform"] or i["groups"] == 1:
             return ((start + delay, start + delay + 1),)
         turns = i["out_height"] * i["out_width"] * flight.window
-        if turns < GROUP_PAIR_CYCLES:
+        if turns < GROUP_PAIR_CYCLES and not (flight.combines and self._pace >= GROUP_PAIR_CYCLES):
             return ((start + delay, self.ends(flight)[1] + delay + 1),)
         reads = self._turn_cycles(flight)[::turns] + delay
         return tuple((read, read + 1) for read in reads.tolist())
