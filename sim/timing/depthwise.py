@@ -187,7 +187,8 @@ def timeline_of(
     for each in requests:
         if isinstance(each, Stream):
             turns = banks[each.first : each.first + each.words]
-            timeline.occupy_turns(turns, each.cycle + np.arange(each.words), 1)
+            cycles = each.cycle + np.arange(each.words)
+            timeline.occupy_union(turns, cycles, cycles + 1)
         else:
             timeline.occupy_bank(*each)
     return timeline

@@ -74,21 +74,19 @@ class BankTimeline:
         self._starts[bank] += starts[taken:]
         before += ends[taken:]
 
-    def occupy_turns(
-        self, banks: NDArray[np.int64], starts: NDArray[np.int64], length: int
+    def occupy_union(
+        self, banks: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
     ) -> None:
-        """Take, for each turn, its bank for `length` cycles from its start on; starts ascend."""
-        breaks = (np.diff(banks) != 0) | (np.diff(starts) > length)
-        firsts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
-        lasts = np.append(firsts[1:] - 1, banks.size - 1)
-        for bank in np.unique(banks[firsts]).tolist():
-            if bank != FREE_BANK:
-                of_bank = banks[firsts] == bank
-                self.occupy_all(
-                    bank,
-                    starts[firsts[of_bank]].tolist(),
-                    (starts[lasts[of_bank]] + length).tolist(),
-                )
+        """Take each bank in the cycles [start, end), which may overlap; FREE_BANK is none."""
+        for bank in np.unique(banks).tolist():
+            if bank == FREE_BANK:
+                continue
+            of_bank = np.flatnonzero(banks == bank)
+            order = of_bank[np.argsort(starts[of_bank], kind="stable")]
+            begins, behind = starts[order], np.maximum.accumulate(ends[order])
+            is_first = np.append(True, begins[1:] > behind[:-1])
+            is_last = np.append(is_first[1:], True)
+            self.occupy_all(bank, begins[is_first].tolist(), behind[is_last].tolist())
 
     def occupy_as(self, pattern: "BankTimeline", start: int) -> None:
         """Take what the pattern takes, its cycle 0 in `start`."""

@@ -52,8 +52,12 @@ class Replay:
     walker_free: int
     reads: NDArray[np.int64]
     """When each source position was read."""
+    moves: NDArray[np.int64]
+    """When its value moved on from the port; it is read again until then."""
     uses: NDArray[np.int64]
     """When each pixel's value was used up."""
+    operand_moves: NDArray[np.int64]
+    """When each pixel's operand went to its register; it is read again until then."""
     aftermath: Aftermath
 
 
@@ -128,7 +132,8 @@ class StageReplay:
         self._stalls = list(before.stalls)
         self._stalls_passed = 0
         self._position = self._window_end = 0
-        self._reads, self._uses = Cycles(), Cycles()
+        self._reads, self._moves, self._uses = Cycles(), Cycles(), Cycles()
+        self._operand_moves = Cycles()
 
     def run(
         self,
@@ -178,6 +183,7 @@ class StageReplay:
         self._moved = sources.free(max(read, self._entered - 1)) + 1
         self._enter(self._moved + 1)
         self._reads.append(read)
+        self._moves.append(self._moved)
         self._read_before, self._last_read = self._last_read, read
 
     def _enter(self, cycle: int) -> None:
@@ -204,6 +210,7 @@ class StageReplay:
             read = operands.free(self._operand_moved)
             self._operand_moved = operands.free(max(read, self._operand_used - 1)) + 1
             leaves = max(leaves, self._operand_moved)
+            self._operand_moves.append(self._operand_moved)
         self._used = max(leaves, self._gate) + self._pace
         if operands:
             self._operand_used = self._used
@@ -240,7 +247,10 @@ class StageReplay:
         if times <= 0:
             return 0
         self._reads.repeat(self._window, times, step)
+        self._moves.repeat(self._window, times, step)
         self._uses.repeat(1, times, step)
+        if operands:
+            self._operand_moves.repeat(1, times, step)
         shift = times * step
         self._position += shift
         self._window_end += shift
@@ -260,7 +270,9 @@ class StageReplay:
         return Replay(
             walker_free=position,
             reads=self._reads.all(),
+            moves=self._moves.all(),
             uses=self._uses.all(),
+            operand_moves=self._operand_moves.all(),
             aftermath=Aftermath(
                 used=self._used,
                 operand_moved=self._operand_moved,

@@ -1,5 +1,6 @@
 """When an instruction of the vector engine reads and writes, as far as is known."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -24,8 +25,8 @@ from tilewright.sim.timing.vector_ports import (
     Segment,
     SegmentCache,
     destination_banks,
-    read_timeline,
-    write_timeline,
+    pixel_banks,
+    source_banks,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ TO_RESULT = VECTOR_PIPELINE_CYCLES - DECISION_CYCLES
 """From a source read to the cycle behind that in which its value can be used."""
 WRITE_CYCLES = COMBINE_PIPELINE_CYCLES + 1
 """From the use of a value and its operand to the write of the result."""
+OPERAND_CYCLES = 2
+"""From acceptance to the first operand's read."""
 PARAMETER_CYCLES = 1
 """From the read of a lane group's first word to that of its parameters."""
 NOTHING_BEFORE = Aftermath()
@@ -205,7 +208,7 @@ class Planner:
             if flight.combines
             else None,
             first_position=first - POSITION_CYCLES,
-            first_operand=flight.accepted + 2,
+            first_operand=flight.accepted + OPERAND_CYCLES,
         )
         flight.aftermath = flight.replay.aftermath
 
@@ -231,13 +234,26 @@ class Planner:
         if flight.kind == "sums" and not flight.combines:
             return None
         if flight.reads is None:
-            flight.reads = read_timeline(
-                self._machine.activation_reads.like(),
-                self._segments_of(flight),
-                self._turn_cycles(flight),
-                from_accumulator=flight.kind == "sums",
-            )
+            flight.reads = self._machine.activation_reads.like()
+            banks, starts, ends = zip(*self._read_parts(flight), strict=True)
+            flight.reads.occupy_union(*map(np.concatenate, (banks, starts, ends)))
         return flight.reads
+
+    def _read_parts(self, flight: Flight) -> Iterator[tuple[NDArray[np.int64], ...]]:
+        """Yield banks, starts and ends of its reads of activations.
+
+        A port reads its word in every cycle until its value moves on.
+        """
+        replay = flight.replay
+        if flight.kind == "reads":
+            starts = self._turn_cycles(flight)
+            ends = starts + 1 if replay is None else replay.moves
+            yield source_banks(self._segments_of(flight)), starts, ends
+        if flight.combines:
+            ends = replay.operand_moves if replay else self._use_cycles(flight) - self._pace
+            first = max(self._before(flight).operand_moved, flight.accepted + OPERAND_CYCLES)
+            banks = pixel_banks(flight.instruction, self._config, "operand")
+            yield banks, np.append(first, ends[:-1]), ends
 
     def writing(self, flight: Flight, bank: int) -> BankTimeline | None:
         """Return its writes of the activation SRAM; None if that bank has none."""
@@ -247,9 +263,11 @@ class Planner:
         if bank not in flight.banks:
             return None
         if flight.writes is None:
-            timeline = self._machine.activation_reads.like()
-            cycles = self._write_cycles(flight)
-            flight.writes = write_timeline(timeline, i, self._config, cycles)
+            flight.writes = self._machine.activation_reads.like()
+            ends = self._use_cycles(flight) + 1 + (WRITE_CYCLES if flight.combines else 0)
+            starts = ends - (self._pace if flight.combines else 1)
+            banks = pixel_banks(i, self._config, "destination")
+            flight.writes.occupy_union(banks, starts, ends)
         return flight.writes
 
     def _turn_cycles(self, flight: Flight) -> NDArray[np.int64]:
@@ -259,14 +277,12 @@ class Planner:
         spacing = self._spacing(flight)
         return np.concatenate([cycle + spacing * np.arange(turns) for cycle, turns in flight.runs])
 
-    def _write_cycles(self, flight: Flight) -> NDArray[np.int64]:
-        """Return the cycle of the last write of every pixel."""
+    def _use_cycles(self, flight: Flight) -> NDArray[np.int64]:
+        """Return when every pixel's value is used up."""
         if flight.replay is not None:
-            uses = flight.replay.uses
-        else:
-            last_reads = self._turn_cycles(flight)[flight.window - 1 :: flight.window]
-            uses = last_reads - 1 + TO_RESULT + (self._pace if flight.combines else 1)
-        return uses + (WRITE_CYCLES if flight.combines else 0)
+            return flight.replay.uses
+        last_reads = self._turn_cycles(flight)[flight.window - 1 :: flight.window]
+        return last_reads - 1 + TO_RESULT + (self._pace if flight.combines else 1)
 
 
 def _turns(flight: Flight) -> int:

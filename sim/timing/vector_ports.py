@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Instruction, Source
-from tilewright.sim.timing.ports import FREE_BANK, SRAM_MODULUS, BankTimeline
+from tilewright.sim.timing.ports import FREE_BANK, SRAM_MODULUS
 
 _READ_FIELDS = itemgetter(
     *("groups", "out_height", "out_width", "kernel_height", "kernel_width", "height", "width"),
@@ -56,7 +56,7 @@ def _segments(i: Instruction, config: Config) -> tuple[Segment, ...]:
     source = source.reshape(-1)
     operand = np.full(source.shape, FREE_BANK)
     if i["combine"]:
-        operand = np.repeat(_pixel_banks(i, config, "operand"), window)
+        operand = np.repeat(pixel_banks(i, config, "operand"), window)
     return _merge(source, operand)
 
 
@@ -71,7 +71,7 @@ def _window_positions(i: Instruction) -> tuple[NDArray[np.int64], NDArray[np.boo
     return rows * i["source_pitch"] + columns, inside
 
 
-def _pixel_banks(i: Instruction, config: Config, buffer: str) -> NDArray[np.int64]:
+def pixel_banks(i: Instruction, config: Config, buffer: str) -> NDArray[np.int64]:
     """Return the bank of each output pixel's word in a buffer of the activation SRAM."""
     blocks = (i[f"{buffer}_group"] + np.arange(i["groups"])) // config.row_groups
     rows = np.arange(i["out_height"]) * i[f"{buffer}_pitch"]
@@ -104,37 +104,7 @@ def _merge(source: NDArray[np.int64], operand: NDArray[np.int64]) -> tuple[Segme
     )
 
 
-def read_timeline(
-    timeline: BankTimeline,
-    plan: Sequence[Segment],
-    starts: NDArray[np.int64],
-    *,
-    from_accumulator: bool,
-) -> BankTimeline:
-    """Note an instruction's reads of the activation SRAM and return the timeline.
-
-    starts: the cycle of every turn.
-    """
-    turns = np.array([segment.turns for segment in plan])
-    operand = np.repeat(np.array([segment.operand_bank for segment in plan]), turns)
-    if not from_accumulator:
-        source = np.repeat(np.array([segment.source_bank for segment in plan]), turns)
-        timeline.occupy_turns(source, starts, 1)
-    timeline.occupy_turns(operand, starts, 1)
-    return timeline
-
-
-def write_timeline(
-    timeline: BankTimeline,
-    i: Instruction,
-    config: Config,
-    ends: NDArray[np.int64],
-) -> BankTimeline:
-    """Note an instruction's writes and return the timeline.
-
-    ends: the cycle of every pixel's last write.
-    """
-    length = config.lanes // config.operand_lanes if i["combine"] else 1
-    banks = _pixel_banks(i, config, "destination")
-    timeline.occupy_turns(banks, ends - (length - 1), length)
-    return timeline
+def source_banks(plan: Sequence[Segment]) -> NDArray[np.int64]:
+    """Return the bank of every turn's source read."""
+    turns = [segment.turns for segment in plan]
+    return np.repeat(np.array([segment.source_bank for segment in plan]), turns)

@@ -62,6 +62,8 @@ def test_repeated_windows_have_the_cycles_of_single_steps(seed):
         assert replay.walker_free == expected.walker_free
         assert replay.reads.tolist() == expected.reads.tolist()
         assert replay.uses.tolist() == expected.uses.tolist()
+        assert replay.moves.tolist() == expected.moves.tolist()
+        assert replay.operand_moves.tolist() == expected.operand_moves.tolist()
         assert replay.aftermath == expected.aftermath
         assert len(replay.reads) == sum(segment.turns for segment in plan)
         stages = [each.aftermath for each in found]
