@@ -4,44 +4,30 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from tilewright.hw.spec.cycles import VECTOR_PIPELINE_CYCLES
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.ports import Run, walk
-from tilewright.sim.timing.transfer import Burst, Shape, TransferModel
+from tilewright.sim.timing.transfer import BUFFERED_BEATS, Burst, TransferModel
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
 
-BUFFERED_BEATS = 2
-"""Between the bus and the assembler."""
+
+KNOWN_AHEAD = VECTOR_PIPELINE_CYCLES
+"""Cycles from the present one on whose writes of the vector engine are known: the first one of an
+instruction that is accepted now comes later, and so does what a refusal of now changes."""
 
 
-class Writes(NamedTuple):
+class Words(NamedTuple):
     """When the words of a burst are written, as far as is known."""
 
+    burst: Burst
     begin: int
     """When the assembler uses the first beat at the earliest."""
-    runs: tuple[Run, ...]
-    spacing: int
-
-    def of(self, word: int) -> int:
-        """Return when that word, counted from 1, is written; `begin` for 0."""
-        for cycle, words in self.runs:
-            if 0 < word <= words:
-                return cycle + (word - 1) * self.spacing
-            word -= words
-        return self.begin
-
-    def uses(self, shape: Shape) -> list[int]:
-        """Return when the assembler uses the last beats, at most BUFFERED_BEATS + 1 of them.
-
-        It uses a beat for a word when the word before it is written.
-        """
-        first = max(0, shape.beats - BUFFERED_BEATS - 1)
-        if shape.word_beats > 1:
-            places = (divmod(beat, shape.word_beats) for beat in range(first, shape.beats))
-            return [self.of(word) + slot for word, slot in places]
-        ends = (shape.first_words + beat * shape.beat_words for beat in range(first, shape.beats))
-        return [self.of(min(end, shape.words) - 1) for end in ends]
+    uses: list[int]
+    """When it uses the last beats."""
+    end: int
+    """When the last word is written."""
 
 
 class LoadModel(TransferModel):
@@ -66,6 +52,7 @@ class LoadModel(TransferModel):
         """A burst whose beats are on their way, and its `begin`."""
         self._is_used = False
         """All its beats are."""
+        self._occupation = machine.occupations[Engine.LOAD]
 
     def earliest(self, burst: Burst, cycle: int) -> int | None:
         """As TransferModel: the burst has a place, and fetch offers no address."""
@@ -96,7 +83,7 @@ class LoadModel(TransferModel):
 
     def _settle(self, burst: Burst, sent: int, cycle: int) -> int | None:
         """Decide the beats of a burst; the words of those before it are decided first."""
-        due = self._write(cycle)
+        due = self._finish(cycle)
         if due is not None:
             return due
         place = self._places[-1]
@@ -108,53 +95,76 @@ class LoadModel(TransferModel):
             return None
         first = channel.first_beat(sent)
         begin = max(first + 1, place + 1, self._written)
-        uses = self._uses + self._writes(burst, begin).uses(shape)
+        words = self._words(burst, begin)
+        uses = self._uses + words.uses
         last = max(first + shape.beats - 1, uses[-1 - BUFFERED_BEATS] + 1)
         decided = max(last, uses[-BUFFERED_BEATS])
         if burst.is_activation and decided > cycle:
-            return decided
+            return decided  # then, mostly, the last words are known as well
         channel.occupy(decided + 1)
-        self._writing, self._is_used = (burst, begin), False
-        self._continue(burst, cycle)
+        self._is_used = False
+        due = self._write(words, cycle)
+        if due is not None:
+            self._writing = burst, begin
+            self.machine.at(due, partial(self._continue, burst))
         return None
 
     def _continue(self, burst: Burst, cycle: int) -> None:
         """Decide the words of a burst as soon as it can be done."""
         if self._writing is not None and self._writing[0] is burst:
-            due = self._write(cycle)
+            due = self._finish(cycle)
             if due is not None:
                 self.machine.at(due, partial(self._continue, burst))
 
-    def _write(self, cycle: int) -> int | None:
+    def _finish(self, cycle: int) -> int | None:
         """Decide the words of the burst that is written; return when to try again, if not yet."""
         if self._writing is None:
             return None
-        burst, begin = self._writing
-        writes = self._writes(burst, begin)
-        uses, end = writes.uses(burst.shape), writes.of(burst.shape.words)
-        if burst.is_activation and uses[-1] > cycle:
-            return uses[-1]
+        due = self._write(self._words(*self._writing), cycle)
+        if due is None:
+            self._writing = None
+        return due
+
+    def _write(self, words: Words, cycle: int) -> int | None:
+        """As `_finish`, by what is known now of the words."""
+        burst = words.burst
         if not self._is_used:
+            if burst.is_activation and words.uses[-1] > cycle + KNOWN_AHEAD:
+                return words.uses[-1] - KNOWN_AHEAD
             self._is_used = True
-            self._free_assembler(uses[-1], cycle)
-        if burst.is_activation and end > cycle:
-            return end
-        self._writing, self._written = None, end
-        self._uses = (self._uses + uses)[-len(self._uses) :]
-        occupation = self.machine.occupations[Engine.LOAD]
-        occupation.busy.append((begin, end + 1))
-        occupation.refused += end - (begin + burst.shape.word_beats * burst.shape.words)
+            self._free_assembler(words.uses[-1], cycle)
+        if burst.is_activation and words.end > cycle + KNOWN_AHEAD:
+            return words.end - KNOWN_AHEAD
+        self._written = words.end
+        self._uses = (self._uses + words.uses)[-len(self._uses) :]
+        self._occupation.busy.append((words.begin, words.end + 1))
+        self._occupation.refused += words.end - words.begin - burst.shape.cycles
         if burst.shape.ends:
-            self.machine.retire(burst.number, end, cycle)
+            self.machine.retire(burst.number, words.end, cycle)
         return None
 
-    def _writes(self, burst: Burst, begin: int) -> Writes:
-        spacing = burst.shape.word_beats
+    def _words(self, burst: Burst, begin: int) -> Words:
+        """Return when the words of a burst are written, as far as is known."""
+        shape = burst.shape
+        if not burst.is_activation or not self.machine.vector.may_write(begin):
+            uses = [begin + unrefused for _, _, unrefused in shape.last_uses]
+            return Words(burst, begin, uses, begin + shape.cycles)
         runs: list[Run] = []
-        if not burst.is_activation:
-            return Writes(begin, ((begin + spacing, burst.shape.words),), spacing)
-        written = begin
+        written, spacing = begin, shape.word_beats
         for bank, words in burst.banks(self.machine.activation_reads):
             claims = self.machine.vector.claims("writes", bank, begin)
             written = walk(claims, written + spacing, words, spacing, runs)
-        return Writes(begin, tuple(runs), spacing)
+        uses = [
+            (_write_of(word, runs, spacing) if word else begin) + slot
+            for word, slot, _ in shape.last_uses
+        ]
+        return Words(burst, begin, uses, written)
+
+
+def _write_of(word: int, runs: list[Run], spacing: int) -> int:
+    """Return when a word, counted from 1, is written; runs: of words without refusals between."""
+    for cycle, words in runs:
+        if word <= words:
+            return cycle + (word - 1) * spacing
+        word -= words
+    raise AssertionError(f"{word} words too many")

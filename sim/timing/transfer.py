@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
 
 
+BUFFERED_BEATS = 2
+"""Between the bus and a load's assembler."""
 _SHAPE_FIELDS = itemgetter(
     "run",
     *(f"{name}{axis}" for axis in range(3) for name in ("count", "dram_stride", "sram_stride")),
@@ -26,10 +28,6 @@ class Shape(NamedTuple):
 
     beats: int
     words: int
-    first_words: int
-    """Words of its first beat, where words are narrower than a beat."""
-    beat_words: int
-    """Words of a whole beat; 1 where a word takes a beat or more."""
     word_beats: int
     """Beats of a word; 1 where a beat has a word or more."""
     sram_offset: int
@@ -38,18 +36,26 @@ class Shape(NamedTuple):
     starts_last_run: bool
     ends: bool
     """The instruction ends with it."""
+    last_uses: tuple[tuple[int, int, int], ...]
+    """Of the last beats of a read, at most BUFFERED_BEATS + 1: the words that have to be written
+    before a beat can be used, how many beats of its own word come before it, and how many cycles
+    behind the burst's first beat it is used if nothing is refused."""
+
+    @property
+    def cycles(self) -> int:
+        """Of all words, if nothing is refused."""
+        return self.words * self.word_beats
 
 
 EMPTY_SHAPE = Shape(
     beats=0,
     words=0,
-    first_words=0,
-    beat_words=1,
     word_beats=1,
     sram_offset=0,
     starts_run=True,
     starts_last_run=True,
     ends=True,
+    last_uses=(),
 )
 
 
@@ -154,6 +160,17 @@ class TransferModel(ABC):
         """Its address is taken."""
 
 
+def _last_uses(
+    beats: int, words: int, first_words: int, beat_words: int, word_beats: int
+) -> tuple[tuple[int, int, int], ...]:
+    """Return `last_uses` of a shape; a beat is used for a word when the one before is written."""
+    last = range(max(0, beats - BUFFERED_BEATS - 1), beats)
+    if word_beats > 1:
+        return tuple((*divmod(beat, word_beats), beat) for beat in last)
+    written = (min(first_words + beat * beat_words, words) - 1 for beat in last)
+    return tuple((word, 0, word) for word in written)
+
+
 def shapes_of(fields: Mapping[str, int], config: Config) -> list[Shape]:
     """Return the bursts of a LOAD or STORE."""
     pitch, runs = transfer_runs(fields, config)
@@ -167,13 +184,14 @@ def shapes_of(fields: Mapping[str, int], config: Config) -> list[Shape]:
             end = min(run_end, first // limit * limit + limit)
             words = (end - first) // pitch
             starts_run = first == address
+            beats = (end - 1) // axi_bytes - first // axi_bytes + 1
+            first_words = min(words, beat_words - first % axi_bytes // pitch)
             shapes.append(
                 Shape(
-                    beats=(end - 1) // axi_bytes - first // axi_bytes + 1,
+                    beats=beats,
                     words=words,
-                    first_words=min(words, beat_words - first % axi_bytes // pitch),
-                    beat_words=beat_words,
                     word_beats=word_beats,
+                    last_uses=_last_uses(beats, words, first_words, beat_words, word_beats),
                     sram_offset=sram_address - fields["sram_address"] + (first - address) // pitch,
                     starts_run=starts_run,
                     starts_last_run=starts_run and is_last,

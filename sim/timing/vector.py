@@ -185,6 +185,11 @@ class VectorModel:
             timeline.occupy_bank(0, start, end)
         return timeline
 
+    def may_write(self, begin: int) -> bool:
+        """Tell whether it writes the activation SRAM from `begin` on, as far as is known."""
+        latest = self._latest[-1].retired if self._latest else begin - 1
+        return latest is None or latest >= begin
+
     def claims(self, kind: Literal["reads", "writes"], bank: int, begin: int) -> list[Claim]:
         """Return when it reads or writes that bank of the activation SRAM, from `begin` on."""
         found: list[Claim] = []
