@@ -4,6 +4,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Literal, Protocol
 
 from tilewright.hw.spec.cycles import DONE_CYCLES, MEMORY_LATENCY
@@ -68,9 +69,9 @@ class Machine:
             raise ExecutionError(f"the program has an illegal instruction: {error}") from None
         self.engines = [instruction.engine for instruction in self.instructions]
         self.latency = latency
-        count = len(self.instructions)
-        self.taken, self.issued, self.retired = [-1] * count, [-1] * count, [-1] * count
-        self.offered = [-1] * count
+        unknown = [-1] * len(self.instructions)
+        self.taken, self.issued, self.retired = unknown.copy(), unknown.copy(), unknown.copy()
+        self.offered = unknown.copy()
         self.retirements: dict[Engine, list[int]] = {engine: [] for engine in Engine}
         self.occupations = {engine: Occupation() for engine in Engine}
         self.channel = ReadChannel(self)
@@ -94,12 +95,11 @@ class Machine:
         self._awaiting: dict[tuple[Engine, int], list[Engine]] = {}
         self._sent = dict.fromkeys(Engine, 0)
         self._events: list[tuple[int, int, int, Action]] = []
-        self._sequence = 0
+        self._sequence = count()
 
     def at(self, cycle: int, action: Action, *, is_late: bool = False) -> None:
         """Call `action` in a cycle; late ones behind the others of that cycle."""
-        self._sequence += 1
-        heapq.heappush(self._events, (cycle, is_late, self._sequence, action))
+        heapq.heappush(self._events, (cycle, is_late, next(self._sequence), action))
 
     def run(self) -> None:
         """Run to the end of the program."""
@@ -164,8 +164,7 @@ class Machine:
         self.models[engine].accept(number, cycle)
         if self.front.is_held_by(engine):
             self.at(cycle + 1, self.front.dispatch)
-        if queue.waiting:
-            self._try_at(engine, cycle + 1)
+        self.try_issue(engine, cycle)
 
     def _try_at(self, engine: Engine, cycle: int) -> None:
         """Try to issue in that cycle, which is not before the present one."""

@@ -38,6 +38,10 @@ class BankTimeline:
 
     def banks(self, address: int, count: int) -> Iterator[tuple[int, int]]:
         """Yield bank and number of words, in order, of `count` consecutive words."""
+        bank = self.bank_of(address, address + count - 1)
+        if bank is not None:
+            yield bank, count
+            return
         while count > 0:
             address %= SRAM_MODULUS
             bank = address // self.bank_words
@@ -152,8 +156,10 @@ class BankTimeline:
 
     def is_free(self, start: int, end: int) -> bool:
         """Tell whether no bank is taken in the cycles [start, end)."""
-        intervals = (self.blocked(bank, start) for bank in range(len(self._ends)))
-        return not any(interval and interval[0] < end for interval in intervals)
+        for starts, ends in zip(self._starts, self._ends, strict=True):
+            if ends and ends[-1] > start and starts[bisect_right(ends, start)] < end:
+                return False
+        return True
 
 
 Claim = tuple[BankTimeline, int]

@@ -89,6 +89,8 @@ class TransferModel(ABC):
         self._address = -1
         """When the last burst's address was taken."""
         self._accepted = -1
+        self._due = 0
+        """When the next burst's address is offered at the earliest."""
 
     def acceptance(self, number: int, offer: int) -> int | None:
         """As EngineModel: when the last run before it goes to the burst splitter."""
@@ -119,21 +121,19 @@ class TransferModel(ABC):
         if not self._bursts:
             return
         burst = self._bursts[0]
-        due = self._address + 1
+        self._due = self._address + 1
         if burst.shape.starts_run:
             self._run_taken = max(self._run_taken + 1, self._accepted + 1, self._address)
-            due = self._run_taken + 1
-            if burst.shape.starts_last_run:
-                self._ready = self._run_taken
-                self.machine.occupations[self.engine].ready[burst.number] = self._ready
-                self.machine.at(
-                    max(self._ready, cycle), lambda now: self.machine.try_issue(self.engine, now)
-                )
-        self.machine.at(due, self._try_send)
+            self._due = self._run_taken + 1
+        self._try_send(cycle)
+        if burst.shape.starts_last_run:
+            self._ready = self._run_taken
+            self.machine.occupations[self.engine].ready[burst.number] = self._ready
+            self.machine.try_issue(self.engine, cycle)
 
     def _try_send(self, cycle: int) -> None:
         burst = self._bursts[0]
-        due = self.earliest(burst, cycle)
+        due = self.earliest(burst, max(cycle, self._due))
         self._is_blocked = due is None
         if due is None:
             return
