@@ -175,11 +175,15 @@ class VectorModel:
 
     def parameter_reads(self, begin: int) -> BankTimeline:
         """Return when it reads parameters, from `begin` on, as far as is known; in one bank."""
-        found: list[Interval] = [(start, end) for _, start, end in self._prefetches if end > begin]
+        found: list[Interval] = []
+        for _, start, end in reversed(self._prefetches):
+            if end <= begin:
+                break
+            found.append((start, end))
         for flight in reversed(self._latest):
             if flight.retired is not None and flight.retired < begin:
                 break
-            found += flight.parameter_reads
+            found += [each for each in flight.parameter_reads if each[1] > begin]
         timeline = BankTimeline(1, 1)
         for start, end in sorted(found):
             timeline.occupy_bank(0, start, end)
