@@ -165,7 +165,7 @@ def transfer_data_cycles(fields: Mapping[str, int], config: Config) -> int:
     A word takes a cycle, or as many as its pitch has beats. `target` is in the fields of a LOAD.
     """
     words = fields["run"] * fields["count0"] * fields["count1"] * fields["count2"]
-    return words * max(1, _transfer_pitch(fields, config) // config.axi_bytes)
+    return words * max(1, transfer_pitch(fields, config) // config.axi_bytes)
 
 
 def burst_limit(config: Config) -> int:
@@ -175,7 +175,7 @@ def burst_limit(config: Config) -> int:
 
 def transfer_bursts(fields: Mapping[str, int], config: Config) -> int:
     """Bursts of a LOAD or STORE: its runs, cut at 4 KiB or at 256 beats where those are less."""
-    pitch = _transfer_pitch(fields, config)
+    pitch = transfer_pitch(fields, config)
     limit = burst_limit(config)
     loops = tuple(
         (fields[f"count{axis}"], (fields[f"dram_stride{axis}"] & -pitch) % limit)
@@ -198,19 +198,23 @@ def _bursts(first: int, size: int, loops: tuple[tuple[int, int], ...], limit: in
     return int((-(-(addresses + size) // limit)).sum())
 
 
-def transfer_runs(fields: Mapping[str, int], config: Config) -> tuple[int, list[tuple[int, int]]]:
-    """Return the DRAM pitch of a LOAD's or STORE's words; DRAM byte and SRAM word of each run."""
-    pitch = _transfer_pitch(fields, config)
+def transfer_pitch(fields: Mapping[str, int], config: Config) -> int:
+    """Return the DRAM pitch of the words that a LOAD or STORE moves."""
+    pitches = (config.activation_pitch, config.weight_pitch, config.parameter_pitch)
+    return pitches[fields.get("target", Target.ACTIVATION)]
+
+
+def transfer_runs(fields: Mapping[str, int], pitch: int) -> list[tuple[int, int]]:
+    """Return DRAM byte and SRAM word of each run of a LOAD or STORE, counted from the first one."""
     if not fields["run"]:
-        return pitch, []
-    dram = np.array([fields["dram_address"] & -pitch], np.int64)
-    sram = np.array([fields["sram_address"]], np.int64)
+        return []
+    dram, sram = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for axis in reversed(range(3)):
         steps = np.arange(fields[f"count{axis}"])
         dram_steps = steps * (fields[f"dram_stride{axis}"] & -pitch)
         dram = (dram[:, None] + dram_steps).reshape(-1)
         sram = (sram[:, None] + steps * fields[f"sram_stride{axis}"]).reshape(-1)
-    return pitch, list(zip((dram % (1 << 32)).tolist(), sram.tolist(), strict=True))
+    return list(zip(dram.tolist(), sram.tolist(), strict=True))
 
 
 def load_cycles(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:
@@ -314,12 +318,6 @@ def _vector_group_start(group: int, fields: Mapping[str, int], config: Config) -
     if fields["uniform"] or cycles >= GROUP_PAIR_CYCLES:
         return group * cycles
     return group // 2 * (cycles + GROUP_PAIR_CYCLES) + group % 2 * cycles
-
-
-def _transfer_pitch(fields: Mapping[str, int], config: Config) -> int:
-    """Return the DRAM pitch of the words that an instruction moves."""
-    pitches = (config.activation_pitch, config.weight_pitch, config.parameter_pitch)
-    return pitches[fields.get("target", Target.ACTIVATION)]
 
 
 def _transfer_cycles(fields: Mapping[str, int], config: Config, burst_cycles: int) -> int:

@@ -29,10 +29,7 @@ class Front:
         """When END was taken."""
         self._is_requesting = False
         self._held_by: Engine | None = None
-
-    def is_held_by(self, engine: Engine) -> bool:
-        """Tell whether dispatch waits for room in that engine's queue."""
-        return self._held_by == engine
+        """Dispatch waits for room in that engine's queue."""
 
     def start(self) -> None:
         """Request the first instruction."""
@@ -77,30 +74,33 @@ class Front:
         if number == self._taken:
             self._schedule_dispatch()
 
-    def _schedule_dispatch(self) -> None:
-        number = self._taken
-        if number < len(self._shown) and self.end_cycle is None:
-            cycle = max(self._shown[number], self._last_taken + 1)
-            self._machine.at(cycle, self.dispatch)
-
-    def dispatch(self, cycle: int) -> None:
-        """Take the instruction that is due, if its queue has room."""
+    def _schedule_dispatch(self, earliest: int = 0) -> None:
+        """Dispatch the next instruction as soon as it is there and its queue has room."""
         number = self._taken
         if number >= len(self._shown) or self.end_cycle is not None:
             return
-        if cycle < max(self._shown[number], self._last_taken + 1):
+        engine = self._machine.engines[number]
+        if engine is not None and self._machine.queues[engine].is_full:
+            self._held_by = engine
             return
+        cycle = max(self._shown[number], self._last_taken + 1, earliest)
+        self._machine.at(cycle, self._dispatch)
+
+    def release(self, engine: Engine, cycle: int) -> None:
+        """An engine's queue has room from the next cycle on."""
+        if self._held_by == engine:
+            self._held_by = None
+            self._schedule_dispatch(cycle + 1)
+
+    def _dispatch(self, cycle: int) -> None:
+        number = self._taken
         engine = self._machine.engines[number]
         if engine is None:
             self.end_cycle = cycle
             return
-        queue = self._machine.queues[engine]
-        if not queue.has_room(cycle):
-            self._held_by = engine
-            if queue.last_issue == cycle:
-                self._machine.at(cycle + 1, self.dispatch)
+        if not self._machine.queues[engine].has_room(cycle):
+            self._machine.at(cycle + 1, self._dispatch)
             return
-        self._held_by = None
         self._machine.enter(number, cycle)
         self._taken, self._last_taken = number + 1, cycle
         self._schedule_dispatch()

@@ -52,6 +52,11 @@ class Queue:
         self.awaits = False
         """The head's waits are not met, and a retirement will come back to it."""
 
+    @property
+    def is_full(self) -> bool:
+        """No entry is accepted unless one issues."""
+        return len(self.waiting) >= self._depth
+
     def has_room(self, cycle: int) -> bool:
         """Tell whether an entry is accepted; what issues in this cycle still counts."""
         return len(self.waiting) + (self.last_issue == cycle) < self._depth
@@ -162,8 +167,7 @@ class Machine:
         queue.last_issue = cycle
         self.issued[number] = cycle
         self.models[engine].accept(number, cycle)
-        if self.front.is_held_by(engine):
-            self.at(cycle + 1, self.front.dispatch)
+        self.front.release(engine, cycle)
         self.try_issue(engine, cycle)
 
     def _try_at(self, engine: Engine, cycle: int) -> None:
@@ -202,8 +206,14 @@ class Machine:
         timeline = self.activation_reads if kind == "reads" else self.accumulator_reads
         return [(timeline, bank), *self.depthwise.claims(kind, bank, begin)]
 
-    def waited_for(self, number: int) -> Engine | None:
-        """Return the engine that held the instruction up at the head of its queue, if any did."""
+    def waits(self) -> tuple[Engine | None, ...]:
+        """Return the engine that held each instruction up at the head of its queue, if any did."""
+        return tuple(
+            self._waited_for(number) if cycle >= 0 else None
+            for number, cycle in enumerate(self.issued)
+        )
+
+    def _waited_for(self, number: int) -> Engine | None:
         found, latest = None, max(self.taken[number], 0)
         for wait in self.instructions[number].waits:
             if wait.count and self.retirements[wait.engine][wait.count - 1] > latest:
@@ -237,10 +247,7 @@ def simulate(program: Program, *, latency: int = MEMORY_LATENCY) -> TimingResult
         engines=tuple(machine.engines),
         dispatched=tuple(machine.taken),
         issued=tuple(machine.issued),
-        waited_for=tuple(
-            machine.waited_for(number) if cycle >= 0 else None
-            for number, cycle in enumerate(machine.issued)
-        ),
         retired=tuple(machine.retired),
+        find_waits=machine.waits,
         count_buckets=partial(bucket_sums, machine),
     )

@@ -20,13 +20,18 @@ class TimingResult:
     """When each instruction entered its engine's queue."""
     issued: tuple[int, ...]
     """When each instruction left it for the engine."""
-    waited_for: tuple[Engine | None, ...]
-    """The engine whose retirement was the last that an instruction's issue waited for."""
     retired: tuple[int, ...]
+    find_waits: Callable[[], tuple[Engine | None, ...]] = field(repr=False, compare=False)
+    """Returns what `waited_for` is."""
     count_buckets: Callable[[], Mapping[Engine, Mapping[Bucket, int]]] = field(
         repr=False, compare=False
     )
     """Returns what `buckets` is."""
+
+    @cached_property
+    def waited_for(self) -> tuple[Engine | None, ...]:
+        """The engine whose retirement was the last that an instruction's issue waited for."""
+        return self.find_waits()
 
     @cached_property
     def buckets(self) -> Mapping[Engine, Mapping[Bucket, int]]:

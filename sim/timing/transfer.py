@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import burst_limit, transfer_runs
+from tilewright.hw.spec.cycles import burst_limit, transfer_pitch, transfer_runs
 from tilewright.hw.spec.isa import Engine, Target
 from tilewright.sim.timing.ports import BankTimeline
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 BUFFERED_BEATS = 2
 """Between the bus and a load's assembler."""
-_SHAPE_FIELDS = itemgetter(
+_RUN_FIELDS = itemgetter(
     "run",
     *(f"{name}{axis}" for axis in range(3) for name in ("count", "dram_stride", "sram_stride")),
 )
@@ -81,7 +82,8 @@ class TransferModel(ABC):
     def __init__(self, machine: "Machine") -> None:
         self.machine = machine
         self._bursts: deque[Burst] = deque()
-        self._shapes: dict[tuple[int, ...], list[Shape]] = {}
+        self._runs: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        self._shapes: dict[tuple[int, tuple[int, ...]], list[Shape]] = {}
         self._is_scheduled = False
         self._is_blocked = False
         self._ready: int | None = 0
@@ -108,9 +110,14 @@ class TransferModel(ABC):
         """Yield an instruction's bursts; those that differ only in their place are known."""
         fields, config = self.machine.instructions[number].fields, self.machine.config
         target = fields.get("target", Target.ACTIVATION)
-        key = (target, fields["dram_address"] % burst_limit(config), *_SHAPE_FIELDS(fields))
+        run_key = (target, *_RUN_FIELDS(fields))
+        key = (fields["dram_address"] % burst_limit(config), run_key)
         if key not in self._shapes:
-            self._shapes[key] = shapes_of(fields, config)
+            pitch = transfer_pitch(fields, config)
+            if run_key not in self._runs:
+                self._runs[run_key] = transfer_runs(fields, pitch)
+            place = key[0] & -pitch, fields["run"] * pitch
+            self._shapes[key] = shapes_of(*place, self._runs[run_key], pitch, config)
         address, is_activation = fields["sram_address"], target == Target.ACTIVATION
         for shape in self._shapes[key]:
             yield Burst(shape, number, address + shape.sram_offset, is_activation)
@@ -160,6 +167,7 @@ class TransferModel(ABC):
         """Its address is taken."""
 
 
+@lru_cache(maxsize=1 << 12)
 def _last_uses(
     beats: int, words: int, first_words: int, beat_words: int, word_beats: int
 ) -> tuple[tuple[int, int, int], ...]:
@@ -171,14 +179,20 @@ def _last_uses(
     return tuple((word, 0, word) for word in written)
 
 
-def shapes_of(fields: Mapping[str, int], config: Config) -> list[Shape]:
-    """Return the bursts of a LOAD or STORE."""
-    pitch, runs = transfer_runs(fields, config)
-    axi_bytes, limit, size = config.axi_bytes, burst_limit(config), fields["run"] * pitch
+def shapes_of(
+    origin: int, size: int, runs: Sequence[tuple[int, int]], pitch: int, config: Config
+) -> list[Shape]:
+    """Return the bursts of a LOAD or STORE.
+
+    origin: DRAM byte of the first run, modulo the burst limit; runs: of `size` bytes each, as
+    `transfer_runs` has them.
+    """
+    axi_bytes, limit = config.axi_bytes, burst_limit(config)
     beat_words, word_beats = max(1, axi_bytes // pitch), max(1, pitch // axi_bytes)
     shapes = []
-    for place, (address, sram_address) in enumerate(runs):
-        first, run_end = address, address + size
+    for place, (offset, sram_offset) in enumerate(runs):
+        address = first = origin + offset
+        run_end = address + size
         is_last = place == len(runs) - 1
         while first < run_end:
             end = min(run_end, first // limit * limit + limit)
@@ -192,7 +206,7 @@ def shapes_of(fields: Mapping[str, int], config: Config) -> list[Shape]:
                     words=words,
                     word_beats=word_beats,
                     last_uses=_last_uses(beats, words, first_words, beat_words, word_beats),
-                    sram_offset=sram_address - fields["sram_address"] + (first - address) // pitch,
+                    sram_offset=sram_offset + (first - address) // pitch,
                     starts_run=starts_run,
                     starts_last_run=starts_run and is_last,
                     ends=end == run_end and is_last,
