@@ -36,8 +36,8 @@ def command(
 ) -> None:
     """Compile the ONNX MODEL to a program file.
 
-    The report lists each layer with its work and traffic, the cycles that the compiler expects,
-    and every operator that is left to the host with the reason.
+    The report lists each layer with its work and traffic, the cycles that the timing model
+    expects, and every operator that is left to the host with the reason.
     """
     from tilewright.flows.display import console, size
     from tilewright.flows.files import check_target, write_file
@@ -64,7 +64,8 @@ def command(
             f"{target}: {compiled.program.num_instructions:,} instructions, {size(len(data))}, "
             f"needs {size(compiled.program.memory_bytes)} of DRAM; for {config.name} "
             f"({config.rows}x{config.cols}); "
-            f"{'from the cache' if compiled.is_cached else 'compiled'} in {compiled.seconds:.1f} s"
+            f"{'from the cache' if compiled.is_cached else 'compiled'} in {compiled.seconds:.1f} s",
+            markup=False,
         )
 
 

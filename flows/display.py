@@ -29,7 +29,7 @@ def status(text: str) -> contextlib.AbstractContextManager[object]:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """Return a table; columns whose name begins with '>' are right-aligned numbers."""
-    result = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    result = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column in columns:
         number = column.startswith(">")
         result.add_column(

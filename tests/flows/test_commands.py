@@ -48,6 +48,19 @@ def test_compile_writes_program_and_report(tilewright, tmp_path, digits):
     ]
 
 
+@pytest.mark.parametrize("name", ["m[x].onnx", "m[/x].onnx"])
+def test_brackets_in_file_names_are_no_markup(tilewright, tmp_path, digits, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(digits.read_bytes())
+    target = path.relative_to(tmp_path).with_suffix(".tw")
+    result = tilewright("compile", path, "--preset", "nano", "-o", target)
+    assert result.status == 0
+    assert f"{path.name}: layers" in result.out
+    assert f"{target}: " in result.out
+    assert f"{target.stem} on reference" in tilewright("run", path, "--on", "reference").out
+
+
 def test_compile_gives_the_same_bytes_twice(tilewright, tmp_path, digits):
     for name in ("a.tw", "b.tw"):
         assert tilewright("compile", digits, "-o", name, "--quiet").out == ""
