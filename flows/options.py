@@ -114,7 +114,9 @@ def input_options(function: Function) -> Function:
             type=int,
             help="How many samples.  [default: all of --input, else 1 random one]",
         ),
-        click.option("--seed", type=int, default=0, show_default=True, help="Of random inputs."),
+        click.option(
+            "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random inputs."
+        ),
     )
     for option in reversed(options):
         function = option(function)

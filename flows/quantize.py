@@ -27,7 +27,9 @@ COMPARED_SAMPLES = 16
     help="Arrays named after the inputs, stacked over samples; images; or random tensors.",
 )
 @click.option("--samples", type=int, help="How many.  [default: all, 100 images, 8 random]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random tensors.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random tensors."
+)
 @click.option(
     "--mean",
     default="0",

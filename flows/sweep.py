@@ -43,8 +43,12 @@ class Sweep:
     help="Measure on the RTL, or replay with the timing model's cycle formulas.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="Points at a time.  [default: CPU cores]")
-@click.option("--latency", type=int, default=DRAM_LATENCY, show_default=True, help="Of DRAM.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random input.")
+@click.option(
+    "--latency", type=click.IntRange(1), default=DRAM_LATENCY, show_default=True, help="Of DRAM."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random input."
+)
 @click.option("--csv", "csv_file", type=FilePath, help="Results; a later sweep resumes from it.")
 @click.option("--plot", "plot_file", type=FilePath, help="Draw the results (.png, .svg, .pdf).")
 def command(

@@ -221,9 +221,13 @@ def test_sweep_with_another_csv(fails, digits, tmp_path):
         ["run", "x.tw", "--on", "paper"],
         ["demo", "--images", "0"],
         ["generate", "--nonsense"],
+        ["run", "x.tw", "--seed", "-1"],
+        ["quantize", "x.onnx", "-o", "y.onnx", "--seed", "-1"],
+        ["sweep", "x.onnx", "--rows", "4", "--seed", "-1"],
+        ["sweep", "x.onnx", "--rows", "4", "--on", "cycles", "--latency", "0"],
     ],
 )
 def test_usage_errors_are_status_two(tilewright, words):
     result = tilewright(*words)
     assert result.status == 2
-    assert "Traceback" not in result.err
+    assert result.err.startswith("Usage: tilewright ")
