@@ -78,7 +78,9 @@ def command(
     from tilewright.hw.spec.errors import ModelError
 
     base = resolve_config(preset, config_file, settings)
-    sizes = sweep_points(parse_sizes(rows, "--rows"), parse_sizes(cols, "--cols") if cols else None)
+    sizes = sweep_points(
+        parse_sizes(rows, "--rows"), None if cols is None else parse_sizes(cols, "--cols")
+    )
     for path in filter(None, (csv_file, plot_file)):
         check_target(path)
     if plot_file is not None:

@@ -16,7 +16,12 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
     """
     sizes: set[int] = set()
     for part in text.split(","):
-        sizes.update(_parse_part(part.strip(), option))
+        found = _parse_part(part.strip(), option)
+        if len(found) > MAX_POINTS:
+            raise InputError(
+                f"{option}: {part.strip()!r} is {len(found)} sizes; at most {MAX_POINTS}"
+            )
+        sizes.update(found)
     return tuple(sorted(sizes))
 
 

@@ -198,6 +198,7 @@ def test_faults_on_the_simulator(fails, tmp_path, tilewright):
     [
         (["--rows", "4:"], "--rows: sizes are a list"),
         (["--rows", "4", "--cols", "x"], "--cols: sizes are a list"),
+        (["--rows", "4", "--cols", ""], "--cols: sizes are a list"),
         (["--rows", "4", "--plot", "plot.xyz"], "suffix of a plot"),
         (["--rows", "4", "--csv", "missing/x.csv"], "does not exist"),
     ],

@@ -29,6 +29,11 @@ def test_parse_sizes_rejects(text):
         parse_sizes(text, "--rows")
 
 
+def test_parse_sizes_rejects_too_many_at_once():
+    with pytest.raises(InputError, match=r"--cols: '1:9999999999:1' is 9999999999 sizes; at most"):
+        parse_sizes("4,1:9999999999:1", "--cols")
+
+
 def test_sweep_points_are_all_pairs_or_squares():
     assert sweep_points((4, 8), (2, 3)) == [(4, 2), (4, 3), (8, 2), (8, 3)]
     assert sweep_points((4, 8)) == [(4, 4), (8, 8)]
