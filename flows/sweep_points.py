@@ -16,12 +16,7 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
     """
     sizes: set[int] = set()
     for part in text.split(","):
-        found = _parse_part(part.strip(), option)
-        if len(found) > MAX_POINTS:
-            raise InputError(
-                f"{option}: {part.strip()!r} is {len(found)} sizes; at most {MAX_POINTS}"
-            )
-        sizes.update(found)
+        sizes.update(_parse_part(part.strip(), option))
     return tuple(sorted(sizes))
 
 
@@ -38,6 +33,10 @@ def _parse_part(part: str, option: str) -> Sequence[int]:
         return numbers
     low, high = numbers[:2]
     if len(numbers) == 3:
+        if (high - low) // numbers[2] >= MAX_POINTS:
+            raise InputError(
+                f"{option}: {part!r} is more than {MAX_POINTS} sizes; take a larger step"
+            )
         return range(low, high + 1, numbers[2])
     doublings = []
     while low <= high:
