@@ -24,12 +24,12 @@ def command(
     One instruction a line: `[label:] OPERATION [after LABEL, ...] [field=value ...]`; `tilewright
     disasm` prints the same form, and the ISA manual of `tilewright generate` has the fields.
     """
-    from tilewright.flows.files import check_target, write_file
+    from tilewright.flows.files import check_targets, write_file
     from tilewright.hw.spec.assembly import assemble
 
     config = resolve_config(preset, config_file, settings)
     target = output or Path(f"{source.stem}.tw")
-    check_target(target)
+    check_targets([target], [source, config_file])
     try:
         text = source.read_text(encoding="utf-8")
     except UnicodeDecodeError:

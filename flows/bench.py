@@ -58,14 +58,13 @@ def command(
     """
     from tilewright.flows.bench_cases import kernels, long_cases, matching, model_cases
     from tilewright.flows.bench_tools import fresh_cache
-    from tilewright.flows.files import check_target
+    from tilewright.flows.files import check_targets
     from tilewright.hw.spec.errors import InputError
 
     config = None
     if preset or config_file or settings:
         config = resolve_config(preset, config_file, settings)
-    for path in filter(None, (output, json_file)):
-        check_target(path)
+    check_targets([output, json_file], [*models, config_file])
     for path in models:
         if not path.is_file():
             raise InputError(f"{path}: no such file; give an ONNX model")

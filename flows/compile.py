@@ -40,14 +40,13 @@ def command(
     expects, and every operator that is left to the host with the reason.
     """
     from tilewright.flows.display import console, size
-    from tilewright.flows.files import check_target, write_file
+    from tilewright.flows.files import check_targets, write_file
     from tilewright.flows.models import compile_file
     from tilewright.flows.program_cache import timed
 
     config = resolve_config(preset, config_file, settings)
     target = output or Path(f"{model.stem}.tw")
-    for path in filter(None, (target, report)):
-        check_target(path)
+    check_targets([target, report], [model, config_file])
     compiled = compile_file(model, config, strict=strict, cached=cached)
     data = compiled.program.to_bytes()
     write_file(target, data)

@@ -77,7 +77,7 @@ def command(
     outputs with the project's reference. Exit status 1 when anything differs.
     """
     from tilewright.flows.display import console, status
-    from tilewright.flows.files import check_target
+    from tilewright.flows.files import check_targets
     from tilewright.flows.models import compile_file
     from tilewright.flows.run import load_inputs
     from tilewright.flows.verify import timed_rtl, verify
@@ -86,8 +86,7 @@ def command(
     if rtl_samples is not None and rtl_samples < 1:
         raise InputError(f"--rtl-samples must be at least 1, got {rtl_samples}")
     config = resolve_config(preset, config_file, settings)
-    for path in filter(None, (output, report)):
-        check_target(path)
+    check_targets([output, report], [model, config_file, input_file])
     with status(f"compiling {model.name} for {config.name}"):
         compiled = compile_file(model, config, strict=strict, cached=cached)
     inputs = load_inputs(compiled.program, input_file, samples, seed)

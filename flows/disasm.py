@@ -12,12 +12,11 @@ from tilewright.flows.options import FilePath
 @click.option("-o", "--output", type=FilePath, help="Write to this file instead of stdout.")
 def command(program: Path, output: Path | None) -> None:
     """Print the instructions of the file PROGRAM in the form that `tilewright asm` reads."""
-    from tilewright.flows.files import check_target, write_file
+    from tilewright.flows.files import check_targets, write_file
     from tilewright.hw.spec.assembly import disassemble
     from tilewright.hw.spec.program import Program
 
-    if output is not None:
-        check_target(output)
+    check_targets([output], [program])
     text = disassemble(Program.load(program)).rstrip("\n") + "\n"
     if output is None:
         click.echo(text, nl=False)

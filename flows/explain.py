@@ -41,12 +41,11 @@ def command(
     """
     from tilewright.flows.display import console, status, table
     from tilewright.flows.explanation import explain
-    from tilewright.flows.files import check_target, write_file
+    from tilewright.flows.files import check_targets, write_file
     from tilewright.flows.models import import_file
 
     config = resolve_config(preset, config_file, settings)
-    if output is not None:
-        check_target(output)
+    check_targets([output], [model, config_file])
     imported = import_file(model)
     with status(f"compiling {model.name} for {config.name}"):
         found = explain(imported.graph, config, latency=latency, with_gains=not no_gains)

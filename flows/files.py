@@ -3,16 +3,39 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tilewright.hw.spec.errors import InputError
+
+
+def check_targets(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """Raise InputError unless each output can be written and is no input and no other output.
+
+    None stands for an option that was not given.
+    """
+    taken = {path.resolve(): "an input" for path in inputs if path is not None}
+    for path in filter(None, outputs):
+        check_target(path)
+        if is_special(path):
+            continue
+        place = path.resolve()
+        if place in taken:
+            raise InputError(f"{path}: is {taken[place]} as well; choose another file")
+        taken[place] = "another output"
+
+
+def is_special(path: Path) -> bool:
+    """Whether a device or a pipe is there, which is written to and never replaced."""
+    return path.exists() and not path.is_file()
 
 
 def check_target(path: Path) -> None:
     """Raise InputError unless a file can be written to `path`; called before long work."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a file name for the output")
+    if is_special(path):
+        return
     folder = path.parent
     if not folder.is_dir():
         raise InputError(f"{path}: folder {folder} does not exist; create it or choose another")
@@ -23,10 +46,15 @@ def check_target(path: Path) -> None:
 def write_file(path: Path, content: bytes | str) -> None:
     """Write a file through a temporary one in the same folder and a rename.
 
-    Raises InputError when the folder is missing or not writable.
+    A link stays, what it leads to is replaced. Raises InputError when the folder is missing or not
+    writable.
     """
     check_target(path)
     data = content.encode() if isinstance(content, str) else content
+    if is_special(path):
+        path.write_bytes(data)
+        return
+    path = path.resolve()
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -41,10 +69,13 @@ def write_file(path: Path, content: bytes | str) -> None:
 def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
     """Write several files into a folder (made if missing): all of them, or none on failure.
 
-    Raises InputError when `folder` is a file or cannot be made.
+    Raises InputError when `folder` is a file or cannot be made, and when a file is a folder.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; give a folder for the output")
+    for name in files:
+        if (folder / name).is_dir():
+            raise InputError(f"{folder / name}: is a folder; remove it or choose another output")
     parent = next(p for p in (folder, *folder.resolve().parents) if p.is_dir())
     if not os.access(parent, os.W_OK):
         raise InputError(f"{folder}: {parent} is not writable; choose another output")

@@ -60,9 +60,9 @@ def command(
     from tilewright.flows import quantizer
     from tilewright.flows.calibration import Normalization, calibration_samples
     from tilewright.flows.display import plural, size, status
-    from tilewright.flows.files import check_target, write_file
+    from tilewright.flows.files import check_targets, write_file
 
-    check_target(output)
+    check_targets([output], [model, Path(calibration)])
     normalization = Normalization(
         mean=parse_values("--mean", mean),
         scale=Normalization().scale if scale is None else parse_values("--scale", scale),

@@ -58,11 +58,10 @@ def command(
     byte. Without --input the inputs are random, from --seed.
     """
     from tilewright.flows.display import status
-    from tilewright.flows.files import check_target
+    from tilewright.flows.files import check_targets
     from tilewright.flows.tensors import save_samples
 
-    if output is not None:
-        check_target(output)
+    check_targets([output], [program, config_file, model, input_file])
     given = (preset, config_file, settings)
     loaded, compiled = load(program, model, given, cached=cached)
     if on == "timing":

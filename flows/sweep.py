@@ -72,7 +72,7 @@ def command(
     error and stops no other one. Exit status 1 when any point failed.
     """
     from tilewright.flows.display import console
-    from tilewright.flows.files import check_target
+    from tilewright.flows.files import check_targets
     from tilewright.flows.models import file_digest, tool_digest
     from tilewright.flows.sweep_points import parse_sizes, sweep_points
     from tilewright.hw.spec.errors import ModelError
@@ -81,8 +81,7 @@ def command(
     sizes = sweep_points(
         parse_sizes(rows, "--rows"), None if cols is None else parse_sizes(cols, "--cols")
     )
-    for path in filter(None, (csv_file, plot_file)):
-        check_target(path)
+    check_targets([csv_file, plot_file], [model, config_file])
     if plot_file is not None:
         check_plot(plot_file)
     if not model.is_file():

@@ -161,6 +161,25 @@ def test_output_that_is_a_folder(fails, tmp_path, digits):
     assert "is a folder" in fails("compile", digits, "-o", tmp_path)
 
 
+@pytest.mark.parametrize("command", ["quantize", "compile", "explain", "run", "cosim", "bench"])
+def test_output_over_the_model(fails, make_model, command):
+    path = make_model(quantized=command != "quantize")
+    before = path.read_bytes()
+    assert "small.onnx: is an input as well; choose another" in fails(command, path, "-o", path)
+    assert path.read_bytes() == before
+
+
+def test_output_over_inputs_and_other_outputs(fails, tmp_path, program, digits, digits_inputs):
+    assert "is an input as well" in fails("disasm", program, "-o", program)
+    assert "is an input as well" in fails("asm", program, "-o", program)
+    assert "is an input as well" in fails("sweep", digits, "--rows", 4, "--csv", digits)
+    words = ("--input", digits_inputs, "-o", digits_inputs)
+    assert "is an input as well" in fails("run", program, *words)
+    target = tmp_path / "target"
+    assert "is another output" in fails("compile", digits, "-o", target, "--report", target)
+    assert "is another output" in fails("bench", "-o", target, "--json", target)
+
+
 def test_generate_into_a_file(fails, tmp_path):
     (tmp_path / "file").write_text("")
     assert "is a file" in fails("generate", "--preset", "nano", "-o", tmp_path / "file")
