@@ -55,11 +55,16 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line. Mistakes of the user end in one line on stderr and exit status 2."""
+    """Run the command line. Mistakes of the user, and a package that is not there, end in one line
+    on stderr and exit status 2."""
     try:
         cli.main(args=arguments, prog_name="tilewright")
     except TilewrightError as error:
         message = " ".join(str(error).split())
+    except ModuleNotFoundError as error:
+        message = f"package {error.name} is missing; `tilewright doctor` says how to get it"
+        if error.name is None or error.name.startswith("tilewright"):
+            raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         message = f"{where}{error.strerror or error}"

