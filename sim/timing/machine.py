@@ -229,7 +229,7 @@ class Machine:
         retirements.append(cycle)
         for waiter in self._awaiting.pop((engine, len(retirements)), ()):
             self.queues[waiter].awaits = False
-            self.at(now, partial(self.try_issue, waiter))
+            self.at(max(now, cycle + 1), partial(self.try_issue, waiter))
 
 
 def simulate(program: Program, *, latency: int = MEMORY_LATENCY) -> TimingResult:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from tilewright.hw.spec.cycles import EMPTY_STORE_LATENCY, STORE_READ_AHEAD_BURSTS
 from tilewright.hw.spec.isa import Engine
+from tilewright.sim.timing.bursts import Shape
 from tilewright.sim.timing.bus import InOrder
 from tilewright.sim.timing.ports import walk
-from tilewright.sim.timing.transfer import Burst, TransferModel
+from tilewright.sim.timing.transfer import Transfer, TransferModel
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
@@ -40,11 +41,11 @@ class StoreModel(TransferModel):
         self._beat = -1
         self._response = -1
 
-    def earliest(self, burst: Burst, cycle: int) -> int | None:
+    def earliest(self, shape: Shape, cycle: int) -> int | None:
         """As TransferModel: room for its response and in front of the reader."""
         due = cycle
         places = [(self._responses, self._capacity - self._unsettled)]
-        if burst.shape.beats:
+        if shape.beats:
             places.append((self._readings, STORE_READ_AHEAD_BURSTS - self._unread))
         for latest, needed in places:
             if needed <= 0:
@@ -53,15 +54,15 @@ class StoreModel(TransferModel):
                 due = max(due, latest[-needed] + 1)
         return due
 
-    def send(self, burst: Burst, cycle: int) -> None:
+    def send(self, transfer: Transfer, shape: Shape, cycle: int) -> None:
         """As TransferModel."""
         self._unsettled += 1
-        self._unread += burst.shape.beats > 0
-        self._data.add(partial(self._settle, burst, cycle), cycle)
+        self._unread += shape.beats > 0
+        self._data.add(partial(self._settle, transfer, shape, cycle), cycle)
 
-    def _settle(self, burst: Burst, sent: int, cycle: int) -> int | None:
+    def _settle(self, transfer: Transfer, shape: Shape, sent: int, cycle: int) -> int | None:
         """Decide words, beats and response of a burst; those before it are decided."""
-        if not burst.shape.beats:
+        if not shape.beats:
             self._response = max(sent + EMPTY_STORE_LATENCY - 2, self._response + 1)
         else:
             if self._taken is None:
@@ -70,33 +71,33 @@ class StoreModel(TransferModel):
                 self._unread -= 1
                 self.wake(cycle)
             taken = self._taken
-            granted, beat = self._move_words(burst, taken)
+            granted, beat = self._move_words(transfer, shape, taken)
             if granted > cycle:
                 return granted
             self._granted, self._beat, self._taken = granted, beat, None
             occupation = self.machine.occupations[Engine.STORE]
             occupation.busy.append((taken + 1, granted + 1))
-            occupation.busy.append((beat - burst.shape.beats + 1, beat + 1))
-            if burst.shape.word_beats == 1:
-                occupation.refused += granted - taken - burst.shape.words
+            occupation.busy.append((beat - shape.beats + 1, beat + 1))
+            if shape.word_beats == 1:
+                occupation.refused += granted - taken - shape.words
             self._response = max(beat + self.machine.latency, self._response + 1)
         self._unsettled -= 1
         self._responses.append(self._response)
-        if burst.shape.ends:
-            self.machine.retire(burst.number, self._response, cycle)
+        if shape.ends:
+            self.machine.retire(transfer.number, self._response, cycle)
         self.wake(cycle)
         return None
 
-    def _move_words(self, burst: Burst, taken: int) -> tuple[int, int]:
+    def _move_words(self, transfer: Transfer, shape: Shape, taken: int) -> tuple[int, int]:
         """Return when the last word is granted and when the last beat leaves."""
         machine = self.machine
         granted = taken
-        for bank, words in burst.banks(machine.activation_reads):
+        for bank, words in transfer.banks(shape, machine.activation_reads):
             claims = machine.reads_before_vector("reads", bank, taken)
             claims += machine.vector.claims("reads", bank, taken)
             granted = walk(claims, granted + 1, words, 1)
-        if burst.shape.word_beats == 1:
+        if shape.word_beats == 1:
             return granted, granted + BEAT_CYCLES
-        beat = max(taken + BEAT_CYCLES, self._beat) + burst.shape.beats
-        beat = max(beat, granted + BEAT_CYCLES + burst.shape.word_beats - 1)
-        return max(granted, beat - BEAT_CYCLES - BUFFERED_WORDS * burst.shape.word_beats + 1), beat
+        beat = max(taken + BEAT_CYCLES, self._beat) + shape.beats
+        beat = max(beat, granted + BEAT_CYCLES + shape.word_beats - 1)
+        return max(granted, beat - BEAT_CYCLES - BUFFERED_WORDS * shape.word_beats + 1), beat

@@ -1,0 +1,123 @@
+"""The bursts of LOAD and STORE instructions."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import NamedTuple
+
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import burst_limit, transfer_pitch, transfer_runs
+
+BUFFERED_BEATS = 2
+"""Between the bus and a load's assembler."""
+_RUN_FIELDS = itemgetter(
+    "run",
+    *(f"{name}{axis}" for axis in range(3) for name in ("count", "dram_stride", "sram_stride")),
+)
+
+
+class Shape(NamedTuple):
+    """A burst without its place; without beats it only carries the retirement of an instruction."""
+
+    beats: int
+    words: int
+    word_beats: int
+    """Beats of a word; 1 where a beat has a word or more."""
+    sram_offset: int
+    """From the instruction's first word to the burst's."""
+    starts_run: bool
+    starts_last_run: bool
+    ends: bool
+    """The instruction ends with it."""
+    last_uses: tuple[tuple[int, int, int], ...]
+    """Of the last beats of a read, at most BUFFERED_BEATS + 1: the words that have to be written
+    before a beat can be used, how many beats of its own word come before it, and how many cycles
+    behind the burst's first beat it is used if nothing is refused."""
+
+    @property
+    def cycles(self) -> int:
+        """Of all words, if nothing is refused."""
+        return self.words * self.word_beats
+
+
+EMPTY_SHAPE = Shape(
+    beats=0,
+    words=0,
+    word_beats=1,
+    sram_offset=0,
+    starts_run=True,
+    starts_last_run=True,
+    ends=True,
+    last_uses=(),
+)
+
+
+class ShapeCache:
+    """The bursts of instructions; those that differ only in their place are known."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._limit = burst_limit(config)
+        self._runs: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        self._known: dict[tuple[int, tuple[int, ...]], list[Shape]] = {}
+
+    def shapes(self, fields: Mapping[str, int], target: int) -> list[Shape]:
+        """Return the bursts of a LOAD or STORE, in order."""
+        run_key = (target, *_RUN_FIELDS(fields))
+        key = (fields["dram_address"] % self._limit, run_key)
+        if key not in self._known:
+            pitch = transfer_pitch(fields, self._config)
+            if run_key not in self._runs:
+                self._runs[run_key] = transfer_runs(fields, pitch)
+            origin, size = key[0] & -pitch, fields["run"] * pitch
+            self._known[key] = _cut(origin, size, self._runs[run_key], pitch, self._config)
+        return self._known[key]
+
+
+@lru_cache(maxsize=1 << 12)
+def _last_uses(
+    beats: int, words: int, first_words: int, beat_words: int, word_beats: int
+) -> tuple[tuple[int, int, int], ...]:
+    """Return `last_uses` of a shape; a beat is used for a word when the one before is written."""
+    last = range(max(0, beats - BUFFERED_BEATS - 1), beats)
+    if word_beats > 1:
+        return tuple((*divmod(beat, word_beats), beat) for beat in last)
+    written = (min(first_words + beat * beat_words, words) - 1 for beat in last)
+    return tuple((word, 0, word) for word in written)
+
+
+def _cut(
+    origin: int, size: int, runs: Sequence[tuple[int, int]], pitch: int, config: Config
+) -> list[Shape]:
+    """Return the bursts of a LOAD or STORE.
+
+    origin: DRAM byte of the first run, modulo the burst limit; runs: of `size` bytes each, as
+    `transfer_runs` has them.
+    """
+    axi_bytes, limit = config.axi_bytes, burst_limit(config)
+    beat_words, word_beats = max(1, axi_bytes // pitch), max(1, pitch // axi_bytes)
+    shapes = []
+    for place, (offset, sram_offset) in enumerate(runs):
+        address = first = origin + offset
+        run_end = address + size
+        is_last = place == len(runs) - 1
+        while first < run_end:
+            end = min(run_end, first // limit * limit + limit)
+            words = (end - first) // pitch
+            starts_run = first == address
+            beats = (end - 1) // axi_bytes - first // axi_bytes + 1
+            first_words = min(words, beat_words - first % axi_bytes // pitch)
+            shapes.append(
+                Shape(
+                    beats=beats,
+                    words=words,
+                    word_beats=word_beats,
+                    last_uses=_last_uses(beats, words, first_words, beat_words, word_beats),
+                    sram_offset=sram_offset + (first - address) // pitch,
+                    starts_run=starts_run,
+                    starts_last_run=starts_run and is_last,
+                    ends=end == run_end and is_last,
+                )
+            )
+            first = end
+    return shapes or [EMPTY_SHAPE]
