@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from tilewright.flows.display import plural
 from tilewright.flows.quantizer import FloatInput
 from tilewright.flows.tensors import Array, Sample, load_samples
 from tilewright.hw.spec.errors import InputError, ToolError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+WIDE_MODES = ("I", "F")
+"""What Pillow's modes of more than 8 bits a channel begin with; it would cut their values off."""
 MAX_IMAGES = 100
 """Images of a folder that are used where no number is given."""
 RANDOM_SAMPLES = 8
@@ -50,7 +53,14 @@ def calibration_samples(
             f"--calibration {source}: no such file or folder; give a .npz file, a folder of images "
             "or the word random"
         )
-    return load_samples(path, inputs, count)
+    samples = load_samples(path, inputs, count)
+    for number, sample in enumerate(samples):
+        for name, array in sample.items():
+            if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                raise InputError(
+                    f"{path}: input {name!r} must be finite, sample {number} has NaN or infinity"
+                )
+    return samples
 
 
 def random_calibration(inputs: Sequence[FloatInput], count: int, seed: int) -> list[Sample]:
@@ -80,8 +90,10 @@ def image_samples(
         raise InputError(f"{folder}: images calibrate a model with one input, not {len(inputs)}")
     first, height, width, channels = _image_axes(inputs[0])
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    if len(paths) < (count or 1):
-        raise InputError(f"{folder}: {count or 1} images asked for, {len(paths)} there")
+    if not paths:
+        raise InputError(f"{folder}: no image there; known are {', '.join(IMAGE_SUFFIXES)}")
+    if count is not None and len(paths) < count:
+        raise InputError(f"{folder}: {plural(count, 'image')} asked for, {len(paths)} there")
     mean = _per_channel("--mean", normalization.mean, channels)
     scale = _per_channel("--scale", normalization.scale, channels)
     samples = []
@@ -121,6 +133,8 @@ def _read_image(path: Path, height: int, width: int, channels: int) -> Array:
         raise ToolError("images need Pillow; pip install 'tilewright[images]'") from None
     try:
         with Image.open(path) as image:
+            if image.mode.startswith(WIDE_MODES):
+                raise InputError(f"{path}: must have 8 bits a channel; its mode is {image.mode}")
             converted = image.convert("RGB" if channels == 3 else "L")
             fitted = ImageOps.fit(converted, (width, height), Image.Resampling.BILINEAR)
             return np.asarray(fitted, np.float64).reshape(height, width, channels)

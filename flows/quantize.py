@@ -88,7 +88,8 @@ def command(
         raise ModelError(f"{model}: {error}") from None
     data = quantized.SerializeToString()
     write_file(output, data)
-    click.echo(f"{output}: {size(len(data))}, calibrated on {plural(len(chosen), 'sample')}")
+    kind = "random sample" if calibration == "random" else "sample"
+    click.echo(f"{output}: {size(len(data))}, calibrated on {plural(len(chosen), kind)}")
     for name in expected[0]:
         click.echo(comparison(name, given, expected))
 

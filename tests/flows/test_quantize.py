@@ -151,7 +151,7 @@ def test_images_are_cut_scaled_and_normalized(tmp_path):
     [
         (FloatInput(name="x", dtype="int64", shape=(1, 3, 4, 4)), "input 'x' is int64[1, 3, 4, 4]"),
         (FloatInput(name="x", dtype="float32", shape=(1, 8)), "fit a float input"),
-        (IMAGE, "1 images asked for, 0 there"),
+        (IMAGE, "no image there; known are .png, .jpg"),
     ],
 )
 def test_images_that_do_not_fit(tmp_path, item, message):
@@ -165,6 +165,20 @@ def test_unreadable_image(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="not a readable image"):
         calibration_samples(str(tmp_path), [IMAGE])
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_images_of_more_than_eight_bits_are_refused(tmp_path, dtype):
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(np.full((4, 6), 1000, dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="must have 8 bits a channel"):
+        calibration_samples(str(tmp_path), [IMAGE])
+
+
+def test_too_few_images(tmp_path):
+    pytest.importorskip("PIL.Image").new("L", (6, 4)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="2 images asked for, 1 there"):
+        calibration_samples(str(tmp_path), [IMAGE], count=2)
 
 
 def test_comparison_states_the_signal_to_noise_ratio():
@@ -226,6 +240,23 @@ def test_missing_and_malformed_models(fails, tmp_path):
     assert "no such file" in fails(path=tmp_path / "no.onnx")
     (tmp_path / "bad.onnx").write_text("no model\n")
     assert "bad.onnx: not a " in fails(path=tmp_path / "bad.onnx")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_calibration_data_that_is_not_finite(fails, tmp_path, value):
+    data = np.zeros((3, 1, 2, 6, 6), np.float32)
+    data[1, 0, 1, 2, 3] = value
+    np.savez(tmp_path / "data.npz", x=data)
+    error = fails("--calibration", tmp_path / "data.npz")
+    assert "data.npz: input 'x' must be finite, sample 1 has NaN or infinity" in error
+
+
+def test_random_calibration_is_named(tilewright, model_path, tmp_path):
+    result = tilewright("quantize", model_path(), "-o", tmp_path / "int8.onnx")
+    assert "calibrated on 8 random samples\n" in result.out
+    np.savez(tmp_path / "data.npz", x=np.ones((1, 2, 6, 6), np.float32))
+    words = ("-o", tmp_path / "int8.onnx", "--calibration", tmp_path / "data.npz")
+    assert "calibrated on 1 sample\n" in tilewright("quantize", model_path(), *words).out
 
 
 def test_npz_without_the_input(fails, tmp_path):
