@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from tilewright.flows.tensors import Array, Sample
     from tilewright.hw.spec.program import Program
 
-TARGET_NAMES = ("iss", "rtl", "reference", "ort", "timing")
+TARGET_NAMES = ("iss", "rtl", "reference", "ort")
+TIMING = "timing"
 
 
 @click.command(name="run")
 @click.argument("program", type=FilePath, metavar="PROGRAM|MODEL")
 @click.option(
     "--on",
-    type=click.Choice(TARGET_NAMES),
+    type=click.Choice((*TARGET_NAMES, TIMING)),
     default="iss",
     show_default=True,
     help="Simulator, RTL, the project's reference, ONNX Runtime with optimizations off; or the "
@@ -64,7 +65,7 @@ def command(
     check_targets([output], [program, config_file, model, input_file])
     given = (preset, config_file, settings)
     loaded, compiled = load(program, model, given, cached=cached)
-    if on == "timing":
+    if on == TIMING:
         if output is not None or input_file is not None:
             raise InputError("--on timing has no data: it takes no --input and no --output")
         print_timing(loaded, cached=cached)
@@ -91,7 +92,7 @@ def load(
     from tilewright.hw.spec.program import Program
 
     preset, config_file, settings = config
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         if model is not None:
             raise InputError("--model belongs to a program; here the model itself is given")
         compiled = compile_file(path, resolve_config(preset, config_file, settings), cached=cached)

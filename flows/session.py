@@ -52,7 +52,7 @@ class Session:
         path = Path(model)
         chosen = config if config is None or isinstance(config, Config) else Config.load(config)
         self._compiled: CompiledModel | None = None
-        if path.suffix == ".onnx":
+        if path.suffix.lower() == ".onnx":
             chosen = chosen or Config.load("base")
             self._compiled = compile_file(path, chosen, strict=strict, cached=cached)
             self.program = self._compiled.program

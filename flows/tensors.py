@@ -67,6 +67,7 @@ def check_names(arrays: Mapping[str, Any], specs: Sequence[Spec], where: str) ->
     """Raise InputError unless the arrays' names are those of the model's inputs."""
     names = [spec.name for spec in specs]
     expected = ", ".join(f"{spec.name} {spec.dtype}{list(spec.shape)}" for spec in specs)
+    expected = expected or "no inputs"
     for name in names:
         if name not in arrays:
             raise InputError(f"{where}: input {name!r} is missing; the model needs {expected}")

@@ -98,6 +98,14 @@ def test_a_program_file_runs_as_its_model_does(tilewright, digits):
     assert not np.array_equal(a, d)
 
 
+def test_a_model_may_have_a_suffix_in_capitals(tilewright, tmp_path, digits):
+    (tmp_path / "D.ONNX").write_bytes(digits.read_bytes())
+    result = tilewright("run", "D.ONNX", "--preset", "nano")
+    assert result.status == 0
+    assert result.out.startswith("D on iss")
+    assert package.Session("D.ONNX", "nano").get_inputs()[0].name == "image"
+
+
 def test_disasm_and_asm_are_inverse(tilewright, digits):
     tilewright("compile", digits, "--preset", "nano", "-o", "d.tw")
     text = tilewright("disasm", "d.tw").out
@@ -218,6 +226,8 @@ def test_session_rejects(tilewright, digits, digits_inputs):
         session.run(None, {"image": image.astype(np.float64)})
     with pytest.raises(InputError, match="the model's inputs are"):
         session.run(None, {"x": image})
+    with pytest.raises(ConfigError, match="runs on iss, rtl, reference, ort, not on 'timing'"):
+        package.Session(digits, "nano", on="timing")
     with pytest.raises(ConfigError, match="neither a preset"):
         package.Session(digits, "giant")
     tilewright("compile", digits, "--preset", "nano", "-o", "d.tw")

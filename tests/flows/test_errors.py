@@ -205,6 +205,14 @@ def test_assembly_that_is_no_text(fails, tmp_path):
     assert "not a text file" in fails("asm", tmp_path / "s.s", "-o", tmp_path / "o.tw")
 
 
+def test_inputs_for_a_program_without_a_model(fails, tmp_path, tilewright):
+    (tmp_path / "s.s").write_text("END\n")
+    tilewright("asm", tmp_path / "s.s", "--preset", "nano", "-o", tmp_path / "o.tw")
+    np.savez(tmp_path / "in.npz", x=np.zeros(3))
+    error = fails("run", tmp_path / "o.tw", "--input", tmp_path / "in.npz")
+    assert "the model has no input 'x'; it needs no inputs" in error
+
+
 def test_faults_on_the_simulator(fails, tmp_path, tilewright):
     (tmp_path / "s.s").write_text(".memory 8192\n.word " + "ff" * 64 + "\nEND\n")
     tilewright("asm", tmp_path / "s.s", "--preset", "nano", "-o", tmp_path / "o.tw")
