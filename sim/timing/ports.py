@@ -154,12 +154,14 @@ class BankTimeline:
             yield max(starts[place], start), min(ends[place], end)
             place += 1
 
+    def is_taken(self, bank: int, start: int, end: int) -> bool:
+        """Tell whether a bank is taken in any of the cycles [start, end)."""
+        interval = self.blocked(bank, start)
+        return interval is not None and interval[0] < end
+
     def is_free(self, start: int, end: int) -> bool:
         """Tell whether no bank is taken in the cycles [start, end)."""
-        for starts, ends in zip(self._starts, self._ends, strict=True):
-            if ends and ends[-1] > start and starts[bisect_right(ends, start)] < end:
-                return False
-        return True
+        return not any(self.is_taken(bank, start, end) for bank in range(len(self._ends)))
 
 
 Claim = tuple[BankTimeline, int]

@@ -9,7 +9,7 @@ taken at once is repeated.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,7 @@ FRONT_CYCLES = 3
 """From a source read to the first stage of the pipeline."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Aftermath:
+class Aftermath(NamedTuple):
     """What one instruction leaves behind for the next one."""
 
     used: int = -1

@@ -1,15 +1,13 @@
 """The vector engine: two instructions in flight, header and table fetched ahead."""
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from tilewright.hw.spec.cycles import (
-    vector_read_cycles,
-    vector_setup_cycles,
-)
-from tilewright.hw.spec.isa import Engine, Instruction
+from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.ports import BankTimeline, Claim
 from tilewright.sim.timing.vector_plan import WRITE_CYCLES, Flight, Interval, Planner
+from tilewright.sim.timing.vector_ports import Work, WorkCache
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
@@ -27,9 +25,14 @@ class VectorModel:
 
     def __init__(self, machine: "Machine") -> None:
         self._machine = machine
-        self._config = machine.config
         self._pace = machine.config.lanes // machine.config.operand_lanes
         self._planner = Planner(machine)
+        cache = WorkCache(machine.config)
+        self._works = {
+            number: cache.work(machine.instructions[number])
+            for number, engine in enumerate(machine.engines)
+            if engine == Engine.VECTOR
+        }
         self._prefetches: deque[tuple[int, int, int]] = deque(maxlen=RECENT_FLIGHTS)
         """Instruction, first cycle and end of the latest reads of headers and tables."""
         self.parameter_version = 0
@@ -39,8 +42,7 @@ class VectorModel:
 
     def acceptance(self, number: int, offer: int) -> int | None:
         """As EngineModel: a free slot, header and table read, the positions before all taken."""
-        i = self._machine.instructions[number]
-        last = self._last
+        work, last = self._works[number], self._last
         prepared = offer
         if last is not None:
             prepared = max(prepared, last.accepted + ACCEPT_INTERVAL)
@@ -48,10 +50,11 @@ class VectorModel:
                 if last.previous.retired is None:
                     return None
                 prepared = max(prepared, last.previous.retired + 1)
-        cycles = vector_setup_cycles(i.fields, self._config)
-        if not cycles:
+        if not work.setup_cycles:
             return prepared
-        end = self._prefetch(number, prepared, cycles)
+        if last is not None and last.walker_free is None and not self._machine.depthwise.is_used:
+            return None  # and nobody asks for its reads until then
+        end = self._prefetch(number, prepared, work.setup_cycles)
         if last is not None:
             return None if last.walker_free is None else max(end, last.walker_free)
         return end
@@ -76,33 +79,30 @@ class VectorModel:
 
     def accept(self, number: int, cycle: int) -> None:
         """As EngineModel."""
-        i = self._machine.instructions[number]
-        is_empty = not vector_setup_cycles(i.fields, self._config)
+        work = self._works[number]
         flight = Flight(
             number=number,
-            instruction=i,
+            instruction=self._machine.instructions[number],
+            work=work,
             accepted=cycle,
-            first_read=cycle + READ_CYCLES + self._pause(i, cycle),
-            issue_cycles=0 if is_empty else vector_read_cycles(i.fields, self._config),
-            is_empty=is_empty,
+            first_read=cycle + READ_CYCLES + self._pause(work, cycle),
             previous=self._last,
         )
         self._last = flight
-        if is_empty:
+        if flight.is_empty:
             flight.walker_free = cycle
         else:
             self._latest.append(flight)
         self._check(flight, cycle)
 
-    def _pause(self, i: Instruction, accepted: int) -> int:
+    def _pause(self, work: Work, accepted: int) -> int:
         """Return how long the pace of the second stage delays the first window behind another."""
         last = self._last
-        if not i["combine"] or last is None or last.walker_free is None:
+        if not work.combines or last is None or last.walker_free is None:
             return 0
-        if last.is_empty or not last.combines:
+        if last.is_empty or not last.work.combines:
             return 0
-        window = i["kernel_height"] * i["kernel_width"]
-        return max(0, last.walker_free + self._pace - accepted - window)
+        return max(0, last.walker_free + self._pace - accepted - work.window)
 
     def _check(self, flight: Flight, cycle: int) -> None:
         """Settle what has come about by now; look again when the rest should have."""
@@ -114,21 +114,20 @@ class VectorModel:
             self._retire(flight, max(cycle, flight.accepted + 2, earliest), cycle)
             return
         self._refresh(flight)
-        free, last_read = self._planner.ends(flight)
         if flight.walker_free is None:
-            if free <= cycle:
-                flight.walker_free = free
-                self._machine.try_issue(Engine.VECTOR, cycle)
-            else:
-                self._machine.at(free, lambda now: self._check(flight, now))
+            if flight.walker_due > cycle:
+                self._machine.at(flight.walker_due, partial(self._check, flight))
                 return
-        retired = flight.aftermath.used + (WRITE_CYCLES if flight.combines else 0)
-        settled = last_read if flight.replay is None else max(last_read, flight.aftermath.used)
+            flight.walker_free = flight.walker_due
+            self._machine.try_issue(Engine.VECTOR, cycle)
+        last_read, used = flight.last_read, flight.aftermath.used
+        retired = used + (WRITE_CYCLES if flight.work.combines else 0)
+        settled = last_read if flight.replay is None else max(last_read, used)
         if settled > cycle or (before is not None and before.retired is None):
-            self._machine.at(max(settled, cycle + 1), lambda now: self._check(flight, now))
+            self._machine.at(max(settled, cycle + 1), partial(self._check, flight))
             return
-        if not flight.is_free:
-            unrefused = flight.first_read + flight.issue_cycles - 1
+        if not flight.is_alone:
+            unrefused = flight.first_read + flight.work.read_cycles - 1
             self._machine.occupations[Engine.VECTOR].refused += last_read - unrefused
         self._retire(flight, retired, cycle)
 
@@ -151,7 +150,7 @@ class VectorModel:
 
     def _replan(self, flight: Flight) -> bool:
         """Plan an instruction anew if there is news; tell whether its reads of parameters moved."""
-        version = (self._machine.matrix.version, self._machine.depthwise.version)
+        version = self._machine.matrix.version + self._machine.depthwise.version
         if flight.retired is not None or flight.version == version:
             return False
         if flight.previous is not None and not flight.previous.is_empty:
@@ -203,7 +202,7 @@ class VectorModel:
             if flight.retired is None:
                 self._refresh(flight)
             timeline = (
-                self._planner.reading(flight)
+                self._planner.reading(flight, bank)
                 if kind == "reads"
                 else self._planner.writing(flight, bank)
             )

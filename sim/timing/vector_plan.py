@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from tilewright.hw.spec.cycles import (
     GROUP_PAIR_CYCLES,
     VECTOR_PIPELINE_CYCLES,
 )
-from tilewright.hw.spec.isa import Instruction, Source
+from tilewright.hw.spec.isa import Instruction
 from tilewright.sim.timing.ports import BankTimeline, Run, walk
 from tilewright.sim.timing.replay import (
     FRONT_CYCLES,
@@ -22,8 +22,8 @@ from tilewright.sim.timing.replay import (
     StageReplay,
 )
 from tilewright.sim.timing.vector_ports import (
-    Segment,
-    SegmentCache,
+    Kind,
+    Work,
     destination_banks,
     pixel_banks,
     source_banks,
@@ -48,29 +48,30 @@ Interval = tuple[int, int]
 """First cycle and end."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Flight:
     """One accepted instruction."""
 
     number: int
     instruction: Instruction
+    work: Work
     accepted: int
     first_read: int
     """When its first source read can be at the earliest."""
-    issue_cycles: int
-    """Turns from the first source read to the last."""
-    is_empty: bool
     previous: "Flight | None"
-    version: tuple[int, int] = (-1, -1)
+    version: int = -1
     """Of the matrix and depthwise engines' reads that the plan takes into account."""
-    segments: tuple[Segment, ...] | None = None
     runs: tuple[Run, ...] = ()
     """Turns without refusals, as far as is known."""
     replay: Replay | None = None
     """In place of them, where values wait for one another."""
-    is_free: bool = True
-    """No read is refused."""
+    is_alone: bool = False
+    """Nobody takes any bank of a kind that it reads; known where values wait or meet operands."""
     aftermath: Aftermath = NOTHING_BEFORE
+    walker_due: int = -1
+    """When the last position is taken, as far as is known."""
+    last_read: int = -1
+    """When it is read."""
     walker_free: int | None = None
     """When the last position is taken; None until that is certain."""
     retired: int | None = None
@@ -82,20 +83,9 @@ class Flight:
     """When it reads lane groups' parameters."""
 
     @property
-    def combines(self) -> bool:
-        """It has a second stage."""
-        return bool(self.instruction["combine"])
-
-    @property
-    def window(self) -> int:
-        """Positions of a window."""
-        return self.instruction["kernel_height"] * self.instruction["kernel_width"]
-
-    @property
-    def kind(self) -> Literal["reads", "sums"]:
-        """What the source reads: activations or accumulators."""
-        is_sum = self.instruction["source_kind"] == Source.ACCUMULATOR
-        return "sums" if is_sum else "reads"
+    def is_empty(self) -> bool:
+        """It does nothing."""
+        return not self.work.setup_cycles
 
 
 class Planner:
@@ -105,38 +95,46 @@ class Planner:
         self._machine = machine
         self._config = machine.config
         self._pace = machine.config.lanes // machine.config.operand_lanes
-        self._segments = SegmentCache(machine.config)
 
     def replan(self, flight: Flight) -> None:
         """Plan an instruction that is not empty anew; those before it are planned."""
+        work = flight.work
         flight.reads = flight.writes = flight.replay = None
-        first, last = flight.first_read, flight.first_read + flight.issue_cycles - 1
-        flight.is_free = self._is_free(flight.kind, first, last + 1)
-        if flight.kind == "sums" and flight.combines:
-            flight.is_free = flight.is_free and self._is_free("reads", first, last + 1)
-        is_uneven = 1 < flight.window < self._pace
-        if not self._is_unhindered(flight) or (
-            flight.combines and (is_uneven or not flight.is_free)
-        ):
+        is_unhindered = self._is_unhindered(flight)
+        flight.is_alone = (work.combines or not is_unhindered) and self._is_alone(flight)
+        is_free = is_unhindered and (flight.is_alone or self._is_free(flight))
+        is_uneven = 1 < work.window < self._pace
+        if not is_unhindered or (work.combines and (is_uneven or not is_free)):
             self._replay(flight)
         else:
-            self._plan(flight)
+            self._plan(flight, is_free=is_free)
         flight.parameter_reads = self._parameter_reads(flight)
 
-    def _plan(self, flight: Flight) -> None:
+    def _plan(self, flight: Flight, *, is_free: bool) -> None:
         """Plan an instruction whose reads follow one another, unless one is refused."""
-        first, last = flight.first_read, flight.first_read + flight.issue_cycles - 1
-        flight.runs = ((first, _turns(flight)),)
-        if not flight.is_free:
+        work, before = flight.work, self._before(flight)
+        last = flight.first_read + work.read_cycles - 1
+        if is_free:
+            flight.runs = ((flight.first_read, work.turns),)
+        else:
             flight.runs = self._walk(flight)
             last = max(last, sum(flight.runs[-1]) - 1)
-        pace = self._pace if flight.combines else 1
-        used = last - 1 + TO_RESULT + pace
-        before = self._before(flight)
+        flight.walker_due, flight.last_read = last - DECISION_CYCLES, last
+        used = last + TO_RESULT
+        operand_moved, operand_used = before.operand_moved, before.operand_used
+        if work.combines:
+            used += self._pace - 1
+            operand_used = used
+            if flight.is_alone:
+                operand_moved = used - self._pace
+            elif work.turns > work.window:
+                operand_moved = used - max(self._pace, work.window)
+            else:
+                operand_moved = self._first_operand(flight)[1]
         flight.aftermath = Aftermath(
             used=used,
-            operand_moved=used - pace if flight.combines else before.operand_moved,
-            operand_used=used if flight.combines else before.operand_used,
+            operand_moved=operand_moved,
+            operand_used=operand_used,
             reads=(last - 1, last),
             moved=last + 1,
             entered=last + DECISION_CYCLES,
@@ -158,80 +156,96 @@ class Planner:
     def _gate(self, flight: Flight) -> int:
         """Return when its first result can be used at the earliest."""
         previous = flight.previous
-        if flight.combines or previous is None or not previous.combines:
+        if flight.work.combines or previous is None or not previous.work.combines:
             return -1
         return previous.aftermath.used + WRITE_CYCLES
+
+    def _is_free(self, flight: Flight) -> bool:
+        """Tell whether nobody takes a bank that it reads while it does, if no value waits."""
+        work, first = flight.work, flight.first_read
+        end = first + work.read_cycles
+        if self._is_taken(work.kind, work.source_banks, first, end):
+            return False
+        first = flight.accepted + OPERAND_CYCLES
+        return not (
+            work.combines and self._is_taken("reads", work.operand_banks, first, end + TO_RESULT)
+        )
+
+    def _is_taken(self, kind: Kind, banks: tuple[int, ...], start: int, end: int) -> bool:
+        """Tell whether one of those banks is taken in the cycles [start, end)."""
+        return any(
+            timeline.is_taken(bank, start, end)
+            for each in banks
+            for timeline, bank in self._machine.reads_before_vector(kind, each, start)
+        )
+
+    def _is_alone(self, flight: Flight) -> bool:
+        """Tell whether nobody takes any bank of a kind that it reads, if nothing is refused."""
+        machine, first = self._machine, flight.first_read
+        end = first + flight.work.read_cycles
+        kinds = {flight.work.kind, "reads"} if flight.work.combines else {flight.work.kind}
+        timelines = {"reads": machine.activation_reads, "sums": machine.accumulator_reads}
+        return all(
+            timelines[kind].is_free(first, end) and machine.depthwise.is_idle(kind, first)
+            for kind in kinds
+        )
+
+    def _first_operand(self, flight: Flight) -> tuple[int, int]:
+        """Return when its first operand is read and, if nothing is refused, moves on."""
+        before = self._before(flight)
+        first = max(before.operand_moved, flight.accepted + OPERAND_CYCLES)
+        return first, max(first, before.operand_used - 1) + 1
 
     def _walk(self, flight: Flight) -> tuple[Run, ...]:
         """Return the reads of an instruction without second stage, some of them refused."""
         runs: list[Run] = []
-        cycle = flight.first_read - 1
-        for segment in self._segments_of(flight):
+        work, cycle = flight.work, flight.first_read - 1
+        for segment in work.segments:
             claims = self._machine.reads_before_vector(
-                flight.kind, segment.source_bank, flight.first_read
+                work.kind, segment.source_bank, flight.first_read
             )
             cycle = walk(claims, cycle + 1, segment.turns, 1, runs)
         return tuple(runs)
 
-    def ends(self, flight: Flight) -> tuple[int, int]:
-        """Return when the last position is taken and when it is read."""
-        last = flight.first_read + flight.issue_cycles - 1
-        if flight.replay is not None:
-            return flight.replay.walker_free, max(int(flight.replay.reads[-1]), last)
-        start, turns = flight.runs[-1]
-        last = max(start + (turns - 1) * self._spacing(flight), last)
-        return last - DECISION_CYCLES, last
-
-    def _spacing(self, flight: Flight) -> int:
-        """Cycles from turn to turn, where they are equal."""
-        return self._pace if flight.combines and flight.window == 1 else 1
-
-    def _is_free(self, kind: Literal["reads", "sums"], start: int, end: int) -> bool:
-        """Tell whether nobody takes a bank of that kind in the cycles [start, end)."""
-        machine = self._machine
-        timeline = machine.activation_reads if kind == "reads" else machine.accumulator_reads
-        return timeline.is_free(start, end) and machine.depthwise.is_idle(kind, start)
-
     def _replay(self, flight: Flight) -> None:
         """Follow its positions one by one."""
-        machine, first = self._machine, flight.first_read
-        flight.replay = StageReplay(
-            pace=self._pace if flight.combines else 1,
+        machine, work, first = self._machine, flight.work, flight.first_read
+        flight.replay = replay = StageReplay(
+            pace=self._pace if work.combines else 1,
             depth=TO_RESULT - FRONT_CYCLES,
-            window=flight.window,
+            window=work.window,
             before=self._before(flight),
             gate=self._gate(flight),
         ).run(
-            self._segments_of(flight),
-            lambda bank: machine.reads_before_vector(flight.kind, bank, first),
+            work.segments,
+            lambda bank: machine.reads_before_vector(work.kind, bank, first),
             (lambda bank: machine.reads_before_vector("reads", bank, first))
-            if flight.combines
+            if work.combines
             else None,
             first_position=first - POSITION_CYCLES,
             first_operand=flight.accepted + OPERAND_CYCLES,
         )
-        flight.aftermath = flight.replay.aftermath
-
-    def _segments_of(self, flight: Flight) -> tuple[Segment, ...]:
-        if flight.segments is None:
-            flight.segments = self._segments.segments(flight.instruction)
-        return flight.segments
+        flight.aftermath = replay.aftermath
+        flight.walker_due = replay.walker_free
+        flight.last_read = max(int(replay.reads[-1]), first + work.read_cycles - 1)
 
     def _parameter_reads(self, flight: Flight) -> tuple[Interval, ...]:
         """Return when it reads parameters, one word for each lane group or for all of them."""
-        i, delay = flight.instruction, PARAMETER_CYCLES
+        turns, delay = flight.work.group_turns, PARAMETER_CYCLES
         start = flight.runs[0][0] if flight.replay is None else int(flight.replay.reads[0])
-        if i["uniform"] or i["groups"] == 1:
+        if not turns:
             return ((start + delay, start + delay + 1),)
-        turns = i["out_height"] * i["out_width"] * flight.window
-        if turns < GROUP_PAIR_CYCLES and not (flight.combines and self._pace >= GROUP_PAIR_CYCLES):
-            return ((start + delay, self.ends(flight)[1] + delay + 1),)
+        is_paced = flight.work.combines and self._pace >= GROUP_PAIR_CYCLES
+        if turns < GROUP_PAIR_CYCLES and not is_paced:
+            return ((start + delay, flight.last_read + delay + 1),)
         reads = self._turn_cycles(flight)[::turns] + delay
         return tuple((read, read + 1) for read in reads.tolist())
 
-    def reading(self, flight: Flight) -> BankTimeline | None:
-        """Return its reads of the activation SRAM; None if it has none."""
-        if flight.kind == "sums" and not flight.combines:
+    def reading(self, flight: Flight, bank: int) -> BankTimeline | None:
+        """Return its reads of the activation SRAM; None if that bank has none."""
+        work = flight.work
+        is_operand = work.combines and bank in work.operand_banks
+        if not is_operand and (work.kind == "sums" or bank not in work.source_banks):
             return None
         if flight.reads is None:
             flight.reads = self._machine.activation_reads.like()
@@ -244,48 +258,47 @@ class Planner:
 
         A port reads its word in every cycle until its value moves on.
         """
-        replay = flight.replay
-        if flight.kind == "reads":
+        work, replay = flight.work, flight.replay
+        if work.kind == "reads":
             starts = self._turn_cycles(flight)
             ends = starts + 1 if replay is None else replay.moves
-            yield source_banks(self._segments_of(flight)), starts, ends
-        if flight.combines:
-            ends = replay.operand_moves if replay else self._use_cycles(flight) - self._pace
-            first = max(self._before(flight).operand_moved, flight.accepted + OPERAND_CYCLES)
-            banks = pixel_banks(flight.instruction, self._config, "operand")
+            yield source_banks(work.segments), starts, ends
+        if work.combines:
+            first, moved = self._first_operand(flight)
+            if replay is not None:
+                ends = replay.operand_moves
+            elif flight.is_alone:
+                ends = self._use_cycles(flight) - self._pace
+            else:
+                ends = np.append(moved, self._use_cycles(flight)[:-1])
+            banks = pixel_banks(flight.instruction.fields, self._config, "operand")
             yield banks, np.append(first, ends[:-1]), ends
 
     def writing(self, flight: Flight, bank: int) -> BankTimeline | None:
         """Return its writes of the activation SRAM; None if that bank has none."""
-        i = flight.instruction
+        fields, config, work = flight.instruction.fields, self._config, flight.work
         if flight.banks is None:
-            flight.banks = destination_banks(i, self._config)
+            flight.banks = destination_banks(fields, config)
         if bank not in flight.banks:
             return None
         if flight.writes is None:
             flight.writes = self._machine.activation_reads.like()
-            ends = self._use_cycles(flight) + 1 + (WRITE_CYCLES if flight.combines else 0)
-            starts = ends - (self._pace if flight.combines else 1)
-            banks = pixel_banks(i, self._config, "destination")
-            flight.writes.occupy_union(banks, starts, ends)
+            ends = self._use_cycles(flight) + 1 + (WRITE_CYCLES if work.combines else 0)
+            starts = ends - (self._pace if work.combines else 1)
+            flight.writes.occupy_union(pixel_banks(fields, config, "destination"), starts, ends)
         return flight.writes
 
     def _turn_cycles(self, flight: Flight) -> NDArray[np.int64]:
         """Return the cycle of every turn."""
         if flight.replay is not None:
             return flight.replay.reads
-        spacing = self._spacing(flight)
+        spacing = self._pace if flight.work.combines and flight.work.window == 1 else 1
         return np.concatenate([cycle + spacing * np.arange(turns) for cycle, turns in flight.runs])
 
     def _use_cycles(self, flight: Flight) -> NDArray[np.int64]:
         """Return when every pixel's value is used up."""
         if flight.replay is not None:
             return flight.replay.uses
-        last_reads = self._turn_cycles(flight)[flight.window - 1 :: flight.window]
-        return last_reads - 1 + TO_RESULT + (self._pace if flight.combines else 1)
-
-
-def _turns(flight: Flight) -> int:
-    """Source reads and placeholders of an instruction."""
-    i = flight.instruction
-    return i["groups"] * i["out_height"] * i["out_width"] * flight.window
+        window = flight.work.window
+        last_reads = self._turn_cycles(flight)[window - 1 :: window]
+        return last_reads - 1 + TO_RESULT + (self._pace if flight.work.combines else 1)

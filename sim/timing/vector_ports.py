@@ -1,22 +1,27 @@
 """Which banks a VECTOR instruction reads, turn by turn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import vector_read_cycles, vector_setup_cycles
 from tilewright.hw.spec.isa import Instruction, Source
 from tilewright.sim.timing.ports import FREE_BANK, SRAM_MODULUS
 
-_READ_FIELDS = itemgetter(
+_WORK_FIELDS = itemgetter(
     *("groups", "out_height", "out_width", "kernel_height", "kernel_width", "height", "width"),
     *(f"{name}_{axis}" for name in ("origin", "stride", "dilation") for axis in ("y", "x")),
-    *("combine", "source_kind", "source", "source_stride", "source_pitch", "source_group"),
+    *("source_kind", "source", "source_stride", "source_pitch", "source_group"),
     *("operand", "operand_stride", "operand_pitch", "operand_group"),
+    *("combine", "use_table", "uniform"),
 )
+
+Kind = Literal["reads", "sums"]
+"""What the source reads: activations or accumulators."""
 
 
 class Segment(NamedTuple):
@@ -27,22 +32,65 @@ class Segment(NamedTuple):
     turns: int
 
 
-class SegmentCache:
-    """The turns of instructions; those with the same reads are known."""
+class Work(NamedTuple):
+    """What an instruction does, whenever it does it."""
+
+    setup_cycles: int
+    """To read header and table; 0 if the instruction is empty."""
+    read_cycles: int = 0
+    """Turns from the first source read to behind the last."""
+    window: int = 1
+    """Positions of a window."""
+    group_turns: int = 0
+    """Of a lane group with parameters of its own; 0: all have the same ones."""
+    combines: bool = False
+    """It has a second stage."""
+    kind: Kind = "reads"
+    turns: int = 0
+    """Source reads and placeholders."""
+    segments: tuple[Segment, ...] = ()
+    source_banks: tuple[int, ...] = ()
+    operand_banks: tuple[int, ...] = ()
+    """Of the segments, each bank once."""
+
+
+class WorkCache:
+    """The work of instructions; that of those with the same fields is known."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._known: dict[tuple[int, ...], tuple[Segment, ...]] = {}
+        self._known: dict[tuple[int, ...], Work] = {}
 
-    def segments(self, i: Instruction) -> tuple[Segment, ...]:
-        """Return the turns of a VECTOR that is not empty, in order."""
-        key = _READ_FIELDS(i.fields)
+    def work(self, i: Instruction) -> Work:
+        """Return the work of a VECTOR."""
+        key = _WORK_FIELDS(i.fields)
         if key not in self._known:
-            self._known[key] = _segments(i, self._config)
+            self._known[key] = _work(i.fields, self._config)
         return self._known[key]
 
 
-def _segments(i: Instruction, config: Config) -> tuple[Segment, ...]:
+def _work(i: Mapping[str, int], config: Config) -> Work:
+    setup_cycles = vector_setup_cycles(i, config)
+    if not setup_cycles:
+        return Work(setup_cycles)
+    window = i["kernel_height"] * i["kernel_width"]
+    is_shared = i["uniform"] or i["groups"] == 1
+    segments = _segments(i, config)
+    return Work(
+        setup_cycles=setup_cycles,
+        read_cycles=vector_read_cycles(i, config),
+        window=window,
+        group_turns=0 if is_shared else i["out_height"] * i["out_width"] * window,
+        combines=bool(i["combine"]),
+        kind="sums" if i["source_kind"] == Source.ACCUMULATOR else "reads",
+        turns=sum(segment.turns for segment in segments),
+        segments=segments,
+        source_banks=tuple({segment.source_bank for segment in segments}),
+        operand_banks=tuple({segment.operand_bank for segment in segments}),
+    )
+
+
+def _segments(i: Mapping[str, int], config: Config) -> tuple[Segment, ...]:
     is_accumulator = i["source_kind"] == Source.ACCUMULATOR
     groups = config.col_groups if is_accumulator else config.row_groups
     words = config.accumulator_words if is_accumulator else config.activation_words
@@ -60,7 +108,7 @@ def _segments(i: Instruction, config: Config) -> tuple[Segment, ...]:
     return _merge(source, operand)
 
 
-def _window_positions(i: Instruction) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _window_positions(i: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return word offset, and whether it is read, by (y, x, ky, kx)."""
     y = i["origin_y"] + i["stride_y"] * np.arange(i["out_height"])[:, None]
     y = y + i["dilation_y"] * np.arange(i["kernel_height"])
@@ -71,7 +119,7 @@ def _window_positions(i: Instruction) -> tuple[NDArray[np.int64], NDArray[np.boo
     return rows * i["source_pitch"] + columns, inside
 
 
-def pixel_banks(i: Instruction, config: Config, buffer: str) -> NDArray[np.int64]:
+def pixel_banks(i: Mapping[str, int], config: Config, buffer: str) -> NDArray[np.int64]:
     """Return the bank of each output pixel's word in a buffer of the activation SRAM."""
     blocks = (i[f"{buffer}_group"] + np.arange(i["groups"])) // config.row_groups
     rows = np.arange(i["out_height"]) * i[f"{buffer}_pitch"]
@@ -83,7 +131,7 @@ def pixel_banks(i: Instruction, config: Config, buffer: str) -> NDArray[np.int64
     return banks.reshape(-1)
 
 
-def destination_banks(i: Instruction, config: Config) -> range:
+def destination_banks(i: Mapping[str, int], config: Config) -> range:
     """Return the banks between those of the first and the last word that it writes."""
     blocks = (i["destination_group"] + i["groups"] - 1) // config.row_groups
     last = i["destination"] + blocks * i["destination_stride"]
