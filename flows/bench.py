@@ -56,7 +56,13 @@ def command(
     the models on `base`; a config that is given is for both. Long cases have configs of their own.
     Exit status 1 when a case fails. The files are written anew after every case.
     """
-    from tilewright.flows.bench_cases import kernels, long_cases, matching, model_cases
+    from tilewright.flows.bench_cases import (
+        check_config_names,
+        kernels,
+        long_cases,
+        matching,
+        model_cases,
+    )
     from tilewright.flows.bench_tools import fresh_cache
     from tilewright.flows.files import check_targets
     from tilewright.hw.spec.errors import InputError
@@ -79,6 +85,7 @@ def command(
         for case in cases:
             click.echo(f"{case.name}{'  (long)' if case.is_long else ''}")
         return
+    check_config_names(cases)
     with fresh_cache() if fresh else contextlib.nullcontext():
         results = measure(cases, output, json_file)
     if any(result.error for result in results):

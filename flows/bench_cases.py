@@ -151,6 +151,18 @@ def model_name(path: Path) -> str:
     return path.resolve().parent.name if stem == "model" else stem
 
 
+def check_config_names(cases: Sequence[Case]) -> None:
+    """Raise InputError where two configs have one name, by which the report tells them apart."""
+    configs: dict[str, Config] = {}
+    for case in cases:
+        other = configs.setdefault(case.config.name, case.config)
+        if other != case.config:
+            raise InputError(
+                f"the given config and that of other cases are both named {other.name!r}; "
+                "give another one, for example --set name=mine"
+            )
+
+
 def matching(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
     """Return the cases whose name matches one of the patterns (* and ?, any capitals).
 

@@ -142,7 +142,9 @@ def kernel_row(result: Result) -> Row:
 
 
 def model_row(result: Result) -> Row:
-    """Return the row of a large product, a network or a model."""
+    """Return the row of a large product, a network or a model; one that did not run is empty."""
+    if result.cycles is None:
+        return (result.name, result.config, *[None] * (len(MODEL_COLUMNS) - 2))
     return (
         result.name,
         result.config,

@@ -108,6 +108,7 @@ def test_report_states_conditions_and_failures():
     ):
         assert part in text
     assert "- broken: does not fit" in text
+    assert "| broken | base | - | - | - | - | - | - | - |" in text
     assert facts["configs"]["base"]["sram_kib"] == 512
 
 
@@ -232,6 +233,10 @@ def test_bench_fails_on_a_difference(tilewright, small_kernels, monkeypatch, tmp
         (["missing.onnx"], "missing.onnx: no such file"),
         (["--case", "nothing"], "--case 'nothing' matches no case; the cases are GEMM 64^3"),
         (["-o", "nowhere/bench.md"], "folder nowhere does not exist"),
+        (
+            ["--set", "name=edge,lanes=8", "--case", "GEMM 256^3", "--case", "*on edge"],
+            "are both named 'edge'; give another one, for example --set name=mine",
+        ),
     ],
 )
 def test_errors(tilewright, monkeypatch, words, message):
