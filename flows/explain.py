@@ -39,7 +39,7 @@ def command(
     For each layer: cycles by the timing model, the array's ceiling, traffic, what limits it, where
     its maps live and what is lost to padding. Then what each optimization of the compiler gains.
     """
-    from tilewright.flows.display import console, status, table
+    from tilewright.flows.display import console, plural, status, table
     from tilewright.flows.explanation import explain
     from tilewright.flows.files import check_targets, write_file
     from tilewright.flows.models import import_file
@@ -67,7 +67,8 @@ def command(
     if found.gains:
         out.print(table("Optimizations, all on", GAIN_COLUMNS, gain_rows(found)))
     if imported.host_operators:
-        out.print(f"{len(imported.host_operators)} operators run on the host; see compile")
+        hosted = plural(len(imported.host_operators), "operator")
+        out.print(f"on the host: {hosted}, which `tilewright compile` lists")
 
 
 COLUMNS = (

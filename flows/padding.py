@@ -8,6 +8,7 @@ from tilewright.compiler.conv_shape import ConvShape, conv_shape
 from tilewright.compiler.graph import Conv
 from tilewright.compiler.lower_depthwise import depthwise_shape
 from tilewright.compiler.tasks import TaskList
+from tilewright.flows.display import plural
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import matrix_tile_cycles
 
@@ -53,7 +54,7 @@ def unit_padding(node: Conv, macs: int, lowered: Lowered, config: Config) -> Pad
         loss=1 - utilization,
         reasons=(
             f"on the depthwise unit, {config.rows} x {config.depthwise_taps} multipliers: "
-            f"{columns} columns read for {shape.out_width} outputs of a row",
+            f"{plural(columns, 'column')} read for {plural(shape.out_width, 'output')} of a row",
         ),
         is_on_unit=True,
     )

@@ -66,6 +66,13 @@ def test_ceiling_of_the_depthwise_unit(kernel, taps, cycles):
     assert f"unit, 4 x {taps} multipliers: {columns} columns read for 6 outputs" in reason
 
 
+def test_reasons_and_hosted_operators_are_counted_in_words(kernel, tilewright, make_model):
+    (layer,) = kernel("depthwise", 4, 1, 1, 1).layers
+    assert layer.padding.reasons[0].endswith("1 column read for 1 output of a row")
+    words = ("--preset", "nano", "--no-gains")
+    assert "on the host: 3 operators, which" in tilewright("explain", make_model(), *words).out
+
+
 def test_seventeen_channels_cost_twice(kernel):
     base = PRESETS["base"]
     (even,) = kernel("conv", 16, 16, 3, 14, 14, config=base).layers
