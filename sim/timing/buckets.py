@@ -76,7 +76,7 @@ def _paint_waits(
             start = max(start, machine.issued[previous] + 1, occupation.ready.get(previous, 0))
         for wait in machine.instructions[number].waits:
             if wait.count:
-                met = machine.retirements[wait.engine][wait.count - 1] + 1
+                met = machine.queues[wait.engine].retirements[wait.count - 1] + 1
                 if met > start:
                     paint[start:met] = Bucket[f"WAIT_{wait.engine.name}"]
                     start = met

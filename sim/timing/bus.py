@@ -24,15 +24,17 @@ class InOrder:
         """Put a transfer behind the others."""
         self._pending.append(settle)
         if len(self._pending) == 1:
-            self._advance(cycle)
+            again = self._advance(cycle)
+            if again is not None:
+                self._machine.at(again, self._advance)
 
-    def _advance(self, cycle: int) -> None:
+    def _advance(self, cycle: int) -> int | None:
         while self._pending:
             again = self._pending[0](cycle)
             if again is not None:
-                self._machine.at(again, self._advance)
-                return
+                return again
             self._pending.popleft()
+        return None
 
 
 class ReadChannel(InOrder):

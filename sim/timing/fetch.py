@@ -4,7 +4,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tilewright.hw.spec.cycles import FETCH_AHEAD, FETCH_ARRIVAL_CYCLES, FETCH_START_CYCLES
-from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Engine
+from tilewright.hw.spec.isa import INSTRUCTION_BYTES
+from tilewright.sim.timing.queues import Queue
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
@@ -28,8 +29,8 @@ class Front:
         self.end_cycle: int | None = None
         """When END was taken."""
         self._is_requesting = False
-        self._held_by: Engine | None = None
-        """Dispatch waits for room in that engine's queue."""
+        self._held_by: Queue | None = None
+        """Dispatch waits for room in that queue."""
 
     def start(self) -> None:
         """Request the first instruction."""
@@ -81,27 +82,29 @@ class Front:
             return
         engine = self._machine.engines[number]
         if engine is not None and self._machine.queues[engine].is_full:
-            self._held_by = engine
+            self._held_by = self._machine.queues[engine]
             return
         cycle = max(self._shown[number], self._last_taken + 1, earliest)
         self._machine.at(cycle, self._dispatch)
 
-    def release(self, engine: Engine, cycle: int) -> None:
-        """An engine's queue has room from the next cycle on."""
-        if self._held_by == engine:
+    def release(self, queue: Queue, cycle: int) -> None:
+        """A queue has room from the next cycle on."""
+        if self._held_by is queue:
             self._held_by = None
             self._schedule_dispatch(cycle + 1)
 
-    def _dispatch(self, cycle: int) -> None:
+    def _dispatch(self, cycle: int) -> int | None:
+        """Take the next instruction, unless its queue has room in the next cycle only."""
         number = self._taken
         engine = self._machine.engines[number]
         if engine is None:
             self.end_cycle = cycle
-            return
-        if not self._machine.queues[engine].has_room(cycle):
-            self._machine.at(cycle + 1, self._dispatch)
-            return
-        self._machine.enter(number, cycle)
+            return None
+        queue = self._machine.queues[engine]
+        if not queue.has_room(cycle):
+            return cycle + 1
+        queue.enter(number, cycle)
         self._taken, self._last_taken = number + 1, cycle
         self._schedule_dispatch()
         self._schedule_request()
+        return None

@@ -107,12 +107,9 @@ class LoadModel(TransferModel):
             self.machine.at(due, partial(self._continue, writing))
         return None
 
-    def _continue(self, writing: Writing, cycle: int) -> None:
+    def _continue(self, writing: Writing, cycle: int) -> int | None:
         """Decide the words of a burst as soon as it can be done."""
-        if self._writing is writing:
-            due = self._finish(cycle)
-            if due is not None:
-                self.machine.at(due, partial(self._continue, writing))
+        return self._finish(cycle) if self._writing is writing else None
 
     def _finish(self, cycle: int) -> int | None:
         """Decide the words of the burst that is written; return when to try again, if not yet."""

@@ -62,46 +62,52 @@ class TransferModel(ABC):
         is_activation = target == Target.ACTIVATION
         self._transfers.append(Transfer(number, fields["sram_address"], is_activation, shapes))
         if len(self._transfers) == 1:
-            self._offer(cycle)
+            self._retry(self._offer(cycle))
 
-    def _offer(self, cycle: int) -> None:
-        """Offer the next burst's address as soon as it can be."""
+    def _retry(self, due: int | None) -> None:
+        if due is not None:
+            self.machine.at(due, self._send_next)
+
+    def _offer(self, cycle: int) -> int | None:
+        """Offer the next burst's address; return when it can be taken, if that is known."""
         transfer = self._transfers[0]
         shape = transfer.shapes[self._num_sent]
         self._due = self._address + 1
         if shape.starts_run:
             self._run_taken = max(self._run_taken + 1, self._accepted + 1, self._address)
             self._due = self._run_taken + 1
-        self._try_send(cycle)
         if shape.starts_last_run:
             self._ready = self._run_taken
             self.machine.occupations[self.engine].ready[transfer.number] = self._ready
             self.machine.try_issue(self.engine, cycle)
+        return self._earliest(cycle)
 
-    def _try_send(self, cycle: int) -> None:
+    def _earliest(self, cycle: int) -> int | None:
+        """Return when the next burst's address can be taken; None if `wake` will tell."""
+        shape = self._transfers[0].shapes[self._num_sent]
+        due = self.earliest(shape, max(cycle, self._due))
+        self._is_blocked = due is None
+        return due
+
+    def _send_next(self, cycle: int) -> int | None:
+        """Send the next burst's address if it can be taken; return when to try again."""
+        due = self._earliest(cycle)
+        if due != cycle:
+            return due
         transfer = self._transfers[0]
         shape = transfer.shapes[self._num_sent]
-        due = self.earliest(shape, max(cycle, self._due))
-        if due is None:
-            self._is_blocked = True
-            return
-        if due > cycle:
-            self.machine.at(due, self._try_send)
-            return
         self._address = cycle
         self._num_sent += 1
         if self._num_sent == len(transfer.shapes):
             self._transfers.popleft()
             self._num_sent = 0
         self.send(transfer, shape, cycle)
-        if self._transfers:
-            self._offer(cycle)
+        return self._offer(cycle) if self._transfers else None
 
     def wake(self, cycle: int) -> None:
         """Try again what `earliest` could not tell."""
         if self._is_blocked:
-            self._is_blocked = False
-            self.machine.at(cycle, self._try_send)
+            self._retry(self._earliest(cycle))
 
     @abstractmethod
     def earliest(self, shape: Shape, cycle: int) -> int | None:
