@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -221,7 +222,11 @@ class Config:
             raise ConfigError(
                 f"{name_or_path} is neither a preset ({', '.join(PRESETS)}) nor a TOML file"
             )
-        return cls.from_toml(path.read_text(encoding="utf-8"), str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path}: not a TOML text file") from None
+        return cls.from_toml(text, str(path))
 
     def replace(self, **changes: Any) -> "Config":
         """Return a copy with some fields changed.
@@ -247,7 +252,7 @@ Rule = tuple[str, str, Callable[[Config], bool]]
 
 _RULES: tuple[Rule, ...] = (
     ("name", "letters, digits, '-' or '_'", lambda c: isinstance(c.name, str)
-        and c.name.replace("-", "_").isidentifier()),
+        and re.fullmatch("[A-Za-z0-9_-]+", c.name) is not None),
     ("rows", "1 to 128", lambda c: 1 <= c.rows <= 128),
     ("cols", "1 to 128", lambda c: 1 <= c.cols <= 128),
     ("tile_rows", "a divisor of rows", lambda c: c.tile_rows >= 1 and c.rows % c.tile_rows == 0),

@@ -44,6 +44,8 @@ def test_base_has_the_published_memories() -> None:
             "depthwise_taps must be 0, 1 or 3, and 0 where rows > cols, got 1",
         ),
         ({"name": "no spaces"}, "name must be letters, digits, '-' or '_', got 'no spaces'"),
+        ({"name": "größe"}, "name must be letters, digits, '-' or '_', got 'größe'"),
+        ({"name": ""}, "name must be letters, digits, '-' or '_', got ''"),
         (
             {"rows": 1, "cols": 1, "lanes": 1, "operand_lanes": 1, "activation_kib": 512},
             "activation_kib must give 16 to 262144 words of 1 bytes, got 512 KiB = 524288 words",
@@ -61,6 +63,10 @@ def test_toml_round_trip(config: Config) -> None:
     assert Config.from_toml(config.to_toml()) == config
 
 
+def test_names_may_begin_with_a_digit() -> None:
+    assert Config.from_toml(Config(name="16x16").to_toml()).name == "16x16"
+
+
 def test_unknown_fields_and_broken_toml_are_named() -> None:
     with pytest.raises(ConfigError, match=r"x\.toml: unknown field 'row'; the fields are .*rows"):
         Config.from_toml("row = 3", "x.toml")
@@ -73,6 +79,9 @@ def test_load_takes_presets_and_files(tmp_path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("name = 'mine'\nrows = 12\ncols = 20\nlanes = 4\n")
     assert (Config.load(path).rows, Config.load(path).tile_rows) == (12, 12)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"mine\.toml: not a TOML text file"):
+        Config.load(path)
     with pytest.raises(ConfigError, match=r"nothing is neither a preset \(nano, edge, base"):
         Config.load("nothing")
 
