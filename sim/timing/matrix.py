@@ -28,7 +28,7 @@ class MatrixModel:
 
     def __init__(self, machine: "Machine") -> None:
         self._machine = machine
-        config = machine.config
+        self._config = config = machine.config
         self._tile_load = max(config.rows, ACCUMULATE_LATENCY)
         self._first_load = max(self._tile_load, MATRIX_SETUP_CYCLES)
         self._pipeline = MATRIX_ISSUE_CYCLES + array_latency(config)
@@ -56,22 +56,25 @@ class MatrixModel:
     def accept(self, number: int, cycle: int) -> None:
         """As EngineModel: notes its retirement and its reads."""
         i = self._machine.instructions[number]
-        pixels = i["out_height"] * i["out_width"]
-        tiles = i["out_blocks"] * i["in_blocks"] * i["kernel_height"] * i["kernel_width"]
+        fields = i.fields
+        pixels = fields["out_height"] * fields["out_width"]
+        tiles = fields["out_blocks"] * fields["in_blocks"]
+        tiles *= fields["kernel_height"] * fields["kernel_width"]
         is_empty = not (pixels and tiles)
         if is_empty:
             pixels, tiles = 1, 1
         first = max(cycle + self._first_load, self._pixels_end)
-        if not is_empty and i["accumulate"]:
-            first = self._after_pending_sum(first, i["destination"])
-        tile_cycles = matrix_tile_cycles(pixels, self._machine.config)
+        if not is_empty and fields["accumulate"]:
+            first = self._after_pending_sum(first, fields["destination"])
+        tile_cycles = matrix_tile_cycles(pixels, self._config)
         self._ready = first + (tiles - 1) * tile_cycles
         self._pixels_end = self._ready + pixels
         self._machine.retire(number, self._ready + pixels + self._pipeline, cycle)
         if is_empty:
             self._last_word = -1
             return
-        last_block = i["destination"] + (i["out_blocks"] - 1) * i["destination_stride"]
+        last_block = fields["destination"]
+        last_block += (fields["out_blocks"] - 1) * fields["destination_stride"]
         self._last_word = last_block + pixels - 1
         self.version += 1
         for pattern, delay in self._accesses:

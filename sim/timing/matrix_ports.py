@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 
 from tilewright.hw.spec.isa import Instruction
-from tilewright.sim.timing.ports import BankTimeline
+from tilewright.sim.timing.ports import BankTimeline, Taken
 
 _TILE_FIELDS = (
     "out_blocks",
@@ -32,15 +32,17 @@ class Pattern:
         note: Callable[[Instruction, int, BankTimeline], None],
     ) -> None:
         self._timeline, self._fields, self._note = timeline, fields, note
-        self._known: dict[tuple[int, ...], BankTimeline] = {}
+        self._known: dict[tuple[int, ...], list[Taken]] = {}
 
     def occupy(self, i: Instruction, tile_cycles: int, start: int) -> None:
         """Take what an instruction does; its first pixel's turn is in cycle `start`."""
         key = self._fields(i.fields)
-        if key not in self._known:
-            self._known[key] = self._timeline.like()
-            self._note(i, tile_cycles, self._known[key])
-        self._timeline.occupy_as(self._known[key], start)
+        pattern = self._known.get(key)
+        if pattern is None:
+            timeline = self._timeline.like()
+            self._note(i, tile_cycles, timeline)
+            pattern = self._known[key] = timeline.taken()
+        self._timeline.occupy_as(pattern, start)
 
 
 def activation_reads(timeline: BankTimeline) -> Pattern:
@@ -113,6 +115,10 @@ def _read_tile(
     if bank is not None and len(columns) == out_width:
         start = cycle + rows[0] * out_width
         timeline.occupy_bank(bank, start, start + len(rows) * out_width)
+        return
+    if bank is not None:
+        starts = [cycle + row * out_width + columns[0] for row in rows]
+        timeline.occupy_all(bank, starts, [start + len(columns) for start in starts])
         return
     for row in rows:
         start = cycle + row * out_width

@@ -15,6 +15,9 @@ FREE_BANK = -1
 Run = tuple[int, int]
 """Cycle of the first of so many turns, equally spaced."""
 
+Taken = tuple[int, list[int], list[int]]
+"""A bank, starts and ends of the cycles in which it is taken."""
+
 
 class BankTimeline:
     """The cycles in which each bank's port is taken, as disjoint intervals in the order of time.
@@ -92,12 +95,19 @@ class BankTimeline:
             is_last = np.append(is_first[1:], True)
             self.occupy_all(bank, begins[is_first].tolist(), behind[is_last].tolist())
 
-    def occupy_as(self, pattern: "BankTimeline", start: int) -> None:
+    def taken(self) -> list[Taken]:
+        """Return the banks that are taken in any cycle."""
+        banks = enumerate(zip(self._starts, self._ends, strict=True))
+        return [(bank, starts, ends) for bank, (starts, ends) in banks if starts]
+
+    def occupy_as(self, pattern: Sequence[Taken], start: int) -> None:
         """Take what the pattern takes, its cycle 0 in `start`."""
-        for bank, (starts, ends) in enumerate(zip(pattern._starts, pattern._ends, strict=True)):
-            if starts:
+        for bank, starts, ends in pattern:
+            if len(starts) == 1:
+                self.occupy_bank(bank, start + starts[0], start + ends[0])
+            else:
                 self.occupy_all(
-                    bank, [cycle + start for cycle in starts], [cycle + start for cycle in ends]
+                    bank, [start + cycle for cycle in starts], [start + cycle for cycle in ends]
                 )
 
     def like(self) -> "BankTimeline":

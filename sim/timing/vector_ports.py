@@ -19,6 +19,10 @@ _WORK_FIELDS = itemgetter(
     *("operand", "operand_stride", "operand_pitch", "operand_group"),
     *("combine", "use_table", "uniform"),
 )
+_COPY_FIELDS = (
+    *(("kernel_height", 1), ("kernel_width", 1), ("stride_y", 1), ("stride_x", 1)),
+    *(("origin_y", 0), ("origin_x", 0)),
+)
 
 Kind = Literal["reads", "sums"]
 """What the source reads: activations or accumulators."""
@@ -95,6 +99,9 @@ def _segments(i: Mapping[str, int], config: Config) -> tuple[Segment, ...]:
     groups = config.col_groups if is_accumulator else config.row_groups
     words = config.accumulator_words if is_accumulator else config.activation_words
     banks = config.accumulator_banks if is_accumulator else config.activation_banks
+    only = _only_segment(i, config, groups, words // banks)
+    if only is not None:
+        return (only,)
     window = i["kernel_height"] * i["kernel_width"]
     blocks = (i["source_group"] + np.arange(i["groups"])) // groups * i["source_stride"]
     pixels, inside = _window_positions(i)
@@ -106,6 +113,41 @@ def _segments(i: Mapping[str, int], config: Config) -> tuple[Segment, ...]:
     if i["combine"]:
         operand = np.repeat(pixel_banks(i, config, "operand"), window)
     return _merge(source, operand)
+
+
+def _only_segment(
+    i: Mapping[str, int], config: Config, groups: int, bank_words: int
+) -> Segment | None:
+    """Return the turns of a copy of pixels if all words are in one bank, and all operands."""
+    if any(i[name] != value for name, value in _COPY_FIELDS):
+        return None
+    if i["out_height"] > i["height"] or i["out_width"] > i["width"]:
+        return None
+    source = _only_bank(_span(i, "source", groups), bank_words)
+    operand: int | None = FREE_BANK
+    if i["combine"]:
+        operand = _only_bank(_span(i, "operand", config.row_groups), config.activation_bank_words)
+    if source is None or operand is None:
+        return None
+    return Segment(source, operand, i["groups"] * i["out_height"] * i["out_width"])
+
+
+def _only_bank(span: tuple[int, int], bank_words: int) -> int | None:
+    """Return the bank of both words and of all between; None if they are not in one."""
+    bank = span[0] // bank_words
+    return bank if span[1] < SRAM_MODULUS and span[1] // bank_words == bank else None
+
+
+def _span(i: Mapping[str, int], buffer: str, groups: int) -> tuple[int, int]:
+    """Return the first and the last word of the output pixels in a buffer; it may wrap.
+
+    groups: lane groups of a word.
+    """
+    group, last = i[f"{buffer}_group"], i[buffer]
+    first = last + group // groups * i[f"{buffer}_stride"]
+    last += (group + i["groups"] - 1) // groups * i[f"{buffer}_stride"]
+    last += (i["out_height"] - 1) * i[f"{buffer}_pitch"] + i["out_width"] - 1
+    return first, last
 
 
 def _window_positions(i: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -133,13 +175,11 @@ def pixel_banks(i: Mapping[str, int], config: Config, buffer: str) -> NDArray[np
 
 def destination_banks(i: Mapping[str, int], config: Config) -> range:
     """Return the banks between those of the first and the last word that it writes."""
-    blocks = (i["destination_group"] + i["groups"] - 1) // config.row_groups
-    last = i["destination"] + blocks * i["destination_stride"]
-    last += (i["out_height"] - 1) * i["destination_pitch"] + i["out_width"] - 1
+    first, last = _span(i, "destination", config.row_groups)
     if last >= SRAM_MODULUS:
         return range(config.activation_banks)
-    bank_words = config.activation_words // config.activation_banks
-    return range(i["destination"] // bank_words, last // bank_words + 1)
+    bank_words = config.activation_bank_words
+    return range(first // bank_words, last // bank_words + 1)
 
 
 def _merge(source: NDArray[np.int64], operand: NDArray[np.int64]) -> tuple[Segment, ...]:
