@@ -83,7 +83,7 @@ def _config_constants(config: Config) -> str:
         "rows", "cols", "lanes", "operand_lanes", "activation_words", "weight_words",
         "accumulator_words", "parameter_words", "activation_word_bytes", "weight_word_bytes",
         "parameter_word_bytes", "activation_pitch", "weight_pitch", "parameter_pitch",
-        "header_words", "table_words", "axi_data_bits",
+        "header_words", "table_words", "depthwise_taps", "depthwise_words", "axi_data_bits",
     )  # fmt: skip
     lines = [
         _define("isa_version", str(isa.ISA_VERSION)),

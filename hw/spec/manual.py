@@ -77,7 +77,9 @@ def register_map(config: Config) -> str:
     ]
     sections = [
         f"# Tilewright register map, config `{config.name}`",
-        "32-bit registers on the AXI4-Lite port `control`, byte offsets. Other offsets read 0.",
+        "32-bit registers on the AXI4-Lite port `control`, byte offsets. An access of another "
+        "offset, a write of a register that is not for writing, and one of `program_address` or "
+        "`dram_base_*` while busy answer SLVERR; `control` reads 0.",
         _table(("offset", "register", "access", "value", "meaning"), rows),
         "## Fault causes",
         _table(("value", "cause"), [(str(f.value), f.name) for f in Fault]),
@@ -122,7 +124,7 @@ def _config_rows(config: Config) -> list[tuple[str, str]]:
         "rows", "cols", "lanes", "operand_lanes", "activation_words", "activation_banks",
         "weight_words", "accumulator_words", "accumulator_banks", "parameter_words",
         "activation_pitch", "weight_pitch", "parameter_pitch", "header_words", "table_words",
-        "axi_data_bits",
+        "depthwise_taps", "depthwise_words", "axi_data_bits",
     )  # fmt: skip
     return [(f"`{name}`", str(getattr(config, name))) for name in names]
 

@@ -58,6 +58,13 @@ def test_manual_shows_every_field_with_its_bits() -> None:
         assert f"| {field.offset} | `{field.name}` |" in manual
 
 
+def test_manual_and_header_have_the_sizes_of_the_parameter_memory() -> None:
+    for name in ("header_words", "table_words", "depthwise_taps", "depthwise_words"):
+        value = getattr(ODD, name)
+        assert f"| `{name}` | {value} |" in isa_manual(ODD)
+        assert f"#define TILEWRIGHT_{name.upper()} {value}\n" in c_header(ODD)
+
+
 def test_register_map_shows_every_register_and_value() -> None:
     text = register_map(ODD)
     for register in REGISTERS:
@@ -67,6 +74,7 @@ def test_register_map_shows_every_register_and_value() -> None:
     assert registers_of(ODD)["array"] == 12 | 20 << 16
     assert set(registers_of(ODD)) <= set(REGISTER_BY_NAME)
     assert f"{ODD.digest[:8]}" in text
+    assert "An access of another offset" in text
 
 
 def random_full(operation: Operation, config: Config, rng: random.Random) -> Instruction:
