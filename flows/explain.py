@@ -20,7 +20,13 @@ NOTABLE_LOSS = 0.05
 @click.command(name="explain")
 @click.argument("model", type=FilePath)
 @config_options()
-@click.option("--latency", type=click.IntRange(1), default=64, show_default=True, help="Of DRAM.")
+@click.option(
+    "--latency",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="DRAM latency in cycles.",
+)
 @click.option("--no-gains", is_flag=True, help="Do not compile again without each optimization.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("-o", "--output", type=FilePath, help="Also write the JSON to this file.")

@@ -44,7 +44,11 @@ class Sweep:
 )
 @click.option("--jobs", type=click.IntRange(1), help="Points at a time.  [default: CPU cores]")
 @click.option(
-    "--latency", type=click.IntRange(1), default=DRAM_LATENCY, show_default=True, help="Of DRAM."
+    "--latency",
+    type=click.IntRange(1),
+    default=DRAM_LATENCY,
+    show_default=True,
+    help="DRAM latency in cycles.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random input."
