@@ -22,11 +22,13 @@ class InOrder:
 
     def add(self, settle: Settle, cycle: int) -> None:
         """Put a transfer behind the others."""
-        self._pending.append(settle)
-        if len(self._pending) == 1:
-            again = self._advance(cycle)
-            if again is not None:
-                self._machine.at(again, self._advance)
+        if self._pending:
+            self._pending.append(settle)
+            return
+        again = settle(cycle)
+        if again is not None:
+            self._pending.append(settle)
+            self._machine.at(again, self._advance)
 
     def _advance(self, cycle: int) -> int | None:
         while self._pending:
@@ -38,21 +40,20 @@ class InOrder:
 
 
 class ReadChannel(InOrder):
-    """The order of the addresses is the order of the data.
-
-    `fetch_cycle` is the last cycle in which fetch, which comes first, offers the arbiter an
-    address.
-    """
+    """The order of the addresses is the order of the data."""
 
     def __init__(self, machine: "Machine") -> None:
         super().__init__(machine)
+        self._delay = READ_ARBITER_CYCLES + machine.latency
         self._free = 0
         self.fetch_cycle = -1
+        """The last cycle in which fetch, which comes first, offers the arbiter an address."""
 
     def first_beat(self, cycle: int) -> int:
         """Return when the first beat can come of an address that the arbiter takes in `cycle`."""
-        return max(cycle + READ_ARBITER_CYCLES + self._machine.latency, self._free)
+        beat = cycle + self._delay
+        return beat if beat > self._free else self._free
 
     def occupy(self, free: int) -> None:
-        """The next beat can be taken in cycle `free`."""
-        self._free = max(self._free, free)
+        """The next beat can be taken in cycle `free`, which is behind all those before it."""
+        self._free = free

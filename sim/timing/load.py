@@ -8,7 +8,7 @@ from tilewright.hw.spec.cycles import VECTOR_PIPELINE_CYCLES
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.bursts import BUFFERED_BEATS, Shape
 from tilewright.sim.timing.ports import Run, walk
-from tilewright.sim.timing.transfer import Transfer, TransferModel
+from tilewright.sim.timing.transfer import Transfer, TransferModel, room
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
@@ -52,33 +52,29 @@ class LoadModel(TransferModel):
         """All its beats are."""
         self._occupation = machine.occupations[Engine.LOAD]
 
-    def earliest(self, shape: Shape, cycle: int) -> int | None:
-        """As TransferModel: the burst has a place, and fetch offers no address."""
-        needed = self._capacity - len(self._unplaced)
-        if needed <= 0:
-            return None
-        places = self._places
-        if len(places) >= needed and places[-needed] >= cycle:
-            return places[-needed] + 1
-        is_refused = shape.beats and self._channel.fetch_cycle == cycle
-        return cycle + 1 if is_refused else cycle
+    def place(self, shape: Shape, cycle: int) -> int | None:
+        """As TransferModel."""
+        return room(self._places, self._capacity - len(self._unplaced), cycle)
+
+    def is_refused(self, shape: Shape, cycle: int) -> bool:
+        """As TransferModel: fetch offers an address."""
+        return self._channel.fetch_cycle == cycle and shape.beats > 0
 
     def send(self, transfer: Transfer, shape: Shape, cycle: int) -> None:
         """As TransferModel."""
         self._unplaced.append(cycle)
-        self._place_next(cycle)
+        if self._assembler_free is not None:
+            self._place_next(self._assembler_free, cycle)
         self._channel.add(partial(self._settle, transfer, shape, cycle), cycle)
 
-    def _place_next(self, cycle: int) -> None:
-        """The next burst goes to the assembler, if it is known when that is free."""
-        if self._unplaced and self._assembler_free is not None:
-            self._places.append(max(self._unplaced.popleft() + 1, self._assembler_free))
+    def _place_next(self, free: int, cycle: int) -> None:
+        """The next burst goes to the assembler, which is free from cycle `free` on."""
+        if self._unplaced:
+            self._places.append(max(self._unplaced.popleft() + 1, free))
             self._assembler_free = None
             self.wake(cycle)
-
-    def _free_assembler(self, free: int, cycle: int) -> None:
-        self._assembler_free = free
-        self._place_next(cycle)
+        else:
+            self._assembler_free = free
 
     def _settle(self, transfer: Transfer, shape: Shape, sent: int, cycle: int) -> int | None:
         """Decide the beats of a burst; the words of those before it are decided first."""
@@ -89,14 +85,16 @@ class LoadModel(TransferModel):
         place = self._places[-1]
         if not shape.beats:
             self._written = max(place + 1, self._written) + 1
-            self._free_assembler(self._written - 1, cycle)
+            self._place_next(self._written - 1, cycle)
             self.machine.retire(transfer.number, self._written, cycle)
             return None
         first = self._channel.first_beat(sent)
-        writing = Writing(transfer, shape, max(first + 1, place + 1, self._written))
+        last = first + shape.beats - 1
+        if transfer.is_activation and last > cycle:
+            return last
+        writing = Writing(transfer, shape, max(first, place, self._written - 1) + 1)
         uses, end = self._words(writing)
-        last = max(first + shape.beats - 1, uses[-1 - BUFFERED_BEATS] + 1)
-        decided = max(last, uses[-BUFFERED_BEATS])
+        decided = max(last, uses[0] + 1, uses[1])
         if transfer.is_activation and decided > cycle:
             return decided  # then, mostly, the last words are known as well
         self._channel.occupy(decided + 1)
@@ -126,7 +124,7 @@ class LoadModel(TransferModel):
             if transfer.is_activation and uses[-1] > cycle + KNOWN_AHEAD:
                 return uses[-1] - KNOWN_AHEAD
             self._is_used = True
-            self._free_assembler(uses[-1], cycle)
+            self._place_next(uses[-1], cycle)
         if transfer.is_activation and end > cycle + KNOWN_AHEAD:
             return end - KNOWN_AHEAD
         self._written = end

@@ -9,7 +9,7 @@ from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.bursts import Shape
 from tilewright.sim.timing.bus import InOrder
 from tilewright.sim.timing.ports import walk
-from tilewright.sim.timing.transfer import Transfer, TransferModel
+from tilewright.sim.timing.transfer import Transfer, TransferModel, room
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
@@ -41,18 +41,12 @@ class StoreModel(TransferModel):
         self._beat = -1
         self._response = -1
 
-    def earliest(self, shape: Shape, cycle: int) -> int | None:
+    def place(self, shape: Shape, cycle: int) -> int | None:
         """As TransferModel: room for its response and in front of the reader."""
-        due = cycle
-        places = [(self._responses, self._capacity - self._unsettled)]
+        due: int | None = cycle
         if shape.beats:
-            places.append((self._readings, STORE_READ_AHEAD_BURSTS - self._unread))
-        for latest, needed in places:
-            if needed <= 0:
-                return None
-            if len(latest) >= needed:
-                due = max(due, latest[-needed] + 1)
-        return due
+            due = room(self._readings, STORE_READ_AHEAD_BURSTS - self._unread, cycle)
+        return None if due is None else room(self._responses, self._capacity - self._unsettled, due)
 
     def send(self, transfer: Transfer, shape: Shape, cycle: int) -> None:
         """As TransferModel."""
@@ -71,6 +65,8 @@ class StoreModel(TransferModel):
                 self._unread -= 1
                 self.wake(cycle)
             taken = self._taken
+            if taken + shape.words > cycle:
+                return taken + shape.words
             granted, beat = self._move_words(transfer, shape, taken)
             if granted > cycle:
                 return granted

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tilewright.hw.spec.isa import Engine, Target
@@ -80,22 +80,20 @@ class TransferModel(ABC):
             self._ready = self._run_taken
             self.machine.occupations[self.engine].ready[transfer.number] = self._ready
             self.machine.try_issue(self.engine, cycle)
-        return self._earliest(cycle)
+        return self._find_place(shape)
 
-    def _earliest(self, cycle: int) -> int | None:
+    def _find_place(self, shape: Shape) -> int | None:
         """Return when the next burst's address can be taken; None if `wake` will tell."""
-        shape = self._transfers[0].shapes[self._num_sent]
-        due = self.earliest(shape, max(cycle, self._due))
+        due = self.place(shape, self._due)
         self._is_blocked = due is None
         return due
 
     def _send_next(self, cycle: int) -> int | None:
-        """Send the next burst's address if it can be taken; return when to try again."""
-        due = self._earliest(cycle)
-        if due != cycle:
-            return due
+        """Send the next burst's address unless another's is taken; return when to try again."""
         transfer = self._transfers[0]
         shape = transfer.shapes[self._num_sent]
+        if self.is_refused(shape, cycle):
+            return cycle + 1
         self._address = cycle
         self._num_sent += 1
         if self._num_sent == len(transfer.shapes):
@@ -105,14 +103,26 @@ class TransferModel(ABC):
         return self._offer(cycle) if self._transfers else None
 
     def wake(self, cycle: int) -> None:
-        """Try again what `earliest` could not tell."""
+        """Try again what `place` could not tell."""
         if self._is_blocked:
-            self._retry(self._earliest(cycle))
+            self._due = max(self._due, cycle)
+            self._retry(self._find_place(self._transfers[0].shapes[self._num_sent]))
 
     @abstractmethod
-    def earliest(self, shape: Shape, cycle: int) -> int | None:
-        """Return when a burst's address can be taken, from `cycle` on; None: not known yet."""
+    def place(self, shape: Shape, cycle: int) -> int | None:
+        """Return from when on a burst has a place, from `cycle` on; None: not known yet."""
+
+    def is_refused(self, shape: Shape, cycle: int) -> bool:
+        """Tell whether another engine's address is taken in that cycle."""
+        return False
 
     @abstractmethod
     def send(self, transfer: Transfer, shape: Shape, cycle: int) -> None:
         """The address of one of its bursts is taken."""
+
+
+def room(latest: Sequence[int], needed: int, cycle: int) -> int | None:
+    """Return from when on there is room, from `cycle` on, if it is known: `latest` free it."""
+    if needed <= 0:
+        return None
+    return max(cycle, latest[-needed] + 1) if len(latest) >= needed else cycle
