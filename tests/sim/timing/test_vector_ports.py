@@ -1,0 +1,86 @@
+"""The banks of a VECTOR's turns, against loops over its positions."""
+
+import random
+
+import pytest
+
+from tilewright.hw.spec.config import PRESETS
+from tilewright.hw.spec.isa import instruction
+from tilewright.sim.timing.ports import FREE_BANK, SRAM_MODULUS
+from tilewright.sim.timing.vector_ports import WorkCache, destination_banks
+
+CONFIG = PRESETS["edge"]
+
+
+def random_fields(rng):
+    """A copy of pixels or a window, often within a bank, now and then behind the modulus."""
+    is_copy = rng.random() < 0.5
+    small = 1 if is_copy else rng.randrange(1, 4)
+    fields = {
+        "groups": rng.randrange(1, 6),
+        **{f"out_{axis}": rng.randrange(1, 6) for axis in ("height", "width")},
+        **{f"kernel_{axis}": small for axis in ("height", "width")},
+        **{f"stride_{axis}": 1 if is_copy else rng.randrange(3) for axis in "yx"},
+        **{f"dilation_{axis}": rng.randrange(3) for axis in "yx"},
+        **{f"origin_{axis}": 0 if is_copy else rng.randrange(-2, 2) for axis in "yx"},
+        **{axis: rng.randrange(1, 7) for axis in ("height", "width")},
+        "source_kind": rng.randrange(2),
+        "combine": rng.randrange(2),
+    }
+    for buffer in ("source", "operand", "destination"):
+        bank = rng.randrange(5) * CONFIG.activation_bank_words
+        fields[buffer] = rng.choice((bank + 3, bank - 3, SRAM_MODULUS - 5)) % SRAM_MODULUS
+        fields[f"{buffer}_pitch"] = rng.randrange(9)
+        fields[f"{buffer}_stride"] = rng.choice((0, 25, CONFIG.activation_bank_words))
+        fields[f"{buffer}_group"] = rng.randrange(4)
+    return fields
+
+
+def expected_banks(f):
+    """Source and operand bank of every turn; the banks that are written."""
+    sums = f["source_kind"] == 1
+    groups = CONFIG.col_groups if sums else CONFIG.row_groups
+    bank_words = CONFIG.accumulator_bank_words if sums else CONFIG.activation_bank_words
+    turns, written = [], set()
+    for group in range(f["groups"]):
+        for oy in range(f["out_height"]):
+            for ox in range(f["out_width"]):
+                operand, destination = (
+                    (
+                        f[b]
+                        + (f[f"{b}_group"] + group) // CONFIG.row_groups * f[f"{b}_stride"]
+                        + oy * f[f"{b}_pitch"]
+                        + ox
+                    )
+                    % SRAM_MODULUS
+                    // CONFIG.activation_bank_words
+                    for b in ("operand", "destination")
+                )
+                written.add(destination)
+                for ky in range(f["kernel_height"]):
+                    for kx in range(f["kernel_width"]):
+                        y = f["origin_y"] + oy * f["stride_y"] + ky * f["dilation_y"]
+                        x = f["origin_x"] + ox * f["stride_x"] + kx * f["dilation_x"]
+                        block = (f["source_group"] + group) // groups * f["source_stride"]
+                        word = f["source"] + block + y * f["source_pitch"] + x
+                        inside = 0 <= y < f["height"] and 0 <= x < f["width"]
+                        source = word % SRAM_MODULUS // bank_words if inside else FREE_BANK
+                        turns.append((source, operand if f["combine"] else FREE_BANK))
+    return turns, written
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_turns_need_the_banks_of_their_words(seed):
+    rng = random.Random(seed)
+    cache = WorkCache(CONFIG)
+    for _ in range(20):
+        fields = random_fields(rng)
+        work = cache.work(instruction("VECTOR", **fields))
+        turns, written = expected_banks(fields)
+        found = [s[:2] for s in work.segments for _ in range(s.turns)]
+        assert found == turns, fields
+        assert work.turns == len(turns)
+        assert {s.source_bank for s in work.segments} == set(work.source_banks)
+        assert {s.operand_bank for s in work.segments} == set(work.operand_banks)
+        existing = {bank for bank in written if bank < CONFIG.activation_banks}
+        assert existing <= set(destination_banks(fields, CONFIG)), fields
