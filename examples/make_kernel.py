@@ -19,10 +19,19 @@ from tilewright.flows.kernels import KINDS, make_kernel
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("sizes", type=int, nargs="+")
+    parser.add_argument(
+        "sizes",
+        type=int,
+        nargs="+",
+        help="gemm: M K N; conv: in out kernel height width; depthwise: channels kernel height "
+        "width",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    onnx.save(make_kernel(arguments.kind, arguments.sizes), arguments.output)
+    try:
+        onnx.save(make_kernel(arguments.kind, arguments.sizes), arguments.output)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,10 @@ def main() -> None:
     parser.add_argument("network", choices=list(NETWORKS))
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    onnx.save(make_network(arguments.network), arguments.output)
+    try:
+        onnx.save(make_network(arguments.network), arguments.output)
+    except OSError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -50,8 +50,10 @@ def make_kernel(kind: str, sizes: Sequence[int], seed: int = 0) -> onnx.ModelPro
 
     Sizes are (M, K, N) of a gemm, (in, out, kernel, height, width) of a conv, (channels, kernel,
     height, width) of a depthwise convolution; stride 1, padding kernel // 2. Raises ValueError for
-    another number of sizes.
+    another number of sizes, sizes below 1 and even kernels, which would change height and width.
     """
+    if min(sizes, default=0) < 1:
+        raise ValueError(f"sizes must be at least 1, got {list(sizes)}")
     random = np.random.default_rng(seed)
     graph = GraphBuilder()
     attributes: dict[str, Any] = {}
@@ -72,6 +74,8 @@ def make_kernel(kind: str, sizes: Sequence[int], seed: int = 0) -> onnx.ModelPro
             reduction = kernel * kernel
         case _:
             raise ValueError(f"{kind} does not take the sizes {list(sizes)}")
+    if operator == "Conv" and shape_weight[-1] % 2 == 0:
+        raise ValueError(f"the kernel must be odd, got {shape_weight[-1]}")
     weight = random.integers(-127, 128, shape_weight).astype(np.int8)
     source = graph.dequantized("input", SCALE_IN, ZERO_IN)
     graph.constant("weight", weight)
