@@ -45,8 +45,8 @@ SPEED_COLUMNS = (
 )  # fmt: skip
 SPEED_TEXT = """\
 Seconds of one inference: compiling with an empty cache and again with it; the RTL with the start of
-its simulator, and its simulated clock; the timing model; the instruction-set simulator with packing
-the inputs; ONNX Runtime with its optimizations on all cores."""
+its simulator, and its simulated clock; the timing model, median of three runs; the instruction-set
+simulator with packing the inputs; ONNX Runtime with its optimizations on all cores."""
 RTL_COLUMNS = (
     "config", ">generate s", ">build s", ">co-simulation kHz", ">bare kHz", ">share",
     ">clock only kHz", ">share",
