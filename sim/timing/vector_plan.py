@@ -66,7 +66,7 @@ class Flight:
     replay: Replay | None = None
     """In place of them, where values wait for one another."""
     is_alone: bool = False
-    """Nobody takes any bank of a kind that it reads; known where values wait or meet operands."""
+    """Values wait, and nobody takes any bank of a kind that it reads."""
     aftermath: Aftermath = NOTHING_BEFORE
     walker_due: int = -1
     """When the last position is taken, as far as is known."""
@@ -101,8 +101,8 @@ class Planner:
         work = flight.work
         flight.reads = flight.writes = flight.replay = None
         is_unhindered = self._is_unhindered(flight)
-        flight.is_alone = (work.combines or not is_unhindered) and self._is_alone(flight)
-        is_free = is_unhindered and (flight.is_alone or self._is_free(flight))
+        flight.is_alone = not is_unhindered and self._is_alone(flight)
+        is_free = is_unhindered and self._is_free(flight)
         is_uneven = 1 < work.window < self._pace
         if not is_unhindered or (work.combines and (is_uneven or not is_free)):
             self._replay(flight)
@@ -125,9 +125,7 @@ class Planner:
         if work.combines:
             used += self._pace - 1
             operand_used = used
-            if flight.is_alone:
-                operand_moved = used - self._pace
-            elif work.turns > work.window:
+            if work.turns > work.window:
                 operand_moved = used - max(self._pace, work.window)
             else:
                 operand_moved = self._first_operand(flight)[1]
@@ -267,8 +265,6 @@ class Planner:
             first, moved = self._first_operand(flight)
             if replay is not None:
                 ends = replay.operand_moves
-            elif flight.is_alone:
-                ends = self._use_cycles(flight) - self._pace
             else:
                 ends = np.append(moved, self._use_cycles(flight)[:-1])
             banks = pixel_banks(flight.instruction.fields, self._config, "operand")
