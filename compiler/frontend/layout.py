@@ -222,10 +222,12 @@ def _axes(node: Operator, values: Values) -> tuple[int, ...] | None:
 
 def _pad_widths(node: Operator, values: Values, rank: int) -> tuple[list[int], list[int]]:
     pads = node.attributes.get("pads")
-    widths = list(pads) if pads is not None else constant(values, 1, "pads").tolist()
+    widths = list(pads) if pads is not None else constant(values, 1, "pads").reshape(-1).tolist()
     axes = list(range(rank))
     if optional(values, 3) is not None:
-        axes = [int(axis) % rank for axis in constant(values, 3, "axes").tolist()]
+        axes = [int(axis) % rank for axis in constant(values, 3, "axes").reshape(-1).tolist()]
+    if len(widths) != 2 * len(axes):
+        raise UnsupportedError(f"its pads must be {2 * len(axes)} numbers, got {len(widths)}")
     before, after = [0] * rank, [0] * rank
     for position, axis in enumerate(axes):
         before[axis] = int(widths[position])

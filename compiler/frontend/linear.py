@@ -132,6 +132,8 @@ def channel_weights(value: Value | None, channel_axis: int) -> Weights:
     stored = value.quantized
     if stored is None or stored.raw.dtype not in (np.int8, np.uint8):
         raise UnsupportedError("its weights are not quantized to int8 or uint8")
+    if not stored.raw.size:
+        raise UnsupportedError("its weights have no elements")
     channels = stored.raw.shape[channel_axis]
     if stored.scale.size > 1 and stored.axis % stored.raw.ndim != channel_axis:
         raise UnsupportedError("its weights must be quantized per tensor or per output channel")

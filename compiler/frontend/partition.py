@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
+import numpy as np
+from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
 from tilewright.compiler.border import HostModel, TensorSpec
 from tilewright.compiler.frontend.interpret import Interpretation
@@ -133,5 +134,5 @@ BORDER_REASONS = {
 
 
 def _declare(spec: TensorSpec) -> ValueInfoProto:
-    dtype: int = getattr(TensorProto, {"float32": "FLOAT"}.get(spec.dtype, spec.dtype.upper()))
+    dtype = helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
     return helper.make_tensor_value_info(spec.name, dtype, spec.shape)

@@ -93,7 +93,7 @@ def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
         proto = inline_local_functions(proto)
     inferred = _infer_shapes(proto)
     graph = inferred.graph
-    constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    constants = {item.name: _array(item) for item in graph.initializer}
     inputs = tuple(_spec(item, "input") for item in graph.input if item.name not in constants)
     outputs = tuple(_spec(item, "output") for item in graph.output)
     types = {
@@ -176,8 +176,19 @@ def _value_type(item: onnx.ValueInfoProto) -> tuple[str, tuple[int, ...] | None]
     return dtype, tuple(d.dim_value for d in dimensions) if is_static else None
 
 
+def _array(item: onnx.TensorProto) -> NDArray[Any]:
+    try:
+        return numpy_helper.to_array(item)
+    except Exception as error:  # KeyError of an unknown type, ValueError of missing data
+        raise ModelError(
+            f"the constant {item.name!r} cannot be read: {first_line(error)}"
+        ) from None
+
+
 def _spec(item: onnx.ValueInfoProto, what: str) -> TensorSpec:
     dtype, shape = _value_type(item)
+    if dtype == "unknown":
+        raise ModelError(f"model {what} {item.name!r} must have a type that ONNX has")
     if shape is None:
         raise ModelError(f"model {what} {item.name!r} must have a static shape; {FIXED_SHAPE_HINT}")
     return TensorSpec(name=item.name, dtype=dtype, shape=shape)

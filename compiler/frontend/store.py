@@ -151,6 +151,12 @@ def dequantize_constant(values: Values, first: int, axis: int = 1) -> Constant |
     if optional(values, first + 2) is not None:
         zero_point = constant(values, first + 2, "zero point")
     along = [-1 if position == axis % max(raw.ndim, 1) else 1 for position in range(raw.ndim)]
+    entries = raw.shape[axis % raw.ndim] if raw.ndim else 1
+    for what, array in (("scale", scale), ("zero point", zero_point)):
+        if array.size not in (1, entries):
+            raise UnsupportedError(
+                f"its {what} must have 1 element, or {entries} along axis {axis}, got {array.size}"
+            )
     offset = zero_point.reshape(along if zero_point.size > 1 else [])
     real = (raw.astype(np.float64) - offset.astype(np.float64)).astype(np.float32)
     return Constant(
