@@ -44,20 +44,26 @@ def change_layout(context: Context, node: Operator, values: Values) -> list[Valu
     if not isinstance(value, Quantized | Real):
         raise UnsupportedError("its input is not an activation on the device")
     change = layout_change(node, values)
-    try:
-        index: Index = np.asarray(change(value.index), np.int64)
-    except ValueError as error:
-        raise UnsupportedError(f"its shapes do not fit: {error}") from error
+    index: Index = np.asarray(_applied(change, value.index), np.int64)
     if isinstance(value, Quantized):
         return [replace(value, index=index)]
     return [replace(value, index=index, tensor=node.outputs[0])]
+
+
+def _applied(change: Change, array: Array) -> Array:
+    try:
+        return change(array)
+    except (ValueError, IndexError) as error:
+        raise UnsupportedError(f"its shapes do not fit: {error}") from error
 
 
 def layout_change(node: Operator, values: Values) -> Change:
     """The NumPy function that does to an array what `node` does to its first input."""
     if node.op_type == "Reshape":
         target = node.attributes.get("shape")
-        shape = target if target is not None else constant(values, 1, "shape").tolist()
+        if target is None:
+            target = constant(values, 1, "shape").reshape(-1)
+        shape = [int(size) for size in target]
         keeps_zero = bool(node.attribute("allowzero", 0))
         return lambda array: array.reshape(_resolve(array.shape, shape, keeps_zero))
     if node.op_type == "Flatten":
@@ -83,14 +89,14 @@ def change_constant(node: Operator, values: Values) -> Constant | None:
         return None
     stored = value.quantized
     change = layout_change(node, values)
-    axis = stored.axis
+    raw, axis = _applied(change, stored.raw), stored.axis
     if stored.scale.size > 1:
         if node.op_type == "Transpose":
             axis = int(np.argsort(change_order(node, stored.raw.ndim))[axis])
         elif node.op_type not in ("Identity", "Dropout"):
             return None
     changed = QuantizedConstant(
-        raw=change(stored.raw), scale=stored.scale, zero_point=stored.zero_point, axis=axis
+        raw=raw, scale=stored.scale, zero_point=stored.zero_point, axis=axis
     )
     return Constant(array=change(value.array), quantized=changed)
 

@@ -83,6 +83,27 @@ def test_pads_of_another_rank(pads):
         import_model(model_of("Pad", "p", shape=(1, 4, 5, 5), p=np.array(pads, np.int64)))
 
 
+def transposed_weights(model, order):
+    """The model with its weights transposed behind DequantizeLinear."""
+    (place,) = (n for n, node in enumerate(model.graph.node) if "w_r" in node.output)
+    model.graph.node[place].output[0] = "w_s"
+    model.graph.node.insert(
+        place + 1, helper.make_node("Transpose", ["w_s"], ["w_r"], "turned", perm=order)
+    )
+    return model
+
+
+def test_an_order_of_another_rank():
+    model = transposed_weights(model_of("Conv", "w_r", shape=(1, 6, 5, 5), **WEIGHT), [1, 0, 2])
+    with pytest.raises(ModelError, match="'turned': its shapes do not fit: axes don't match"):
+        import_model(model)
+
+
+def test_a_shape_that_is_a_scalar():
+    with pytest.raises(ModelError, match="'reshape': its shapes do not fit"):
+        import_model(model_of("Reshape", "n", shape=(1, 4, 5, 5), n=np.float32(99)))
+
+
 def test_a_constant_of_an_unknown_type():
     model = model_of("Relu")
     model.graph.initializer[2].data_type = 99
