@@ -94,7 +94,7 @@ def inputs_of(model: "onnx.ModelProto") -> tuple[FloatInput, ...]:
             continue
         tensor = item.type.tensor_type
         shape = tuple(int(dimension.dim_value) for dimension in tensor.shape.dim)
-        if not tensor.HasField("shape") or 0 in shape:
+        if not tensor.HasField("shape") or min(shape, default=1) < 1:
             names = [d.dim_param or d.dim_value or "?" for d in tensor.shape.dim]
             raise ModelError(
                 f"input {item.name!r} must have a static shape, got [{', '.join(map(str, names))}];"

@@ -232,6 +232,10 @@ def test_dynamic_batch_needs_the_option(fails):
     assert "--batch" in error
 
 
+def test_a_negative_dimension_is_not_static(fails):
+    assert "input 'x' must have a static shape, got [-1, 2, 6, 6]" in fails(batch=-1)
+
+
 def test_quantized_model_is_refused(fails, digits):
     assert "is quantized already" in fails(path=digits)
 
