@@ -11,7 +11,7 @@ from tilewright.hw.rtl.burst import (
     log_of_power,
     target_pitches,
 )
-from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape
+from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
@@ -114,7 +114,7 @@ class WordAssembler(wiring.Component):
         occupied = Signal()
         slots = tuple(-(-pitch // self._config.axi_bytes) for pitch in self._pitches)
         slot = Signal(range(max(slots)))
-        free, step, word_ends, burst_ends = Signal(), Signal(), Signal(), Signal()
+        free, step, word_ends, burst_ends = bits("free", "step", "word_ends", "burst_ends")
         offset = Signal.like(burst.offset)
 
         m.d.comb += [

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, engine_layout
+from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, engine_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
@@ -128,7 +128,7 @@ class RunIterator(wiring.Component):
         fields = self.instruction.payload.fields
         target = fields.target if "target" in fields.shape().members else Const(0, TARGET_BITS)
         head = Signal(self._layout, reset_less=True)
-        finished, exhausted = Signal(), Signal()
+        finished, exhausted = bits("finished", "exhausted")
         accept = self.instruction.valid & self.instruction.ready
         m.d.comb += [
             self.run.valid.eq(self.active),
@@ -228,7 +228,7 @@ class BurstSplitter(wiring.Component):
         beat_bits = log_of_power(self._config.axi_bytes)
         burst = self.burst.payload
         run = Signal(self._layout, reset_less=True)
-        occupied, first = Signal(), Signal()
+        occupied, first = bits("occupied", "first")
         ends = Signal()
         last_byte = Signal(split_bits)
 

@@ -11,7 +11,7 @@ from tilewright.hw.rtl.axi_lite import AxiLiteSlave
 from tilewright.hw.rtl.counters import CycleCounters, Watchdog
 from tilewright.hw.rtl.decoder import ENGINE_BITS, engine_operations
 from tilewright.hw.rtl.dispatch import COUNT_BITS, FAULT_BITS, counts_layout
-from tilewright.hw.rtl.interfaces import INDEX_BITS, Activity, axi_lite_signature
+from tilewright.hw.rtl.interfaces import INDEX_BITS, Activity, axi_lite_signature, bits
 from tilewright.hw.spec import isa, registers
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.registers import CONTROL_CLEAR, CONTROL_START, CONTROL_STEP, Bucket, Fault
@@ -92,7 +92,7 @@ class Control(wiring.Component):
         m = Module()
         m.submodules.slave = slave = AxiLiteSlave()
         wiring.connect(m, wiring.flipped(self.bus), slave.bus)
-        busy, done = Signal(), Signal()
+        busy, done = bits("busy", "done")
         fault = Signal(fault_layout())
         limit = Signal(32, init=WATCHDOG_AFTER_RESET)
         interrupt_enable = Signal()

@@ -115,13 +115,7 @@ class Dispatch(wiring.Component):
             taken.eq(accepted & room),
             self.instruction.ready.eq(taken),
         ]
-        with m.If(payload.error):
-            m.d.comb += self.cause.eq(Fault.BUS_ERROR)
-        with m.Elif(decoder.illegal):
-            m.d.comb += self.cause.eq(Fault.ILLEGAL_INSTRUCTION)
-        with m.Elif(self._waits_for_future(decoder.waits, sent)):
-            m.d.comb += self.cause.eq(Fault.FUTURE_WAIT)
-
+        self._find_cause(m, decoder, sent)
         for position, (engine, operation) in enumerate(operations.items()):
             entry = queues[position].payload
             chosen = decoder.operation[position]
@@ -140,6 +134,15 @@ class Dispatch(wiring.Component):
             m.d.sync += [count.eq(0) for count in sent.values()]
             m.d.sync += [self.dispatched.eq(0), self.ended.eq(0)]
         return m
+
+    def _find_cause(self, m: Module, decoder: Decoder, sent: dict[isa.Engine, Signal]) -> None:
+        """What is wrong with the instruction, if anything is."""
+        with m.If(self.instruction.payload.error):
+            m.d.comb += self.cause.eq(Fault.BUS_ERROR)
+        with m.Elif(decoder.illegal):
+            m.d.comb += self.cause.eq(Fault.ILLEGAL_INSTRUCTION)
+        with m.Elif(self._waits_for_future(decoder.waits, sent)):
+            m.d.comb += self.cause.eq(Fault.FUTURE_WAIT)
 
     def _permit(self, m: Module) -> Value:
         """Return whether single-stepping lets an instruction go; keeps the pending step."""

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.burst import AXI_INCR, BOUNDARY_BYTES, log_of_power
 from tilewright.hw.rtl.dispatch import fetched_layout
-from tilewright.hw.rtl.interfaces import FETCH_ID, INDEX_BITS, axi_read_signature
+from tilewright.hw.rtl.interfaces import FETCH_ID, INDEX_BITS, axi_read_signature, bits
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
@@ -53,7 +53,7 @@ class Fetch(wiring.Component):
         m = Module()
         running = Signal()
         in_flight = Signal(range(DEPTH + 1))
-        arrived, ended, taken = Signal(), Signal(), Signal()
+        arrived, ended, taken = bits("arrived", "ended", "taken")
         requested = self._request(m, running & ~ended, taken)
         with m.If(self.start):
             m.d.sync += running.eq(1)

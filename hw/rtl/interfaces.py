@@ -1,6 +1,6 @@
 """The signatures that join the components: instructions, engines, SRAM ports, AXI."""
 
-from amaranth.hdl import Shape, signed, unsigned
+from amaranth.hdl import Shape, Signal, signed, unsigned
 from amaranth.lib import data, enum, stream
 from amaranth.lib.wiring import In, Out, Signature
 
@@ -20,6 +20,12 @@ class Activity(enum.Enum, shape=2):
     BUSY = 1
     MEMORY = 2
     BANK = 3
+
+
+def bits(*names: str) -> tuple[Signal, ...]:
+    """One-bit signals; in the Verilog they have these names, which Amaranth does not find itself
+    where several are assigned at once."""
+    return tuple(Signal(name=name) for name in names)
 
 
 def address_shape() -> Shape:

@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.burst import burst_words_layout, log_of_power
-from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, read_port_signature
+from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, read_port_signature
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
@@ -77,7 +77,7 @@ class WordReader(wiring.Component):
         burst = Signal(burst_words_layout(STORE, config), reset_less=True)
         address = Signal(address_shape(), reset_less=True)
         placement = Signal(placement_layout(config))
-        occupied, reading, room, in_range = Signal(), Signal(), Signal(), Signal()
+        occupied, reading, room, in_range = bits("occupied", "reading", "room", "in_range")
         offset = Signal.like(burst.offset)
         burst_ends = burst.last_word == 0
         placed = Signal(placed_layout(config))
@@ -147,7 +147,8 @@ class BeatPacker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         beat, placement = self.beat.payload, self.word.payload.placement
-        word_ends, fresh = Signal(), Signal(init=1)
+        word_ends = Signal()
+        fresh = Signal(init=1)
         m.d.comb += [
             self.moving.eq(self.word.valid & (~self.beat.valid | self.beat.ready)),
             self.word.ready.eq(self.moving & word_ends),

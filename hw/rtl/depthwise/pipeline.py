@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hw.rtl.depthwise.lane import Lane
 from tilewright.hw.rtl.depthwise.layouts import access_layout, mark_layout
 from tilewright.hw.rtl.depthwise.read import RepeatedRead
-from tilewright.hw.rtl.interfaces import read_port_signature, write_port_signature
+from tilewright.hw.rtl.interfaces import bits, read_port_signature, write_port_signature
 from tilewright.hw.rtl.memory import address_bits
 from tilewright.hw.rtl.tile import register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
@@ -58,9 +58,9 @@ class DepthwisePipeline(wiring.Component):
         )
         mark = mark_layout(config)
         self._lanes = [Lane(config=config) for _ in range(config.rows)]
-        self._word_valid, self._word_ready = Signal(), Signal()
+        self._word_valid, self._word_ready = bits("word_valid", "word_ready")
         self._word_mark = Signal(mark, reset_less=True)
-        self._product_valid, self._product_ready = Signal(), Signal()
+        self._product_valid, self._product_ready = bits("product_valid", "product_ready")
         self._product_mark = Signal(mark, reset_less=True)
         self._sum_mark = Signal(mark, reset_less=True)
         self._total_ready = Signal()
@@ -88,7 +88,8 @@ class DepthwisePipeline(wiring.Component):
             reader.held_ready.eq(self._word_ready),
         ]
         mark = Signal.like(self._word_mark, name="held_mark", reset_less=True)
-        is_padding, padding = Signal(reset_less=True), Signal.like(access.padding, reset_less=True)
+        is_padding = Signal(reset_less=True)
+        padding = Signal.like(access.padding, reset_less=True)
         with m.If(self.access.valid & self.access.ready):
             m.d.sync += [
                 mark.eq(access.mark),
@@ -158,7 +159,8 @@ class DepthwisePipeline(wiring.Component):
     def _accumulate(self, m, sum_valid):
         """The sum, with the old word where it accumulates, to the accumulators."""
         config, port, mark = self._config, self.accumulator_write, self._sum_mark
-        occupied, writes = Signal(), Signal(reset_less=True)
+        occupied = Signal()
+        writes = Signal(reset_less=True)
         retires = Signal(reset_less=True)
         destination = Signal.like(mark.destination, reset_less=True)
         leaves = Signal(name="total_leaves")

@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.interfaces import bits
+
 
 class RepeatedRead(wiring.Component):
     """The cycle between a request and its data, one access a cycle.
@@ -41,10 +43,10 @@ class RepeatedRead(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        occupied, fresh = Signal(), Signal()
+        occupied, fresh = bits("occupied", "fresh")
         reads = Signal(reset_less=True)
         address = Signal.like(self.address, reset_less=True)
-        leaves, moves, repeats = Signal(), Signal(), Signal()
+        leaves, moves, repeats = bits("leaves", "moves", "repeats")
         m.d.comb += [
             repeats.eq(occupied & reads & ~fresh),
             self.request.eq(repeats | (self.valid & self.read)),

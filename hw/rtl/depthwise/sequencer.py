@@ -10,7 +10,13 @@ from tilewright.hw.rtl.depthwise.layouts import (
     access_layout,
     mark_layout,
 )
-from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, engine_layout, fields_layout
+from tilewright.hw.rtl.interfaces import (
+    INDEX_BITS,
+    address_shape,
+    bits,
+    engine_layout,
+    fields_layout,
+)
 from tilewright.hw.rtl.pixel_sequencer import COORDINATE_BITS
 from tilewright.hw.spec.access import DEPTHWISE_COUNTS
 from tilewright.hw.spec.config import Config
@@ -85,7 +91,7 @@ class DepthwiseLoops(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         new, here = self.instruction.p.fields, self.position.p
-        active, accept, step, finish = Signal(), Signal(), Signal(), Signal()
+        active, accept, step, finish = bits("active", "accept", "step", "finish")
         ends = self._count(m, accept, step)
         m.d.comb += [
             self.empty.eq(Cat(new[name] == 0 for name in DEPTHWISE_COUNTS).any()),
@@ -212,67 +218,82 @@ class DepthwiseSequencer(wiring.Component):
         m = Module()
         m.submodules.loops = loops = DepthwiseLoops(config=self._config)
         wiring.connect(m, wiring.flipped(self.instruction), loops.instruction)
+        stage = _Stage(self._config)
+        access_ready = Signal()
         m.d.comb += [
             loops.available.eq(self.available),
             self.claim.eq(loops.claim),
             self.empty.eq(loops.empty),
             self.index.eq(loops.index),
-        ]
-        here, fields = loops.position.p, loops.fields
-        valid, access_ready = Signal(), Signal()
-        mark = Signal(mark_layout(self._config), reset_less=True)
-        row, column, destination = (
-            Signal(address_shape(), name=name, reset_less=True)
-            for name in ("row", "column", "destination")
-        )
-        inside, padding = Signal(reset_less=True), Signal(signed(8), reset_less=True)
-        index = Signal(INDEX_BITS, reset_less=True)
-        m.d.comb += [
             access_ready.eq(~self.access.valid | self.access.ready),
-            loops.position.ready.eq(~valid | access_ready),
+            loops.position.ready.eq(~stage.valid | access_ready),
         ]
+        self._take_position(m, loops, stage)
+        self._give_access(m, stage, access_ready)
+        return m
+
+    def _take_position(self, m, loops, stage):
+        """Test for padding and multiply the row."""
+        here, fields = loops.position.p, loops.fields
         with m.If(loops.position.ready):
-            m.d.sync += valid.eq(loops.position.valid)
+            m.d.sync += stage.valid.eq(loops.position.valid)
         with m.If(loops.position.ready & loops.position.valid):
             names = ("compute", "swap", "kernel_row", "retire")
-            m.d.sync += [mark[name].eq(here[name]) for name in names]
+            m.d.sync += [stage.mark[name].eq(here[name]) for name in names]
             m.d.sync += [
-                mark.result.eq(here.output | here.retire),
-                mark.write.eq(here.output),
-                mark.accumulate.eq(fields.accumulate),
-                mark.last_column.eq(fields.kernel_width - 1),
-                destination.eq(here.destination),
-                row.eq(here.y[: len(fields.height)] * fields.source_pitch),
-                column.eq(here.block + here.x),
-                inside.eq(_within(here.y, fields.height) & _within(here.x, fields.width)),
-                padding.eq(fields.padding),
-                index.eq(loops.index),
+                stage.mark.result.eq(here.output | here.retire),
+                stage.mark.write.eq(here.output),
+                stage.mark.accumulate.eq(fields.accumulate),
+                stage.mark.last_column.eq(fields.kernel_width - 1),
+                stage.destination.eq(here.destination),
+                stage.row.eq(here.y[: len(fields.height)] * fields.source_pitch),
+                stage.column.eq(here.block + here.x),
+                stage.inside.eq(_within(here.y, fields.height) & _within(here.x, fields.width)),
+                stage.padding.eq(fields.padding),
+                stage.index.eq(loops.index),
             ]
 
-        address, source_exists, destination_exists = Signal(address_shape()), Signal(), Signal()
-        reads, out_of_range = Signal(), Signal()
+    def _give_access(self, m, stage, access_ready):
+        """Add up the address and test whether its word and the destination exist."""
+        address = Signal(address_shape())
+        source_exists, destination_exists = bits("source_exists", "destination_exists")
+        reads, out_of_range = bits("reads", "out_of_range")
         m.d.comb += [
-            address.eq(row + column),
-            reads.eq(mark.compute & inside),
+            address.eq(stage.row + stage.column),
+            reads.eq(stage.mark.compute & stage.inside),
             source_exists.eq(address < self._config.activation_words),
-            destination_exists.eq(destination < self._config.accumulator_words),
-            out_of_range.eq((reads & ~source_exists) | (mark.write & ~destination_exists)),
+            destination_exists.eq(stage.destination < self._config.accumulator_words),
+            out_of_range.eq((reads & ~source_exists) | (stage.mark.write & ~destination_exists)),
         ]
         access = self.access.p
         with m.If(access_ready):
-            m.d.sync += self.access.valid.eq(valid)
-        with m.If(access_ready & valid):
+            m.d.sync += self.access.valid.eq(stage.valid)
+        with m.If(access_ready & stage.valid):
             m.d.sync += [
-                access.mark.eq(mark),
-                access.mark.write.eq(mark.write & destination_exists),
-                access.mark.destination.eq(destination),
+                access.mark.eq(stage.mark),
+                access.mark.write.eq(stage.mark.write & destination_exists),
+                access.mark.destination.eq(stage.destination),
                 access.read.eq(reads & source_exists),
                 access.address.eq(address),
-                access.padding.eq(padding),
-                self.fault_index.eq(index),
+                access.padding.eq(stage.padding),
+                self.fault_index.eq(stage.index),
             ]
-        m.d.sync += self.fault.eq(access_ready & valid & out_of_range)
-        return m
+        m.d.sync += self.fault.eq(access_ready & stage.valid & out_of_range)
+
+
+class _Stage:
+    """Registers between the loops and the access."""
+
+    def __init__(self, config: Config):
+        self.valid = Signal()
+        self.mark = Signal(mark_layout(config), reset_less=True)
+        self.row, self.column, self.destination = (
+            Signal(address_shape(), name=name, reset_less=True)
+            for name in ("row", "column", "destination")
+        )
+        self.inside = Signal(reset_less=True)
+        self.padding = Signal(signed(8), reset_less=True)
+        self.index = Signal(INDEX_BITS, reset_less=True)
 
 
 def _within(coordinate, size):

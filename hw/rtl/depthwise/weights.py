@@ -8,6 +8,7 @@ from tilewright.hw.rtl.depthwise.layouts import DEPTHWISE
 from tilewright.hw.rtl.interfaces import (
     INDEX_BITS,
     address_shape,
+    bits,
     engine_layout,
     read_port_signature,
 )
@@ -65,8 +66,8 @@ class WeightLatch(wiring.Component):
         blocks_left = Signal.like(self.next.fields.blocks)
         word = Signal(range(max(2, self._config.depthwise_words)))
         ahead = Signal()
-        from_next, wanted, exists, moves, block_ends = (
-            Signal(name=name) for name in ("from_next", "wanted", "exists", "moves", "block_ends")
+        from_next, wanted, exists, moves, block_ends = bits(
+            "from_next", "wanted", "exists", "moves", "block_ends"
         )
         withdrawn = from_next & ~self.offered
         claimed = self._follow_latch(m, block_ends, withdrawn & ahead)
@@ -112,7 +113,8 @@ class WeightLatch(wiring.Component):
 
     def _walk(self, m, at_start_of_next, moves, ahead):
         """The address of the word that is read next."""
-        address, following = Signal(address_shape()), Signal(address_shape(), reset_less=True)
+        address = Signal(address_shape())
+        following = Signal(address_shape(), reset_less=True)
         m.d.comb += address.eq(Mux(at_start_of_next, self.next.fields.weights, following))
         with m.If(moves):
             m.d.sync += following.eq(address + 1)
@@ -122,7 +124,8 @@ class WeightLatch(wiring.Component):
 
     def _hold(self, m, granted, word):
         """A word lands in the cycle after its grant; the active weights load as a whole."""
-        lands, rows = Signal(), self._config.rows
+        lands = Signal()
+        rows = self._config.rows
         landing_word = Signal.like(word, reset_less=True)
         shadow = register(len(self.weights), "shadow")
         m.d.sync += lands.eq(granted)

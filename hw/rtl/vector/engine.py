@@ -18,7 +18,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from tilewright.hw.rtl.interfaces import Activity, engine_signature
+from tilewright.hw.rtl.interfaces import Activity, bits, engine_signature
 from tilewright.hw.rtl.vector.first_stage import FirstStage
 from tilewright.hw.rtl.vector.layouts import NUM_SLOTS, VECTOR, job_layout
 from tilewright.hw.rtl.vector.operand_reader import OperandReader
@@ -116,10 +116,10 @@ class VectorEngine(wiring.Component):
     def _accept(self, m, walker, prefetch, writer, operands):
         """Take an instruction once its header is there: to the loops, and its output jobs."""
         fields = self.instruction.p.fields
-        self._empty, self._misplaced = empty, misplaced = Signal(), Signal()
+        self._empty, self._misplaced = empty, misplaced = bits("empty", "misplaced")
         in_flight = Signal(range(NUM_SLOTS + 1))
-        room, accept, slot = Signal(), Signal(), Signal()
-        waiting_writer, waiting_operand = Signal(), Signal()
+        room, accept, slot = bits("room", "accept", "slot")
+        waiting_writer, waiting_operand = bits("waiting_writer", "waiting_operand")
         nothing = Cat(fields[name] == 0 for name in COUNTS).any()
         m.d.comb += [
             misplaced.eq(~nothing & self._is_misplaced(fields)),
@@ -138,8 +138,10 @@ class VectorEngine(wiring.Component):
         m.d.sync += in_flight.eq(in_flight + accept - self.retire)
         self._in_flight = in_flight
 
-        jobs = {"destination": Signal(job_layout(self._config)), "operand": None}
-        jobs["operand"] = Signal(job_layout(self._config))
+        jobs = {
+            name: Signal(job_layout(self._config), name=f"{name}_job")
+            for name in ("destination", "operand")
+        }
         with m.If(accept):
             m.d.sync += slot.eq(~slot)
             for name, job in jobs.items():

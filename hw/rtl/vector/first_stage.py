@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.interfaces import bits
 from tilewright.hw.rtl.vector.lanes import make_lane
 from tilewright.hw.rtl.vector.layouts import (
     parameter_layout,
@@ -80,7 +81,7 @@ class FirstStage(wiring.Component):
 
     def _receive(self, m):
         """The value in front of the reduction; `leaves`: it moves on at the end of this cycle."""
-        occupied, leaves, arrives = Signal(), Signal(), Signal()
+        occupied, leaves, arrives = bits("occupied", "leaves", "arrives")
         value = Signal.like(self.values.p, reset_less=True)
         conflicts = [
             valid & (bank == value.mark.bank)

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.interfaces import bits
 from tilewright.hw.rtl.vector.layouts import index_bits, job_layout
 from tilewright.hw.rtl.vector.read import ReplayedRead
 from tilewright.hw.rtl.vector.source import activation_port
@@ -41,7 +42,7 @@ class OperandReader(wiring.Component):
         m.submodules.walker = walker = Walker(config=self._config)
         read_address = self.activation.address.shape()
         m.submodules.read = read = ReplayedRead(read_address)
-        active, moves, finish, exists = Signal(), Signal(), Signal(), Signal()
+        active, moves, finish, exists = bits("active", "moves", "finish", "exists")
         slot = Signal(reset_less=True)
         group = Signal(index_bits(self._config.row_groups), reset_less=True)
         m.d.comb += [

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import address_shape, engine_layout
+from tilewright.hw.rtl.interfaces import address_shape, bits, engine_layout
 from tilewright.hw.rtl.vector.layouts import VECTOR, slots_layout
 from tilewright.hw.rtl.vector.source import parameter_port
 from tilewright.hw.rtl.vector.table import CHUNK_BYTES, NUM_CHUNKS, table_write_signature
@@ -51,10 +51,12 @@ class Prefetch(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         fields = self.instruction.fields
-        in_table, word, chunk = Signal(), Signal(range(NUM_CHUNKS)), Signal(range(NUM_CHUNKS))
+        in_table = Signal()
+        word = Signal(range(NUM_CHUNKS))
+        chunk = Signal(range(NUM_CHUNKS))
         lane = Signal(range(max(2, self._config.lanes)))
         address = Signal(address_shape())
-        reads, exists, moves, restart = Signal(), Signal(), Signal(), Signal()
+        reads, exists, moves, restart = bits("reads", "exists", "moves", "restart")
         header_ends = ~in_table & (word == self._config.header_words - 1)
         table_ends = in_table & (chunk == NUM_CHUNKS - 1)
         m.d.comb += [
@@ -86,9 +88,11 @@ class Prefetch(wiring.Component):
 
     def _land(self, m, granted, in_table, word, chunk, lane):
         """The cycle after the grant: data to the header registers or the tables."""
-        header_lands, table_lands = Signal(), Signal()
-        landing_word, landing_lane = Signal.like(word), Signal.like(lane)
-        landing_chunk, landing_slot = Signal.like(chunk), Signal()
+        header_lands, table_lands = bits("header_lands", "table_lands")
+        landing_word = Signal.like(word)
+        landing_lane = Signal.like(lane)
+        landing_chunk = Signal.like(chunk)
+        landing_slot = Signal()
         m.d.sync += [header_lands.eq(granted & ~in_table), table_lands.eq(granted & in_table)]
         with m.If(granted):
             m.d.sync += [

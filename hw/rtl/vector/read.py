@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.interfaces import bits
+
 
 class ReplayedRead(wiring.Component):
     """The cycle between a request and its data, one access a cycle.
@@ -43,7 +45,7 @@ class ReplayedRead(wiring.Component):
         reads = Signal(reset_less=True)
         fresh = Signal()
         address = Signal.like(self.address, reset_less=True)
-        leaves, free = Signal(), Signal()
+        leaves, free = bits("leaves", "free")
         m.d.comb += [
             self.held_valid.eq(occupied & (~reads | fresh)),
             leaves.eq(self.held_valid & self.held_ready),

@@ -10,6 +10,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.interfaces import bits
 from tilewright.hw.rtl.vector.rounding import (
     INTEGER_BITS,
     clamp,
@@ -144,7 +145,7 @@ class RequantizeLane(wiring.Component):
         sticky = product_sticky | (large & product_top[0])
         rounded = Signal(25)
         exponent = Signal(signed(6))
-        saturated, vanished = Signal(), Signal()
+        saturated, vanished = bits("saturated", "vanished")
         m.d.comb += [
             rounded.eq(round_half_even(kept, guard, sticky)),
             exponent.eq(product_exponent + (large + rounded[24])),

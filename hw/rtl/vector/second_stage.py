@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.interfaces import bits
 from tilewright.hw.rtl.vector.lanes import make_lane
 from tilewright.hw.rtl.vector.layouts import results_layout, slots_layout
 from tilewright.hw.rtl.vector.operand import OperandLane
@@ -43,7 +44,7 @@ class SecondStage(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         depth = OperandLane.LATENCY
-        advance, pair, takes = Signal(), Signal(), Signal()
+        advance, pair, takes = bits("advance", "pair", "takes")
         behind = Signal(depth)
         slots = [self.first.p.slot]
         slots += [Signal(name=f"slot{k}", reset_less=True) for k in range(1, depth)]

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import read_port_signature
+from tilewright.hw.rtl.interfaces import bits, read_port_signature
 from tilewright.hw.rtl.vector.layouts import (
     index_bits,
     slots_layout,
@@ -55,7 +55,7 @@ class SourceReader(wiring.Component):
         held = Signal.like(token, reset_less=True)
         m.submodules.read = read = ReplayedRead(token.address.shape())
         moves = self.token.valid & self.token.ready
-        from_accumulator, deferred = Signal(), Signal()
+        from_accumulator, deferred = bits("from_accumulator", "deferred")
         m.d.comb += [
             read.valid.eq(self.token.valid),
             read.read.eq(token.read),

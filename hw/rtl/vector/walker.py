@@ -44,7 +44,8 @@ class Walker(wiring.Component):
         groups_left = Signal.like(walk.groups, reset_less=True)
         row_ends, block_ends = pixels_left == 1, rows_left == 1
         word_ends = self.group == self._config.row_groups - 1
-        next_row, next_block = Signal.like(row), Signal.like(block)
+        next_row = Signal.like(row)
+        next_block = Signal.like(block)
         m.d.comb += [
             self.last.eq(row_ends & block_ends & (groups_left == 1)),
             next_block.eq(block + Mux(word_ends, walk.stride, 0)),

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import address_shape, fields_layout
+from tilewright.hw.rtl.interfaces import address_shape, bits, fields_layout
 from tilewright.hw.rtl.vector.layouts import (
     VECTOR,
     index_bits,
@@ -80,7 +80,7 @@ class WindowLoops(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        active, started, step, finish = Signal(), Signal(), Signal(), Signal()
+        active, started, step, finish = bits("active", "started", "step", "finish")
         ends = self._count(m, started, step)
         paced = self._keep_pace(m, step, ends["window"])
         m.d.comb += [
@@ -185,7 +185,8 @@ class WindowLoops(wiring.Component):
         new, mark = self.start.p, self.position.p.mark
         address = Signal(address_shape(), reset_less=True)
         first_of_group = Signal(reset_less=True)
-        reuses, bank = Signal(reset_less=True), Signal()
+        reuses = Signal(reset_less=True)
+        bank = Signal()
         m.d.comb += [
             mark.last.eq(ends["window"]),
             mark.fetch.eq(first_of_group & ~reuses),

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import write_port_signature
+from tilewright.hw.rtl.interfaces import bits, write_port_signature
 from tilewright.hw.rtl.vector.layouts import index_bits, job_layout
 from tilewright.hw.rtl.vector.walker import Walker
 from tilewright.hw.spec.config import Config
@@ -51,7 +51,7 @@ class Writer(wiring.Component):
         job = Signal(
             data.StructLayout({"slot": 1, "combine": 1, "empty": 1}), name="flags", reset_less=True
         )
-        here, exists, done, step = Signal(), Signal(), Signal(), Signal()
+        here, exists, done, step = bits("here", "exists", "done", "step")
         part, last_part = self._count_parts(m, done & job.combine)
         m.d.comb += [
             exists.eq(walker.address < self._config.activation_words),

@@ -48,6 +48,10 @@ def test_modules_are_named_after_the_project(verilog):
     assert modules.count("tilewright_tile") == 1
 
 
+def test_every_signal_has_a_name(verilog):
+    assert "$signal" not in verilog + emit_verilog(ODD[1])
+
+
 def test_header_names_the_config_and_nothing_of_the_machine(verilog):
     assert f"// config digest {NANO.digest}\n" in verilog
     assert "/home" not in verilog

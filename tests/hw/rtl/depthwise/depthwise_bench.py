@@ -84,71 +84,66 @@ class Trace:
         self.accumulators = None
 
 
-def run(config, contents, program, *, rng=None, refuse=None, gaps=None, decoys=None):
-    """Run instructions, each when those it must wait for have retired; return the Trace.
+class Run:
+    """Testbenches around a Bench; see `run`."""
 
-    rng: random refusals of every port, and gaps between instructions; refuse(cycle): a mask of
-    the ports of PORTS that are refused; gaps: idle cycles before an instruction; decoys: before
-    the instruction of the same number, offered for as many cycles if the engine is busy, withdrawn.
-    """
-    bench = Bench(config, contents)
-    engine, trace = bench.engine, Trace()
-    rates = rng.choice([0.0, 0.1, 0.5, 0.9], len(PORTS)) if rng is not None else None
+    def __init__(self, bench, config, contents, program, *, refuse, gaps, decoys):
+        self.bench, self.engine = bench, bench.engine
+        self.config, self.contents, self.program = config, contents, program
+        self.mask_of, self.gaps, self.decoys = refuse, gaps, decoys
+        self.trace = Trace()
 
-    def must_wait_for(index):
+    def must_wait_for(self, index):
         """The instructions before `index` that write what it reads."""
-        fields = program[index]
-        words = set(contents.destinations(fields)) if fields["accumulate"] else set()
+        fields, written_by = self.program[index], self.contents.destinations
+        words = set(written_by(fields)) if fields["accumulate"] else set()
         before = range(index)
-        return max(
-            (1 + i for i in before if words & set(contents.destinations(program[i]))), default=0
-        )
+        return max((1 + i for i in before if words & set(written_by(self.program[i]))), default=0)
 
-    async def send(ctx):
-        for index, fields in enumerate(program):
-            needed = must_wait_for(index)
-            while len(trace.retired) < needed:
+    async def send(self, ctx):
+        stream = self.engine.instruction
+        for index, fields in enumerate(self.program):
+            needed = self.must_wait_for(index)
+            while len(self.trace.retired) < needed:
                 await ctx.tick()
-            if gaps is not None and gaps[index]:
-                await ctx.tick().repeat(int(gaps[index]))
-            if decoys is not None:
-                await offer_in_vain(ctx, index)
-            ctx.set(engine.instruction.payload, {"fields": dict(fields), "index": index})
-            ctx.set(engine.instruction.valid, 1)
-            await ctx.tick().until(engine.instruction.ready)
-            ctx.set(engine.instruction.valid, 0)
+            if self.gaps is not None and self.gaps[index]:
+                await ctx.tick().repeat(int(self.gaps[index]))
+            if self.decoys is not None:
+                await self.offer_in_vain(ctx, self.decoys[index], index)
+            ctx.set(stream.payload, {"fields": dict(fields), "index": index})
+            ctx.set(stream.valid, 1)
+            await ctx.tick().until(stream.ready)
+            ctx.set(stream.valid, 0)
 
-    async def offer_in_vain(ctx, index):
-        for _ in range(index):
-            if ctx.get(engine.instruction.ready):
+    async def offer_in_vain(self, ctx, fields, cycles):
+        stream = self.engine.instruction
+        for _ in range(cycles):
+            if ctx.get(stream.ready):
                 break
-            ctx.set(engine.instruction.payload, {"fields": decoys[index], "index": index})
-            ctx.set(engine.instruction.valid, 1)
+            ctx.set(stream.payload, {"fields": fields, "index": cycles})
+            ctx.set(stream.valid, 1)
             await ctx.tick()
-        ctx.set(engine.instruction.valid, 0)
+        ctx.set(stream.valid, 0)
         await ctx.tick()
 
-    async def refuse_at_random(ctx):
+    async def refuse(self, ctx):
         cycle = 0
         while True:
-            if rates is not None:
-                mask = sum(int(hit) << i for i, hit in enumerate(rng.random(len(PORTS)) < rates))
-                ctx.set(bench.refuse, mask)
-            elif refuse is not None:
-                ctx.set(bench.refuse, refuse(cycle))
+            ctx.set(self.bench.refuse, self.mask_of(cycle))
             await ctx.tick()
             cycle += 1
 
-    async def watch(ctx):
+    async def watch(self, ctx):
         cycle = 0
-        while len(trace.retired) < len(program):
+        while len(self.trace.retired) < len(self.program):
             assert cycle < 100_000
-            observe(ctx, cycle)
+            self.observe(ctx, cycle)
             await ctx.tick()
             cycle += 1
-        trace.accumulators = bench.accumulator_words(ctx, config.cols)
+        self.trace.accumulators = self.bench.accumulator_words(ctx, self.config.cols)
 
-    def observe(ctx, cycle):
+    def observe(self, ctx, cycle):
+        engine, trace = self.engine, self.trace
         under_way = sum(a < cycle for a in trace.accepted) > len(trace.retired)
         if ctx.get(engine.instruction.valid & engine.instruction.ready):
             trace.accepted.append(cycle)
@@ -166,10 +161,28 @@ def run(config, contents, program, *, rng=None, refuse=None, gaps=None, decoys=N
         expected = Activity.BANK if refused else Activity.BUSY if under_way else Activity.IDLE
         assert Activity(ctx.get(engine.activity)) == expected, cycle
 
+
+def at_random(rng):
+    """A `refuse` of every port, at rates of its own."""
+    rates = rng.choice([0.0, 0.1, 0.5, 0.9], len(PORTS))
+    return lambda cycle: sum(int(hit) << i for i, hit in enumerate(rng.random(len(PORTS)) < rates))
+
+
+def run(config, contents, program, *, rng=None, refuse=None, gaps=None, decoys=None):
+    """Run instructions, each when those it must wait for have retired; return the Trace.
+
+    rng: random refusals of every port; refuse(cycle): a mask of the ports of PORTS that are
+    refused; gaps: idle cycles before an instruction; decoys: before the instruction of the same
+    number, offered for as many cycles if the engine is busy, withdrawn.
+    """
+    bench = Bench(config, contents)
+    refuse = at_random(rng) if rng is not None else refuse
+    testbenches = Run(bench, config, contents, program, refuse=refuse, gaps=gaps, decoys=decoys)
     simulator = Simulator(bench)
     simulator.add_clock(1e-6)
-    simulator.add_testbench(refuse_at_random, background=True)
-    simulator.add_testbench(send)
-    simulator.add_testbench(watch)
+    if refuse is not None:
+        simulator.add_testbench(testbenches.refuse, background=True)
+    simulator.add_testbench(testbenches.send)
+    simulator.add_testbench(testbenches.watch)
     simulator.run()
-    return trace
+    return testbenches.trace
