@@ -4,7 +4,9 @@ A source read passes two registers and the pipeline of the first stage, whose st
 to the result register. With a second stage it meets its operand there, which was read ahead into a
 register of its own, and both are used for `pace` cycles. Without one it is used in a cycle, but not
 before the results of an earlier instruction's second stage are written. A read whose data is not
-taken at once is repeated.
+taken at once is repeated. A lane group's first value enters the pipeline when that of the group but
+one before has passed its first stages, which have two scale registers: where groups are of one
+value, that is the value but one before.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.hw.spec.cycles import GROUP_PAIR_CYCLES
 from tilewright.sim.timing.ports import Claim, union
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ class Aftermath(NamedTuple):
     """When the last value read moved on from its port."""
     entered: int = -1
     """When it entered the first stage's pipeline."""
+    group_entered: int = -1
+    """When the lane group but one before the next instruction's did, where that can matter."""
     stalls: tuple[tuple[int, int], ...] = ()
     """Intervals in which the first stage's pipeline stood, as far as a successor meets them."""
 
@@ -53,6 +58,8 @@ class Replay:
     """When each source position was read."""
     moves: NDArray[np.int64]
     """When its value moved on from the port; it is read again until then."""
+    enters: NDArray[np.int64]
+    """When its value entered the pipeline."""
     uses: NDArray[np.int64]
     """When each pixel's value was used up."""
     operand_moves: NDArray[np.int64]
@@ -117,22 +124,32 @@ class Cycles:
 class StageReplay:
     """Follows the positions of an instruction, one by one until they repeat.
 
-    pace: cycles of a value in the result register; gate: the earliest first of them.
+    pace: cycles of a value in the result register; gate: the earliest first of them; has_pairs:
+    each value is of a lane group of its own.
     """
 
     def __init__(
-        self, *, pace: int, depth: int, window: int, before: Aftermath, gate: int = -1
+        self,
+        *,
+        pace: int,
+        depth: int,
+        window: int,
+        before: Aftermath,
+        gate: int = -1,
+        has_pairs: bool = False,
     ) -> None:
         self._pace, self._depth, self._window, self._gate = pace, depth, window, gate
+        self._has_pairs = has_pairs
         self._used = before.used
         self._operand_moved, self._operand_used = before.operand_moved, before.operand_used
         self._read_before, self._last_read = before.reads
         self._moved, self._entered = before.moved, before.entered
+        self._group_entered = before.group_entered
         self._stalls = list(before.stalls)
         self._stalls_passed = 0
         self._position = self._window_end = 0
-        self._reads, self._moves, self._uses = Cycles(), Cycles(), Cycles()
-        self._operand_moves = Cycles()
+        self._reads, self._moves, self._enters = Cycles(), Cycles(), Cycles()
+        self._uses, self._operand_moves = Cycles(), Cycles()
 
     def run(
         self,
@@ -180,13 +197,25 @@ class StageReplay:
         self._position = position
         read = sources.free(max(position + POSITION_CYCLES, self._last_read + 1, self._moved))
         self._moved = sources.free(max(read, self._entered - 1)) + 1
-        self._enter(self._moved + 1)
+        self._enter(max(self._moved + 1, self._scale_free()))
         self._reads.append(read)
         self._moves.append(self._moved)
+        self._enters.append(self._entered)
         self._read_before, self._last_read = self._last_read, read
+
+    def _scale_free(self) -> int:
+        """Return when the scale register of the next value's lane group is free."""
+        if self._group_entered < 0:
+            return -1
+        free = self._group_entered + GROUP_PAIR_CYCLES + 1
+        for start, end in self._stalls:
+            if self._group_entered < start < free:
+                free += end - start
+        return free
 
     def _enter(self, cycle: int) -> None:
         """A value enters the pipeline, which must not stand."""
+        self._group_entered = self._entered if self._has_pairs else -1
         stalls = self._stalls
         while self._stalls_passed < len(stalls) and stalls[self._stalls_passed][1] <= cycle:
             self._stalls_passed += 1
@@ -230,6 +259,7 @@ class StageReplay:
             self._last_read - position,
             self._moved - position,
             self._entered - position,
+            self._group_entered - position if self._has_pairs else 0,
             self._used - position,
             self._stalls_passed,
             *(cycle - position for stall in self._stalls for cycle in stall),
@@ -247,6 +277,7 @@ class StageReplay:
             return 0
         self._reads.repeat(self._window, times, step)
         self._moves.repeat(self._window, times, step)
+        self._enters.repeat(self._window, times, step)
         self._uses.repeat(1, times, step)
         if operands:
             self._operand_moves.repeat(1, times, step)
@@ -257,6 +288,8 @@ class StageReplay:
         self._last_read += shift
         self._moved += shift
         self._entered += shift
+        if self._has_pairs:
+            self._group_entered += shift
         if operands:
             self._operand_moved += shift
             self._operand_used += shift
@@ -270,6 +303,7 @@ class StageReplay:
             walker_free=position,
             reads=self._reads.all(),
             moves=self._moves.all(),
+            enters=self._enters.all(),
             uses=self._uses.all(),
             operand_moves=self._operand_moves.all(),
             aftermath=Aftermath(
@@ -279,6 +313,7 @@ class StageReplay:
                 reads=(self._read_before, self._last_read),
                 moved=self._moved,
                 entered=self._entered,
+                group_entered=self._group_entered,
                 stalls=tuple(stall for stall in self._stalls if stall[1] > position),
             ),
         )

@@ -40,8 +40,8 @@ WRITE_CYCLES = COMBINE_PIPELINE_CYCLES + 1
 """From the use of a value and its operand to the write of the result."""
 OPERAND_CYCLES = 2
 """From acceptance to the first operand's read."""
-PARAMETER_CYCLES = 1
-"""From the read of a lane group's first word to that of its parameters."""
+MOVE_CYCLES, ENTER_CYCLES = 1, 2
+"""From a source read to its value's move from the port and to its entry in the pipeline."""
 NOTHING_BEFORE = Aftermath()
 
 Interval = tuple[int, int]
@@ -134,8 +134,8 @@ class Planner:
             operand_moved=operand_moved,
             operand_used=operand_used,
             reads=(last - 1, last),
-            moved=last + 1,
-            entered=last + DECISION_CYCLES,
+            moved=last + MOVE_CYCLES,
+            entered=last + ENTER_CYCLES,
         )
 
     def _is_unhindered(self, flight: Flight) -> bool:
@@ -145,7 +145,16 @@ class Planner:
         return (
             before.used <= arrival
             and self._gate(flight) <= arrival
-            and all(end <= first + DECISION_CYCLES for _, end in before.stalls)
+            and all(end <= first + ENTER_CYCLES for _, end in before.stalls)
+            and before.group_entered + GROUP_PAIR_CYCLES < first + ENTER_CYCLES
+            and not self._has_pairs(flight)
+        )
+
+    def _has_pairs(self, flight: Flight) -> bool:
+        """Tell whether lane groups wait for the scale registers, which are for two of them."""
+        work = flight.work
+        return 0 < work.group_turns < GROUP_PAIR_CYCLES and not (
+            work.combines and self._pace >= GROUP_PAIR_CYCLES
         )
 
     def _before(self, flight: Flight) -> Aftermath:
@@ -214,6 +223,7 @@ class Planner:
             window=work.window,
             before=self._before(flight),
             gate=self._gate(flight),
+            has_pairs=work.group_turns == 1,
         ).run(
             work.segments,
             lambda bank: machine.reads_before_vector(work.kind, bank, first),
@@ -228,16 +238,20 @@ class Planner:
         flight.last_read = max(int(replay.reads[-1]), first + work.read_cycles - 1)
 
     def _parameter_reads(self, flight: Flight) -> tuple[Interval, ...]:
-        """Return when it reads parameters, one word for each lane group or for all of them."""
-        turns, delay = flight.work.group_turns, PARAMETER_CYCLES
-        start = flight.runs[0][0] if flight.replay is None else int(flight.replay.reads[0])
-        if not turns:
-            return ((start + delay, start + delay + 1),)
-        is_paced = flight.work.combines and self._pace >= GROUP_PAIR_CYCLES
-        if turns < GROUP_PAIR_CYCLES and not is_paced:
-            return ((start + delay, flight.last_read + delay + 1),)
-        reads = self._turn_cycles(flight)[::turns] + delay
-        return tuple((read, read + 1) for read in reads.tolist())
+        """Return when it reads parameters, one word for each lane group or for all of them.
+
+        From a group's first value's move to its entry.
+        """
+        turns, replay = flight.work.group_turns or flight.work.turns, flight.replay
+        if replay is not None:
+            starts, ends = replay.moves[::turns], replay.enters[::turns]
+        elif flight.work.group_turns:
+            starts = self._turn_cycles(flight)[::turns] + MOVE_CYCLES
+            ends = starts + 1
+        else:
+            start = flight.runs[0][0] + MOVE_CYCLES
+            return ((start, start + 1),)
+        return tuple(zip(starts.tolist(), ends.tolist(), strict=True))
 
     def reading(self, flight: Flight, bank: int) -> BankTimeline | None:
         """Return its reads of the activation SRAM; None if that bank has none."""

@@ -46,10 +46,11 @@ def test_repeated_windows_have_the_cycles_of_single_steps(seed):
     begin = 0
     for _ in range(3):
         window = rng.choice((1, 1, 2, 9))
+        has_pairs = window == 1 and rng.random() < 0.5
         source, operand = random_timeline(rng), random_timeline(rng)
         plan = random_plan(rng, window)
         found = [
-            kind(pace=pace, depth=depth, window=window, before=stage).run(
+            kind(pace=pace, depth=depth, window=window, before=stage, has_pairs=has_pairs).run(
                 plan,
                 lambda bank, timeline=source: [(timeline, bank)],
                 lambda bank, timeline=operand: [(timeline, bank)],
@@ -61,6 +62,7 @@ def test_repeated_windows_have_the_cycles_of_single_steps(seed):
         expected, replay = found
         assert replay.walker_free == expected.walker_free
         assert replay.reads.tolist() == expected.reads.tolist()
+        assert replay.enters.tolist() == expected.enters.tolist()
         assert replay.uses.tolist() == expected.uses.tolist()
         assert replay.moves.tolist() == expected.moves.tolist()
         assert replay.operand_moves.tolist() == expected.operand_moves.tolist()

@@ -133,6 +133,22 @@ def test_random_programs_end_and_every_cycle_has_a_bucket(preset, latency):
         assert len(result.retirements) == len(order)
 
 
+RTL_RETIREMENTS = {
+    # The third of four lane groups of one value behind another instruction's values.
+    ("nano", 11): [832, 862, 946, 973, 974, 1015, 1020],
+    # Two lane groups of one value right behind another instruction, whose scale register is taken.
+    ("edge", 3): [688, 704, 861, 864],
+}
+"""Of the VECTOR instructions of random programs, by preset and seed; at DRAM latency 64."""
+
+
+@pytest.mark.parametrize(("preset", "seed"), RTL_RETIREMENTS)
+def test_vector_instructions_retire_as_on_the_rtl(preset, seed):
+    result = simulate(random_program(PRESETS[preset], seed))
+    found = [cycle for engine, _, cycle in result.retirements if engine == Engine.VECTOR]
+    assert found == RTL_RETIREMENTS[preset, seed]
+
+
 @pytest.mark.parametrize("preset", ["nano", "edge", "base"])
 def test_the_demo_model_takes_the_cycles_of_the_rtl(preset):
     program = assemble((DATA / f"digits_{preset}.asm").read_text(), PRESETS[preset])
