@@ -64,7 +64,7 @@ def command(
         model_cases,
     )
     from tilewright.flows.bench_tools import fresh_cache
-    from tilewright.flows.files import check_targets
+    from tilewright.flows.files import check_targets, missing
     from tilewright.hw.spec.errors import InputError
 
     config = None
@@ -73,7 +73,7 @@ def command(
     check_targets([output, json_file], [*models, config_file])
     for path in models:
         if not path.is_file():
-            raise InputError(f"{path}: no such file; give an ONNX model")
+            raise InputError(missing(path, "an ONNX model"))
     cases = [] if no_kernels else kernels(config, quick=quick)
     cases += long_cases() if with_long or patterns or only_list else []
     cases += model_cases(models, config)

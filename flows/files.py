@@ -43,6 +43,11 @@ def check_target(path: Path) -> None:
         raise InputError(f"{path}: folder {folder} is not writable; choose another output")
 
 
+def missing(path: Path, wanted: str) -> str:
+    """Return the message for a path that is not a file; wanted: what to give."""
+    return f"{path}: {'a folder' if path.is_dir() else 'no such file'}; give {wanted}"
+
+
 def write_file(path: Path, content: bytes | str) -> None:
     """Write a file through a temporary one in the same folder and a rename.
 

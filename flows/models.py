@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tilewright.flows.files import missing
 from tilewright.flows.targets import Outcome
 from tilewright.flows.tensors import Array
 from tilewright.hw.spec.config import Config
@@ -73,7 +74,7 @@ def compile_file(
     from tilewright.flows.program_cache import load_program, program_key, save_program
 
     if not path.is_file():
-        raise ModelError(f"{path}: no such file; give an ONNX model")
+        raise ModelError(missing(path, "an ONNX model"))
     start = time.monotonic()
     data = path.read_bytes()
     key = program_key(data, path.stem, config, strict=strict) if cached else None

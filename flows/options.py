@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from tilewright.flows.files import missing
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.errors import ConfigError
 
@@ -54,7 +55,7 @@ def resolve_config(
         raise ConfigError("--preset and --config exclude each other; give one of them")
     if config_file is not None:
         if not config_file.is_file():
-            raise ConfigError(f"{config_file}: no such file; `tilewright generate` writes one")
+            raise ConfigError(missing(config_file, "a TOML file; `tilewright generate` writes one"))
         try:
             text = config_file.read_text(encoding="utf-8")
         except UnicodeDecodeError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilewright.flows.files import missing
 from tilewright.flows.tensors import Sample
 from tilewright.hw.spec.errors import ModelError
 
@@ -49,7 +50,7 @@ def load_model(path: Path) -> "onnx.ModelProto":
     from google.protobuf.message import DecodeError
 
     if not path.is_file():
-        raise ModelError(f"{path}: no such file; give a float ONNX model")
+        raise ModelError(missing(path, "a float ONNX model"))
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)

@@ -39,6 +39,11 @@ TIMING = "timing"
 @cache_option
 @click.option("--model", type=FilePath, help="The ONNX model of PROGRAM (for reference and ort).")
 @input_options
+@click.option(
+    "--latency",
+    type=click.IntRange(1),
+    help="DRAM latency in cycles, of RTL and timing model.  [default: 64]",
+)
 @click.option("-o", "--output", type=FilePath, help="Write the outputs to this .npz file.")
 def command(
     program: Path,
@@ -51,6 +56,7 @@ def command(
     input_file: Path | None,
     samples: int | None,
     seed: int,
+    latency: int | None,
     output: Path | None,
 ) -> None:
     """Run a compiled PROGRAM, or a MODEL (.onnx, compiled first), on some inputs.
@@ -65,14 +71,18 @@ def command(
     check_targets([output], [program, config_file, model, input_file])
     given = (preset, config_file, settings)
     loaded, compiled = load(program, model, given, cached=cached)
+    if latency is not None and on not in (TIMING, "rtl"):
+        raise InputError(f"--latency is of --on rtl and --on timing; --on {on} has no DRAM timing")
     if on == TIMING:
-        if output is not None or input_file is not None:
-            raise InputError("--on timing has no data: it takes no --input and no --output")
-        print_timing(loaded, cached=cached)
+        if (output, input_file, samples) != (None, None, None):
+            raise InputError(
+                "--on timing has no data: it takes no --input, no --samples and no --output"
+            )
+        print_timing(loaded, latency, cached=cached)
         return
     inputs = load_inputs(loaded, input_file, samples, seed)
     with status(f"preparing {on}"):
-        target = make_target(on, loaded, compiled)
+        target = make_target(on, loaded, compiled, latency)
     outcomes = run_samples(target, inputs, on)
     print_outcomes(outcomes, on, loaded)
     if output is not None:
@@ -126,14 +136,20 @@ def load_inputs(
     return random_samples(specs, samples or 1, ranges, seed)
 
 
-def make_target(on: str, program: "Program", compiled: "CompiledModel | None") -> "Target":
-    """Return what runs the samples. Raises InputError when it needs the model and has none."""
-    from tilewright.flows import models, targets
+def make_target(
+    on: str, program: "Program", compiled: "CompiledModel | None", latency: int | None = None
+) -> "Target":
+    """Return what runs the samples; latency: DRAM cycles of the RTL, None: as everywhere.
+
+    Raises InputError when it needs the model and has none.
+    """
+    from tilewright.flows import models, targets, verify
+    from tilewright.hw.spec.cycles import MEMORY_LATENCY
 
     if on == "iss":
         return targets.IssTarget(program)
     if on == "rtl":
-        return targets.RtlTarget(program)
+        return verify.timed_rtl(program, latency or MEMORY_LATENCY)[0]
     if compiled is None:
         raise InputError(f"--on {on} runs the ONNX model; give it with --model MODEL.onnx")
     if on == "reference":
@@ -160,13 +176,14 @@ def run_samples(target: "Target", inputs: Sequence["Sample"], name: str) -> list
     return [target.run(sample) for sample in work]
 
 
-def print_timing(program: "Program", *, cached: bool) -> None:
+def print_timing(program: "Program", latency: int | None, *, cached: bool) -> None:
     """Print the timing model's cycles of each layer."""
     from tilewright.flows.display import console, table
     from tilewright.flows.program_cache import timed
     from tilewright.flows.report import layer_columns, layer_rows, total_row
+    from tilewright.hw.spec.cycles import MEMORY_LATENCY
 
-    timing = timed(program, cached=cached)
+    timing = timed(program, latency or MEMORY_LATENCY, cached=cached)
     rows = [*layer_rows(timing.layers), total_row(timing.layers, program.config, timing.cycles)]
     name = program.metadata.get("model", "program")
     out = console()

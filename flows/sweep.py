@@ -76,7 +76,7 @@ def command(
     error and stops no other one. Exit status 1 when any point failed.
     """
     from tilewright.flows.display import console
-    from tilewright.flows.files import check_targets
+    from tilewright.flows.files import check_targets, missing
     from tilewright.flows.models import file_digest, tool_digest
     from tilewright.flows.sweep_points import parse_sizes, sweep_points
     from tilewright.hw.spec.errors import ModelError
@@ -89,7 +89,7 @@ def command(
     if plot_file is not None:
         check_plot(plot_file)
     if not model.is_file():
-        raise ModelError(f"{model}: no such file; give an ONNX model")
+        raise ModelError(missing(model, "an ONNX model"))
     run = f"-{latency}-{seed}" if on == "rtl" else f"-{latency}"
     setup = f"{file_digest(model)[:16]}-{tool_digest()[:16]}{run}"
     sweep = Sweep(model=model, source=on, latency=latency, seed=seed, setup=setup)

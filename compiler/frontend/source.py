@@ -114,7 +114,8 @@ def _read(model: "str | PathLike[str] | ModelProto") -> ModelProto:
         return model
     path = Path(fspath(model))
     if not path.is_file():
-        raise ModelError(f"{path}: no such file; give the path of an ONNX model")
+        kind = "a folder" if path.is_dir() else "no such file"
+        raise ModelError(f"{path}: {kind}; give the path of an ONNX model")
     try:
         return onnx.load(path)
     except Exception as error:  # protobuf's and the file system's errors share no base class

@@ -201,7 +201,10 @@ class Config:
             raise ConfigError(
                 f"{where}: unknown field {unknown[0]!r}; the fields are {', '.join(sorted(known))}"
             )
-        return cls(**mapping)
+        try:
+            return cls(**mapping)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
 
     @classmethod
     def from_toml(cls, text: str, where: str = "config") -> "Config":

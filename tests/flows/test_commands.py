@@ -13,10 +13,12 @@ import pytest
 import tilewright as package
 from tilewright.flows.demo import data_path
 from tilewright.flows.doctor import OPTIONAL_PACKAGES, REQUIRED_PACKAGES, Check, examine
-from tilewright.hw.spec.config import Config
+from tilewright.flows.models import compile_file
+from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.errors import ConfigError, InputError, ProgramError
 from tilewright.hw.spec.manual import isa_manual
 from tilewright.hw.spec.program import Program
+from tilewright.sim.timing import simulate
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +106,13 @@ def test_a_model_may_have_a_suffix_in_capitals(tilewright, tmp_path, digits):
     assert result.status == 0
     assert result.out.startswith("D on iss")
     assert package.Session("D.ONNX", "nano").get_inputs()[0].name == "image"
+
+
+@pytest.mark.parametrize("latency", [1, 200])
+def test_the_timing_model_has_the_latency_asked_for(tilewright, digits, latency):
+    result = tilewright("run", digits, "--preset", "nano", "--on", "timing", "--latency", latency)
+    program = compile_file(digits, PRESETS["nano"]).program
+    assert f"{simulate(program, latency=latency).cycles:,} cycles" in result.out
 
 
 def test_disasm_and_asm_are_inverse(tilewright, digits):

@@ -34,6 +34,29 @@ def test_missing_model(fails, tmp_path):
     assert "no.onnx: no such file; give an ONNX model" in error
 
 
+@pytest.mark.parametrize("command", ["compile", "explain", "quantize", "cosim"])
+def test_a_folder_is_no_model(fails, tmp_path, command):
+    options = ["-o", tmp_path / "o"] if command in ("compile", "quantize") else []
+    assert f"{tmp_path}: a folder; give " in fails(command, tmp_path, *options)
+
+
+def test_an_error_of_a_config_file_names_it(fails, tmp_path, digits):
+    path = tmp_path / "big.toml"
+    path.write_text("rows = 3000\n")
+    assert f"{path}: rows must be 1 to 128, got 3000" in fails("explain", digits, "--config", path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--on", "timing", "--samples", "2"], "--on timing has no data"),
+        (["--on", "iss", "--latency", "9"], "--latency is of --on rtl and --on timing"),
+    ],
+)
+def test_options_of_another_target(fails, program, options, message):
+    assert message in fails("run", program, *options)
+
+
 @pytest.mark.parametrize("size", [0, 10, 5000])
 def test_malformed_model(fails, tmp_path, digits, size):
     (tmp_path / "bad.onnx").write_bytes(digits.read_bytes()[:size])
