@@ -56,13 +56,7 @@ def command(
     the models on `base`; a config that is given is for both. Long cases have configs of their own.
     Exit status 1 when a case fails. The files are written anew after every case.
     """
-    from tilewright.flows.bench_cases import (
-        check_config_names,
-        kernels,
-        long_cases,
-        matching,
-        model_cases,
-    )
+    from tilewright.flows.bench_cases import check_config_names, choose
     from tilewright.flows.bench_tools import fresh_cache
     from tilewright.flows.files import check_targets, missing
     from tilewright.hw.spec.errors import InputError
@@ -74,13 +68,14 @@ def command(
     for path in models:
         if not path.is_file():
             raise InputError(missing(path, "an ONNX model"))
-    cases = [] if no_kernels else kernels(config, quick=quick)
-    cases += long_cases() if with_long or patterns or only_list else []
-    cases += model_cases(models, config)
-    if patterns:
-        cases = matching(cases, patterns)
-    if not cases:
-        raise InputError("nothing to measure; give models, or leave out --no-kernels")
+    cases = choose(
+        models,
+        config,
+        patterns,
+        with_kernels=not no_kernels,
+        with_long=with_long or bool(patterns) or only_list,
+        quick=quick,
+    )
     if only_list:
         for case in cases:
             click.echo(f"{case.name}{'  (long)' if case.is_long else ''}")

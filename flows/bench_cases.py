@@ -113,6 +113,29 @@ NUM_QUICK = 3
 NETWORK_NAMES = {"resnet50": "ResNet-50", "mobilenetv2": "MobileNetV2 1.0"}
 
 
+def choose(
+    models: Sequence[Path],
+    config: Config | None,
+    patterns: Sequence[str],
+    *,
+    with_kernels: bool,
+    with_long: bool,
+    quick: bool,
+) -> list[Case]:
+    """Return what to measure: kernels, long cases and models, of those what patterns match.
+
+    Raises InputError where that is nothing.
+    """
+    cases = kernels(config, quick=quick) if with_kernels else []
+    cases += long_cases() if with_long else []
+    cases += model_cases(models, config)
+    if patterns:
+        cases = matching(cases, patterns)
+    if not cases:
+        raise InputError("nothing to measure; give models, or leave out --no-kernels")
+    return cases
+
+
 def kernels(config: Config | None, *, quick: bool = False) -> list[Case]:
     """Return the kernels on a config, by default `base` with the peer's amount of SRAM."""
     return [kernel.on(config or PEER_SIZED) for kernel in KERNELS[: NUM_QUICK if quick else None]]

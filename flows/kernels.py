@@ -1,7 +1,7 @@
 """Single-layer int8 QDQ models with seeded random weights, for benchmarks."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -52,45 +52,26 @@ def make_kernel(kind: str, sizes: Sequence[int], seed: int = 0) -> onnx.ModelPro
     height, width) of a depthwise convolution; stride 1, padding kernel // 2. Raises ValueError for
     another number of sizes, sizes below 1 and even kernels, which would change height and width.
     """
-    if min(sizes, default=0) < 1:
-        raise ValueError(f"sizes must be at least 1, got {list(sizes)}")
+    layer = _layer(kind, sizes)
     random = np.random.default_rng(seed)
     graph = GraphBuilder()
-    attributes: dict[str, Any] = {}
-    shape_weight: tuple[int, ...]
-    match kind, list(sizes):
-        case "gemm", [m, k, n]:
-            operator, shape_in, shape_out, shape_weight = "MatMul", [m, k], [m, n], (k, n)
-            reduction = k
-        case "conv", [channels, filters, kernel, height, width]:
-            operator, shape_weight = "Conv", (filters, channels, kernel, kernel)
-            shape_in, shape_out = [1, channels, height, width], [1, filters, height, width]
-            attributes = {"pads": [kernel // 2] * 4}
-            reduction = channels * kernel * kernel
-        case "depthwise", [channels, kernel, height, width]:
-            operator, shape_weight = "Conv", (channels, 1, kernel, kernel)
-            shape_in = shape_out = [1, channels, height, width]
-            attributes = {"pads": [kernel // 2] * 4, "group": channels}
-            reduction = kernel * kernel
-        case _:
-            raise ValueError(f"{kind} does not take the sizes {list(sizes)}")
-    if operator == "Conv" and shape_weight[-1] % 2 == 0:
-        raise ValueError(f"the kernel must be odd, got {shape_weight[-1]}")
-    weight = random.integers(-127, 128, shape_weight).astype(np.int8)
+    weight = random.integers(-127, 128, layer.weight).astype(np.int8)
     source = graph.dequantized("input", SCALE_IN, ZERO_IN)
     graph.constant("weight", weight)
     real_weight = graph.dequantized("weight", SCALE_WEIGHT, 0)
     graph.nodes.append(
-        helper.make_node(operator, [source, real_weight], ["result"], name=kind, **attributes)
+        helper.make_node(
+            layer.operator, [source, real_weight], ["result"], name=kind, **layer.attributes
+        )
     )
-    spread = SCALE_IN * SCALE_WEIGHT * 74 * 74 * reduction**0.5
+    spread = SCALE_IN * SCALE_WEIGHT * 74 * 74 * layer.reduction**0.5
     graph.quantized("result", "output", spread / 40)
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "_".join([kind, *map(str, sizes)]),
-            [helper.make_tensor_value_info("input", TensorProto.INT8, shape_in)],
-            [helper.make_tensor_value_info("output", TensorProto.INT8, shape_out)],
+            [helper.make_tensor_value_info("input", TensorProto.INT8, layer.source)],
+            [helper.make_tensor_value_info("output", TensorProto.INT8, layer.result)],
             graph.initializers,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -98,3 +79,38 @@ def make_kernel(kind: str, sizes: Sequence[int], seed: int = 0) -> onnx.ModelPro
     )
     onnx.checker.check_model(model)
     return model
+
+
+class _Layer(NamedTuple):
+    """One operator: shapes of its tensors, and the products of a sum."""
+
+    operator: str
+    source: list[int]
+    weight: tuple[int, ...]
+    result: list[int]
+    reduction: int
+    attributes: dict[str, Any] = {}
+
+
+def _layer(kind: str, sizes: Sequence[int]) -> _Layer:
+    if min(sizes, default=0) < 1:
+        raise ValueError(f"sizes must be at least 1, got {list(sizes)}")
+    match kind, list(sizes):
+        case "gemm", [m, k, n]:
+            return _Layer("MatMul", [m, k], (k, n), [m, n], k)
+        case "conv", [channels, filters, kernel, height, width]:
+            weight, groups = (filters, channels, kernel, kernel), 1
+        case "depthwise", [channels, kernel, height, width]:
+            weight, filters, groups = (channels, 1, kernel, kernel), channels, channels
+        case _:
+            raise ValueError(f"{kind} does not take the sizes {list(sizes)}")
+    if kernel % 2 == 0:
+        raise ValueError(f"the kernel must be odd, got {kernel}")
+    return _Layer(
+        "Conv",
+        [1, channels, height, width],
+        weight,
+        [1, filters, height, width],
+        weight[1] * kernel * kernel,
+        {"pads": [kernel // 2] * 4, "group": groups},
+    )

@@ -81,9 +81,10 @@ def command(
         options = quantizer.Options(per_tensor=per_tensor, symmetric=symmetric)
         with status(f"calibrating on {plural(len(chosen), 'sample')}"):
             quantized = quantizer.quantize(prepared, chosen, options)
-            compared = chosen[:COMPARED_SAMPLES]
-            given = quantizer.run_model(quantized, compared)
-            expected = quantizer.run_model(prepared, compared)
+            given, expected = (
+                quantizer.run_model(each, chosen[:COMPARED_SAMPLES])
+                for each in (quantized, prepared)
+            )
     except ModelError as error:
         raise ModelError(f"{model}: {error}") from None
     data = quantized.SerializeToString()
