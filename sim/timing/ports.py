@@ -178,6 +178,11 @@ Claim = tuple[BankTimeline, int]
 """A bank that a turn needs."""
 
 
+def is_any_taken(claims: Sequence[Claim], cycle: int) -> bool:
+    """Tell whether any bank is taken in a cycle."""
+    return any(timeline.is_taken(bank, cycle, cycle + 1) for timeline, bank in claims)
+
+
 def union(claims: Sequence[Claim], cycle: int) -> tuple[list[int], list[int]]:
     """Return starts and ends of the cycles in which any bank is taken, those behind `cycle`."""
     found: list[tuple[int, int]] = []

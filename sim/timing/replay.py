@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.cycles import GROUP_PAIR_CYCLES
-from tilewright.sim.timing.ports import Claim, union
+from tilewright.sim.timing.ports import Claim, is_any_taken, union
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.vector_ports import Segment
@@ -65,6 +65,10 @@ class Replay:
     operand_moves: NDArray[np.int64]
     """When each pixel's operand went to its register; it is read again until then."""
     aftermath: Aftermath
+
+    def has_reads_of(self, other: "Replay") -> bool:
+        """Tell whether sources are read in the same cycles."""
+        return np.array_equal(self.reads, other.reads) and np.array_equal(self.moves, other.moves)
 
 
 class Cursor:
@@ -159,10 +163,12 @@ class StageReplay:
         *,
         first_position: int,
         first_operand: int,
+        repeats: Callable[[int], Sequence[Claim]] = lambda _: (),
     ) -> Replay:
         """Return when everything happens; the first position and operand at the earliest.
 
         source, operand: who comes before a read of that bank; no operand without second stage.
+        repeats: who comes before an operand's read as long as the operand before is in use.
         """
         self._position, self._window_end = first_position - 1, first_position - self._pace
         if operand is not None:
@@ -170,9 +176,11 @@ class StageReplay:
         to_window_end = self._window
         for segment in plan:
             sources = Cursor(source(segment.source_bank), first_position)
-            operands = None
+            operands: Cursor | None = None
+            repeated: Sequence[Claim] = ()
             if operand is not None:
                 operands = Cursor(operand(segment.operand_bank), first_position)
+                repeated = repeats(segment.operand_bank)
             left, before = segment.turns, None
             while left:
                 left, to_window_end = left - 1, to_window_end - 1
@@ -180,8 +188,8 @@ class StageReplay:
                 if to_window_end:
                     continue
                 to_window_end = self._window
-                self._meet(operands)
-                if left >= self._window:
+                self._meet(operands, repeated)
+                if left >= self._window and not repeated:
                     state = self._state(sources, operands)
                     if before is not None and state[1:] == before[1:]:
                         left -= self._repeat(sources, operands, state[0] - before[0], left)
@@ -224,7 +232,7 @@ class StageReplay:
             self._stalls_passed += 1
         self._entered = cycle
 
-    def _meet(self, operands: Cursor | None) -> None:
+    def _meet(self, operands: Cursor | None, repeated: Sequence[Claim]) -> None:
         """The value that entered last reaches the result register, meets its operand, is used."""
         arrival = self._entered + self._depth
         if self._stalls:
@@ -235,8 +243,10 @@ class StageReplay:
         if leaves > arrival:
             self._stalls.append((arrival, leaves))
         if operands:
-            read = operands.free(self._operand_moved)
-            self._operand_moved = operands.free(max(read, self._operand_used - 1)) + 1
+            read = operands.free(max(self._operand_moved, self._operand_used - 1))
+            while read <= self._operand_used and is_any_taken(repeated, read):
+                read = operands.free(read + 1)
+            self._operand_moved = read + 1
             leaves = max(leaves, self._operand_moved)
             self._operand_moves.append(self._operand_moved)
         self._used = max(leaves, self._gate) + self._pace

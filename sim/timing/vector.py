@@ -88,11 +88,13 @@ class VectorModel:
             first_read=cycle + READ_CYCLES + self._pause(work, cycle),
             previous=self._last,
         )
-        self._last = flight
         if flight.is_empty:
             flight.walker_free = cycle
         else:
+            if self._last is not None and not self._last.is_empty:
+                self._last.next = flight
             self._latest.append(flight)
+        self._last = flight
         self._check(flight, cycle)
 
     def _pause(self, work: Work, accepted: int) -> int:
@@ -122,7 +124,7 @@ class VectorModel:
             self._machine.try_issue(Engine.VECTOR, cycle)
         last_read, used = flight.last_read, flight.aftermath.used
         retired = used + (WRITE_CYCLES if flight.work.combines else 0)
-        settled = last_read if flight.replay is None else max(last_read, used)
+        settled = max(last_read, used if flight.replay is not None else flight.operand_read)
         if settled > cycle or (before is not None and before.retired is None):
             self._machine.at(max(settled, cycle + 1), partial(self._check, flight))
             return
@@ -146,7 +148,7 @@ class VectorModel:
         if self._machine.depthwise.is_used:
             self._machine.refresh()
         else:
-            self._replan(flight)
+            self._replan(flight.next or flight)
 
     def _replan(self, flight: Flight) -> bool:
         """Plan an instruction anew if there is news; tell whether its reads of parameters moved."""
@@ -156,9 +158,10 @@ class VectorModel:
         if flight.previous is not None and not flight.previous.is_empty:
             self._replan(flight.previous)
         flight.version = version
-        before = flight.parameter_reads
+        flights = [flight] if flight.previous is None else [flight, flight.previous]
+        before = [each.parameter_reads for each in flights]
         self._planner.replan(flight)
-        if flight.parameter_reads == before:
+        if [each.parameter_reads for each in flights] == before:
             return False
         self.parameter_version += 1
         return True

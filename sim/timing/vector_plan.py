@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from tilewright.hw.spec.cycles import (
     VECTOR_PIPELINE_CYCLES,
 )
 from tilewright.hw.spec.isa import Instruction
-from tilewright.sim.timing.ports import BankTimeline, Run, walk
+from tilewright.sim.timing.ports import BankTimeline, Claim, Run, walk
 from tilewright.sim.timing.replay import (
     FRONT_CYCLES,
     POSITION_CYCLES,
@@ -48,7 +48,16 @@ Interval = tuple[int, int]
 """First cycle and end."""
 
 
-@dataclass(slots=True)
+class SourceReads(NamedTuple):
+    """When an instruction reads sources from the activation SRAM."""
+
+    first: BankTimeline
+    """For the first time."""
+    repeats: BankTimeline
+    """Again, as values cannot move on."""
+
+
+@dataclass(slots=True, eq=False)
 class Flight:
     """One accepted instruction."""
 
@@ -59,6 +68,8 @@ class Flight:
     first_read: int
     """When its first source read can be at the earliest."""
     previous: "Flight | None"
+    next: "Flight | None" = None
+    """The instruction behind it, if that is not empty."""
     version: int = -1
     """Of the matrix and depthwise engines' reads that the plan takes into account."""
     runs: tuple[Run, ...] = ()
@@ -87,6 +98,16 @@ class Flight:
         """It does nothing."""
         return not self.work.setup_cycles
 
+    @property
+    def operand_read(self) -> int:
+        """When its last operand is read, as far as is known; -1 without second stage."""
+        return self.aftermath.operand_moved - 1 if self.work.combines else -1
+
+    def reads_operand_bank_of(self, other: "Flight") -> bool:
+        """Tell whether it reads sources from a bank that has operands of the other one."""
+        banks = other.work.operand_banks
+        return self.work.kind == "reads" and not set(banks).isdisjoint(self.work.source_banks)
+
 
 class Planner:
     """Plans instructions by what is known of the engines whose reads come first."""
@@ -97,15 +118,43 @@ class Planner:
         self._pace = machine.config.lanes // machine.config.operand_lanes
 
     def replan(self, flight: Flight) -> None:
-        """Plan an instruction that is not empty anew; those before it are planned."""
+        """Plan an instruction that is not empty anew; those before it are planned.
+
+        The one before is planned again where the source reads of this one come before those of
+        its operands. What happens in a cycle follows from the cycles before, so this ends.
+        """
+        self._plan_one(flight)
+        before = flight.previous
+        while before is not None and before.retired is None and flight in self._rivals(before):
+            aftermath = before.aftermath
+            self._plan_one(before)
+            if before.aftermath == aftermath:
+                break
+            self._plan_one(flight)
+
+    def _rivals(self, flight: Flight) -> list[Flight]:
+        """Return the instructions whose source reads can come before those of its operands."""
+        if not flight.work.combines:
+            return []
+        before, behind = flight.previous, flight.next
+        last, first = flight.aftermath.operand_moved, flight.accepted + OPERAND_CYCLES
+        near = [flight]
+        if before is not None and before.aftermath.moved > first:
+            near.append(before)
+        if behind is not None and behind.first_read < last:
+            near.append(behind)
+        return [each for each in near if each.reads_operand_bank_of(flight)]
+
+    def _plan_one(self, flight: Flight) -> None:
         work = flight.work
         flight.reads = flight.writes = flight.replay = None
         is_unhindered = self._is_unhindered(flight)
         flight.is_alone = not is_unhindered and self._is_alone(flight)
-        is_free = is_unhindered and self._is_free(flight)
+        rivals = self._rivals(flight)
+        is_free = is_unhindered and not rivals and self._is_free(flight)
         is_uneven = 1 < work.window < self._pace
         if not is_unhindered or (work.combines and (is_uneven or not is_free)):
-            self._replay(flight)
+            self._replay(flight, rivals)
         else:
             self._plan(flight, is_free=is_free)
         flight.parameter_reads = self._parameter_reads(flight)
@@ -214,10 +263,29 @@ class Planner:
             cycle = walk(claims, cycle + 1, segment.turns, 1, runs)
         return tuple(runs)
 
-    def _replay(self, flight: Flight) -> None:
-        """Follow its positions one by one."""
+    def _replay(self, flight: Flight, rivals: list[Flight]) -> None:
+        """Follow its positions one by one; again where its own reads meet, until they stay."""
+        others = [self._source_reads(each) for each in rivals if each is not flight]
+        replay = self._follow(flight, others)
+        if flight in rivals:
+            before = None
+            while before is None or not replay.has_reads_of(before):
+                before, flight.replay = replay, replay
+                replay = self._follow(flight, [*others, self._source_reads(flight)])
+        flight.replay = replay
+        flight.aftermath = replay.aftermath
+        flight.walker_due = replay.walker_free
+        unrefused = flight.first_read + flight.work.read_cycles - 1
+        flight.last_read = max(int(replay.reads[-1]), unrefused)
+
+    def _follow(self, flight: Flight, rivals: list[SourceReads]) -> Replay:
         machine, work, first = self._machine, flight.work, flight.first_read
-        flight.replay = replay = StageReplay(
+
+        def operand(bank: int) -> list[Claim]:
+            claims = machine.reads_before_vector("reads", bank, first)
+            return [*claims, *((each.first, bank) for each in rivals)]
+
+        return StageReplay(
             pace=self._pace if work.combines else 1,
             depth=TO_RESULT - FRONT_CYCLES,
             window=work.window,
@@ -227,15 +295,21 @@ class Planner:
         ).run(
             work.segments,
             lambda bank: machine.reads_before_vector(work.kind, bank, first),
-            (lambda bank: machine.reads_before_vector("reads", bank, first))
-            if work.combines
-            else None,
+            operand if work.combines else None,
             first_position=first - POSITION_CYCLES,
             first_operand=flight.accepted + OPERAND_CYCLES,
+            repeats=lambda bank: [(each.repeats, bank) for each in rivals],
         )
-        flight.aftermath = replay.aftermath
-        flight.walker_due = replay.walker_free
-        flight.last_read = max(int(replay.reads[-1]), first + work.read_cycles - 1)
+
+    def _source_reads(self, flight: Flight) -> SourceReads:
+        """Return when it reads sources from the activation SRAM."""
+        first, repeats = (self._machine.activation_reads.like() for _ in range(2))
+        banks, cycles = source_banks(flight.work.segments), self._turn_cycles(flight)
+        first.occupy_union(banks, cycles, cycles + 1)
+        if flight.replay is not None:
+            lasts = flight.replay.moves > cycles + 1
+            repeats.occupy_union(banks[lasts], cycles[lasts] + 1, flight.replay.moves[lasts])
+        return SourceReads(first, repeats)
 
     def _parameter_reads(self, flight: Flight) -> tuple[Interval, ...]:
         """Return when it reads parameters, one word for each lane group or for all of them.

@@ -138,6 +138,10 @@ RTL_RETIREMENTS = {
     ("nano", 11): [832, 862, 946, 973, 974, 1015, 1020],
     # Two lane groups of one value right behind another instruction, whose scale register is taken.
     ("edge", 3): [688, 704, 861, 864],
+    # Sources and operands in one bank.
+    ("nano", 9): [650, 900, 904, 917, 918, 938],
+    # The last operand waits for the next instruction's first source.
+    ("large", 24): [886, 1082, 1099, 1121],
 }
 """Of the VECTOR instructions of random programs, by preset and seed; at DRAM latency 64."""
 
