@@ -99,6 +99,11 @@ class Flight:
         return not self.work.setup_cycles
 
     @property
+    def is_planned(self) -> bool:
+        """Its plan is known."""
+        return self.walker_due >= 0
+
+    @property
     def operand_read(self) -> int:
         """When its last operand is read, as far as is known; -1 without second stage."""
         return self.aftermath.operand_moved - 1 if self.work.combines else -1
@@ -141,13 +146,13 @@ class Planner:
         near = [flight]
         if before is not None and before.aftermath.moved > first:
             near.append(before)
-        if behind is not None and behind.first_read < last:
+        if behind is not None and behind.is_planned and behind.first_read < last:
             near.append(behind)
         return [each for each in near if each.reads_operand_bank_of(flight)]
 
     def _plan_one(self, flight: Flight) -> None:
         work = flight.work
-        flight.reads = flight.writes = flight.replay = None
+        flight.reads = flight.writes = None
         is_unhindered = self._is_unhindered(flight)
         flight.is_alone = not is_unhindered and self._is_alone(flight)
         rivals = self._rivals(flight)
@@ -168,6 +173,7 @@ class Planner:
         else:
             flight.runs = self._walk(flight)
             last = max(last, sum(flight.runs[-1]) - 1)
+        flight.replay = None
         flight.walker_due, flight.last_read = last - DECISION_CYCLES, last
         used = last + TO_RESULT
         operand_moved, operand_used = before.operand_moved, before.operand_used
