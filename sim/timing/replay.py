@@ -66,10 +66,6 @@ class Replay:
     """When each pixel's operand went to its register; it is read again until then."""
     aftermath: Aftermath
 
-    def has_reads_of(self, other: "Replay") -> bool:
-        """Tell whether sources are read in the same cycles."""
-        return np.array_equal(self.reads, other.reads) and np.array_equal(self.moves, other.moves)
-
 
 class Cursor:
     """Free cycles of one bank, asked for in rising order."""
@@ -125,12 +121,27 @@ class Cycles:
         return np.concatenate([*self._parts, np.array(self._latest, np.int64)])
 
 
+class Pixel(NamedTuple):
+    """What the last value of a window meets."""
+
+    entered: int
+    """When that entered the pipeline."""
+    bank: int
+    """Of its operand."""
+    operands: Cursor | None
+    """That bank; None without second stage."""
+    repeats: Sequence[Claim]
+    """Who else takes it as long as the operand before is in use."""
+
+
 class StageReplay:
     """Follows the positions of an instruction, one by one until they repeat.
 
     pace: cycles of a value in the result register; gate: the earliest first of them; has_pairs:
     each value is of a lane group of its own.
     """
+
+    _can_repeat = True
 
     def __init__(
         self,
@@ -181,35 +192,45 @@ class StageReplay:
             if operand is not None:
                 operands = Cursor(operand(segment.operand_bank), first_position)
                 repeated = repeats(segment.operand_bank)
+            can_repeat = self._can_repeat and not repeated
             left, before = segment.turns, None
             while left:
                 left, to_window_end = left - 1, to_window_end - 1
-                self._read(sources, is_end=not to_window_end)
+                self._read(sources, segment.source_bank, is_end=not to_window_end)
                 if to_window_end:
                     continue
                 to_window_end = self._window
-                self._meet(operands, repeated)
-                if left >= self._window and not repeated:
+                self._meet(Pixel(self._entered, segment.operand_bank, operands, repeated))
+                if left >= self._window and can_repeat:
                     state = self._state(sources, operands)
                     if before is not None and state[1:] == before[1:]:
                         left -= self._repeat(sources, operands, state[0] - before[0], left)
                         state = None
                     before = state
+        self._finish()
         return self._result()
 
-    def _read(self, sources: Cursor, *, is_end: bool) -> None:
+    def _read(self, sources: Cursor, bank: int, *, is_end: bool) -> None:
         """The next position's turn and its read; its value goes on to the pipeline."""
+        read = self._take_turn(sources, is_end=is_end)
+        self._move(sources, read)
+        self._enter(max(self._moved + 1, self._scale_free()))
+
+    def _take_turn(self, sources: Cursor, *, is_end: bool) -> int:
+        """Take the next position's turn and return the cycle of its read."""
         position = max(self._position + 1, self._read_before)
         if is_end:
             self._window_end = position = max(position, self._window_end + self._pace)
         self._position = position
         read = sources.free(max(position + POSITION_CYCLES, self._last_read + 1, self._moved))
-        self._moved = sources.free(max(read, self._entered - 1)) + 1
-        self._enter(max(self._moved + 1, self._scale_free()))
         self._reads.append(read)
-        self._moves.append(self._moved)
-        self._enters.append(self._entered)
         self._read_before, self._last_read = self._last_read, read
+        return read
+
+    def _move(self, sources: Cursor, read: int) -> None:
+        """The value read moves on from the port as the one before enters the pipeline."""
+        self._moved = sources.free(max(read, self._entered - 1)) + 1
+        self._moves.append(self._moved)
 
     def _scale_free(self) -> int:
         """Return when the scale register of the next value's lane group is free."""
@@ -231,28 +252,48 @@ class StageReplay:
             cycle = stalls[self._stalls_passed][1]
             self._stalls_passed += 1
         self._entered = cycle
+        self._enters.append(cycle)
 
-    def _meet(self, operands: Cursor | None, repeated: Sequence[Claim]) -> None:
+    def _meet(self, pixel: Pixel) -> None:
         """The value that entered last reaches the result register, meets its operand, is used."""
-        arrival = self._entered + self._depth
-        if self._stalls:
-            for start, end in self._stalls[self._stalls_passed :]:
-                if start < arrival:
-                    arrival += end - start
+        self._use(pixel, self._arrive(pixel.entered))
+
+    def _arrival(self, entered: int) -> int:
+        """Return when a value reaches the result register, if that is free."""
+        arrival = entered + self._depth
+        for start, end in self._stalls:
+            if entered < start < arrival:
+                arrival += end - start
+        return arrival
+
+    def _arrive(self, entered: int) -> int:
+        """Return when a value reaches the result register; the pipeline stands until then."""
+        arrival = self._arrival(entered)
         leaves = max(arrival, self._used)
         if leaves > arrival:
             self._stalls.append((arrival, leaves))
-        if operands:
-            read = operands.free(max(self._operand_moved, self._operand_used - 1))
-            while read <= self._operand_used and is_any_taken(repeated, read):
-                read = operands.free(read + 1)
+        return leaves
+
+    def _use(self, pixel: Pixel, leaves: int) -> None:
+        """A value in the result register meets its operand and is used."""
+        if pixel.operands:
+            read = pixel.operands.free(max(self._operand_moved, self._operand_used - 1))
+            while self._is_refused(pixel, read):
+                read = pixel.operands.free(read + 1)
             self._operand_moved = read + 1
             leaves = max(leaves, self._operand_moved)
             self._operand_moves.append(self._operand_moved)
         self._used = max(leaves, self._gate) + self._pace
-        if operands:
+        if pixel.operands:
             self._operand_used = self._used
         self._uses.append(self._used)
+
+    def _is_refused(self, pixel: Pixel, cycle: int) -> bool:
+        """Tell whether a repeated source read comes before an operand's."""
+        return cycle <= self._operand_used and is_any_taken(pixel.repeats, cycle)
+
+    def _finish(self) -> None:
+        """All positions have had their turns."""
 
     def _state(self, sources: Cursor, operands: Cursor | None) -> tuple[int, ...]:
         """Return the last position, then all that the next window depends on relative to it."""

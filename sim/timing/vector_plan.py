@@ -21,6 +21,7 @@ from tilewright.sim.timing.replay import (
     Replay,
     StageReplay,
 )
+from tilewright.sim.timing.shared_replay import SharedReplay
 from tilewright.sim.timing.vector_ports import (
     Kind,
     Work,
@@ -270,28 +271,16 @@ class Planner:
         return tuple(runs)
 
     def _replay(self, flight: Flight, rivals: list[Flight]) -> None:
-        """Follow its positions one by one; again where its own reads meet, until they stay."""
-        others = [self._source_reads(each) for each in rivals if each is not flight]
-        replay = self._follow(flight, others)
-        if flight in rivals:
-            before = None
-            while before is None or not replay.has_reads_of(before):
-                before, flight.replay = replay, replay
-                replay = self._follow(flight, [*others, self._source_reads(flight)])
-        flight.replay = replay
-        flight.aftermath = replay.aftermath
-        flight.walker_due = replay.walker_free
-        unrefused = flight.first_read + flight.work.read_cycles - 1
-        flight.last_read = max(int(replay.reads[-1]), unrefused)
-
-    def _follow(self, flight: Flight, rivals: list[SourceReads]) -> Replay:
+        """Follow its positions one by one."""
         machine, work, first = self._machine, flight.work, flight.first_read
+        others = [self._source_reads(each) for each in rivals if each is not flight]
 
         def operand(bank: int) -> list[Claim]:
             claims = machine.reads_before_vector("reads", bank, first)
-            return [*claims, *((each.first, bank) for each in rivals)]
+            return [*claims, *((each.first, bank) for each in others)]
 
-        return StageReplay(
+        kind = SharedReplay if flight in rivals else StageReplay
+        flight.replay = replay = kind(
             pace=self._pace if work.combines else 1,
             depth=TO_RESULT - FRONT_CYCLES,
             window=work.window,
@@ -304,8 +293,11 @@ class Planner:
             operand if work.combines else None,
             first_position=first - POSITION_CYCLES,
             first_operand=flight.accepted + OPERAND_CYCLES,
-            repeats=lambda bank: [(each.repeats, bank) for each in rivals],
+            repeats=lambda bank: [(each.repeats, bank) for each in others],
         )
+        flight.aftermath = replay.aftermath
+        flight.walker_due = replay.walker_free
+        flight.last_read = max(int(replay.reads[-1]), first + work.read_cycles - 1)
 
     def _source_reads(self, flight: Flight) -> SourceReads:
         """Return when it reads sources from the activation SRAM."""

@@ -1,0 +1,93 @@
+"""The vector engine where source reads and operand reads of one instruction share a bank.
+
+Source reads come first, up to ten values ahead of the operand. What is ahead is known when a value
+finds the pipeline standing for want of that operand: so operands are found then, not before.
+"""
+
+from collections import deque
+from typing import Any
+
+from tilewright.sim.timing.replay import NEVER, Cursor, Pixel, StageReplay
+
+
+class SharedReplay(StageReplay):
+    """Finds an operand when the source reads up to its cycle are known.
+
+    A source word is read again for a value that waits, unless the second stage has no operand.
+    """
+
+    _can_repeat = False
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._requests: deque[tuple[int, int, int]] = deque()
+        """Bank, first cycle and end of the latest source reads."""
+        self._is_entering = False
+        """The last value read has not entered the pipeline."""
+        self._ending: Pixel | None = None
+        """It is the last one of that pixel's window."""
+        self._pending: deque[Pixel] = deque()
+        """Those whose values have not reached the result register."""
+        self._waiting: tuple[Pixel, int] | None = None
+        """The one in it that waits for its operand, and since when."""
+
+    def _read(self, sources: Cursor, bank: int, *, is_end: bool) -> None:
+        read = self._take_turn(sources, is_end=is_end)
+        self._requests.append((bank, read, NEVER))
+        self._enter_last()
+        self._move(sources, read)
+        self._requests[-1] = (bank, read, self._moved)
+        self._is_entering = True
+
+    def _meet(self, pixel: Pixel) -> None:
+        self._ending = pixel
+
+    def _enter_last(self) -> None:
+        """The last value read enters the pipeline."""
+        if not self._is_entering:
+            return
+        self._is_entering = False
+        cycle, found = -1, self._moved + 1
+        while cycle < found:
+            cycle = found
+            self._settle(cycle)
+            found = max(cycle, self._scale_free())
+        self._enter(cycle)
+        if self._ending is not None:
+            self._pending.append(self._ending._replace(entered=self._entered))
+            self._ending = None
+
+    def _settle(self, cycle: int) -> None:
+        """Find when the pipeline stands, up to a cycle."""
+        while self._pending and self._arrival(self._pending[0].entered) <= cycle:
+            self._use_waiting()
+            pixel = self._pending.popleft()
+            self._waiting = pixel, self._arrive(pixel.entered)
+            self._forget(min(self._position, pixel.entered))
+
+    def _use_waiting(self) -> None:
+        """Find the operand of the value in the result register."""
+        if self._waiting is not None:
+            self._use(*self._waiting)
+            self._waiting = None
+
+    def _is_refused(self, pixel: Pixel, cycle: int) -> bool:
+        while self._requests and self._requests[0][2] <= cycle:
+            self._requests.popleft()
+        is_used = cycle <= self._operand_used
+        return super()._is_refused(pixel, cycle) or any(
+            first == cycle or (is_used and first < cycle)
+            for bank, first, _ in self._requests
+            if bank == pixel.bank
+        )
+
+    def _forget(self, cycle: int) -> None:
+        """Forget when the pipeline stood before a cycle."""
+        while self._stalls_passed and self._stalls[0][1] <= cycle:
+            del self._stalls[0]
+            self._stalls_passed -= 1
+
+    def _finish(self) -> None:
+        self._enter_last()
+        self._settle(NEVER)
+        self._use_waiting()
