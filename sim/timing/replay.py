@@ -28,6 +28,9 @@ FRONT_CYCLES = 3
 """From a source read to the first stage of the pipeline."""
 
 
+NEVER = 1 << 60
+
+
 class Aftermath(NamedTuple):
     """What one instruction leaves behind for the next one."""
 
@@ -39,6 +42,8 @@ class Aftermath(NamedTuple):
     """When it was used up."""
     reads: tuple[int, int] = (-1, -1)
     """The last two source reads."""
+    window_end: int = -NEVER
+    """The turn of the last window's last position, where that keeps the second stage's pace."""
     moved: int = -1
     """When the last value read moved on from its port."""
     entered: int = -1
@@ -93,9 +98,6 @@ class Cursor:
     def steps(self, cycle: int, size: int) -> int:
         """Return how many steps of `size` from `cycle` on stay before the next taken cycle."""
         return (self._next - 1 - cycle) // size
-
-
-NEVER = 1 << 60
 
 
 class Cycles:
@@ -162,7 +164,7 @@ class StageReplay:
         self._group_entered = before.group_entered
         self._stalls = list(before.stalls)
         self._stalls_passed = 0
-        self._position = self._window_end = 0
+        self._position, self._window_end = 0, before.window_end
         self._reads, self._moves, self._enters = Cycles(), Cycles(), Cycles()
         self._uses, self._operand_moves = Cycles(), Cycles()
 
@@ -181,7 +183,7 @@ class StageReplay:
         source, operand: who comes before a read of that bank; no operand without second stage.
         repeats: who comes before an operand's read as long as the operand before is in use.
         """
-        self._position, self._window_end = first_position - 1, first_position - self._pace
+        self._position = first_position - 1
         if operand is not None:
             self._operand_moved = max(self._operand_moved, first_operand)
         to_window_end = self._window
@@ -362,6 +364,7 @@ class StageReplay:
                 operand_moved=self._operand_moved,
                 operand_used=self._operand_used,
                 reads=(self._read_before, self._last_read),
+                window_end=self._window_end if self._pace > 1 else -NEVER,
                 moved=self._moved,
                 entered=self._entered,
                 group_entered=self._group_entered,

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.ports import BankTimeline, Claim
-from tilewright.sim.timing.vector_plan import WRITE_CYCLES, Flight, Interval, Planner
+from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Flight, Interval, Planner
 from tilewright.sim.timing.vector_ports import Work, WorkCache
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine
 
-READ_CYCLES = 3
-"""From the acceptance to the first source read."""
 ACCEPT_INTERVAL = 2
 """A successor's header is read from this many cycles after an acceptance on."""
 RECENT_FLIGHTS = 256

@@ -16,6 +16,7 @@ from tilewright.hw.spec.isa import Instruction
 from tilewright.sim.timing.ports import BankTimeline, Claim, Run, walk
 from tilewright.sim.timing.replay import (
     FRONT_CYCLES,
+    NEVER,
     POSITION_CYCLES,
     Aftermath,
     Replay,
@@ -39,6 +40,8 @@ TO_RESULT = VECTOR_PIPELINE_CYCLES - DECISION_CYCLES
 """From a source read to the cycle behind that in which its value can be used."""
 WRITE_CYCLES = COMBINE_PIPELINE_CYCLES + 1
 """From the use of a value and its operand to the write of the result."""
+READ_CYCLES = 3
+"""From acceptance to the first source read."""
 OPERAND_CYCLES = 2
 """From acceptance to the first operand's read."""
 MOVE_CYCLES, ENTER_CYCLES = 1, 2
@@ -67,7 +70,7 @@ class Flight:
     work: Work
     accepted: int
     first_read: int
-    """When its first source read can be at the earliest."""
+    """When its first source read can be at the earliest if no position of its window waits."""
     previous: "Flight | None"
     next: "Flight | None" = None
     """The instruction behind it, if that is not empty."""
@@ -147,7 +150,7 @@ class Planner:
         near = [flight]
         if before is not None and before.aftermath.moved > first:
             near.append(before)
-        if behind is not None and behind.is_planned and behind.first_read < last:
+        if behind is not None and behind.is_planned and behind.accepted + READ_CYCLES < last:
             near.append(behind)
         return [each for each in near if each.reads_operand_bank_of(flight)]
 
@@ -190,6 +193,7 @@ class Planner:
             operand_moved=operand_moved,
             operand_used=operand_used,
             reads=(last - 1, last),
+            window_end=last - DECISION_CYCLES if work.combines else -NEVER,
             moved=last + MOVE_CYCLES,
             entered=last + ENTER_CYCLES,
         )
@@ -272,7 +276,7 @@ class Planner:
 
     def _replay(self, flight: Flight, rivals: list[Flight]) -> None:
         """Follow its positions one by one."""
-        machine, work, first = self._machine, flight.work, flight.first_read
+        machine, work, first = self._machine, flight.work, flight.accepted + READ_CYCLES
         others = [self._source_reads(each) for each in rivals if each is not flight]
 
         def operand(bank: int) -> list[Claim]:
@@ -297,7 +301,7 @@ class Planner:
         )
         flight.aftermath = replay.aftermath
         flight.walker_due = replay.walker_free
-        flight.last_read = max(int(replay.reads[-1]), first + work.read_cycles - 1)
+        flight.last_read = max(int(replay.reads[-1]), flight.first_read + work.read_cycles - 1)
 
     def _source_reads(self, flight: Flight) -> SourceReads:
         """Return when it reads sources from the activation SRAM."""

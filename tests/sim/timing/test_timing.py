@@ -133,6 +133,28 @@ def test_random_programs_end_and_every_cycle_has_a_bucket(preset, latency):
         assert len(result.retirements) == len(order)
 
 
+@pytest.mark.parametrize(
+    ("window", "operand", "retired"),
+    [
+        (1, 1000, (1119, 2143)),
+        (2, 1000, (1122, 2146)),
+        (2, 5000, (1120, 2144)),
+        (3, 1000, (2141, 4174)),
+        (6, 1000, (2911, 5712)),
+        (6, 5000, (1634, 3170)),
+    ],
+)
+def test_source_and_operand_in_one_bank_take_the_cycles_of_the_rtl(window, operand, retired):
+    # 1000 is in the sources' bank, 5000 is not.
+    add = (
+        f"VECTOR kernel_height={window} kernel_width=1 out_height=16 out_width=16 stride_y=1 "
+        f"stride_x=1 height={16 + window} width=16 groups=1 source_kind=ACTIVATION "
+        f"source_pitch=16 operand={operand} operand_pitch=16 combine=ADD destination=8192 "
+        "destination_pitch=16"
+    )
+    assert timing(add, add).retired[:2] == retired
+
+
 RTL_RETIREMENTS = {
     # The third of four lane groups of one value behind another instruction's values.
     ("nano", 11): [832, 862, 946, 973, 974, 1015, 1020],
