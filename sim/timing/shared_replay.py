@@ -7,6 +7,7 @@ finds the pipeline standing for want of that operand: so operands are found then
 from collections import deque
 from typing import Any
 
+from tilewright.sim.timing.ports import FREE_BANK
 from tilewright.sim.timing.replay import NEVER, Cursor, Pixel, StageReplay
 
 
@@ -30,6 +31,8 @@ class SharedReplay(StageReplay):
         """Those whose values have not reached the result register."""
         self._waiting: tuple[Pixel, int] | None = None
         """The one in it that waits for its operand, and since when."""
+        self._starved = (0, 0)
+        """The latest cycles in which the second stage had no operand and asked for one."""
 
     def _read(self, sources: Cursor, bank: int, *, is_end: bool) -> None:
         read = self._take_turn(sources, is_end=is_end)
@@ -38,6 +41,18 @@ class SharedReplay(StageReplay):
         self._move(sources, read)
         self._requests[-1] = (bank, read, self._moved)
         self._is_entering = True
+
+    def _move(self, sources: Cursor, read: int) -> None:
+        cycle = sources.free(max(read, self._entered - 1))
+        while cycle > read and self._requests[-1][0] != FREE_BANK:
+            while cycle > self._operand_used and (self._waiting or self._pending):
+                self._use_next()
+            start, end = self._starved
+            if not start <= cycle < end:
+                break
+            cycle = sources.free(end)
+        self._moved = cycle + 1
+        self._moves.append(self._moved)
 
     def _meet(self, pixel: Pixel) -> None:
         self._ending = pixel
@@ -60,16 +75,19 @@ class SharedReplay(StageReplay):
     def _settle(self, cycle: int) -> None:
         """Find when the pipeline stands, up to a cycle."""
         while self._pending and self._arrival(self._pending[0].entered) <= cycle:
-            self._use_waiting()
+            self._use_next()
+
+    def _use_next(self) -> None:
+        """Find the operand of the value in the result register, which the next one reaches."""
+        if self._waiting is not None:
+            asked, used = self._operand_moved, self._operand_used
+            self._use(*self._waiting)
+            self._starved = max(asked, used + 1), self._operand_moved + 1
+            self._waiting = None
+        if self._pending:
             pixel = self._pending.popleft()
             self._waiting = pixel, self._arrive(pixel.entered)
             self._forget(min(self._position, pixel.entered))
-
-    def _use_waiting(self) -> None:
-        """Find the operand of the value in the result register."""
-        if self._waiting is not None:
-            self._use(*self._waiting)
-            self._waiting = None
 
     def _is_refused(self, pixel: Pixel, cycle: int) -> bool:
         while self._requests and self._requests[0][2] <= cycle:
@@ -90,4 +108,4 @@ class SharedReplay(StageReplay):
     def _finish(self) -> None:
         self._enter_last()
         self._settle(NEVER)
-        self._use_waiting()
+        self._use_next()
