@@ -95,7 +95,7 @@ class DepthwiseModel:
             reads=machine.activation_reads,
             sums=machine.accumulator_reads,
             writes=machine.accumulator_writes,
-            weights=machine.vector.parameter_reads(before.turn),
+            weights=machine.vector.parameter_reads(max(flight.offer, before.latch_free)),
         )
         pipeline = Pipeline(flight.words, ports, before)
         pipeline.run(
