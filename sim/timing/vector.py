@@ -156,10 +156,10 @@ class VectorModel:
         if flight.previous is not None and not flight.previous.is_empty:
             self._replan(flight.previous)
         flight.version = version
-        flights = [flight] if flight.previous is None else [flight, flight.previous]
-        before = [each.parameter_reads for each in flights]
+        previous = flight.previous or flight
+        before = flight.parameter_reads, previous.parameter_reads
         self._planner.replan(flight)
-        if [each.parameter_reads for each in flights] == before:
+        if (flight.parameter_reads, previous.parameter_reads) == before:
             return False
         self.parameter_version += 1
         return True

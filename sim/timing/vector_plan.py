@@ -114,8 +114,9 @@ class Flight:
 
     def reads_operand_bank_of(self, other: "Flight") -> bool:
         """Tell whether it reads sources from a bank that has operands of the other one."""
-        banks = other.work.operand_banks
-        return self.work.kind == "reads" and not set(banks).isdisjoint(self.work.source_banks)
+        if self.work.kind != "reads":
+            return False
+        return not set(other.work.operand_banks).isdisjoint(self.work.source_banks)
 
 
 class Planner:
@@ -134,7 +135,9 @@ class Planner:
         """
         self._plan_one(flight)
         before = flight.previous
-        while before is not None and before.retired is None and flight in self._rivals(before):
+        if before is None or before.retired is not None or not before.work.combines:
+            return
+        while flight in self._rivals(before):
             aftermath = before.aftermath
             self._plan_one(before)
             if before.aftermath == aftermath:
