@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tilewright.flows.files import missing
-from tilewright.flows.targets import Outcome
+from tilewright.flows.targets import Executable, Outcome
 from tilewright.flows.tensors import Array
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.errors import ModelError
@@ -133,11 +135,42 @@ class ReferenceTarget:
         return Outcome(outputs=outputs, seconds=time.monotonic() - start)
 
 
-def input_ranges(program: Program, names: list[str]) -> dict[str, tuple[float, float]]:
-    """Return, for each floating-point input, the values that the input maps can express."""
+def input_ranges(program: Program) -> dict[str, tuple[float, float]]:
+    """Return the smallest and largest useful value of inputs.
+
+    Of floating-point inputs what the input maps can express; of integers that index a tensor, its
+    indices.
+    """
+    border = Executable(program).border
     lows = [s.scale * (-128 - s.zero_point) for s in program.of_kind("input")]
     highs = [s.scale * (127 - s.zero_point) for s in program.of_kind("input")]
-    return {name: (min(lows), max(highs)) for name in names} if lows else {}
+    ranges: dict[str, tuple[float, float]] = {}
+    for spec in border.inputs:
+        if lows and np.dtype(spec.dtype).kind == "f":
+            ranges[spec.name] = min(lows), max(highs)
+    for host in (border.prefix, border.suffix):
+        if host is not None:
+            ranges |= _index_ranges(host.data)
+    return ranges
+
+
+def _index_ranges(model: bytes) -> dict[str, tuple[float, float]]:
+    """Return the indices that the integer inputs of a model's Gather operators can be."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(model)).graph
+    inputs = {item.name for item in graph.input}
+    dimensions = {item.name: list(item.dims) for item in graph.initializer}
+    for value in (*graph.value_info, *graph.input):
+        dimensions[value.name] = [d.dim_value for d in value.type.tensor_type.shape.dim]
+    ranges: dict[str, tuple[float, float]] = {}
+    for node in graph.node:
+        if node.op_type == "Gather" and node.input[1] in inputs:
+            axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
+            sizes = dimensions.get(node.input[0], [])
+            if axis < len(sizes) and sizes[axis] > 0:
+                ranges[node.input[1]] = (0, sizes[axis] - 1)
+    return ranges
 
 
 def output_steps(path: Path) -> dict[str, float]:

@@ -132,8 +132,7 @@ def load_inputs(
     specs = Executable(program).border.inputs
     if input_file is not None:
         return load_samples(input_file, specs, samples)
-    ranges = input_ranges(program, [spec.name for spec in specs])
-    return random_samples(specs, samples or 1, ranges, seed)
+    return random_samples(specs, samples or 1, input_ranges(program), seed)
 
 
 def make_target(

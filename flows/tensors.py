@@ -114,8 +114,8 @@ def random_samples(
 ) -> list[Sample]:
     """Return `count` seeded random samples.
 
-    Integer inputs are uniform over their dtype; floating-point ones over `ranges[name]`, the
-    values that the model's quantization can express (by default -1 to 1).
+    They are uniform over `ranges[name]`; by default integers over their dtype, floating-point
+    numbers from -1 to 1.
     """
     generator = np.random.default_rng(seed)
     return [
@@ -132,7 +132,8 @@ def _random_tensor(
         return generator.integers(0, 2, spec.shape).astype(dtype)
     if np.issubdtype(dtype, np.integer):
         info = np.iinfo(dtype)
-        return generator.integers(info.min, info.max, spec.shape, dtype=dtype, endpoint=True)
+        first, last = ranges.get(spec.name, (info.min, info.max))
+        return generator.integers(int(first), int(last), spec.shape, dtype=dtype, endpoint=True)
     low, high = ranges.get(spec.name, (-1.0, 1.0))
     return generator.uniform(low, high, spec.shape).astype(dtype)
 

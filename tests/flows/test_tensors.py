@@ -3,9 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import pytest
 
+from tilewright.flows.kernels import make_kernel
+from tilewright.flows.models import compile_file, input_ranges
+from tilewright.flows.run import load_inputs
+from tilewright.flows.targets import IssTarget
 from tilewright.flows.tensors import load_samples, random_samples, save_samples
+from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.errors import InputError
 
 
@@ -80,12 +86,13 @@ def test_load_samples_never_unpickles(tmp_path):
 
 
 def test_random_samples_are_seeded_and_fill_the_range():
-    specs = [Spec("q", "int8", (4096,)), Spec("x", "float32", (4096,))]
-    first, second = (random_samples(specs, 2, {"x": (-4.0, 2.0)}) for _ in range(2))
+    specs = [Spec("q", "int8", (4096,)), Spec("x", "float32", (4096,)), Spec("i", "int64", (99,))]
+    first, second = (random_samples(specs, 2, {"x": (-4.0, 2.0), "i": (0, 2)}) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         assert all(np.array_equal(a[name], b[name]) for name in a)
     assert not np.array_equal(first[0]["q"], first[1]["q"])
     assert (first[0]["q"].min(), first[0]["q"].max()) == (-128, 127)
+    assert set(first[0]["i"].tolist()) == {0, 1, 2}
     assert -4 <= first[0]["x"].min() < -3.9
     assert 1.9 < first[0]["x"].max() < 2
     assert first[0]["x"].dtype == np.float32
@@ -97,3 +104,20 @@ def test_save_samples_stacks(tmp_path):
     with np.load(tmp_path / "out.npz") as archive:
         assert archive["y"].shape == (3, 1, 2)
         assert archive["y"][2, 0, 0] == 2
+
+
+def test_random_indices_are_those_of_the_table(tmp_path):
+    model = make_kernel("gemm", (64, 8, 8))
+    table = np.arange(40, dtype=np.float32).reshape(5, 8)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(table, "table"))
+    quantized = ["embedded", "input_scale", "input_zero"]
+    model.graph.node.insert(0, onnx.helper.make_node("QuantizeLinear", quantized, ["input"]))
+    model.graph.node.insert(0, onnx.helper.make_node("Gather", ["table", "tokens"], ["embedded"]))
+    tokens = onnx.helper.make_tensor_value_info("tokens", onnx.TensorProto.INT64, [64])
+    model.graph.input[0].CopyFrom(tokens)
+    onnx.save(model, tmp_path / "m.onnx")
+    program = compile_file(tmp_path / "m.onnx", PRESETS["nano"]).program
+    assert input_ranges(program) == {"tokens": (0, 4)}
+    (sample,) = load_inputs(program, None, None, 0)
+    assert set(sample["tokens"].tolist()) == {0, 1, 2, 3, 4}
+    assert IssTarget(program).run(sample).outputs["output"].shape == (64, 8)
