@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         message = f"package {error.name} is missing; `tilewright doctor` says how to get it"
         if error.name is None or error.name.startswith("tilewright"):
             raise
+    except MemoryError as error:
+        message = f"not enough memory for a tensor of this size: {error}"
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         message = f"{where}{error.strerror or error}"

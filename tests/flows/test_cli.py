@@ -2,9 +2,11 @@
 
 import sys
 
+import onnx
 import pytest
 
 from tilewright.flows.cli import COMMANDS
+from tilewright.flows.kernels import make_kernel
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -39,3 +41,19 @@ def test_an_unexpected_os_error_is_one_line(tilewright, digits, monkeypatch):
     result = tilewright("compile", digits, "-o", "x.tw")
     assert result.status == 2
     assert result.err == "error: /somewhere/file: No space left on device\n"
+
+
+def test_a_tensor_beyond_the_memory_is_one_line(tilewright, tmp_path):
+    model = make_kernel("conv", (1, 1, 1, 4, 4))
+    sizes = model.graph.output[0].type.tensor_type.shape.dim[2:]
+    for size in sizes:
+        size.dim_value = 2 * 2**40 + 4
+    (conv,) = (node for node in model.graph.node if node.op_type == "Conv")
+    for attribute in conv.attribute:
+        if attribute.name == "pads":
+            attribute.ints[:] = [2**40] * 4
+    onnx.save(model, tmp_path / "wide.onnx")
+    result = tilewright("compile", tmp_path / "wide.onnx", "-o", tmp_path / "x.tw")
+    assert result.status == 2
+    assert result.err.startswith("error: not enough memory for a tensor of this size: ")
+    assert result.err.count("\n") == 1
