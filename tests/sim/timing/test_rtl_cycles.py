@@ -13,8 +13,10 @@ from tilewright.flows.models import compile_file
 from tilewright.flows.report import layer_cycles
 from tilewright.flows.run import load_inputs
 from tilewright.flows.targets import RtlTarget
+from tilewright.flows.verify import timed_rtl
 from tilewright.hw.spec.assembly import assemble
 from tilewright.hw.spec.config import PRESETS
+from tilewright.hw.spec.random_program import random_program
 from tilewright.sim.timing import simulate
 
 pytestmark = pytest.mark.campaign
@@ -45,6 +47,19 @@ def test_the_pinned_cycles_are_those_of_the_rtl(preset):
     for engine, _, cycle in outcome.retired:
         measured.setdefault(engine.name.lower(), []).append(cycle)
     assert measured == pinned["retirements"]
+
+
+@pytest.mark.parametrize("preset", ["nano", "edge", "base", "large"])
+def test_random_programs_retire_in_the_cycles_of_the_rtl(preset):
+    for seed in range(100):
+        latency = (64, 1, 200)[seed % 3]
+        program = random_program(PRESETS[preset], seed)
+        target, _ = timed_rtl(program, latency)
+        outcome, result = target.run({}), simulate(program, latency=latency)
+        assert (result.cycles, sorted(result.retirements)) == (
+            outcome.cycles,
+            sorted(outcome.retired),
+        ), seed
 
 
 @pytest.mark.parametrize("preset", ["base", "edge", "nano"])
