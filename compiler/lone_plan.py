@@ -32,7 +32,8 @@ from tilewright.compiler.conv_plan import (
 from tilewright.compiler.conv_shape import BlockGroup, ConvShape
 from tilewright.compiler.plan import Work
 from tilewright.compiler.schedule_cache import memoised
-from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY, MEMORY_LATENCY
+from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 
 MAX_COPIES = 4

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tilewright.hw.spec.config import PRESETS, Config
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.errors import InputError
 
-LATENCY = 64
-"""DRAM latency in cycles where a case does not say."""
 PEER_ARRAY = (16, 16)
 """The array of the peer's figures."""
 PEER_SIZED = PRESETS["base"].replace(
@@ -34,7 +33,7 @@ class Case:
     kind: str = ""
     """Of a kernel, see `flows.kernels`."""
     sizes: tuple[int, ...] = ()
-    latency: int = LATENCY
+    latency: int = MEMORY_LATENCY
     gemmini_library: int | None = None
     """Cycles."""
     gemmini_best: int | None = None
@@ -61,7 +60,7 @@ class Kernel:
     library: int
     best: int | None = None
     target: int
-    latency: int = LATENCY
+    latency: int = MEMORY_LATENCY
 
     def on(self, config: Config) -> Case:
         """Return the case on a config; another array than the peer's is not compared with it."""

@@ -15,6 +15,7 @@ from tilewright.flows.options import (
     input_options,
     resolve_config,
 )
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,13 +24,11 @@ if TYPE_CHECKING:
     from tilewright.flows.verify import Verification
     from tilewright.sim.cosim.parameters import DramParameters
 
-DRAM_LATENCY = 64
-
 
 def dram_options(command: Function) -> Function:
     """Add --latency, --bandwidth and --stalls, the DRAM behind the accelerator."""
     options = (
-        click.option("--latency", type=int, default=DRAM_LATENCY, show_default=True,
+        click.option("--latency", type=int, default=MEMORY_LATENCY, show_default=True,
                      help="DRAM latency in cycles."),
         click.option("--bandwidth", type=float, default=1.0, show_default=True,
                      help="DRAM bandwidth of each direction, in beats of the bus a cycle."),

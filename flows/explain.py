@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilewright.flows.options import FilePath, config_options, resolve_config
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 
 if TYPE_CHECKING:
     from tilewright.flows.explanation import Explanation, LayerExplanation
@@ -23,7 +24,7 @@ NOTABLE_LOSS = 0.05
 @click.option(
     "--latency",
     type=click.IntRange(1),
-    default=64,
+    default=MEMORY_LATENCY,
     show_default=True,
     help="DRAM latency in cycles.",
 )

@@ -17,7 +17,7 @@ from tilewright.flows.padding import Padding, padding_of, unit_padding
 from tilewright.flows.report import LayerReport, layer_reports, utilization
 from tilewright.flows.spans import timeline
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import MEMORY_LATENCY
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.errors import ModelError
 from tilewright.hw.spec.program import Program
 from tilewright.sim.timing import simulate

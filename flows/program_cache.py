@@ -10,7 +10,7 @@ from typing import Any
 from tilewright.compiler import schedule_cache
 from tilewright.flows.report import LayerReport, layer_reports
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import MEMORY_LATENCY
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.errors import ProgramError
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 from tilewright.hw.spec.program import Program

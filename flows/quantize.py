@@ -71,26 +71,22 @@ def command(
     try:
         with status("folding constants and batch normalization"):
             prepared = quantizer.prepare(loaded, batch=batch)
+        inputs = quantizer.inputs_of(prepared)
         chosen = calibration_samples(
-            calibration,
-            quantizer.inputs_of(prepared),
-            count=samples,
-            seed=seed,
-            normalization=normalization,
+            calibration, inputs, count=samples, seed=seed, normalization=normalization
         )
         options = quantizer.Options(per_tensor=per_tensor, symmetric=symmetric)
         with status(f"calibrating on {plural(len(chosen), 'sample')}"):
             quantized = quantizer.quantize(prepared, chosen, options)
-            given, expected = (
-                quantizer.run_model(each, chosen[:COMPARED_SAMPLES])
-                for each in (quantized, prepared)
-            )
+            compared = chosen[:COMPARED_SAMPLES]
+            given = quantizer.run_model(quantized, compared)
+            expected = quantizer.run_model(prepared, compared)
     except ModelError as error:
         raise ModelError(f"{model}: {error}") from None
     data = quantized.SerializeToString()
     write_file(output, data)
-    kind = "random sample" if calibration == "random" else "sample"
-    click.echo(f"{output}: {size(len(data))}, calibrated on {plural(len(chosen), kind)}")
+    origin = plural(len(chosen), "random sample" if calibration == "random" else "sample")
+    click.echo(f"{output}: {size(len(data))}, calibrated on {origin}")
     for name in expected[0]:
         click.echo(comparison(name, given, expected))
 

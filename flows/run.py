@@ -13,6 +13,7 @@ from tilewright.flows.options import (
     input_options,
     resolve_config,
 )
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ TIMING = "timing"
 @click.option(
     "--latency",
     type=click.IntRange(1),
-    help="DRAM latency in cycles, of RTL and timing model.  [default: 64]",
+    help=f"DRAM latency in cycles, of RTL and timing model.  [default: {MEMORY_LATENCY}]",
 )
 @click.option("-o", "--output", type=FilePath, help="Write the outputs to this .npz file.")
 def command(
@@ -78,11 +79,11 @@ def command(
             raise InputError(
                 "--on timing has no data: it takes no --input, no --samples and no --output"
             )
-        print_timing(loaded, latency, cached=cached)
+        print_timing(loaded, latency or MEMORY_LATENCY, cached=cached)
         return
     inputs = load_inputs(loaded, input_file, samples, seed)
     with status(f"preparing {on}"):
-        target = make_target(on, loaded, compiled, latency)
+        target = make_target(on, loaded, compiled, latency or MEMORY_LATENCY)
     outcomes = run_samples(target, inputs, on)
     print_outcomes(outcomes, on, loaded)
     if output is not None:
@@ -136,19 +137,18 @@ def load_inputs(
 
 
 def make_target(
-    on: str, program: "Program", compiled: "CompiledModel | None", latency: int | None = None
+    on: str, program: "Program", compiled: "CompiledModel | None", latency: int = MEMORY_LATENCY
 ) -> "Target":
-    """Return what runs the samples; latency: DRAM cycles of the RTL, None: as everywhere.
+    """Return what runs the samples; latency: DRAM cycles of the RTL.
 
     Raises InputError when it needs the model and has none.
     """
     from tilewright.flows import models, targets, verify
-    from tilewright.hw.spec.cycles import MEMORY_LATENCY
 
     if on == "iss":
         return targets.IssTarget(program)
     if on == "rtl":
-        return verify.timed_rtl(program, latency or MEMORY_LATENCY)[0]
+        return verify.timed_rtl(program, latency)[0]
     if compiled is None:
         raise InputError(f"--on {on} runs the ONNX model; give it with --model MODEL.onnx")
     if on == "reference":
@@ -175,14 +175,13 @@ def run_samples(target: "Target", inputs: Sequence["Sample"], name: str) -> list
     return [target.run(sample) for sample in work]
 
 
-def print_timing(program: "Program", latency: int | None, *, cached: bool) -> None:
+def print_timing(program: "Program", latency: int, *, cached: bool) -> None:
     """Print the timing model's cycles of each layer."""
     from tilewright.flows.display import console, table
     from tilewright.flows.program_cache import timed
     from tilewright.flows.report import layer_columns, layer_rows, total_row
-    from tilewright.hw.spec.cycles import MEMORY_LATENCY
 
-    timing = timed(program, latency or MEMORY_LATENCY, cached=cached)
+    timing = timed(program, latency, cached=cached)
     rows = [*layer_rows(timing.layers), total_row(timing.layers, program.config, timing.cycles)]
     name = program.metadata.get("model", "program")
     out = console()

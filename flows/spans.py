@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tilewright.compiler.estimate import issue_cycles
 from tilewright.flows.report import Retired
-from tilewright.hw.spec.cycles import MEMORY_LATENCY
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.program import Program
 from tilewright.sim.timing import simulate

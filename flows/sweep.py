@@ -12,11 +12,10 @@ import click
 
 from tilewright.flows.options import FilePath, config_options, resolve_config
 from tilewright.flows.sweep_results import Point, check_plot, load_csv, plot, to_csv
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 
 if TYPE_CHECKING:
     from tilewright.hw.spec.config import Config
-
-DRAM_LATENCY = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class Sweep:
 @click.option(
     "--latency",
     type=click.IntRange(1),
-    default=DRAM_LATENCY,
+    default=MEMORY_LATENCY,
     show_default=True,
     help="DRAM latency in cycles.",
 )

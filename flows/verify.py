@@ -9,6 +9,7 @@ from tilewright.flows.models import CompiledModel, ReferenceTarget, output_steps
 from tilewright.flows.report import LayerReport, layer_reports, utilization
 from tilewright.flows.targets import IssTarget, OnnxRuntimeTarget, Outcome, RtlTarget, Target
 from tilewright.flows.tensors import Sample
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.program import Program
 from tilewright.sim.timing import simulate
 
@@ -114,7 +115,7 @@ def run_all(target: Target, samples: Sequence[Sample]) -> list[Outcome]:
 
 
 def timed_rtl(
-    program: Program, latency: int = 64, bandwidth: float = 1.0, stalls: float = 0.0
+    program: Program, latency: int = MEMORY_LATENCY, bandwidth: float = 1.0, stalls: float = 0.0
 ) -> tuple[RtlTarget, float]:
     """Return the RTL target and the seconds that generating and building took.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tilewright.hw.spec.access import DEPTHWISE_COUNTS, depthwise_positions
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import Target
 
 # Fetch, dispatch and control. Cycles count from the start write.
@@ -155,8 +156,6 @@ STORE_READ_AHEAD_BURSTS = 4
 """Write bursts whose address may go out before the first of their words is read."""
 EMPTY_LOAD_LATENCY, EMPTY_STORE_LATENCY = 5, 3
 """Acceptance to retirement of an instruction with a zero count."""
-MEMORY_LATENCY = 64
-"""Cycles of latency where a caller does not say."""
 
 
 def transfer_data_cycles(fields: Mapping[str, int], config: Config) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.errors import InputError
 from tilewright.hw.spec.registers import Fault
 
@@ -41,7 +42,7 @@ class DramParameters:
     Raises InputError when a field breaks its rule.
     """
 
-    latency_cycles: int = 64
+    latency_cycles: int = MEMORY_LATENCY
     beats_per_cycle: float = 1.0
     max_outstanding: int = 64
     stall_probability: float = 0.0

@@ -4,9 +4,9 @@ import heapq
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import Literal
 
-from tilewright.hw.spec.cycles import DONE_CYCLES, MEMORY_LATENCY
+from tilewright.hw.spec.cycles import DONE_CYCLES
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.encoding import IllegalInstruction
 from tilewright.hw.spec.errors import ExecutionError
 from tilewright.hw.spec.isa import Engine
@@ -22,6 +22,7 @@ from tilewright.sim.timing.queues import Queue
 from tilewright.sim.timing.result import TimingResult
 from tilewright.sim.timing.store import StoreModel
 from tilewright.sim.timing.vector import VectorModel
+from tilewright.sim.timing.vector_ports import Kind
 
 Action = Callable[[int], int | None]
 """What happens in a cycle; returns in which later one it happens again, if it does."""
@@ -101,9 +102,7 @@ class Machine:
         while self.depthwise.replan() or self.vector.replan():
             pass
 
-    def reads_before_vector(
-        self, kind: Literal["reads", "sums"], bank: int, begin: int
-    ) -> list[Claim]:
+    def reads_before_vector(self, kind: Kind, bank: int, begin: int) -> list[Claim]:
         """Return when the engines before VECTOR read a bank, from `begin` on, as far as is known.
 
         kind: "reads" of activations, or "sums", which accumulators hold.
