@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.errors import InputError, ModelError
+from tilewright.support.errors import InputError, ModelError
 
 Array = NDArray[np.generic]
 Maps = dict[str, NDArray[np.int8]]

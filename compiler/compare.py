@@ -20,8 +20,8 @@ from tilewright.compiler.frontend.builder import Binding
 from tilewright.compiler.frontend.context import shift_to_int8
 from tilewright.compiler.frontend.evaluate import run_model
 from tilewright.compiler.frontend.source import load_source
-from tilewright.compiler.graph import FeatureMap
-from tilewright.compiler.reference import Reference
+from tilewright.compiler.graph.graph import FeatureMap
+from tilewright.compiler.graph.reference import Reference
 
 Array = NDArray[np.generic]
 Int8Map = NDArray[np.int8]

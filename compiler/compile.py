@@ -6,19 +6,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.checker import check_program
-from tilewright.compiler.context import (
+from tilewright.compiler.emit.context import (
     CONSTANT_ALIGNMENT,
     Constants,
     Context,
     DoesNotFitError,
 )
-from tilewright.compiler.fold_stem import fold_stem
-from tilewright.compiler.graph import Conv, Graph, Node
-from tilewright.compiler.lower_segment import lower_segment
-from tilewright.compiler.normalize import normalize
-from tilewright.compiler.order import program_order
-from tilewright.compiler.placement import (
+from tilewright.compiler.emit.lower_chain import lower_chain
+from tilewright.compiler.emit.tasks import Task, TaskList
+from tilewright.compiler.graph.fold_stem import fold_stem
+from tilewright.compiler.graph.graph import Conv, Graph, Node
+from tilewright.compiler.graph.normalize import normalize
+from tilewright.compiler.plan.chains import find_chains, runs_on_unit
+from tilewright.compiler.plan.placement import (
     DRAM_ALIGNMENT,
     Place,
     Placement,
@@ -26,15 +26,15 @@ from tilewright.compiler.placement import (
     layers_of,
     place,
 )
-from tilewright.compiler.segments import find_segments, runs_on_unit
-from tilewright.compiler.synchronize import synchronize
-from tilewright.compiler.tasks import Task, TaskList
+from tilewright.compiler.program.checker import check_program
+from tilewright.compiler.program.order import program_order
+from tilewright.compiler.program.synchronize import synchronize
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import encode
-from tilewright.hw.spec.errors import ModelError, ProgramError
 from tilewright.hw.spec.fold import Fold
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Instruction, instruction
 from tilewright.hw.spec.program import Layer, Program, Symbol
+from tilewright.support.errors import ModelError, ProgramError
 
 PREFETCH_BYTES = 64 * INSTRUCTION_BYTES
 """Zero bytes behind END that the hardware's prefetch may read."""
@@ -70,7 +70,7 @@ class Lowered:
     constants: Constants
     folds: Mapping[str, Fold] = field(default_factory=dict)
     """How the host folds input maps."""
-    segments: tuple[range, ...] = ()
+    chains: tuple[range, ...] = ()
     """Numbers of the layers that run together."""
     on_unit: tuple[bool, ...] = ()
     """Whether the depthwise unit runs each layer."""
@@ -123,13 +123,13 @@ def _lower(original: Graph, config: Config, options: Options, *, allow_residents
     on_unit = [
         options.depthwise_unit and runs_on_unit(node, graph, places, config) for node in layers
     ]
-    segments = find_segments(graph, on_unit, interleave=options.interleave)
+    chains = find_chains(graph, on_unit, interleave=options.interleave)
     inputs = (next(iter(n.inputs)) for n, unit in zip(layers, on_unit, strict=True) if unit)
-    members = [[layers[number] for number in segment] for segment in segments]
+    members = [[layers[number] for number in chain] for chain in chains]
     placement = place(
         graph,
         places,
-        segments,
+        chains,
         config,
         allow_residents=allow_residents,
         exclusive=frozenset(places[name].storage for name in inputs),
@@ -149,10 +149,10 @@ def _lower(original: Graph, config: Config, options: Options, *, allow_residents
         ),
     )
     together: list[range] = []
-    for number, segment in enumerate(segments):
+    for number, chain in enumerate(chains):
         context.workspace = placement.workspaces[number]
-        units = [on_unit[layer] for layer in segment]
-        together += lower_segment(members[number], segment, units, context)
+        units = [on_unit[layer] for layer in chain]
+        together += lower_chain(members[number], chain, units, context)
     synchronized = synchronize(context.tasks.tasks, config, context.constants.end)
     return Lowered(
         graph=graph,
@@ -160,7 +160,7 @@ def _lower(original: Graph, config: Config, options: Options, *, allow_residents
         placement=placement,
         tasks=tuple(program_order(synchronized, config)),
         constants=context.constants,
-        segments=tuple(together),
+        chains=tuple(together),
         on_unit=tuple(on_unit),
     )
 
@@ -172,7 +172,7 @@ def _workspace_need(
     residents: frozenset[str],
     config: Config,
 ) -> int:
-    """Words that a segment's streamed maps would like: all of them, or half of the SRAM."""
+    """Words that a chain's streamed maps would like: all of them, or half of the SRAM."""
     streamed = 0
     for name in {name for node in nodes for name in (node.output, *node.inputs)}:
         if places[name].storage not in residents:
@@ -273,7 +273,7 @@ def _symbols(lowered: Lowered, config: Config) -> list[Symbol]:
 
 def _layers(lowered: Lowered, numbers: NDArray[np.int32]) -> list[Layer]:
     layers = []
-    chained = {number for segment in lowered.segments for number in segment[:-1]}
+    chained = {number for chain in lowered.chains for number in chain[:-1]}
     for number, node in enumerate(layers_of(lowered.graph)):
         members = np.flatnonzero(np.asarray(numbers) == number)
         layers.append(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnx
 
-from tilewright.flows.kernels import KINDS, make_kernel
+from tilewright.flows.bench.kernels import KINDS, make_kernel
 
 
 def main() -> None:

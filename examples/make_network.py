@@ -1,4 +1,4 @@
-"""Write a quantized ImageNet network with seeded random weights (see flows/networks.py).
+"""Write a quantized ImageNet network with seeded random weights (see flows/bench/networks.py).
 
 python examples/make_network.py resnet50 -o resnet50.onnx
 python examples/make_network.py mobilenetv2 -o mobilenetv2.onnx
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 
-from tilewright.flows.networks import NETWORKS, make_network
+from tilewright.flows.bench.networks import NETWORKS, make_network
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.flows.display import plural
-from tilewright.flows.tensors import Array, Sample
+from tilewright.flows.report.display import plural
+from tilewright.flows.runtime.tensors import Array, Sample
 from tilewright.hw.spec.program import Program
 
 

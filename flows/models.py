@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.flows.files import missing
-from tilewright.flows.targets import Executable, Outcome
-from tilewright.flows.tensors import Array
+from tilewright.flows.runtime.targets import Executable, Outcome
+from tilewright.flows.runtime.tensors import Array
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.errors import ModelError
 from tilewright.hw.spec.program import Program
+from tilewright.support.errors import ModelError
+from tilewright.support.files import missing
 
 if TYPE_CHECKING:
     from tilewright.compiler.frontend.importer import ImportedModel
@@ -72,7 +72,7 @@ def compile_file(
 
     Raises ModelError when the file is missing, malformed or not supported.
     """
-    from tilewright.compiler import schedule_cache
+    from tilewright.compiler.plan import schedule_cache
     from tilewright.flows.program_cache import load_program, program_key, save_program
 
     if not path.is_file():
@@ -122,7 +122,7 @@ class ReferenceTarget:
     """The project's own reference: the quantized graph, executed with the normative numerics."""
 
     def __init__(self, imported: "ImportedModel") -> None:
-        from tilewright.compiler.reference import Reference
+        from tilewright.compiler.graph.reference import Reference
 
         self._border = imported.border
         self._reference = Reference(graph=imported.graph)

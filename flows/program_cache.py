@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from tilewright.compiler import schedule_cache
-from tilewright.flows.report import LayerReport, layer_reports
+from tilewright.compiler.plan import schedule_cache
+from tilewright.flows.report.report import LayerReport, layer_reports
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.dram import MEMORY_LATENCY
-from tilewright.hw.spec.errors import ProgramError
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 from tilewright.hw.spec.program import Program
+from tilewright.support.errors import ProgramError
 
 PROGRAMS, TIMINGS = "programs", "timings"
 PACKAGES = ("tilewright", "numpy", "onnx", "onnxruntime")

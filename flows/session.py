@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 from tilewright.compiler.border import TensorSpec
+from tilewright.flows.commands.run import make_target
 from tilewright.flows.models import CompiledModel, compile_file
-from tilewright.flows.run import make_target
-from tilewright.flows.targets import Executable, Outcome
-from tilewright.flows.tensors import Array
+from tilewright.flows.runtime.targets import Executable, Outcome
+from tilewright.flows.runtime.tensors import Array
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.errors import InputError
 from tilewright.hw.spec.program import Program
+from tilewright.support.errors import InputError
 
 TargetName = Literal["iss", "rtl", "reference", "ort"]
 

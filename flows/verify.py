@@ -6,9 +6,15 @@ from dataclasses import dataclass
 
 from tilewright.flows.compare import Agreement, compare_outputs, first_difference
 from tilewright.flows.models import CompiledModel, ReferenceTarget, output_steps
-from tilewright.flows.report import LayerReport, layer_reports, utilization
-from tilewright.flows.targets import IssTarget, OnnxRuntimeTarget, Outcome, RtlTarget, Target
-from tilewright.flows.tensors import Sample
+from tilewright.flows.report.report import LayerReport, layer_reports, utilization
+from tilewright.flows.runtime.targets import (
+    IssTarget,
+    OnnxRuntimeTarget,
+    Outcome,
+    RtlTarget,
+    Target,
+)
+from tilewright.flows.runtime.tensors import Sample
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.program import Program
 from tilewright.sim.timing import simulate

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TOP_FOLDERS = ("hw", "compiler", "sim", "flows")
+TOP_FOLDERS = ("hw", "compiler", "sim", "flows", "support")
 HEAVY_MODULES = ("amaranth", "onnx", "onnxruntime", "cocotb", "matplotlib", "scipy", "numpy")
 
 
@@ -82,7 +82,7 @@ def test_licence_is_the_whole_apache_text(project):
 def test_help_imports_nothing_heavy(statement):
     code = (
         "import sys\n"
-        "from tilewright.flows.cli import main\n"
+        "from tilewright.flows.commands.cli import main\n"
         "try:\n"
         f"    main({statement.split()!r})\n"
         "except SystemExit as end:\n"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.values import Index, Quantized, UnsupportedError
-from tilewright.compiler.graph import FeatureMap, Node, Quantization, View
+from tilewright.compiler.graph.graph import FeatureMap, Node, Quantization, View
 
 Shape = tuple[int, int, int]
 

@@ -18,7 +18,7 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
-from tilewright.compiler.graph import Quantization
+from tilewright.compiler.graph.graph import Quantization
 from tilewright.hw.spec import numerics
 
 Values = Sequence[Value | None]

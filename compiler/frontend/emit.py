@@ -20,7 +20,7 @@ from tilewright.compiler.frontend.values import (
     Real,
     UnsupportedError,
 )
-from tilewright.compiler.graph import (
+from tilewright.compiler.graph.graph import (
     Concat,
     Conv,
     Elementwise,
@@ -33,7 +33,7 @@ from tilewright.compiler.graph import (
     Requantize,
 )
 from tilewright.hw.spec import numerics
-from tilewright.hw.spec.errors import ModelError
+from tilewright.support.errors import ModelError
 
 INT32_LIMIT = 2**31
 NOTED_FRACTION = 1e-3

@@ -7,7 +7,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, OperatorSetIdProto, helper
 
-from tilewright.hw.spec.errors import ModelError
+from tilewright.support.errors import ModelError
 
 Array = NDArray[np.generic]
 

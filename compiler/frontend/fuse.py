@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tilewright.compiler.graph import (
+from tilewright.compiler.graph.graph import (
     Conv,
     Elementwise,
     Epilogue,

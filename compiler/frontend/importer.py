@@ -20,8 +20,8 @@ from tilewright.compiler.frontend.partition import (
 )
 from tilewright.compiler.frontend.source import load_source
 from tilewright.compiler.frontend.values import Quantized
-from tilewright.compiler.graph import Graph
-from tilewright.hw.spec.errors import ModelError
+from tilewright.compiler.graph.graph import Graph
+from tilewright.support.errors import ModelError
 
 
 @dataclass(frozen=True, kw_only=True)

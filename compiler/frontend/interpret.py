@@ -25,7 +25,7 @@ from tilewright.compiler.frontend.values import (
     Value,
     sources_of,
 )
-from tilewright.hw.spec.errors import ModelError
+from tilewright.support.errors import ModelError
 
 Handler = Callable[[Context, Operator, Values], list[Value]]
 

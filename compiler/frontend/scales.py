@@ -5,7 +5,7 @@ import numpy as np
 from tilewright.compiler.frontend.context import scalar_quantization
 from tilewright.compiler.frontend.source import Operator, Source
 from tilewright.compiler.frontend.values import Array, UnsupportedError
-from tilewright.compiler.graph import Quantization
+from tilewright.compiler.graph.graph import Quantization
 
 # fmt: off
 TRANSPARENT = (

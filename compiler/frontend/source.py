@@ -14,7 +14,7 @@ from onnx.inliner import inline_local_functions
 
 from tilewright.compiler.border import TensorSpec
 from tilewright.compiler.frontend.evaluate import first_line
-from tilewright.hw.spec.errors import ModelError
+from tilewright.support.errors import ModelError
 
 Array = NDArray[np.generic]
 

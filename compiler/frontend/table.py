@@ -19,7 +19,7 @@ from tilewright.compiler.frontend.values import (
     Real,
     UnsupportedError,
 )
-from tilewright.compiler.graph import Epilogue, Quantization
+from tilewright.compiler.graph.graph import Epilogue, Quantization
 from tilewright.hw.spec import numerics
 
 LAYOUT = frozenset({"Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Dropout"})

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph import Quantization
-from tilewright.hw.spec.errors import ModelError
+from tilewright.compiler.graph.graph import Quantization
+from tilewright.support.errors import ModelError
 
 Array = NDArray[np.generic]
 Index = NDArray[np.int64]

@@ -4,17 +4,15 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, Signature
 
-from tilewright.hw.rtl.arbiter import ReadArbiter
-from tilewright.hw.rtl.control import Control
-from tilewright.hw.rtl.counters import RetirementCounters
-from tilewright.hw.rtl.decoder import engine_operations
+from tilewright.hw.rtl.control.control import Control
+from tilewright.hw.rtl.control.counters import RetirementCounters
+from tilewright.hw.rtl.control.decoder import engine_operations
+from tilewright.hw.rtl.control.dispatch import Dispatch, queue_name
+from tilewright.hw.rtl.control.fetch import Fetch
+from tilewright.hw.rtl.control.issue import IssueQueue
 from tilewright.hw.rtl.depthwise.engine import DepthwiseEngine
-from tilewright.hw.rtl.dispatch import Dispatch, queue_name
-from tilewright.hw.rtl.fetch import Fetch
 from tilewright.hw.rtl.interfaces import axi_lite_signature, axi_read_signature, axi_write_signature
-from tilewright.hw.rtl.issue import IssueQueue
-from tilewright.hw.rtl.load import LoadEngine
-from tilewright.hw.rtl.matrix import MatrixEngine
+from tilewright.hw.rtl.matrix.engine import MatrixEngine
 from tilewright.hw.rtl.memory import (
     BankedMemory,
     accumulator_memory,
@@ -22,7 +20,9 @@ from tilewright.hw.rtl.memory import (
     parameter_memory,
     weight_memory,
 )
-from tilewright.hw.rtl.store import StoreEngine
+from tilewright.hw.rtl.transfer.arbiter import ReadArbiter
+from tilewright.hw.rtl.transfer.load import LoadEngine
+from tilewright.hw.rtl.transfer.store import StoreEngine
 from tilewright.hw.rtl.vector.engine import VectorEngine
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine

@@ -4,9 +4,9 @@ from importlib.metadata import version
 from typing import Any
 
 from tilewright.hw.rtl.accelerator import RETIRE_SIGNAL, TOP_MODULE, Accelerator
-from tilewright.hw.rtl.decoder import engine_operations
+from tilewright.hw.rtl.control.decoder import engine_operations
+from tilewright.hw.rtl.matrix.tile import TILE_MODULE, Tile
 from tilewright.hw.rtl.memory import bank_verilog
-from tilewright.hw.rtl.tile import TILE_MODULE, Tile
 from tilewright.hw.rtl.vector.lanes import LANE_MODULES
 from tilewright.hw.rtl.verilog import convert
 from tilewright.hw.spec.config import Config

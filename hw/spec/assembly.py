@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import IllegalInstruction, decode, encode
-from tilewright.hw.spec.errors import ProgramError
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Engine, Instruction, Wait
 from tilewright.hw.spec.program import Program, Symbol
+from tilewright.support.errors import ProgramError
 
 PAGE_BYTES = 4096
 _LABEL = re.compile(r"([A-Za-z_]\w*)\s*:(?!\d)\s*(.*)", re.DOTALL)

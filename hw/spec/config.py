@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tilewright.hw.spec.errors import ConfigError
+from tilewright.support.errors import ConfigError
 
 SRAM_ADDRESS_BITS = 20
 """SRAM address arithmetic is modulo 2^20; no SRAM has more than 2^18 words."""

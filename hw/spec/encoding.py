@@ -4,8 +4,8 @@ from functools import cache
 
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.errors import ProgramError
 from tilewright.hw.spec.isa import COMMON_FIELDS, Engine, Instruction, Operation, Wait
+from tilewright.support.errors import ProgramError
 
 
 class IllegalInstruction(ProgramError):  # noqa: N818

@@ -7,7 +7,7 @@ every rounding is to nearest, ties to even. int32 sums wrap.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tilewright.hw.spec.errors import ModelError
+from tilewright.support.errors import ModelError
 
 INT8_MIN, INT8_MAX = -128, 127
 SCALE_MIN, SCALE_LIMIT = 2.0**-64, 2.0**64

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.decoding import decode_program
-from tilewright.hw.spec.errors import ConfigError, ProgramError
 from tilewright.hw.spec.fold import Fold, fold_map
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, ISA_VERSION, Instruction
 from tilewright.hw.spec.layout import pack_map
+from tilewright.support.errors import ConfigError, ProgramError
 
 MAGIC = b"TILEWRT\x1a"
 FORMAT_VERSION = 1

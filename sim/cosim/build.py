@@ -13,7 +13,6 @@ from typing import Protocol
 
 import cocotb_tools.config
 
-from tilewright.hw.spec.errors import ToolError
 from tilewright.sim.cosim import cache
 from tilewright.sim.cosim.probes import Probes, control_file
 from tilewright.sim.cosim.runtime_library import (
@@ -32,6 +31,7 @@ from tilewright.sim.cosim.verilator import (
     find_verilator,
     make_variables,
 )
+from tilewright.support.errors import ToolError
 
 BENCH_SOURCES = ("testbench.sv", "axi_lite_master.sv")
 

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewright.hw.spec.dram import MEMORY_LATENCY
-from tilewright.hw.spec.errors import InputError
 from tilewright.hw.spec.registers import Fault
+from tilewright.support.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tilewright.hw.spec.errors import ToolError
 from tilewright.hw.spec.isa import Engine
+from tilewright.support.errors import ToolError
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tilewright.hw.spec.errors import ExecutionError, InputError
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Fault
 from tilewright.sim.cosim import cache
@@ -20,6 +19,7 @@ from tilewright.sim.cosim.parameters import (
     Retirement,
     RunResult,
 )
+from tilewright.support.errors import ExecutionError, InputError
 
 RETIREMENT = np.dtype([("engine", "<u4"), ("count", "<u4"), ("cycle", "<u8")])
 LOG_NAME = "simulation.log"

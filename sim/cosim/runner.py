@@ -21,11 +21,11 @@ import find_libpython
 import numpy as np
 
 from tilewright.hw.spec import registers
-from tilewright.hw.spec.errors import ExecutionError, InputError, ToolError
 from tilewright.sim.cosim import cache
 from tilewright.sim.cosim.build import Model, build
 from tilewright.sim.cosim.parameters import DramParameters, Expectation, RunResult
 from tilewright.sim.cosim.results import LOG_NAME, encode_expectations, read_result
+from tilewright.support.errors import ExecutionError, InputError, ToolError
 
 __all__ = ["Model", "build", "run", "run_bare", "run_clock"]
 

@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tilewright.hw.spec.errors import ToolError
+from tilewright.support.errors import ToolError
 
 MINIMUM_VERSION = (5, 36)
 """cocotb 2 needs Verilator 5.036 or newer."""

@@ -8,7 +8,6 @@ from itertools import count
 from tilewright.hw.spec.cycles import DONE_CYCLES
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.encoding import IllegalInstruction
-from tilewright.hw.spec.errors import ExecutionError
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.program import Program
 from tilewright.sim.timing.buckets import Occupation, bucket_sums
@@ -23,6 +22,7 @@ from tilewright.sim.timing.result import TimingResult
 from tilewright.sim.timing.store import StoreModel
 from tilewright.sim.timing.vector import VectorModel
 from tilewright.sim.timing.vector_ports import Kind
+from tilewright.support.errors import ExecutionError
 
 Action = Callable[[int], int | None]
 """What happens in a cycle; returns in which later one it happens again, if it does."""

@@ -3,7 +3,7 @@
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from tilewright.hw.spec.errors import ExecutionError
+from tilewright.support.errors import ExecutionError
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.machine import Machine

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tilewright.compiler.compile import DEFAULT, Options, compile_graph
-from tilewright.compiler.graph import (
+from tilewright.compiler.graph.graph import (
     Concat,
     Conv,
     Elementwise,
@@ -18,7 +18,7 @@ from tilewright.compiler.graph import (
     Residual,
     View,
 )
-from tilewright.compiler.reference import Reference
+from tilewright.compiler.graph.reference import Reference
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.layout import unpack_map
 from tilewright.hw.spec.program import Program

@@ -4,9 +4,9 @@ import pytest
 from random_graphs import GraphMaker, assert_matches_reference
 
 from tilewright.compiler.compile import Options, compile_graph
-from tilewright.compiler.context import DoesNotFitError
+from tilewright.compiler.emit.context import DoesNotFitError
 from tilewright.hw.spec.config import PRESETS, Config
-from tilewright.hw.spec.errors import ModelError
+from tilewright.support.errors import ModelError
 
 CRAMPED = Config(
     name="cramped", rows=4, cols=4, activation_kib=1, activation_banks=2, weight_kib=1,

@@ -11,7 +11,7 @@ import pytest
 
 from tilewright.compiler.compare import compare_with_onnxruntime
 from tilewright.compiler.frontend import import_model
-from tilewright.compiler.reference import Reference
+from tilewright.compiler.graph.reference import Reference
 
 WORKLOADS = Path(__file__).resolve().parents[3] / "shared" / "workloads"
 NAMES = (

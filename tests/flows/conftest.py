@@ -8,8 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tilewright.flows.cli import main
-from tilewright.flows.demo import data_path
+from tilewright.flows.commands.cli import main
+from tilewright.flows.commands.demo import data_path
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ import dataclasses
 import onnx
 import pytest
 
-from tilewright.compiler import schedule_cache
+from tilewright.compiler.plan import schedule_cache
 from tilewright.flows import models, program_cache
 from tilewright.flows.models import ReferenceTarget, compile_file
 from tilewright.flows.session import Session
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.errors import ModelError
+from tilewright.support.errors import ModelError
 
 NANO = PRESETS["nano"]
 

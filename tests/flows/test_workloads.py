@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tilewright.compiler.reference import Reference
+from tilewright.compiler.graph.reference import Reference
 from tilewright.flows.models import CompiledModel, compile_file
-from tilewright.flows.targets import IssTarget
-from tilewright.flows.tensors import Sample
+from tilewright.flows.runtime.targets import IssTarget
+from tilewright.flows.runtime.tensors import Sample
 from tilewright.flows.verify import Verification, timed_rtl, verify
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.layout import unpack_map

@@ -8,8 +8,8 @@ from tilewright.hw.rtl.depthwise.lane import Lane
 from tilewright.hw.rtl.depthwise.layouts import access_layout, mark_layout
 from tilewright.hw.rtl.depthwise.read import RepeatedRead
 from tilewright.hw.rtl.interfaces import bits, read_port_signature, write_port_signature
+from tilewright.hw.rtl.matrix.tile import register
 from tilewright.hw.rtl.memory import address_bits
-from tilewright.hw.rtl.tile import register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
 WORD_BITS = 32

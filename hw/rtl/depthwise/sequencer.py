@@ -17,7 +17,7 @@ from tilewright.hw.rtl.interfaces import (
     engine_layout,
     fields_layout,
 )
-from tilewright.hw.rtl.pixel_sequencer import COORDINATE_BITS
+from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS
 from tilewright.hw.spec.access import DEPTHWISE_COUNTS
 from tilewright.hw.spec.config import Config
 

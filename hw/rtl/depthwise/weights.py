@@ -12,8 +12,8 @@ from tilewright.hw.rtl.interfaces import (
     engine_layout,
     read_port_signature,
 )
+from tilewright.hw.rtl.matrix.tile import register
 from tilewright.hw.rtl.memory import address_bits
-from tilewright.hw.rtl.tile import register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tilewright.compiler.frontend import ImportedModel, import_model
-from tilewright.compiler.reference import Reference
+from tilewright.compiler.graph.reference import Reference
 
 TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
 

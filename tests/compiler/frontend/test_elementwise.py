@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tilewright.compiler.border import Border
-from tilewright.compiler.graph import Conv, Elementwise, Requantize
+from tilewright.compiler.graph.graph import Conv, Elementwise, Requantize
 
 # name: (operators behind DequantizeLinear as (type, constants, attributes))
 UNARY = {

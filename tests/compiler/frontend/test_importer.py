@@ -7,8 +7,8 @@ from onnx import TensorProto, helper
 
 from tilewright.compiler.border import Border
 from tilewright.compiler.frontend import import_model
-from tilewright.compiler.reference import Reference
-from tilewright.hw.spec.errors import InputError, ModelError
+from tilewright.compiler.graph.reference import Reference
+from tilewright.support.errors import InputError, ModelError
 
 
 def classifier(builder, *, has_float_border=True):

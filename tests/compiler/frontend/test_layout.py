@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tilewright.compiler.graph import Concat, Conv, Pad, Pool, Requantize, View
+from tilewright.compiler.graph.graph import Concat, Conv, Pad, Pool, Requantize, View
 
 
 def convolved(builder, value, weight_shape, **attributes):

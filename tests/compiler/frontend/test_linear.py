@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tilewright.compiler.graph import Conv, View
+from tilewright.compiler.graph.graph import Conv, View
 
 KINDS = [("int8", True), ("uint8", True), ("int8", False), ("uint8", False)]
 INEXACT_FRACTION = 2e-3

@@ -5,8 +5,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tilewright.compiler.frontend import import_model
-from tilewright.compiler.reference import Reference
-from tilewright.hw.spec.errors import ModelError
+from tilewright.compiler.graph.reference import Reference
+from tilewright.support.errors import ModelError
 
 
 def quantized(name, nodes):

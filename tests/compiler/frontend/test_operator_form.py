@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tilewright.compiler.graph import Concat, Conv, Elementwise, Pool, Requantize
+from tilewright.compiler.graph.graph import Concat, Conv, Elementwise, Pool, Requantize
 
 MICROSOFT = "com.microsoft"
 

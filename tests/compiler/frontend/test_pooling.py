@@ -2,7 +2,7 @@
 
 import pytest
 
-from tilewright.compiler.graph import Conv, Pad, Pool
+from tilewright.compiler.graph.graph import Conv, Pad, Pool
 
 WINDOWS = {
     "plain": ((1, 3, 8, 8), {"kernel_shape": [2, 2], "strides": [2, 2]}),

@@ -7,8 +7,8 @@ import pytest
 
 from tilewright.compiler.compile import compile_graph
 from tilewright.compiler.frontend import import_model
-from tilewright.compiler.reference import Reference
-from tilewright.flows.targets import IssTarget
+from tilewright.compiler.graph.reference import Reference
+from tilewright.flows.runtime.targets import IssTarget
 from tilewright.hw.spec.config import PRESETS
 
 CHANNELS, SIZE = 4, 6

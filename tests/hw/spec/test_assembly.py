@@ -4,9 +4,9 @@ import pytest
 
 from tilewright.hw.spec.assembly import assemble, disassemble
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.errors import ProgramError
 from tilewright.hw.spec.isa import Engine, Wait
 from tilewright.hw.spec.random_program import InjectedFault, random_program
+from tilewright.support.errors import ProgramError
 
 NANO = PRESETS["nano"]
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tilewright.hw.spec.config import PRESETS, Config, largest_divisor, next_power_of_two
-from tilewright.hw.spec.errors import ConfigError
+from tilewright.support.errors import ConfigError
 
 
 def test_presets_have_the_published_sizes() -> None:

@@ -7,8 +7,8 @@ import pytest
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.encoding import IllegalInstruction, decode, encode, field_range, layout
-from tilewright.hw.spec.errors import ProgramError
 from tilewright.hw.spec.isa import OPERATIONS, Engine, Instruction, Wait, instruction
+from tilewright.support.errors import ProgramError
 
 BASE = PRESETS["base"]
 

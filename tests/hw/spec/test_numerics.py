@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tilewright.hw.spec import numerics
-from tilewright.hw.spec.errors import ModelError
+from tilewright.support.errors import ModelError
 
 
 def binary32(value: Fraction) -> Fraction:

@@ -11,9 +11,9 @@ import pytest
 
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.encoding import encode
-from tilewright.hw.spec.errors import ProgramError
 from tilewright.hw.spec.isa import instruction
 from tilewright.hw.spec.program import HEADER, Layer, Program, Symbol
+from tilewright.support.errors import ProgramError
 
 NANO = PRESETS["nano"]
 

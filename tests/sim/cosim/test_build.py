@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 import standin
 
-from tilewright.hw.spec.errors import ToolError
 from tilewright.sim.cosim import cache, verilator
 from tilewright.sim.cosim.build import build, global_classes
 from tilewright.sim.cosim.probes import Probes, escape
+from tilewright.support.errors import ToolError
 
 WIDTHS = SimpleNamespace(axi_address_bits=32, axi_data_bits=128)
 

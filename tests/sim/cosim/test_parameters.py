@@ -1,7 +1,7 @@
 import pytest
 
-from tilewright.hw.spec.errors import InputError
 from tilewright.sim.cosim.parameters import DramParameters, Mismatch
+from tilewright.support.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import pytest
 import standin
 from standin import DESTINATION, SOURCE, copied, make_image
 
-from tilewright.hw.spec.errors import ExecutionError, InputError, ToolError
 from tilewright.hw.spec.registers import MAGIC, Fault
 from tilewright.sim.cosim import runner
 from tilewright.sim.cosim.parameters import DramParameters, ErrorRange, Expectation
 from tilewright.sim.cosim.runner import run_bare, run_clock
+from tilewright.support.errors import ExecutionError, InputError, ToolError
 
 run = functools.partial(runner.run, timeout_cycles=100_000)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tilewright.flows.commands.run import load_inputs
 from tilewright.flows.models import compile_file
-from tilewright.flows.report import layer_cycles
-from tilewright.flows.run import load_inputs
-from tilewright.flows.targets import RtlTarget
+from tilewright.flows.report.report import layer_cycles
+from tilewright.flows.runtime.targets import RtlTarget
 from tilewright.flows.verify import timed_rtl
 from tilewright.hw.spec.assembly import assemble
 from tilewright.hw.spec.config import PRESETS

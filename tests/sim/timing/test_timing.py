@@ -14,11 +14,11 @@ import pytest
 from tilewright.hw.spec import cycles
 from tilewright.hw.spec.assembly import assemble
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.errors import ExecutionError
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.random_program import random_program
 from tilewright.hw.spec.registers import Bucket
 from tilewright.sim.timing import simulate
+from tilewright.support.errors import ExecutionError
 
 DATA = Path(__file__).resolve().parent / "data"
 BASE = PRESETS["base"]

@@ -1,0 +1,1 @@
+"""Layers become tasks: instructions in the order of their meaning."""

@@ -1,0 +1,367 @@
+"""Lower a convolution to loads, MATRIX, VECTOR and stores, tile by tile."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from tilewright.compiler.emit.context import Context
+from tilewright.compiler.emit.epilogue import (
+    combine_fields,
+    conv_header,
+    conv_scale,
+    epilogue_header,
+    folded_bias,
+)
+from tilewright.compiler.emit.lowering import Lowering, Need, Step
+from tilewright.compiler.emit.streams import ParameterStream, WeightStream
+from tilewright.compiler.emit.tiles import (
+    Box,
+    MapReader,
+    MapWriter,
+    View,
+    boxes,
+    source_box,
+    split,
+    window_fields,
+)
+from tilewright.compiler.graph.graph import Conv
+from tilewright.compiler.plan.conv_plan import (
+    FIRST_PIECES,
+    MAX_BLOCKS,
+    MAX_KERNEL,
+    ConvMemory,
+    ConvPlan,
+    store_unit,
+)
+from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape, block_weights
+from tilewright.compiler.plan.rings import Ring
+from tilewright.hw.spec.isa import Engine, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelPart:
+    """Input blocks [first, first + blocks) of a block group and a rectangle of the kernel."""
+
+    first: int
+    blocks: int
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+def conv_memory(
+    node: Conv, context: Context, *, is_on_unit: bool = False, is_chained: bool
+) -> ConvMemory:
+    """Return which maps a convolution streams, and the memory that it may take."""
+    tasks = context.tasks
+    return ConvMemory(
+        workspace=context.workspace[1],
+        accumulators=tasks.depthwise_words if is_on_unit else tasks.matrix_words,
+        streams_input=not context.is_resident(node.input),
+        streams_operand=node.residual is not None and not context.is_resident(node.residual.other),
+        streams_output=not context.is_resident(node.output),
+        is_chained=is_chained,
+    )
+
+
+class ConvLowering(Lowering):
+    """Lowers a convolution on the array. Raises ModelError (accumulator bound)."""
+
+    engine = Engine.MATRIX
+
+    def __init__(self, node: Conv, context: Context, shape: ConvShape, plan: ConvPlan) -> None:
+        self.node, self.context, self.shape, self.plan = node, context, shape, plan
+        self.config, self.output_name = context.config, node.output
+        self.tiles_ahead = plan.input_places - 1
+        self.ring_needs = plan.ring_needs
+        self.weights = WeightStream(context=context, layer=context.tasks.layer)
+        self.parameters = ParameterStream(context=context)
+        self.groups = shape.groups(plan.group_blocks)
+        self.parts = [list(self._kernel_parts(group)) for group in self.groups]
+        self.total_groups = context.place(node.output).blocks * self.config.row_groups
+        self.fill = -1
+        self._define_weights()
+        self._define_parameters()
+
+    def bind(self, rings: Sequence[Ring | None]) -> None:
+        """As Lowering."""
+        node, context = self.node, self.context
+        plan = self.plan
+        self.input = MapReader(
+            context=context, name=node.input, ring=rings[0], places=plan.input_places
+        )
+        self.operand = (
+            MapReader(context=context, name=node.residual.other, ring=rings[1], places=plan.copies)
+            if node.residual is not None
+            else None
+        )
+        self.output = MapWriter(context=context, name=node.output, ring=rings[2])
+
+    def steps(self) -> Iterator[Step]:
+        """As Lowering."""
+        shape, plan = self.shape, self.plan
+        tiles = boxes(shape.out_height, shape.out_width, plan.tile_height, plan.tile_width)
+        units = self._units()
+        order = (
+            ((tile, unit) for tile in tiles for unit in units)
+            if plan.pixels_outer
+            else ((tile, unit) for unit in units for tile in tiles)
+        )
+        loads = plan.input_blocks >= shape.in_blocks and plan.input_places > 1
+        for tile, unit in order:
+            is_first = loads and unit is units[0] and tile is not tiles[0]
+            yield Step(
+                needs=self._needs(tile, unit, whole=is_first),
+                load=partial(self._load, tile) if is_first else None,
+                compute=partial(self._compute, tile, unit),
+                prefetch=partial(self._prefetch, unit),
+            )
+
+    def _prefetch(self, unit: list[BlockGroup]) -> None:
+        """Load the weights and parameters of a unit's first group."""
+        number = unit[0].number
+        self.weights.prefetch([(number, part) for part in range(len(self.parts[number]))])
+        self.parameters.prefetch(number)
+
+    def _load(self, tile: Box) -> None:
+        """Load all that a tile reads of the input map."""
+        blocks = (0, self.shape.in_blocks)
+        self.input.view(self._source_box(tile), blocks, blocks)
+
+    def _needs(self, tile: Box, unit: list[BlockGroup], *, whole: bool) -> tuple[Need, ...]:
+        """Return what a unit reads; whole: all input blocks, as `_load` does."""
+        ranges = [group.source_range for group in unit]
+        blocks = (min(first for first, _ in ranges), max(behind for _, behind in ranges))
+        if whole:
+            blocks = (0, self.shape.in_blocks)
+        needs = [Need(name=self.node.input, box=self._source_box(tile), blocks=blocks)]
+        if self.node.residual is not None:
+            other = self.node.residual.other
+            needs.append(Need(name=other, box=tile, blocks=self._word_blocks(unit)))
+        return tuple(needs)
+
+    def _units(self) -> list[list[BlockGroup]]:
+        """Groups up to a border of activation words share their places of the rings."""
+        has_ring = self.plan.output_ring or self.plan.operand_ring
+        unit = store_unit(self.config) if has_ring else 1
+        units: list[list[BlockGroup]] = [[]]
+        for group in self.groups:
+            units[-1].append(group)
+            behind = group.first + group.blocks
+            if behind % unit == 0 and behind < self.shape.out_blocks:
+                units.append([])
+        return units
+
+    def _kernel_parts(self, group: BlockGroup) -> Iterator[KernelPart]:
+        """Cut a group's reduction so that a part's weights and input fit their rings."""
+        config, (height, width) = self.config, self.shape.kernel
+        words = group.blocks * config.rows
+        limit = max(config.weight_words // 3 // words, 1)
+        blocks = min(limit // (height * width), self.plan.input_blocks, group.sources, MAX_BLOCKS)
+        if group.blocks > 1 or group.step:
+            assert blocks >= group.sources, "a group's weights fit by construction"
+        if group.number == 0 and group.blocks == 1 and blocks > 1:
+            blocks = min(blocks, -(-group.sources // FIRST_PIECES))
+        if blocks >= 1 and max(height, width) <= MAX_KERNEL:
+            chunk = self.plan.input_blocks
+            for low, high in split(group.sources, chunk):
+                for first, behind in split(high - low, blocks):
+                    yield KernelPart(
+                        first=group.source + low + first,
+                        blocks=behind - first,
+                        rows=(0, height),
+                        columns=(0, width),
+                    )
+            return
+        kernel_columns = min(limit, width, MAX_KERNEL)
+        kernel_rows = min(max(limit // width, 1), MAX_KERNEL)
+        for block in range(group.sources):
+            for rows in split(height, kernel_rows):
+                for columns in split(width, kernel_columns):
+                    yield KernelPart(
+                        first=group.source + block, blocks=1, rows=rows, columns=columns
+                    )
+
+    def _define_weights(self) -> None:
+        slots = self.context.place(self.node.input).slots
+        rows, cols = self.config.rows, self.config.cols
+        for group, parts in zip(self.groups, self.parts, strict=True):
+            blocks = [
+                block_weights(self.node, slots, group.first + i, self.shape)
+                for i in range(group.blocks)
+            ]
+            for number, part in enumerate(parts):
+                low = part.first - group.source
+                tiles = [
+                    block[low : low + part.blocks, slice(*part.rows), slice(*part.columns)]
+                    for block in blocks
+                ]
+                self.weights.define((group.number, number), np.stack(tiles).reshape(-1, rows, cols))
+
+    def _define_parameters(self) -> None:
+        node, context = self.node, self.context
+        bias = folded_bias(node, context.map(node.input).quantization.zero_point)
+        scale, header = conv_scale(node, context), conv_header(node, context)
+        for group in self.groups:
+            first = group.first * self.config.cols
+            behind = min(first + group.blocks * self.config.cols, self.shape.out_channels)
+            pad = self._lane_groups(group) * self.config.lanes - (behind - first)
+            self.parameters.define(
+                header,
+                np.pad(bias[first:behind], (0, max(pad, 0))),
+                np.pad(scale[first:behind], (0, max(pad, 0))),
+                node.epilogue.table,
+            )
+        if self._filled_from() < self.total_groups:
+            zeros = np.zeros(self.config.lanes, np.int32)
+            self.fill = self.parameters.define(
+                epilogue_header(node.epilogue), zeros, zeros.astype(np.float32)
+            )
+
+    def _lane_groups(self, group: BlockGroup) -> int:
+        """Lane groups that a block group writes."""
+        first = group.first * self.config.col_groups
+        return min(group.blocks * self.config.col_groups, self.total_groups - first)
+
+    def _filled_from(self) -> int:
+        return self.shape.out_blocks * self.config.col_groups
+
+    def _word_blocks(self, unit: list[BlockGroup]) -> tuple[int, int]:
+        """Activation blocks [first, behind last) that a unit writes."""
+        first = unit[0].first * self.config.cols // self.config.rows
+        last = unit[-1]
+        behind = -(-(last.first + last.blocks) * self.config.cols // self.config.rows)
+        blocks = self.context.place(self.node.output).blocks
+        is_last = last.first + last.blocks == self.shape.out_blocks
+        return first, blocks if is_last else min(behind, blocks)
+
+    def _finished_blocks(self, unit: list[BlockGroup]) -> tuple[int, int]:
+        """The same without a last block of which the next unit writes the rest."""
+        first, behind = self._word_blocks(unit)
+        channels = (unit[-1].first + unit[-1].blocks) * self.config.cols
+        is_last = channels >= self.shape.out_channels
+        return first, behind if is_last else channels // self.config.rows
+
+    def _compute(self, tile: Box, unit: list[BlockGroup]) -> None:
+        blocks = self._word_blocks(unit)
+        out = self.output.view(tile, blocks)
+        for group in unit:
+            accumulators = self.context.tasks.take_accumulators(group.blocks * tile.pixels)
+            for number, part in enumerate(self.parts[group.number]):
+                self._matrix(tile, group, number, part, accumulators)
+            self._drain(tile, group, accumulators, out, blocks)
+        if self.fill >= 0 and unit[-1] is self.groups[-1]:
+            self._fill_rest(tile, out)
+        self.output.finish(out, tile, self._finished_blocks(unit))
+
+    def _source_box(self, tile: Box) -> Box:
+        node, shape = self.node, self.shape
+        return source_box(
+            tile,
+            kernel=shape.kernel,
+            strides=node.strides,
+            pads=node.pads,
+            dilations=node.dilations,
+            size=(shape.in_height, shape.in_width),
+        )
+
+    def _source_view(self, tile: Box, group: BlockGroup, part: KernelPart) -> View:
+        box, shape, chunk = self._source_box(tile), self.shape, self.plan.input_blocks
+        wanted = (part.first, part.first + part.blocks)
+        if group.blocks > 1:
+            wanted = group.source_range
+        if chunk >= shape.in_blocks:
+            held = (0, shape.in_blocks)
+        else:
+            low = group.source + (part.first - group.source) // chunk * chunk
+            behind = max(min(low + chunk, group.source_range[1]), wanted[1])
+            held = (low, behind)
+        return self.input.view(box, held, wanted)
+
+    def _matrix(
+        self, tile: Box, group: BlockGroup, number: int, part: KernelPart, accumulators: int
+    ) -> None:
+        node = self.node
+        weights = self.weights.get((group.number, number))
+        view = self._source_view(tile, group, part)
+        fields = window_fields(
+            tile,
+            view,
+            kernel=(part.rows[1] - part.rows[0], part.columns[1] - part.columns[0]),
+            strides=node.strides,
+            pads=node.pads,
+            dilations=node.dilations,
+            padding=self.context.map(node.input).quantization.zero_point,
+            kernel_start=(part.rows[0], part.columns[0]),
+        )
+        self.context.tasks.emit(
+            "MATRIX",
+            **fields,
+            out_blocks=group.blocks,
+            in_blocks=part.blocks,
+            source=view.base + (part.first - view.first_block) * view.block_stride,
+            source_out_stride=group.step * view.block_stride,
+            source_in_stride=view.block_stride,
+            weights=weights,
+            destination=accumulators,
+            destination_stride=tile.pixels,
+            accumulate=int(number > 0),
+        )
+
+    def _drain(
+        self, tile: Box, group: BlockGroup, accumulators: int, out: View, blocks: tuple[int, int]
+    ) -> None:
+        parameters = self.parameters.get(group.number)
+        fields = self._drain_fields(tile, out, group.first * self.config.col_groups)
+        if self.operand is not None and self.node.residual is not None:
+            view = self.operand.view(tile, blocks, blocks)
+            fields |= combine_fields(
+                self.node.residual.kind,
+                view,
+                tile,
+                group.first * self.config.col_groups,
+                self.config,
+            )
+        self.context.tasks.emit(
+            "VECTOR",
+            **fields,
+            groups=self._lane_groups(group),
+            height=tile.height,
+            source_kind=Source.ACCUMULATOR,
+            source=accumulators,
+            source_stride=tile.pixels,
+            use_table=int(self.node.epilogue.table is not None),
+            parameters=parameters.header,
+            table=parameters.table,
+        )
+
+    def _drain_fields(self, tile: Box, out: View, first_group: int) -> dict[str, int]:
+        block, group = divmod(first_group, self.config.row_groups)
+        return {
+            "kernel_height": 1,
+            "kernel_width": 1,
+            "out_height": tile.height,
+            "out_width": tile.width,
+            "stride_y": 1,
+            "stride_x": 1,
+            "width": tile.width,
+            "source_pitch": tile.width,
+            "destination": out.word(block, tile.top, tile.left),
+            "destination_stride": out.block_stride,
+            "destination_pitch": out.pitch,
+            "destination_group": group,
+        }
+
+    def _fill_rest(self, tile: Box, out: View) -> None:
+        """Write the zero point to the lanes behind the last output block."""
+        parameters = self.parameters.get(self.fill)
+        first = self._filled_from()
+        self.context.tasks.emit(
+            "VECTOR",
+            **self._drain_fields(tile, out, first),
+            groups=self.total_groups - first,
+            source_kind=Source.ACTIVATION,
+            uniform=1,
+            parameters=parameters.header,
+        )

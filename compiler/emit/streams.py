@@ -1,0 +1,194 @@
+"""Weights and parameters on their way from DRAM: chunks in the rings, loaded when first needed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.emit.context import Context, DoesNotFitError
+from tilewright.compiler.emit.tiles import MAX_RUN
+from tilewright.compiler.plan.rings import ChunkRing
+from tilewright.hw.spec.isa import Target
+from tilewright.hw.spec.layout import pack_weight_tiles
+from tilewright.hw.spec.parameters import (
+    block_words,
+    depthwise_words,
+    pack_words,
+    table_words,
+)
+
+Key = tuple[int, int]
+
+
+@dataclass(kw_only=True)
+class WeightStream:
+    """Chunks of one layer's weight tiles by key, loaded when they are not in the ring."""
+
+    context: Context
+    layer: int
+    _dram: dict[Key, tuple[int, int]] = field(default_factory=dict)
+
+    def define(self, key: Key, tiles: NDArray[np.int8]) -> None:
+        """Give a chunk its bytes: int8 [tiles, rows, cols], in the order of the loops."""
+        config = self.context.config
+        address = self.context.constants.add(pack_weight_tiles(tiles, config))
+        self._dram[key] = (address, len(tiles) * config.rows)
+
+    def prefetch(self, keys: Sequence[Key]) -> None:
+        """Load chunks ahead of their use, in this order, as many as the ring has room for."""
+        room = self.context.config.weight_words
+        for key in keys:
+            room -= self._dram[key][1]
+            if room < 0:
+                return
+            self.get(key)
+
+    def get(self, key: Key) -> int:
+        """Return the chunk's first weight word; emit its load if it is not in the ring."""
+        tasks, config = self.context.tasks, self.context.config
+        first = tasks.weights.find((self.layer, key))
+        if first is not None:
+            return first
+        address, words = self._dram[key]
+        first = tasks.weights.take((self.layer, key), words)
+        for at in range(0, words, MAX_RUN):
+            tasks.emit(
+                "LOAD",
+                target=Target.WEIGHT,
+                dram_address=address + at * config.weight_pitch,
+                sram_address=(first + at) % config.weight_words,
+                run=min(MAX_RUN, words - at),
+                count0=1,
+                count1=1,
+                count2=1,
+            )
+        return first
+
+
+class ParameterBlock(NamedTuple):
+    """Parameter words of a block's header, table and depthwise weights (0: it has none)."""
+
+    header: int
+    table: int
+    weights: int
+
+
+@dataclass(kw_only=True)
+class ParameterStream:
+    """Parameter blocks (header, groups, table, depthwise weights) of one layer, by number.
+
+    All are loaded at once when the region that `bind` gives has room; otherwise the region is a
+    ring, and each block is loaded when it is used and not there.
+    """
+
+    context: Context
+    _words: list[NDArray[np.uint8]] = field(default_factory=list)
+    _offsets: list[tuple[int, int]] = field(default_factory=list)
+    _ring: ChunkRing | None = None
+    _all: int | None = None
+    _address: dict[int, int] = field(default_factory=dict)
+
+    def define(
+        self,
+        header: Mapping[str, int | float],
+        bias: NDArray[np.int32],
+        scale: NDArray[np.float32],
+        table: NDArray[np.int8] | None = None,
+        weights: Sequence[NDArray[np.int8]] = (),
+    ) -> int:
+        """Add a block for channels (bias, scale) and return its number. Define before `bind`.
+
+        weights: depthwise ones by instruction, int8 [blocks, kernel rows, kernel columns, rows].
+        """
+        config = self.context.config
+        parts = [block_words(header, bias, scale, config)]
+        if table is not None:
+            parts.append(table_words(table, config))
+        table_at = len(parts[0])
+        weights_at = sum(len(part) for part in parts)
+        parts += [depthwise_words(part, config) for part in weights]
+        self._offsets.append((table_at if table is not None else 0, weights_at))
+        self._words.append(np.concatenate(parts))
+        return len(self._words) - 1
+
+    @property
+    def total_words(self) -> int:
+        """Parameter words of all blocks."""
+        return sum(len(block) for block in self._words)
+
+    @property
+    def largest_words(self) -> int:
+        """Parameter words of the largest block."""
+        return max((len(block) for block in self._words), default=0)
+
+    def bind(self, start: int, words: int) -> None:
+        """Take the region [start, start + words) of parameter SRAM."""
+        self._ring = ChunkRing(start=start, words=words, wraps=False)
+
+    def prefetch(self, number: int) -> None:
+        """Load a block ahead of its use, if the region has room for more than the present one."""
+        assert self._ring is not None
+        if self._ring.words >= min(2 * self.largest_words, self.total_words):
+            self.get(number)
+
+    def get(self, number: int) -> ParameterBlock:
+        """Return where a block is; emit its load if it needs one."""
+        assert self._ring is not None
+        if self.total_words <= self._ring.words:
+            if self._all is None:
+                self._all = self._load(-1, np.concatenate(self._words))
+            first = self._all + sum(len(block) for block in self._words[:number])
+        else:
+            found = self._ring.find(number)
+            first = self._load(number, self._words[number]) if found is None else found
+        table, weights = self._offsets[number]
+        return ParameterBlock(first, first + table if table else 0, first + weights)
+
+    def _load(self, key: int, words: NDArray[np.uint8]) -> int:
+        """Emit the load of some words, which stay in DRAM once; return where they go."""
+        assert self._ring is not None
+        if key not in self._address:
+            content = pack_words(words, self.context.config)
+            self._address[key] = self.context.constants.add(content)
+        first = self._ring.take(key, len(words))
+        self.context.tasks.emit(
+            "LOAD",
+            target=Target.PARAMETER,
+            dram_address=self._address[key],
+            sram_address=first,
+            run=len(words),
+            count0=1,
+            count1=1,
+            count2=1,
+        )
+        return first
+
+
+def bind_parameters(streams: Sequence[ParameterStream], context: Context) -> None:
+    """Give the layers of a chain their regions of parameter SRAM.
+
+    All blocks of all layers where they take at most half of it; otherwise the layers with the most
+    get rings. Raises DoesNotFitError when the largest blocks alone do not fit.
+    """
+    capacity = context.config.parameter_words
+    sizes = [stream.total_words for stream in streams]
+    if sum(sizes) > capacity // 2:
+        least = sum(stream.largest_words for stream in streams)
+        if least > capacity:
+            raise DoesNotFitError(
+                f"the parameter blocks of {len(streams)} layers need {least} words of parameter "
+                f"SRAM at least, which has {capacity}; raise parameter_kib"
+            )
+        room = max(capacity // (1 if len(streams) > 1 else 2) - least, 0)
+        order = sorted(range(len(streams)), key=lambda n: sizes[n])
+        for place, number in enumerate(order):
+            largest = streams[number].largest_words
+            share = room // (len(order) - place)
+            sizes[number] = min(sizes[number], largest + share)
+            room -= sizes[number] - largest
+    start = context.tasks.take_parameters(sum(sizes))
+    for stream, words in zip(streams, sizes, strict=True):
+        stream.bind(start, words)
+        start += words

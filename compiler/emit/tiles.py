@@ -1,0 +1,297 @@
+"""Feature maps as lowering sees them: views of pixels in activation SRAM, loaded or stored by tile.
+
+A resident map is one view. A map in DRAM gets ring slots: `MapReader` loads what a tile needs,
+`MapWriter` stores what a tile produced.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tilewright.compiler.emit.context import Context
+from tilewright.compiler.plan.placement import MAX_SIDE
+from tilewright.compiler.plan.rings import Ring
+from tilewright.hw.spec.isa import Target
+
+MAX_RUN = (1 << 16) - 1
+MAX_COUNT = (1 << 12) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """Pixels [top, bottom) x [left, right) of a map."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A box of a map in activation SRAM: word of (block, y, x) is
+    base + (block - first_block) * block_stride + (y - box.top) * pitch + (x - box.left).
+    """
+
+    base: int
+    block_stride: int
+    pitch: int
+    box: Box
+    first_block: int
+
+    def word(self, block: int, y: int, x: int) -> int:
+        """Return the word of a block's pixel; (y, x) are map coordinates inside the box."""
+        row = (y - self.box.top) * self.pitch + (x - self.box.left)
+        return self.base + (block - self.first_block) * self.block_stride + row
+
+
+def resident_view(context: Context, name: str) -> View:
+    """Return the view of a whole resident map."""
+    feature_map, place = context.map(name), context.place(name)
+    base = context.placement.sram[place.storage] + place.block * feature_map.pixels
+    box = Box(top=0, bottom=feature_map.height, left=0, right=feature_map.width)
+    return View(
+        base=base,
+        block_stride=feature_map.pixels,
+        pitch=feature_map.width,
+        box=box,
+        first_block=0,
+    )
+
+
+def transfers(
+    context: Context, name: str, view: View, blocks: tuple[int, int]
+) -> Iterator[dict[str, int]]:
+    """Yield the fields of each LOAD or STORE that copies blocks of a view's box from or to DRAM."""
+    for first in range(*blocks, MAX_COUNT):
+        yield _transfer_fields(context, name, view, first, min(MAX_COUNT, blocks[1] - first))
+
+
+def _transfer_fields(
+    context: Context, name: str, view: View, first_block: int, blocks: int
+) -> dict[str, int]:
+    feature_map, place = context.map(name), context.place(name)
+    pitch = context.config.activation_pitch
+    pixels, width, box = feature_map.pixels, feature_map.width, view.box
+    first = (place.block + first_block) * pixels + box.top * width + box.left
+    fields = {
+        "dram_address": context.placement.dram[place.storage] + first * pitch,
+        "sram_address": view.word(first_block, box.top, box.left),
+        "count0": 1,
+        "count1": 1,
+        "count2": 1,
+    }
+    if box.width == width and box.pixels <= MAX_RUN:
+        whole = box.pixels == pixels == view.block_stride and blocks * pixels <= MAX_RUN
+        if whole:
+            return fields | {"run": blocks * pixels}
+        return fields | {
+            "run": box.pixels,
+            "count0": blocks,
+            "dram_stride0": pixels * pitch,
+            "sram_stride0": view.block_stride,
+        }
+    return fields | {
+        "run": box.width,
+        "count0": box.height,
+        "dram_stride0": width * pitch,
+        "sram_stride0": view.pitch,
+        "count1": blocks,
+        "dram_stride1": pixels * pitch,
+        "sram_stride1": view.block_stride,
+    }
+
+
+@dataclass(kw_only=True)
+class _Slot:
+    """A place of a ring: what it has room for, and the blocks that are there."""
+
+    view: View
+    held: tuple[int, int]
+    loaded: set[int] = field(default_factory=set)
+
+
+@dataclass(kw_only=True)
+class MapReader:
+    """Gives views of a map's boxes; loads from DRAM into `ring` what is not there yet."""
+
+    context: Context
+    name: str
+    ring: Ring | None
+    """None for a resident map, and for one of which only padding is read."""
+    places: int = 1
+    """Boxes that the ring has room for."""
+    _slots: list[_Slot] = field(default_factory=list)
+    _taken: int = 0
+
+    def view(self, box: Box, held: tuple[int, int], wanted: tuple[int, int]) -> View:
+        """Return a view of `box` with the blocks `wanted` = [first, behind last) in place.
+
+        `held` is the range of blocks that the ring slot has room for; a slot is reused while box
+        and range are among the last `places`.
+        """
+        if self.context.is_resident(self.name):
+            return resident_view(self.context, self.name)
+        slot = self._slot(box, held)
+        missing = [b for b in range(*wanted) if b not in slot.loaded]
+        if missing and box.pixels:
+            first, last = missing[0], missing[-1]
+            assert last - first + 1 == len(missing)
+            for fields in transfers(self.context, self.name, slot.view, (first, last + 1)):
+                self.context.tasks.emit("LOAD", target=Target.ACTIVATION, **fields)
+        slot.loaded.update(missing)
+        return slot.view
+
+    def _slot(self, box: Box, held: tuple[int, int]) -> _Slot:
+        for slot in self._slots:
+            if slot.view.box == box and slot.held == held:
+                return slot
+        start, words = (self.ring.start, self.ring.words) if self.ring else (0, 0)
+        place_words = words // self.places
+        assert (held[1] - held[0]) * box.pixels <= place_words
+        view = View(
+            base=start + self._taken % self.places * place_words,
+            block_stride=box.pixels,
+            pitch=box.width,
+            box=box,
+            first_block=held[0],
+        )
+        self._taken += 1
+        self._slots = [*self._slots, _Slot(view=view, held=held)][-self.places :]
+        return self._slots[-1]
+
+
+@dataclass(kw_only=True)
+class MapWriter:
+    """Gives views to write a map's boxes; stores to DRAM what was written."""
+
+    context: Context
+    name: str
+    ring: Ring | None
+
+    def view(self, box: Box, blocks: tuple[int, int]) -> View:
+        """Return a view in which `box` of the blocks [first, behind last) can be written."""
+        if self.ring is None:
+            return resident_view(self.context, self.name)
+        return View(
+            base=self.ring.take((blocks[1] - blocks[0]) * box.pixels),
+            block_stride=box.pixels,
+            pitch=box.width,
+            box=box,
+            first_block=blocks[0],
+        )
+
+    def finish(self, view: View, box: Box, blocks: tuple[int, int]) -> None:
+        """`box` of the blocks is written; store it, if the map lives in DRAM."""
+        self.context.produced.append((self.name, box, blocks))
+        if self.ring is not None:
+            for fields in transfers(self.context, self.name, view, blocks):
+                self.context.tasks.emit("STORE", **fields)
+
+
+def source_box(
+    out: Box,
+    *,
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    pads: tuple[int, int, int, int],
+    dilations: tuple[int, int],
+    size: tuple[int, int],
+) -> Box:
+    """Return the source pixels inside a map of `size` that the windows of `out` touch."""
+    top = out.top * strides[0] - pads[0]
+    left = out.left * strides[1] - pads[1]
+    bottom = (out.bottom - 1) * strides[0] - pads[0] + (kernel[0] - 1) * dilations[0] + 1
+    right = (out.right - 1) * strides[1] - pads[1] + (kernel[1] - 1) * dilations[1] + 1
+    top, left = min(max(top, 0), size[0]), min(max(left, 0), size[1])
+    bottom, right = max(min(bottom, size[0]), top), max(min(right, size[1]), left)
+    return Box(top=top, bottom=bottom, left=left, right=right)
+
+
+def window_fields(
+    out: Box,
+    view: View,
+    *,
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    pads: tuple[int, int, int, int],
+    dilations: tuple[int, int],
+    padding: int,
+    kernel_start: tuple[int, int] = (0, 0),
+) -> dict[str, int]:
+    """Return the window fields of MATRIX or VECTOR for the output box and the source view.
+
+    `kernel` is the size of the part of the window that starts at `kernel_start`.
+    """
+    origin_y = out.top * strides[0] - pads[0] + kernel_start[0] * dilations[0] - view.box.top
+    origin_x = out.left * strides[1] - pads[1] + kernel_start[1] * dilations[1] - view.box.left
+    return {
+        "kernel_height": kernel[0],
+        "kernel_width": kernel[1],
+        "out_height": out.height,
+        "out_width": out.width,
+        "stride_y": strides[0],
+        "stride_x": strides[1],
+        "dilation_y": dilations[0],
+        "dilation_x": dilations[1],
+        "origin_y": origin_y,
+        "origin_x": origin_x,
+        "height": view.box.height,
+        "width": view.box.width,
+        "padding": padding,
+        "source_pitch": view.pitch,
+    }
+
+
+def split(size: int, step: int) -> list[tuple[int, int]]:
+    """Cut [0, size) into ranges of `step`."""
+    return [(at, min(at + step, size)) for at in range(0, size, step)]
+
+
+def ceilings(size: int) -> list[int]:
+    """Ceilings of size / n, from the whole down to 1."""
+    return sorted({-(-size // n) for n in range(1, size + 1)}, reverse=True)
+
+
+def tile_sides(
+    out: tuple[int, int],
+    source: tuple[int, int],
+    *,
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    dilations: tuple[int, int],
+) -> tuple[list[int], list[int]]:
+    """Return the heights and the widths of tiles to choose from, largest first: ceilings of the
+    output's over n, so that neither the tile nor the source it reads is too large for the fields.
+    """
+    heights, widths = (
+        [
+            side
+            for side in ceilings(out[axis])
+            if max(out[axis], source[axis]) <= MAX_SIDE
+            or max(side, (side - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1)
+            <= MAX_SIDE
+        ]
+        for axis in (0, 1)
+    )
+    return heights, widths
+
+
+def boxes(height: int, width: int, tile_height: int, tile_width: int) -> list[Box]:
+    """Cut a map of height x width into tiles, row by row."""
+    return [
+        Box(top=top, bottom=bottom, left=left, right=right)
+        for top, bottom in split(height, tile_height)
+        for left, right in split(width, tile_width)
+    ]

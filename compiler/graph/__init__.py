@@ -1,0 +1,1 @@
+"""The quantized graph and its passes."""

@@ -1,0 +1,117 @@
+"""Make a graph placeable: copies where a feature map would need two layouts.
+
+A copy is a 1x1 convolution with the identity matrix (exact: scale 1, zero point kept), because
+the array can move any channel to any slot. After this pass:
+
+1. a part of a concatenation is computed by one layer, has no other concatenation and sits plain;
+2. the operands of element-wise operators and residuals, and the graph's outputs, sit plain;
+3. no graph output is a graph input.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tilewright.compiler.graph.graph import (
+    Concat,
+    Conv,
+    Elementwise,
+    Epilogue,
+    FeatureMap,
+    Graph,
+    Node,
+    Pad,
+    Pool,
+    Requantize,
+    View,
+)
+from tilewright.hw.spec.config import Config
+
+
+def keeps_slots(node: Node) -> bool:
+    """Whether a node's output has its channels at the slots of its (first) input."""
+    return isinstance(node, Pool | Requantize | Pad | Elementwise)
+
+
+def normalize(graph: Graph, config: Config) -> Graph:
+    """Return an equivalent graph for which the three conditions of this module hold."""
+    return _Normalizer(graph, config).run()
+
+
+class _Normalizer:
+    def __init__(self, graph: Graph, config: Config) -> None:
+        self.graph = graph
+        self.rows = config.rows
+        self.maps = dict(graph.maps)
+        self.nodes: list[Node] = []
+        self.plain: dict[str, bool] = dict.fromkeys(graph.inputs, True)
+        self.producer: dict[str, Node] = {}
+        self.used_parts: set[str] = set()
+
+    def run(self) -> Graph:
+        for node in self.graph.nodes:
+            self._add(self._rewritten(node))
+        outputs = tuple(self._plain_output(name) for name in self.graph.outputs)
+        return replace(self.graph, maps=self.maps, nodes=tuple(self.nodes), outputs=outputs)
+
+    def _add(self, node: Node) -> None:
+        self.nodes.append(node)
+        self.producer[node.output] = node
+        if isinstance(node, Concat):
+            aligned = all(self.maps[p].channels % self.rows == 0 for p in node.parts[:-1])
+            self.plain[node.output] = aligned
+        elif isinstance(node, View) or keeps_slots(node):
+            self.plain[node.output] = self.plain[next(iter(node.inputs))]
+        else:
+            self.plain[node.output] = True
+
+    def _rewritten(self, node: Node) -> Node:
+        if isinstance(node, Concat):
+            return replace(node, parts=tuple(self._part(name) for name in node.parts))
+        if isinstance(node, Elementwise):
+            return replace(node, first=self._plain(node.first), second=self._plain(node.second))
+        if isinstance(node, Conv) and node.residual is not None:
+            other = self._plain(node.residual.other)
+            return replace(node, residual=replace(node.residual, other=other))
+        return node
+
+    def _part(self, name: str) -> str:
+        producer = self.producer.get(name)
+        movable = producer is not None and not isinstance(producer, View | Concat)
+        if movable and self.plain[name] and name not in self.used_parts:
+            self.used_parts.add(name)
+            return name
+        copy = self._copy(name)
+        self.used_parts.add(copy)
+        return copy
+
+    def _plain(self, name: str) -> str:
+        return name if self.plain[name] else self._copy(name)
+
+    def _plain_output(self, name: str) -> str:
+        is_input = self._root(name) in self.graph.inputs
+        return self._copy(name) if is_input or not self.plain[name] else name
+
+    def _root(self, name: str) -> str:
+        producer = self.producer.get(name)
+        return self._root(producer.input) if isinstance(producer, View) else name
+
+    def _copy(self, name: str) -> str:
+        source: FeatureMap = self.maps[name]
+        count = sum(1 for known in self.maps if known.startswith(f"{name}.copy"))
+        output = f"{name}.copy{count}"
+        self.maps[output] = replace(source, name=output)
+        channels = source.channels
+        self._add(
+            Conv(
+                name=output,
+                output=output,
+                source=(),
+                input=name,
+                weight=np.eye(channels, dtype=np.int8)[:, :, None, None],
+                bias=np.zeros(channels, np.int32),
+                weight_scale=np.ones(channels, np.float32),
+                epilogue=Epilogue(quantization=source.quantization),
+            )
+        )
+        return output

@@ -1,0 +1,269 @@
+"""The tiling of a convolution: tile size, loop order, buffers; searched over the cycle formulas."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tilewright.compiler.emit.context import DoesNotFitError
+from tilewright.compiler.emit.tiles import ceilings, split, tile_sides
+from tilewright.compiler.plan.conv_shape import ConvShape
+from tilewright.compiler.plan.rings import Reader
+from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
+from tilewright.hw.spec.config import Config, largest_divisor
+from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
+
+MIN_INSTRUCTION_CYCLES = 512
+"""Output blocks are put into one instruction until it takes about this long."""
+MAX_BLOCKS = (1 << 10) - 1
+MAX_GROUPS = (1 << 12) - 1
+MAX_KERNEL = (1 << 10) - 1
+FIRST_PIECES = 8
+"""Pieces in which the first block group reads its input, so that the array starts early."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvMemory:
+    """Which maps a convolution streams through the workspace, and the workspace's words."""
+
+    workspace: int
+    accumulators: int
+    """Accumulator words that a tile of pixels may take."""
+    streams_input: bool
+    streams_operand: bool
+    streams_output: bool
+    is_chained: bool = False
+    """Other layers run at the same time, tile by tile: pixels must be outermost."""
+
+    @property
+    def streams_results(self) -> bool:
+        """Whether rings hold whole activation words for a block group's results."""
+        return self.streams_operand or self.streams_output
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvPlan(Plan):
+    """One tiling of a convolution on the array."""
+
+    reader = Reader.MATRIX
+    pixels_outer: bool
+    """Tiles outside, output blocks inside; else the reverse."""
+    input_blocks: int
+    """Input blocks held at a time."""
+    group_blocks: int
+    """Output blocks of one MATRIX instruction, at most."""
+    input_places: int
+    """Tiles that the input's ring has room for; `copies` are those of operand and output."""
+
+
+def conv_plans(shape: ConvShape, memory: ConvMemory) -> list[ConvPlan]:
+    """Return every tiling that fits. Raises DoesNotFitError when even one pixel does not."""
+    plans = [
+        plan
+        for height, width in tile_sizes(shape, memory.accumulators)
+        for blocks in input_chunks(shape, memory)
+        for outer in ((True,) if memory.is_chained else (True, False))
+        for plan in _plans(shape, memory, height, width, blocks, outer)
+    ]
+    if not plans:
+        raise does_not_fit(shape, memory)
+    return plans
+
+
+def does_not_fit(shape: ConvShape, memory: ConvMemory) -> DoesNotFitError:
+    """Return the error of a layer without a tiling."""
+    return DoesNotFitError(
+        f"a convolution {shape.kernel[0]}x{shape.kernel[1]} of {shape.in_blocks} input blocks "
+        f"does not fit into {memory.workspace} free words of activation SRAM; raise activation_kib"
+    )
+
+
+def store_unit(config: Config) -> int:
+    """Output blocks whose channels end on a border of activation words."""
+    return math.lcm(config.rows, config.cols) // config.cols
+
+
+def tile_sizes(shape: ConvShape, limit: int) -> Iterator[tuple[int, int]]:
+    """Yield (height, width) of tiles of at most `limit` pixels: whole rows, or parts of one."""
+    heights, widths = tile_sides(
+        (shape.out_height, shape.out_width),
+        (shape.in_height, shape.in_width),
+        kernel=shape.kernel,
+        strides=shape.strides,
+        dilations=shape.dilations,
+    )
+    has_whole_rows = widths[:1] == [shape.out_width] and shape.out_width <= limit
+    for width in widths[:1] if has_whole_rows else widths:
+        for height in heights:
+            if height * width <= limit:
+                yield height, width
+    for width in widths[1:]:
+        if width <= limit:
+            yield 1, width
+
+
+def input_chunks(shape: ConvShape, memory: ConvMemory) -> list[int]:
+    """Return how many input blocks a tiling can hold at a time, all of them first."""
+    if not memory.streams_input:
+        return [shape.in_blocks]
+    return ceilings(shape.in_blocks)
+
+
+def group_limit(shape: ConvShape, accumulators: int, pixels: int, unit: int, chunk: int) -> int:
+    """Output blocks of an instruction: a divisor or a multiple of the store unit."""
+    config = shape.config
+    sources = max(count for _, count in shape.source_ranges)
+    if chunk < shape.in_blocks or sources > MAX_BLOCKS:
+        return 1
+    tiles = sources * shape.taps
+    cycles = tiles * max(pixels, config.rows, ACCUMULATE_LATENCY)
+    wanted = -(-MIN_INSTRUCTION_CYCLES // cycles)
+    by_weights = config.weight_words // 3 // (tiles * config.rows)
+    by_accumulators = accumulators // pixels
+    by_fields = min(MAX_BLOCKS, MAX_GROUPS // config.col_groups)
+    limit = max(1, min(wanted, by_weights, by_accumulators, by_fields, shape.out_blocks))
+    return limit - limit % unit if limit > unit else largest_divisor(unit, limit)
+
+
+def _plans(
+    shape: ConvShape,
+    memory: ConvMemory,
+    tile_height: int,
+    tile_width: int,
+    chunk: int,
+    pixels_outer: bool,
+) -> Iterator[ConvPlan]:
+    config = shape.config
+    unit = store_unit(config) if memory.streams_results else 1
+    pixels = tile_height * tile_width
+    group = group_limit(shape, memory.accumulators, pixels, unit, chunk)
+    span = max(unit, group)
+    word_blocks = min(-(-span * config.cols // config.rows), -(-shape.out_channels // config.rows))
+    tiles = tile_sums(shape, tile_height, tile_width)
+    single = tiles.count == 1 and chunk == shape.in_blocks
+    resident = shape.weight_tiles * config.rows <= config.weight_words
+    work, startup = _work(shape, memory, tiles, chunk, group, resident, pixels_outer)
+    for copies in (2, 1):
+        input_places = 1 if single else copies
+        input_ring = tiles.largest_source * chunk * input_places * memory.streams_input
+        operand_ring = word_blocks * pixels * copies * memory.streams_operand
+        output_ring = word_blocks * pixels * copies * memory.streams_output
+        if input_ring + operand_ring + output_ring > memory.workspace:
+            continue
+        yield ConvPlan(
+            tile_height=tile_height,
+            tile_width=tile_width,
+            pixels_outer=pixels_outer,
+            input_blocks=chunk,
+            group_blocks=group,
+            copies=copies,
+            input_places=input_places,
+            input_ring=input_ring,
+            operand_ring=operand_ring,
+            output_ring=output_ring,
+            work=work,
+            startup=startup if copies == 2 else startup + (max(work) + startup) // 2,
+            pace=max(
+                ring_pace(tiles.count, input_ring // input_places, work.matrix, input_places),
+                ring_pace(
+                    tiles.count * -(-shape.out_blocks // span),
+                    output_ring // copies,
+                    work.matrix,
+                    copies,
+                ),
+            ),
+        )
+        if not memory.is_chained:
+            return
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileSums:
+    """What the search needs of all tiles of one size: a map cut into rows x columns of tiles."""
+
+    count: int
+    array_cycles: int
+    """Cycles of one weight tile over all tiles."""
+    source: int
+    """Source pixels, halos counted with each tile."""
+    first_source: int
+    largest_source: int
+    last_pixels: int
+
+
+def tile_sums(shape: ConvShape, tile_height: int, tile_width: int) -> TileSums:
+    """Return the sums; a tile's source is the product of its rows' and its columns' reach."""
+    floor = max(shape.config.rows, ACCUMULATE_LATENCY)
+    rows = split(shape.out_height, tile_height)
+    columns = split(shape.out_width, tile_width)
+    heights = [_reach(shape, 0, part, shape.in_height) for part in rows]
+    widths = [_reach(shape, 1, part, shape.in_width) for part in columns]
+    sizes_y = Counter(behind - first for first, behind in rows)
+    sizes_x = Counter(behind - first for first, behind in columns)
+    return TileSums(
+        count=len(rows) * len(columns),
+        array_cycles=sum(
+            max(y * x, floor) * count_y * count_x
+            for y, count_y in sizes_y.items()
+            for x, count_x in sizes_x.items()
+        ),
+        source=sum(heights) * sum(widths),
+        first_source=heights[0] * widths[0],
+        largest_source=max(heights) * max(widths),
+        last_pixels=(rows[-1][1] - rows[-1][0]) * (columns[-1][1] - columns[-1][0]),
+    )
+
+
+def _reach(shape: ConvShape, axis: int, outputs: tuple[int, int], size: int) -> int:
+    """Source rows (axis 0) or columns (axis 1) inside the map that a range of outputs touches."""
+    start = outputs[0] * shape.strides[axis] - shape.pads[axis]
+    last = (outputs[1] - 1) * shape.strides[axis] - shape.pads[axis]
+    end = last + (shape.kernel[axis] - 1) * shape.dilations[axis] + 1
+    return max(min(end, size) - min(max(start, 0), size), 0)
+
+
+def _work(
+    shape: ConvShape,
+    memory: ConvMemory,
+    tiles: TileSums,
+    chunk: int,
+    group: int,
+    resident: bool,
+    pixels_outer: bool,
+) -> tuple[Work, int]:
+    """Return the engines' work and the cycles beside it."""
+    config = shape.config
+    array = shape.weight_tiles * tiles.array_cycles
+    weight_words = shape.weight_tiles * config.rows
+    groups = shape.groups(group)
+    group_fits = weight_words // len(groups) <= config.weight_words // 2
+    once = resident or tiles.count == 1 or (not pixels_outer and group_fits)
+    load = _load_cycles(weight_words * (1 if once else tiles.count), config.weight_pitch, config)
+    first_input = 0
+    if memory.streams_input:
+        once = chunk == shape.in_blocks and (pixels_outer or tiles.count == 1)
+        blocks = shape.in_blocks
+        if not once:
+            blocks = sum(g.source_range[1] - g.source_range[0] for g in groups)
+        words = blocks * tiles.source
+        load += _load_cycles(words, config.activation_pitch, config)
+        first_input = tiles.first_source * -(-chunk // FIRST_PIECES)
+    out_words = -(-shape.out_channels // config.rows) * shape.out_height * shape.out_width
+    if memory.streams_operand:
+        load += _load_cycles(out_words, config.activation_pitch, config)
+    store = _load_cycles(out_words, config.activation_pitch, config) * memory.streams_output
+    drain = -(-shape.out_channels // config.lanes) * shape.out_height * shape.out_width
+    if memory.streams_operand:
+        drain *= config.lanes // config.operand_lanes
+    last = tiles.last_pixels * config.col_groups
+    parts = -(-shape.in_blocks // chunk)
+    overhead = INSTRUCTION_OVERHEAD * tiles.count * len(groups) * parts
+    work = Work(matrix=array, load=load, vector=drain, store=store)
+    startup = first_input + last + overhead
+    if memory.is_chained:  # what the next layer waits for: a tile, or a block of the only one
+        startup += array // (tiles.count if tiles.count > 1 else len(groups))
+    return work, startup
+
+
+def _load_cycles(words: int, pitch: int, config: Config) -> int:
+    return words * max(1, pitch // config.axi_bytes)

@@ -1,0 +1,1 @@
+"""Tasks become a program: waits, order, proof."""

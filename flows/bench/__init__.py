@@ -1,0 +1,1 @@
+"""Measurements on kernels and networks."""

@@ -1,0 +1,152 @@
+"""`tilewright bench`: kernels, networks and models on the RTL, as Markdown and JSON."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tilewright.flows.commands.options import FilePath, config_options, resolve_config
+
+if TYPE_CHECKING:
+    from tilewright.flows.bench.cases import Case
+    from tilewright.flows.bench.measure import Result
+    from tilewright.flows.bench.report import Section
+    from tilewright.flows.bench.tools import RtlSpeed
+    from tilewright.hw.spec.config import Config
+
+
+@click.command(name="bench")
+@click.argument("models", type=FilePath, nargs=-1, metavar="[MODEL.onnx]...")
+@config_options(default=None)
+@click.option("--long", "with_long", is_flag=True, help="Also GEMM 1024^3 and whole networks.")
+@click.option(
+    "--case",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only cases with such a name, long ones too; * stands for anything.",
+)
+@click.option("--list", "only_list", is_flag=True, help="Print the cases' names.")
+@click.option("--quick", is_flag=True, help="Three small kernels only.")
+@click.option("--no-kernels", is_flag=True, help="Leave the kernels out.")
+@click.option("--fresh", is_flag=True, help="Build the RTL anew, with an empty cache.")
+@click.option("-o", "--output", type=FilePath, help="Write the report to this Markdown file.")
+@click.option("--json", "json_file", type=FilePath, help="Write the results to this JSON file.")
+def command(
+    models: tuple[Path, ...],
+    preset: str | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    with_long: bool,
+    patterns: tuple[str, ...],
+    only_list: bool,
+    quick: bool,
+    no_kernels: bool,
+    fresh: bool,
+    output: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Measure single layers, networks and the given models on the RTL.
+
+    Every case is compiled, run on RTL (full bus, DRAM latency 64 cycles where not stated) and
+    simulator, and checked against the reference. The kernels run on `base` with 320 KiB of SRAM,
+    the models on `base`; a config that is given is for both. Long cases have configs of their own.
+    Exit status 1 when a case fails. The files are written anew after every case.
+    """
+    from tilewright.flows.bench.cases import check_config_names, choose
+    from tilewright.flows.bench.tools import fresh_cache
+    from tilewright.support.errors import InputError
+    from tilewright.support.files import check_targets, missing
+
+    config = None
+    if preset or config_file or settings:
+        config = resolve_config(preset, config_file, settings)
+    check_targets([output, json_file], [*models, config_file])
+    for path in models:
+        if not path.is_file():
+            raise InputError(missing(path, "an ONNX model"))
+    cases = choose(
+        models,
+        config,
+        patterns,
+        with_kernels=not no_kernels,
+        with_long=with_long or bool(patterns) or only_list,
+        quick=quick,
+    )
+    if only_list:
+        for case in cases:
+            click.echo(f"{case.name}{'  (long)' if case.is_long else ''}")
+        return
+    check_config_names(cases)
+    with fresh_cache() if fresh else contextlib.nullcontext():
+        results = measure(cases, output, json_file)
+    if any(result.error for result in results):
+        raise SystemExit(1)
+
+
+def measure(cases: Sequence["Case"], output: Path | None, json_file: Path | None) -> list["Result"]:
+    """Run the cases, write the files after each, print the tables."""
+    from tilewright.flows.bench import report as bench_report
+    from tilewright.flows.bench.measure import conditions, run_case
+    from tilewright.flows.bench.tools import measure_start
+    from tilewright.flows.report.display import status
+    from tilewright.support.files import write_file
+
+    start_seconds = measure_start()
+    speeds: dict[str, RtlSpeed] = {}
+    results: list[Result] = []
+    configs: dict[str, Config] = {}
+    for case in cases:
+        if case.config.name not in configs:
+            configs[case.config.name] = case.config
+            with status(f"generating, building and timing the RTL of {case.config.name}"):
+                _measure_rtl(case.config, speeds)
+        with status(f"{case.name} ({len(results) + 1} of {len(cases)})"):
+            results.append(run_case(case))
+        click.echo(line(results[-1]), err=True)
+        facts = conditions(list(configs.values()), [result.latency for result in results])
+        facts |= {"start_seconds": start_seconds}
+        shown = list(speeds.values())
+        if output is not None:
+            write_file(output, bench_report.markdown(facts, results, shown))
+        if json_file is not None:
+            facts["rtl"] = [speed.as_dict() for speed in shown]
+            write_file(json_file, as_json(facts | {"results": [r.as_dict() for r in results]}))
+    print_results(bench_report.sections(facts, results, shown))
+    return results
+
+
+def _measure_rtl(config: "Config", speeds: dict[str, "RtlSpeed"]) -> None:
+    """Measure the RTL of a config; what is wrong with it, its cases will say."""
+    from tilewright.flows.bench.tools import measure_rtl
+    from tilewright.support.errors import TilewrightError
+
+    with contextlib.suppress(TilewrightError):
+        speeds[config.name] = measure_rtl(config)
+
+
+def line(result: "Result") -> str:
+    """Return one line about a result, for the progress on stderr."""
+    from tilewright.flows.report.display import percent
+
+    if result.cycles is None:
+        return f"{result.name}: failed: {result.error}"
+    failed = f"; FAILED: {result.error}" if result.error else ""
+    return f"{result.name}: {result.cycles:,} cycles, {percent(result.utilization) or '-'}{failed}"
+
+
+def as_json(facts: object) -> str:
+    """Return JSON text that ends in a line end."""
+    return json.dumps(facts, indent=2) + "\n"
+
+
+def print_results(sections: Iterator["Section"]) -> None:
+    """Print the tables of the report."""
+    from tilewright.flows.report.display import console, table
+
+    out = console()
+    for section in sections:
+        out.print(table(section.title, section.columns, section.rows))

@@ -1,0 +1,74 @@
+"""The command line: `tilewright COMMAND`. A command's module is imported when it is run."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from tilewright.support.errors import TilewrightError
+
+COMMANDS: dict[str, str] = {
+    "demo": "Generate, compile and co-simulate the model that ships with the package.",
+    "doctor": "Say what is missing on this machine and how to get it.",
+    "generate": "Write Verilog, ISA manual, C header, register map and config.",
+    "quantize": "Quantize a float ONNX model to int8.",
+    "compile": "Compile an ONNX model to a program file.",
+    "explain": "Say layer by layer what limits a model, and what each optimization gains.",
+    "run": "Run a program or a model on the simulator, the RTL or ONNX Runtime.",
+    "cosim": "Compile a model, run it on the RTL and compare it with simulator and reference.",
+    "sweep": "Compile and run a model on many configs.",
+    "bench": "Measure kernels and models on the RTL, as a table.",
+    "asm": "Assemble a text into a program file.",
+    "disasm": "Print the instructions of a program file.",
+}
+"""Commands in the order of the help, with their one-line descriptions."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules of their own: `flows/NAME.py`, object `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"tilewright.flows.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="tilewright", prog_name="tilewright")
+def cli() -> None:
+    """Tensor-accelerator co-design: one config gives Verilog, an instruction set, a compiler and
+    simulators that agree byte for byte."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. Mistakes of the user, and a package that is not there, end in one line
+    on stderr and exit status 2."""
+    try:
+        cli.main(args=arguments, prog_name="tilewright")
+    except TilewrightError as error:
+        message = " ".join(str(error).split())
+    except ModuleNotFoundError as error:
+        message = f"package {error.name} is missing; `tilewright doctor` says how to get it"
+        if error.name is None or error.name.startswith("tilewright"):
+            raise
+    except MemoryError as error:
+        message = f"not enough memory for a tensor of this size: {error}"
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}{error.strerror or error}"
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)

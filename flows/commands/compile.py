@@ -1,0 +1,112 @@
+"""`tilewright compile`: an ONNX model becomes a program file and a report."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilewright.flows.commands.options import FilePath, cache_option, config_options, resolve_config
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tilewright.flows.models import CompiledModel
+    from tilewright.flows.program_cache import TimedProgram
+
+
+@click.command(name="compile")
+@click.argument("model", type=FilePath)
+@config_options()
+@click.option("-o", "--output", type=FilePath, help="Program file.  [default: MODEL.tw here]")
+@click.option("--report", type=FilePath, help="Also write the report as JSON.")
+@click.option("--strict", is_flag=True, help="Refuse models that leave operators to the host.")
+@cache_option
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    model: Path,
+    preset: str | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    output: Path | None,
+    report: Path | None,
+    strict: bool,
+    cached: bool,
+    quiet: bool,
+) -> None:
+    """Compile the ONNX MODEL to a program file.
+
+    The report lists each layer with its work and traffic, the cycles that the timing model
+    expects, and every operator that is left to the host with the reason.
+    """
+    from tilewright.flows.models import compile_file
+    from tilewright.flows.program_cache import timed
+    from tilewright.flows.report.display import console, size
+    from tilewright.support.files import check_targets, write_file
+
+    config = resolve_config(preset, config_file, settings)
+    target = output or Path(f"{model.stem}.tw")
+    check_targets([target, report], [model, config_file])
+    compiled = compile_file(model, config, strict=strict, cached=cached)
+    data = compiled.program.to_bytes()
+    write_file(target, data)
+    if quiet and report is None:
+        return
+    timing = timed(compiled.program, cached=cached)
+    if report is not None:
+        write_file(report, json.dumps(report_of(compiled, timing), indent=2) + "\n")
+    if not quiet:
+        out = console()
+        print_layers(out, compiled, timing)
+        print_host_operators(out, compiled)
+        out.print(
+            f"{target}: {compiled.program.num_instructions:,} instructions, {size(len(data))}, "
+            f"needs {size(compiled.program.memory_bytes)} of DRAM; for {config.name} "
+            f"({config.rows}x{config.cols}); "
+            f"{'from the cache' if compiled.is_cached else 'compiled'} in {compiled.seconds:.1f} s",
+            markup=False,
+        )
+
+
+def print_layers(out: "Console", compiled: "CompiledModel", timing: "TimedProgram") -> None:
+    """Print the table of layers with the timing model's cycles."""
+    from tilewright.flows.report.display import table
+    from tilewright.flows.report.report import layer_columns, layer_rows, total_row
+
+    config = compiled.program.config
+    rows = [*layer_rows(timing.layers), total_row(timing.layers, config, timing.cycles)]
+    title = f"{compiled.path.name}: layers, cycles by the timing model"
+    out.print(table(title, layer_columns(), rows))
+
+
+def print_host_operators(out: "Console", compiled: "CompiledModel") -> None:
+    """Print what is left to the host, and the compiler's notes."""
+    from tilewright.flows.report.display import table
+
+    metadata = compiled.program.metadata
+    if metadata["host_operators"]:
+        fields = ("op_type", "name", "side", "elements", "reason")
+        rows = [[item[field] for field in fields] for item in metadata["host_operators"]]
+        columns = ("operator", "node", "side", ">elements", "why on the host")
+        out.print(table("Left to the host", columns, rows))
+    for work in metadata["host_work"]:
+        out.print(f"host work: {work}", markup=False)
+    for note in metadata["notes"]:
+        out.print(f"note: {note}", markup=False)
+
+
+def report_of(compiled: "CompiledModel", timing: "TimedProgram") -> dict[str, Any]:
+    """Return the report as JSON-able values."""
+    program = compiled.program
+    return {
+        "model": compiled.path.name,
+        "config": {"name": program.config.name, "digest": program.config.digest},
+        "instructions": program.num_instructions,
+        "memory_bytes": program.memory_bytes,
+        "cycles": timing.cycles,
+        "cycles_are": "the timing model's",
+        "layers": [report.as_dict() for report in timing.layers],
+        "host_operators": program.metadata["host_operators"],
+        "host_work": program.metadata["host_work"],
+        "notes": program.metadata["notes"],
+    }

@@ -1,0 +1,94 @@
+"""`tilewright demo`: the shipped digits classifier through the whole chain."""
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tilewright.flows.commands.options import config_options, resolve_config
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from tilewright.flows.verify import Verification
+
+MODEL, INPUTS, LABELS = "digits.onnx", "digits_inputs.npz", "digits_labels.npz"
+
+
+def data_path(name: str) -> Path:
+    """Return the path of a file that ships with the package."""
+    return Path(str(resources.files("tilewright.flows") / "data" / name))
+
+
+@click.command(name="demo")
+@config_options(default="edge")
+@click.option(
+    "--images",
+    type=click.IntRange(1, 360),
+    default=3,
+    show_default=True,
+    help="How many images on the RTL.",
+)
+def command(
+    preset: str | None, config_file: Path | None, settings: tuple[str, ...], images: int
+) -> None:
+    """Generate, compile and co-simulate the model that ships with the package.
+
+    A digits classifier (int8, trained on real data) runs on the RTL for a few images and on the
+    simulator for all 360 test images; RTL, simulator and reference are compared byte for byte.
+    """
+    from tilewright.flows.commands.cosim import print_verification
+    from tilewright.flows.models import compile_file
+    from tilewright.flows.report.display import console, status
+    from tilewright.flows.runtime.tensors import load_samples
+    from tilewright.flows.verify import timed_rtl, verify
+
+    config = resolve_config(preset, config_file, settings, default="edge")
+    out = console()
+    compiled = compile_file(data_path(MODEL), config)
+    program = compiled.program
+    out.print(
+        f"1  compiled {MODEL} for {config.name} ({config.rows}x{config.cols}): "
+        f"{program.num_instructions} instructions in {compiled.seconds:.1f} s"
+    )
+    with status("generating Verilog and building the RTL simulator (a minute or two, once)"):
+        target, build_seconds = timed_rtl(program)
+    out.print(f"2  generated the Verilog and built its simulator: {build_seconds:.1f} s")
+    samples = load_samples(data_path(INPUTS), compiled.imported.inputs)
+    with status(f"running {images} images on the RTL, {len(samples)} on the simulator"):
+        result = verify(
+            compiled, samples, target, num_rtl=images, with_ort=True, build_seconds=build_seconds
+        )
+    out.print(f"3  ran {len(result.rtl)} images on the RTL, {len(result.iss)} on the simulator\n")
+    print_verification(out, result, MODEL)
+    print_accuracy(out, result)
+    if not result.is_exact:
+        raise SystemExit(1)
+
+
+def print_accuracy(out: "Console", result: "Verification") -> None:
+    """Print how many test images are classified correctly."""
+    from tilewright.flows.runtime.tensors import load_arrays
+
+    labels = load_arrays(data_path(LABELS))["labels"]
+    correct = sum(
+        largest(outcome.outputs["scores"]) == label
+        for outcome, label in zip(result.iss, labels, strict=True)
+    )
+    first = ", ".join(
+        f"{largest(outcome.outputs['scores'])} (is {label})"
+        for outcome, label in zip(result.rtl[:3], labels, strict=False)
+    )
+    out.print(f"the RTL reads: {first}")
+    out.print(
+        f"accuracy: {correct} of {len(labels)} test images, {correct / len(labels):.1%}",
+        style="bold",
+    )
+
+
+def largest(scores: "NDArray[np.float32]") -> int:
+    """Return the class with the largest score."""
+    return int(scores.argmax())

@@ -1,0 +1,163 @@
+"""`tilewright explain`: why a model takes the cycles it takes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilewright.flows.commands.options import FilePath, config_options, resolve_config
+from tilewright.hw.spec.dram import MEMORY_LATENCY
+
+if TYPE_CHECKING:
+    from tilewright.flows.report.explanation import Explanation, LayerExplanation
+
+NAME_WIDTH = 28
+NOTABLE_LOSS = 0.05
+"""Padding below this is not worth a line."""
+
+
+@click.command(name="explain")
+@click.argument("model", type=FilePath)
+@config_options()
+@click.option(
+    "--latency",
+    type=click.IntRange(1),
+    default=MEMORY_LATENCY,
+    show_default=True,
+    help="DRAM latency in cycles.",
+)
+@click.option("--no-gains", is_flag=True, help="Do not compile again without each optimization.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("-o", "--output", type=FilePath, help="Also write the JSON to this file.")
+def command(
+    model: Path,
+    preset: str | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    latency: int,
+    no_gains: bool,
+    as_json: bool,
+    output: Path | None,
+) -> None:
+    """Explain the cycles of the ONNX MODEL, layer by layer.
+
+    For each layer: cycles by the timing model, the array's ceiling, traffic, what limits it, where
+    its maps live and what is lost to padding. Then what each optimization of the compiler gains.
+    """
+    from tilewright.flows.models import import_file
+    from tilewright.flows.report.display import console, plural, status, table
+    from tilewright.flows.report.explanation import explain
+    from tilewright.support.files import check_targets, write_file
+
+    config = resolve_config(preset, config_file, settings)
+    check_targets([output], [model, config_file])
+    imported = import_file(model)
+    with status(f"compiling {model.name} for {config.name}"):
+        found = explain(imported.graph, config, latency=latency, with_gains=not no_gains)
+    text = json.dumps(found.as_dict() | {"model": model.name}, indent=2)
+    if output is not None:
+        write_file(output, text + "\n")
+    if as_json:
+        click.echo(text)
+        return
+    out = console()
+    title = (
+        f"{model.name} on {config.name} ({config.rows}x{config.cols}), cycles by the timing model"
+    )
+    rows = [layer_row(layer) for layer in found.layers]
+    out.print(table(title, COLUMNS, [*rows, total_row(found)]))
+    if any(is_notable(layer) for layer in found.layers):
+        padded = [layer for layer in found.layers if is_notable(layer)]
+        out.print(table("Padding", PADDING_COLUMNS, map(padding_row, padded)))
+    if found.gains:
+        out.print(table("Optimizations, all on", GAIN_COLUMNS, gain_rows(found)))
+    if imported.host_operators:
+        hosted = plural(len(imported.host_operators), "operator")
+        out.print(f"on the host: {hosted}, which `tilewright compile` lists")
+
+
+COLUMNS = (
+    "layer", "operator", "shape", ">cycles", ">ceiling", ">util.", ">loaded B", ">stored B",
+    "maps", "limited by",
+)  # fmt: skip
+PADDING_COLUMNS = ("layer", ">multiplications lost", ">best util.", "why")
+GAIN_COLUMNS = ("optimization", "meaning", ">cycles without", ">gain", ">gain %")
+
+
+def layer_row(layer: "LayerExplanation") -> tuple[Any, ...]:
+    """Return the row of a layer."""
+    from tilewright.flows.report.display import percent
+
+    report = layer.report
+    return (
+        shorten(report.name),
+        report.operator,
+        layer.shape,
+        report.cycles,
+        layer.padding.ceiling_cycles if layer.padding else None,
+        percent(report.utilization),
+        report.load_bytes,
+        report.store_bytes,
+        " ".join(places(layer)),
+        layer.occupancy.sentence if layer.occupancy else None,
+    )
+
+
+def shorten(name: str) -> str:
+    """Return a layer's name, of a long one the end."""
+    return name if len(name) <= NAME_WIDTH else f"..{name[2 - NAME_WIDTH :]}"
+
+
+def places(layer: "LayerExplanation") -> Iterator[str]:
+    """Yield the places of the inputs, an arrow, and the place of the output."""
+    *inputs, result = layer.maps
+    yield from (item.place for item in inputs)
+    yield "->"
+    yield result.place
+
+
+def total_row(found: "Explanation") -> tuple[Any, ...]:
+    """Return the row below the layers."""
+    from tilewright.flows.report.display import percent
+    from tilewright.flows.report.report import utilization
+
+    used = utilization(found.macs, found.cycles, found.program.config)
+    loaded = sum(layer.report.load_bytes for layer in found.layers)
+    stored = sum(layer.report.store_bytes for layer in found.layers)
+    sums = (found.cycles, found.ceiling_cycles or None, percent(used), loaded, stored)
+    return ("total", "", "", *sums, "", "")
+
+
+def is_notable(layer: "LayerExplanation") -> bool:
+    """Whether the layer's padding is worth a line."""
+    best = layer.ceiling_utilization
+    return best is not None and best < 1 - NOTABLE_LOSS
+
+
+def padding_row(layer: "LayerExplanation") -> tuple[Any, ...]:
+    """Return the row of the table of padding."""
+    from tilewright.flows.report.display import percent
+
+    assert layer.padding is not None
+    why = "; ".join(layer.padding.reasons)
+    return (
+        shorten(layer.report.name),
+        percent(layer.padding.loss),
+        percent(layer.ceiling_utilization),
+        why,
+    )
+
+
+def gain_rows(found: "Explanation") -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the table of optimizations."""
+    from tilewright.flows.report.display import signed_percent
+
+    for gain in found.gains:
+        if gain.cycles is None:
+            yield gain.name, gain.meaning, "does not fit", None, None
+            continue
+        share = (gain.cycles - found.cycles) / gain.cycles if gain.cycles else None
+        gained = gain.cycles - found.cycles
+        yield gain.name, gain.meaning, gain.cycles, gained, signed_percent(share)

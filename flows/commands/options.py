@@ -1,0 +1,124 @@
+"""Options that several commands share, and how they become a config."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tilewright.hw.spec.config import PRESETS, Config
+from tilewright.support.errors import ConfigError
+from tilewright.support.files import missing
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+FilePath = click.Path(path_type=Path)
+"""A path that the flow itself opens, so that errors have the project's form."""
+
+
+def config_options(default: str | None = "base") -> Callable[[Function], Function]:
+    """Add --preset, --config and --set; the command gets `preset`, `config_file`, `settings`."""
+    shown = f"  [default: {default}]" if default else ""
+    options = (
+        click.option(
+            "--preset",
+            type=click.Choice(list(PRESETS)),
+            help=f"A named config.{shown}",
+        ),
+        click.option("--config", "config_file", type=FilePath, help="A config as a TOML file."),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help="Change a config field, for example --set rows=8 --set lanes=4.",
+        ),
+    )
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def resolve_config(
+    preset: str | None, config_file: Path | None, settings: tuple[str, ...], default: str = "base"
+) -> Config:
+    """Return the config that the shared options describe.
+
+    A changed config is named "custom" unless a name is set. Raises ConfigError.
+    """
+    if preset and config_file:
+        raise ConfigError("--preset and --config exclude each other; give one of them")
+    if config_file is not None:
+        if not config_file.is_file():
+            raise ConfigError(missing(config_file, "a TOML file; `tilewright generate` writes one"))
+        try:
+            text = config_file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{config_file}: not a TOML text file") from None
+        base = Config.from_toml(text, str(config_file))
+    else:
+        base = PRESETS[preset or default]
+    changes = parse_settings(settings)
+    return base.replace(**({"name": "custom"} | changes)) if changes else base
+
+
+def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
+    """Parse FIELD=VALUE texts; several may stand in one, separated by commas or spaces."""
+    fields = {field.name: field.type for field in dataclasses.fields(Config)}
+    changes: dict[str, Any] = {}
+    for setting in " ".join(settings).replace(",", " ").split():
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set needs FIELD=VALUE, got {setting!r}")
+        if name not in fields:
+            raise ConfigError(
+                f"--set: unknown field {name!r}; the fields are {', '.join(sorted(fields))}"
+            )
+        changes[name] = value if name == "name" else _integer(name, value)
+    return changes
+
+
+def _integer(name: str, value: str) -> int:
+    try:
+        return int(value, 0)
+    except ValueError:
+        raise ConfigError(f"--set: {name} must be an integer, got {value!r}") from None
+
+
+def cache_option(function: Function) -> Function:
+    """Add --no-cache; the command gets `cached`."""
+    return click.option(
+        "--no-cache",
+        "cached",
+        flag_value=False,
+        default=True,
+        help="Compile anew, and keep nothing on disk.",
+    )(function)
+
+
+def input_options(function: Function) -> Function:
+    """Add --input, --samples and --seed; the command gets `input_file`, `samples`, `seed`."""
+    options = (
+        click.option(
+            "--input",
+            "input_file",
+            type=FilePath,
+            help="A .npz file with an array for each model input: one sample, or [n, *shape].",
+        ),
+        click.option(
+            "--samples",
+            type=int,
+            help="How many samples.  [default: all of --input, else 1 random one]",
+        ),
+        click.option(
+            "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random inputs."
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -1,0 +1,231 @@
+"""`tilewright sweep`: a model on many array sizes, in parallel and resumable."""
+
+import os
+import statistics
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilewright.flows.commands.options import FilePath, config_options, resolve_config
+from tilewright.flows.sweep.results import Point, check_plot, load_csv, plot, to_csv
+from tilewright.hw.spec.dram import MEMORY_LATENCY
+
+if TYPE_CHECKING:
+    from tilewright.hw.spec.config import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What every point of a sweep has in common."""
+
+    model: Path
+    source: str
+    latency: int
+    seed: int
+    setup: str
+
+
+@click.command(name="sweep")
+@click.argument("model", type=FilePath)
+@click.option("--rows", required=True, help="Sizes: 4,8,12 or 4:32 (doubling) or 4:32:4 (steps).")
+@click.option("--cols", help="Sizes, combined with every --rows.  [default: square arrays]")
+@config_options()
+@click.option(
+    "--on",
+    type=click.Choice(["rtl", "cycles"]),
+    default="rtl",
+    show_default=True,
+    help="Measure on the RTL, or replay with the timing model's cycle formulas.",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Points at a time.  [default: CPU cores]")
+@click.option(
+    "--latency",
+    type=click.IntRange(1),
+    default=MEMORY_LATENCY,
+    show_default=True,
+    help="DRAM latency in cycles.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random input."
+)
+@click.option("--csv", "csv_file", type=FilePath, help="Results; a later sweep resumes from it.")
+@click.option("--plot", "plot_file", type=FilePath, help="Draw the results (.png, .svg, .pdf).")
+def command(
+    model: Path,
+    rows: str,
+    cols: str | None,
+    preset: str | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    on: str,
+    jobs: int | None,
+    latency: int,
+    seed: int,
+    csv_file: Path | None,
+    plot_file: Path | None,
+) -> None:
+    """Compile and run the ONNX MODEL on many array sizes.
+
+    Everything but the size is the base config's (--preset, --config, --set); the vector lanes
+    become the largest number up to the base's that fits. A point that fails is listed with its
+    error and stops no other one. Exit status 1 when any point failed.
+    """
+    from tilewright.flows.models import file_digest, tool_digest
+    from tilewright.flows.report.display import console
+    from tilewright.flows.sweep.points import parse_sizes, sweep_points
+    from tilewright.support.errors import ModelError
+    from tilewright.support.files import check_targets, missing
+
+    base = resolve_config(preset, config_file, settings)
+    sizes = sweep_points(
+        parse_sizes(rows, "--rows"), None if cols is None else parse_sizes(cols, "--cols")
+    )
+    check_targets([csv_file, plot_file], [model, config_file])
+    if plot_file is not None:
+        check_plot(plot_file)
+    if not model.is_file():
+        raise ModelError(missing(model, "an ONNX model"))
+    run = f"-{latency}-{seed}" if on == "rtl" else f"-{latency}"
+    setup = f"{file_digest(model)[:16]}-{tool_digest()[:16]}{run}"
+    sweep = Sweep(model=model, source=on, latency=latency, seed=seed, setup=setup)
+    known = load_csv(csv_file) if csv_file is not None and csv_file.exists() else []
+    points = run_sweep(sweep, base, sizes, known, jobs or os.cpu_count() or 1, csv_file)
+    print_points(points, f"{model.name}, base {base.name}")
+    if plot_file is not None:
+        plot(plot_file, points, f"{model.name} on arrays of {base.name}")
+    for path in filter(None, (csv_file, plot_file)):
+        console().print(f"written: {path}", markup=False)
+    if any(point.error for point in points):
+        raise SystemExit(1)
+
+
+def run_sweep(
+    sweep: Sweep,
+    base: "Config",
+    sizes: Sequence[tuple[int, int]],
+    known: Sequence[Point],
+    jobs: int,
+    csv_file: Path | None,
+) -> list[Point]:
+    """Return the points in the order of `sizes`; finished ones among `known` are not run again.
+
+    The CSV file is brought up to date after each point and keeps points of other sweeps.
+    """
+    from tilewright.support.files import write_file
+
+    finished = {point.key: point for point in known if not point.error}
+    results: dict[tuple[int, int], Point] = {}
+    for size, point in _complete(sweep, base, sizes, finished, jobs):
+        results[size] = point
+        if csv_file is not None:
+            ours = [results[s] for s in sizes if s in results]
+            keys = {p.key for p in ours}
+            others = [p for p in known if p.key not in keys]
+            write_file(csv_file, to_csv([*others, *ours]))
+    return [results[size] for size in sizes]
+
+
+def _complete(
+    sweep: Sweep,
+    base: "Config",
+    sizes: Sequence[tuple[int, int]],
+    finished: dict[tuple[str, str, str], Point],
+    jobs: int,
+) -> Iterator[tuple[tuple[int, int], Point]]:
+    """Yield the points as they are done, with progress."""
+    from rich.progress import Progress
+
+    from tilewright.flows.report.display import console
+    from tilewright.flows.sweep.points import config_for
+    from tilewright.support.errors import ConfigError
+
+    shown = console(error=True)
+    with (
+        Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        task = progress.add_task("points", total=len(sizes))
+        futures: dict[Future[Point], tuple[int, int]] = {}
+        for rows, cols in sizes:
+            try:
+                config = config_for(base, rows, cols)
+            except ConfigError as error:
+                progress.advance(task)
+                yield (rows, cols), _failed(sweep, rows, cols, str(error))
+                continue
+            old = finished.get((sweep.source, sweep.setup, config.digest))
+            if old is not None:
+                progress.advance(task)
+                yield (rows, cols), old
+            else:
+                futures[pool.submit(_run, sweep, config)] = (rows, cols)
+        for future in as_completed(futures):
+            progress.advance(task)
+            yield futures[future], future.result()
+
+
+def _run(sweep: Sweep, config: "Config") -> Point:
+    from tilewright.flows.sweep.point import run_point
+
+    fields: dict[str, Any] = run_point(sweep.model, config, sweep.source, sweep.latency, sweep.seed)
+    return Point(
+        rows=config.rows,
+        cols=config.cols,
+        lanes=config.lanes,
+        operand_lanes=config.operand_lanes,
+        source=sweep.source,
+        setup=sweep.setup,
+        config=config.digest,
+        **fields,
+    )
+
+
+def _failed(sweep: Sweep, rows: int, cols: int, error: str) -> Point:
+    return Point(
+        rows=rows,
+        cols=cols,
+        lanes=0,
+        operand_lanes=0,
+        source=sweep.source,
+        setup=sweep.setup,
+        config="",
+        error=error,
+    )
+
+
+def print_points(points: Sequence[Point], title: str) -> None:
+    """Print the table of points."""
+    from tilewright.flows.report.display import console, percent, signed_percent, table
+
+    rows = [
+        (
+            f"{point.rows}x{point.cols}",
+            point.lanes or None,
+            point.cycles,
+            percent(point.utilization),
+            signed_percent(point.estimate_error),
+            point.bytes_loaded,
+            point.bytes_stored,
+            point.instructions,
+            point.error,
+        )
+        for point in points
+    ]
+    columns = ("array", ">lanes", ">cycles", ">utilization", ">model off", ">loaded B",
+               ">stored B", ">instructions", "error")  # fmt: skip
+    on_rtl = points[0].source == "rtl"
+    measured = "measured on the RTL" if on_rtl else "by the timing model"
+    out = console()
+    out.print(table(f"{title}: cycles {measured}", columns, rows))
+    errors = [abs(e) for e in (point.estimate_error for point in points) if e is not None]
+    if errors:
+        out.print(
+            f"the timing model is off by {statistics.mean(errors):.1%} on average, "
+            f"{max(errors):.1%} at most"
+        )
+    elif not on_rtl:
+        out.print("--on rtl measures, and states how far the timing model is off")

@@ -1,0 +1,1 @@
+"""Float models become int8."""

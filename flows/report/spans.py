@@ -1,0 +1,61 @@
+"""A program's instructions in time, by the timing model."""
+
+from dataclasses import dataclass
+
+from tilewright.compiler.program.estimate import issue_cycles
+from tilewright.flows.report.report import Retired
+from tilewright.hw.spec.dram import MEMORY_LATENCY
+from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.program import Program
+from tilewright.sim.timing import simulate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """One instruction in time; cycles count from the start."""
+
+    engine: Engine
+    layer: int
+    """Number of its layer, of layers that run together the last one's; -1: none."""
+    start: int
+    """When its engine begins with it: it has issued, and the one before is through."""
+    free: int
+    """When the engine is through with it and could begin with the next one."""
+    retired: int
+    held_by: Engine | None
+    """The engine whose retirement it waited for in its queue, if any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """The instructions in program order, END left out."""
+
+    spans: tuple[Span, ...]
+    cycles: int
+    """Of the whole run, to the interrupt."""
+    retirements: tuple[Retired, ...]
+
+
+def timeline(program: Program, latency: int = MEMORY_LATENCY) -> Timeline:
+    """Return when each instruction runs, for a DRAM latency in cycles."""
+    timing = simulate(program, latency=latency)
+    free = dict.fromkeys(Engine, 0)
+    together = (*program.chain_ends, -1)
+    spans = []
+    for number, instruction in enumerate(program.instructions):
+        engine, retired = timing.engines[number], timing.retired[number]
+        if engine is None or retired < 0:
+            continue
+        start = min(max(timing.issued[number], free[engine]), retired)
+        free[engine] = min(start + max(issue_cycles(instruction, program.config), 1), retired)
+        spans.append(
+            Span(
+                engine=engine,
+                layer=together[int(program.instruction_layers[number])],
+                start=start,
+                free=free[engine],
+                retired=retired,
+                held_by=timing.waited_for[number],
+            )
+        )
+    return Timeline(spans=tuple(spans), cycles=timing.cycles, retirements=timing.retirements)

@@ -1,0 +1,256 @@
+"""Control: the AXI4-Lite register file, start and end of programs, faults, interrupt, watchdog.
+
+The register map is `hw/spec/registers.py`; docs/architecture.md, "Faults", has the rules.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.control.axi_lite import AxiLiteSlave
+from tilewright.hw.rtl.control.counters import CycleCounters, Watchdog
+from tilewright.hw.rtl.control.decoder import ENGINE_BITS, engine_operations
+from tilewright.hw.rtl.control.dispatch import COUNT_BITS, FAULT_BITS, counts_layout
+from tilewright.hw.rtl.interfaces import INDEX_BITS, Activity, axi_lite_signature, bits
+from tilewright.hw.spec import isa, registers
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.registers import CONTROL_CLEAR, CONTROL_START, CONTROL_STEP, Bucket, Fault
+
+CYCLES_BITS = 64
+DRAM_BASE_BITS = 64
+DRAM_ALIGNMENT = 4096
+WATCHDOG_AFTER_RESET = 1_000_000
+FROZEN_WHILE_BUSY = ("program_address", "dram_base_low", "dram_base_high")
+
+
+def fault_layout() -> data.StructLayout:
+    """A fault as its source reports it: high for at least one cycle."""
+    return data.StructLayout({"valid": 1, "cause": FAULT_BITS, "index": INDEX_BITS})
+
+
+def engine_state_layout() -> data.StructLayout:
+    """What control watches of an engine and its queue."""
+    return data.StructLayout(
+        {"activity": Activity, "ready": 1, "waiting": 1, "waiting_for": ENGINE_BITS, "retire": 1}
+    )
+
+
+class Control(wiring.Component):
+    """Starts programs, ends them, and keeps what the host reads.
+
+    A start or clear write in cycle t makes `reset` (and `start`) high in t; `run` is high from t+1
+    until the cycle in which the program is done, or the first fault is reported. `run` low halts
+    dispatch and issue. Start and clear are ignored while busy. The first fault sticks; of faults in
+    the same cycle, engines in the order of engine_operations win, then dispatch, then the watchdog.
+
+    Members
+    -------
+    bus : In(axi_lite_signature())
+    interrupt : Out(1)
+    reset, start : Out(1), pulses
+    run : Out(1)
+    program_address : Out(32), bytes from the DRAM base
+    dram_base : Out(64), bits above axi_address_bits are 0
+    single_step, step : Out(1), the mode; a pulse
+    engines : In(array of engine_state_layout(), in the order of engine_operations)
+    engine_faults : In(array of fault_layout(), in the same order)
+    dispatch_fault : In(fault_layout())
+    dispatched, retired : In, counts for the registers
+    ended, drained, stopped : In(1), from dispatch
+    fetch_idle : In(1), no read of the program is under way
+    beat : In(1), a handshake on the memory bus
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        num_engines = len(engine_operations(config))
+        super().__init__(
+            {
+                "bus": In(axi_lite_signature()),
+                "interrupt": Out(1),
+                "reset": Out(1),
+                "start": Out(1),
+                "run": Out(1),
+                "program_address": Out(32),
+                "dram_base": Out(DRAM_BASE_BITS),
+                "single_step": Out(1),
+                "step": Out(1),
+                "engines": In(data.ArrayLayout(engine_state_layout(), num_engines)),
+                "engine_faults": In(data.ArrayLayout(fault_layout(), num_engines)),
+                "dispatch_fault": In(fault_layout()),
+                "dispatched": In(COUNT_BITS),
+                "retired": In(counts_layout()),
+                "ended": In(1),
+                "drained": In(1),
+                "stopped": In(1),
+                "fetch_idle": In(1),
+                "beat": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.slave = slave = AxiLiteSlave()
+        wiring.connect(m, wiring.flipped(self.bus), slave.bus)
+        busy, done = bits("busy", "done")
+        fault = Signal(fault_layout())
+        limit = Signal(32, init=WATCHDOG_AFTER_RESET)
+        interrupt_enable = Signal()
+        dram_base = Signal(DRAM_BASE_BITS)
+
+        self._run(m, busy=busy, done=done, fault=fault, limit=limit)
+        self._write_control(m, slave, busy=busy)
+        self._write_settings(m, slave, busy, {
+            "interrupt_enable": interrupt_enable,
+            "single_step": self.single_step,
+            "program_address": self.program_address,
+            "dram_base_low": dram_base[:32],
+            "dram_base_high": dram_base[32:],
+            "watchdog": limit,
+        })  # fmt: skip
+        m.d.comb += self.dram_base.eq(dram_base)
+        m.d.sync += self.interrupt.eq(interrupt_enable & (done | fault.valid))
+        self._read(m, slave, {
+            **_capabilities(self._config),
+            **self._counters(m),
+            "control": Const(0),
+            "status": Cat(busy, done, fault.valid, self.stopped),
+            "interrupt_enable": interrupt_enable,
+            "single_step": self.single_step,
+            "program_address": self.program_address,
+            "dram_base_low": dram_base[:32],
+            "dram_base_high": dram_base[32:],
+            "watchdog": limit,
+            "fault_cause": fault.cause,
+            "fault_instruction": fault.index,
+            "dispatched": self.dispatched,
+        })  # fmt: skip
+        return m
+
+    def _run(self, m: Module, *, busy: Signal, done: Signal, fault: data.View, limit: Signal):
+        """Follow the program from start to done or to the first fault."""
+        m.submodules.watchdog = watchdog = Watchdog()
+        barked = Signal(fault_layout())
+        quiet = Signal()
+        idle = Cat(engine.activity == Activity.IDLE for engine in self.engines).all()
+        retire = Cat(engine.retire for engine in self.engines).any()
+        m.d.comb += [
+            quiet.eq(idle & self.fetch_idle),
+            busy.eq(self.run | ~quiet),
+            watchdog.limit.eq(limit),
+            watchdog.armed.eq(self.run & ~self.stopped),
+            watchdog.progress.eq(self.beat | retire),
+            barked.valid.eq(watchdog.bark),
+            barked.cause.eq(Fault.WATCHDOG),
+            barked.index.eq(self.dispatched),
+        ]
+        with m.If(self.reset):
+            m.d.sync += [self.run.eq(self.start), done.eq(0), fault.eq(0)]
+        with m.Elif(self.run):
+            with m.If(self.ended & self.drained & quiet):
+                m.d.sync += [self.run.eq(0), done.eq(1)]
+            for source in (barked, self.dispatch_fault, *reversed(list(self.engine_faults))):
+                with m.If(source.valid):
+                    m.d.sync += [self.run.eq(0), done.eq(0), fault.eq(source)]
+
+    def _write_control(self, m: Module, slave: AxiLiteSlave, *, busy: Signal) -> None:
+        """Turn writes of the control register into pulses."""
+        written = Signal()
+        bits = slave.write_data
+        with m.If(slave.write & _selects(slave.write_address, "control")):
+            m.d.comb += written.eq(slave.write_strobe[0])
+        m.d.comb += [
+            self.start.eq(written & ~busy & (bits & CONTROL_START).any()),
+            self.reset.eq(self.start | (written & ~busy & (bits & CONTROL_CLEAR).any())),
+            self.step.eq(written & (bits & CONTROL_STEP).any()),
+        ]
+
+    def _write_settings(
+        self, m: Module, slave: AxiLiteSlave, busy: Signal, settings: dict[str, Value]
+    ) -> None:
+        """Write the 'rw' registers; the addresses only while not busy. SLVERR for the others."""
+        assert set(settings) == {r.name for r in registers.REGISTERS if r.access == "rw"}
+        m.d.comb += slave.write_error.eq(~_selects(slave.write_address, "control"))
+        for name, setting in settings.items():
+            frozen = busy & (name in FROZEN_WHILE_BUSY)
+            with m.If(_selects(slave.write_address, name)):
+                m.d.comb += slave.write_error.eq(frozen)
+                with m.If(slave.write & ~frozen):
+                    m.d.sync += setting.eq(self._merged(name, setting, slave))
+
+    def _merged(self, name: str, setting: Value, slave: AxiLiteSlave) -> Value:
+        """The written bytes and the old other ones, without bits that must be 0."""
+        mask = self._config_mask(name)
+        strobe = Cat(bit.replicate(8) for bit in slave.write_strobe)
+        return ((slave.write_data & strobe) | (setting & ~strobe)) & mask
+
+    def _config_mask(self, name: str) -> int:
+        address_mask = (1 << self._config.axi_address_bits) - DRAM_ALIGNMENT
+        return {
+            "program_address": (1 << 32) - isa.INSTRUCTION_BYTES,
+            "dram_base_low": address_mask & 0xFFFFFFFF,
+            "dram_base_high": address_mask >> 32,
+        }.get(name, 0xFFFFFFFF)
+
+    def _read(self, m: Module, slave: AxiLiteSlave, values: dict[str, Value]) -> None:
+        """Answer reads from the register table; SLVERR where there is no register."""
+        assert set(values) == set(registers.BY_NAME)
+        m.d.comb += slave.read_error.eq(0)
+        with m.Switch(slave.read_address[2:]):
+            for register in registers.REGISTERS:
+                with m.Case(register.offset // 4):
+                    m.d.comb += slave.read_data.eq(values[register.name])
+            with m.Default():
+                m.d.comb += slave.read_error.eq(1)
+
+    def _counters(self, m: Module) -> dict[str, Value]:
+        """Count cycles; return the counter registers. An engine that does not exist is idle."""
+        cycles = Signal(CYCLES_BITS)
+        with m.If(self.reset):
+            m.d.sync += cycles.eq(0)
+        with m.Elif(self.run):
+            m.d.sync += cycles.eq(cycles + 1)
+        values: dict[str, Value] = {"cycles_low": cycles[:32], "cycles_high": cycles[32:]}
+        existing = list(engine_operations(self._config))
+        for engine in isa.Engine:
+            name = engine.name.lower()
+            buckets = [cycles[:32] if bucket == Bucket.IDLE else Const(0) for bucket in Bucket]
+            if engine in existing:
+                state = self.engines[existing.index(engine)]
+                m.submodules[f"{name}_cycles"] = counters = CycleCounters()
+                m.d.comb += [
+                    counters.run.eq(self.run),
+                    counters.reset.eq(self.reset),
+                    counters.activity.eq(state.activity),
+                    counters.ready.eq(state.ready),
+                    counters.waiting.eq(state.waiting),
+                    counters.waiting_for.eq(state.waiting_for),
+                ]
+                buckets = list(counters.cycles)
+            for bucket in Bucket:
+                values[f"{name}_{bucket.name.lower()}"] = buckets[bucket]
+            values[f"{name}_retired"] = self.retired[engine]
+        return values
+
+
+def _selects(address: Value, name: str) -> Value:
+    """The byte address is one of this register's."""
+    return address[2:] == registers.BY_NAME[name].offset // 4
+
+
+def _capabilities(config: Config) -> dict[str, Value]:
+    """The registers that tell the driver which accelerator this is."""
+    values = {
+        "magic": registers.MAGIC,
+        "version": isa.ISA_VERSION,
+        "digest_low": config.digest_word & 0xFFFFFFFF,
+        "digest_high": config.digest_word >> 32,
+        "array": config.rows | config.cols << 16,
+        "vector": config.lanes | config.operand_lanes << 16,
+        "activation_words": config.activation_words,
+        "weight_words": config.weight_words,
+        "accumulator_words": config.accumulator_words,
+        "parameter_words": config.parameter_words,
+        "bus": config.axi_data_bits | config.axi_outstanding << 16,
+    }
+    return {name: Const(value, 32) for name, value in values.items()}

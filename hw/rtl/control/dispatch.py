@@ -1,0 +1,173 @@
+"""Dispatch: checks each fetched instruction and sends it to the queue of its engine."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.control.decoder import (
+    Decoder,
+    engine_operations,
+    fields_of_word,
+    waits_layout,
+)
+from tilewright.hw.rtl.interfaces import INDEX_BITS, fields_layout
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.registers import Fault
+
+COUNT_BITS = INDEX_BITS
+"""Bits of the counts of instructions: they never wrap before a program's index does."""
+FAULT_BITS = 3
+
+
+def fetched_layout() -> data.StructLayout:
+    """What fetch delivers: a word, whether its read had an error, its index in the program."""
+    return data.StructLayout({"word": isa.INSTRUCTION_BITS, "error": 1, "index": INDEX_BITS})
+
+
+def entry_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
+    """What waits in an engine's queue: the operation's own fields, its waits and its index."""
+    return data.StructLayout(
+        {
+            "fields": fields_layout(operation, config),
+            "waits": waits_layout(),
+            "index": unsigned(INDEX_BITS),
+        }
+    )
+
+
+def counts_layout() -> data.ArrayLayout:
+    """A count of instructions for every engine number."""
+    return data.ArrayLayout(unsigned(COUNT_BITS), len(isa.Engine))
+
+
+def queue_name(engine: isa.Engine) -> str:
+    """The name of dispatch's stream to an engine's queue."""
+    return f"{engine.name.lower()}_entry"
+
+
+class Dispatch(wiring.Component):
+    """Takes one instruction a cycle while its engine's queue has room.
+
+    An instruction that is at fault is not taken: `fault` stays high until `run` falls. In
+    single-step mode an instruction is taken only when all engines have retired everything, once
+    for each `step`.
+
+    Members
+    -------
+    instruction : In(stream of fetched_layout())
+    reset : In(1), forgets all counts and END
+    run : In(1), a program runs and has no fault; nothing is taken without it
+    single_step, step : In(1), the mode; a pulse that allows one instruction
+    retired : In(counts_layout())
+    <engine>_entry : Out(stream of entry_layout), one for each engine of engine_operations(config)
+    fault : Out(1), with `cause` (a Fault) and `fault_index`
+    dispatched : Out(COUNT_BITS), instructions sent to engines
+    drained : Out(1), every engine has retired all it was sent
+    ended : Out(1), END was taken
+    stopped : Out(1), waits for a step
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(fetched_layout())),
+                "reset": In(1),
+                "run": In(1),
+                "single_step": In(1),
+                "step": In(1),
+                "retired": In(counts_layout()),
+                **{
+                    queue_name(engine): Out(stream.Signature(entry_layout(operation, config)))
+                    for engine, operation in engine_operations(config).items()
+                },
+                "fault": Out(1),
+                "cause": Out(FAULT_BITS),
+                "fault_index": Out(INDEX_BITS),
+                "dispatched": Out(COUNT_BITS),
+                "drained": Out(1),
+                "ended": Out(1),
+                "stopped": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.decoder = decoder = Decoder(config=self._config)
+        payload = self.instruction.payload
+        operations = engine_operations(self._config)
+        queues = [getattr(self, queue_name(engine)) for engine in operations]
+        sent = {engine: Signal(COUNT_BITS, name=f"sent_{engine.name.lower()}")
+                for engine in operations}  # fmt: skip
+
+        permitted = self._permit(m)
+        m.d.comb += [
+            decoder.word.eq(payload.word),
+            self.drained.eq(
+                Cat(self.retired[engine] == count for engine, count in sent.items()).all()
+            ),
+        ]
+        examined = Signal()
+        accepted = Signal()
+        taken = Signal()
+        room = (Cat(queue.ready for queue in queues) & decoder.operation).any() | decoder.is_end
+        m.d.comb += [
+            examined.eq(self.instruction.valid & self.run & ~self.ended & permitted),
+            self.fault.eq(examined & (self.cause != Fault.NONE)),
+            self.fault_index.eq(payload.index),
+            accepted.eq(examined & (self.cause == Fault.NONE)),
+            taken.eq(accepted & room),
+            self.instruction.ready.eq(taken),
+        ]
+        self._find_cause(m, decoder, sent)
+        for position, (engine, operation) in enumerate(operations.items()):
+            entry = queues[position].payload
+            chosen = decoder.operation[position]
+            m.d.comb += [
+                queues[position].valid.eq(accepted & chosen),
+                entry.fields.eq(fields_of_word(payload.word, operation, self._config)),
+                entry.waits.eq(decoder.waits),
+                entry.index.eq(payload.index),
+            ]
+            with m.If(taken & chosen):
+                m.d.sync += sent[engine].eq(sent[engine] + 1)
+        with m.If(taken):
+            m.d.sync += self.ended.eq(decoder.is_end)
+            m.d.sync += self.dispatched.eq(self.dispatched + ~decoder.is_end)
+        with m.If(self.reset):
+            m.d.sync += [count.eq(0) for count in sent.values()]
+            m.d.sync += [self.dispatched.eq(0), self.ended.eq(0)]
+        return m
+
+    def _find_cause(self, m: Module, decoder: Decoder, sent: dict[isa.Engine, Signal]) -> None:
+        """What is wrong with the instruction, if anything is."""
+        with m.If(self.instruction.payload.error):
+            m.d.comb += self.cause.eq(Fault.BUS_ERROR)
+        with m.Elif(decoder.illegal):
+            m.d.comb += self.cause.eq(Fault.ILLEGAL_INSTRUCTION)
+        with m.Elif(self._waits_for_future(decoder.waits, sent)):
+            m.d.comb += self.cause.eq(Fault.FUTURE_WAIT)
+
+    def _permit(self, m: Module) -> Value:
+        """Return whether single-stepping lets an instruction go; keeps the pending step."""
+        pending = Signal()
+        waiting = Signal()
+        m.d.comb += [
+            waiting.eq(self.single_step & ~(pending & self.drained)),
+            self.stopped.eq(self.run & ~self.ended & self.single_step & ~pending & self.drained),
+        ]
+        with m.If(self.reset | (self.instruction.valid & self.instruction.ready)):
+            m.d.sync += pending.eq(0)
+        with m.Elif(self.step & self.run):
+            m.d.sync += pending.eq(1)
+        return ~waiting
+
+    def _waits_for_future(self, waits: data.View, sent: dict[isa.Engine, Signal]) -> Value:
+        """Some slot awaits more retirements than instructions were sent to that engine."""
+        of_engine = Array([sent.get(engine, Const(0, COUNT_BITS)) for engine in isa.Engine])
+        known = len(isa.Engine)
+        return Cat(
+            waits[slot].count > Mux(waits[slot].engine < known, of_engine[waits[slot].engine], 0)
+            for slot in range(isa.NUM_WAITS)
+        ).any()

@@ -1,0 +1,89 @@
+"""The queue of decoded instructions in front of an engine, with the wait gate at its head."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.control.decoder import ENGINE_BITS
+from tilewright.hw.rtl.control.dispatch import COUNT_BITS, counts_layout, entry_layout
+from tilewright.hw.rtl.interfaces import engine_layout
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+
+
+class IssueQueue(wiring.Component):
+    """FIFO of `config.queue_depth` instructions; issues the head once its waits are met.
+
+    An entry accepted in cycle t can issue in t+1. A retirement that `retired` shows in cycle t
+    can release the head in cycle t; the engine takes one instruction a cycle at most.
+
+    Members
+    -------
+    entry : In(stream of entry_layout)
+    instruction : Out(stream of engine_layout); its valid falls without a transfer at a halt
+    retired : In(counts_layout()), retirements of every engine since the start
+    halt : In(1), issue nothing
+    flush : In(1), forget every entry
+    waiting : Out(1), the head's waits are not met
+    waiting_for : Out(3), the engine of the head's first unmet slot, valid with `waiting`
+    """
+
+    def __init__(self, *, config: Config, operation: isa.Operation):
+        self._depth = config.queue_depth
+        self._layout = entry_layout(operation, config)
+        super().__init__(
+            {
+                "entry": In(stream.Signature(self._layout)),
+                "instruction": Out(stream.Signature(engine_layout(operation, config))),
+                "retired": In(counts_layout()),
+                "halt": In(1),
+                "flush": In(1),
+                "waiting": Out(1),
+                "waiting_for": Out(ENGINE_BITS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.storage = storage = Memory(shape=self._layout, depth=self._depth, init=[])
+        write_port = storage.write_port()
+        read_port = storage.read_port(domain="comb")
+        head = read_port.data
+        level = Signal(range(self._depth + 1))
+        accepted = Signal()
+        issued = Signal()
+
+        m.d.comb += [
+            self.entry.ready.eq(level != self._depth),
+            accepted.eq(self.entry.valid & self.entry.ready),
+            issued.eq(self.instruction.valid & self.instruction.ready),
+            write_port.en.eq(accepted),
+            write_port.data.eq(self.entry.payload),
+            self.instruction.payload.fields.eq(head.fields),
+            self.instruction.payload.index.eq(head.index),
+            self.instruction.valid.eq((level != 0) & ~self.waiting & ~self.halt),
+        ]
+        m.d.sync += [
+            write_port.addr.eq(write_port.addr + accepted),
+            read_port.addr.eq(read_port.addr + issued),
+            level.eq(level + accepted - issued),
+        ]
+        with m.If(self.flush):
+            m.d.sync += [write_port.addr.eq(0), read_port.addr.eq(0), level.eq(0)]
+
+        self._gate(m, head.waits, level != 0)
+        return m
+
+    def _gate(self, m: Module, waits: data.View, occupied: Value) -> None:
+        """Compare the head's waits with the retirements; the first unmet slot is the lowest."""
+        unused = (1 << ENGINE_BITS) - len(isa.Engine)
+        retired = Array([*self.retired, *[Const(0, COUNT_BITS)] * unused])
+        unmet = Signal(isa.NUM_WAITS)
+        m.d.comb += [
+            unmet.eq(Cat(retired[wait.engine] < wait.count for wait in waits)),
+            self.waiting.eq(occupied & unmet.any()),
+        ]
+        for slot in reversed(range(isa.NUM_WAITS)):
+            with m.If(unmet[slot]):
+                m.d.comb += self.waiting_for.eq(waits[slot].engine)

@@ -1,0 +1,240 @@
+"""The weight-tile loops of a MATRIX instruction, one tile ahead of the pixels.
+
+All addresses are incremental; the three row products (origin, stride, dilation times pitch) form
+by radix-4 Booth steps while an instruction's first weight tile loads.
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.interfaces import address_shape, engine_layout, read_port_signature
+from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS, tile_layout
+from tilewright.hw.rtl.matrix.tile import load_row_bits
+from tilewright.hw.rtl.memory import address_bits
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY, MATRIX_SETUP_CYCLES
+
+MATRIX = isa.BY_NAME["MATRIX"]
+PRODUCT_STEPS = MATRIX_SETUP_CYCLES - 1
+"""Two bits of a factor a step: enough for the 14 bits of origin_y."""
+LOOPS = ("kernel_width", "kernel_height", "in_blocks", "out_blocks")
+"""The tile loops, inner to outer."""
+
+
+class TileSequencer(wiring.Component):
+    """Steps the tile loops of MATRIX instructions and loads each tile's weights.
+
+    An instruction is accepted while idle or in the cycle in which the last tile of the one before
+    is taken. Its first tile is valid max(rows, ACCUMULATE_LATENCY, MATRIX_SETUP_CYCLES) cycles
+    later, each further one max(rows, ACCUMULATE_LATENCY) cycles after the tile before was taken.
+
+    Members
+    -------
+    instruction : In(stream of engine_layout)
+    tile : Out(stream of tile_layout)
+    weight_read : Out(read_port_signature); a row a cycle, two cycles after the acceptance or the
+        transfer of the tile before; needs no grant
+    load, load_row : Out, in the cycle of the row's data
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        instruction = engine_layout(MATRIX, config)
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(instruction)),
+                "tile": Out(stream.Signature(tile_layout())),
+                "weight_read": Out(
+                    read_port_signature(
+                        address_bits=address_bits(config.weight_words),
+                        width=8 * config.weight_word_bytes,
+                    )
+                ),
+                "load": Out(1),
+                "load_row": Out(load_row_bits(config)),
+            }
+        )
+        self._tile_cycles = max(config.rows, ACCUMULATE_LATENCY)
+        self._first_cycles = max(self._tile_cycles, MATRIX_SETUP_CYCLES)
+        self._current = Signal(instruction, reset_less=True)
+        self._fields = self._current.fields
+        self._busy = Signal()
+        self._accept = Signal()
+        self._taken = Signal()
+        self._advance = Signal()
+        self._cycle = Signal(range(self._first_cycles + 1), reset_less=True)
+        """Cycles since the tile before was taken, less one."""
+        self._is_first_tile = Signal(reset_less=True)
+        self._empty = Signal(reset_less=True)
+        self._weights_in_range = Signal(reset_less=True)
+        self._product_step = Signal()
+        self._last_of_loop = Signal(len(LOOPS))
+        self._turns = [Signal(name=f"{name}_turns") for name in LOOPS]
+        """The loop steps when the tile is taken; the loops inside it start anew."""
+
+    def elaborate(self, platform):
+        m = Module()
+        is_last = Signal()
+        ready_cycle = Mux(self._is_first_tile, self._first_cycles - 1, self._tile_cycles - 1)
+        m.d.comb += [
+            is_last.eq(self._empty | self._last_of_loop.all()),
+            self._taken.eq(self.tile.valid & self.tile.ready),
+            self._advance.eq(self._taken & ~is_last),
+            self.instruction.ready.eq(~self._busy | (self._taken & is_last)),
+            self._accept.eq(self.instruction.valid & self.instruction.ready),
+            self.tile.valid.eq(self._busy & (self._cycle >= ready_cycle)),
+            self._product_step.eq(self._is_first_tile & (self._cycle < PRODUCT_STEPS)),
+        ]
+        new = self.instruction.payload.fields
+        with m.If(self._accept | self._taken):
+            m.d.sync += self._cycle.eq(0)
+        with m.Elif(self._cycle != self._first_cycles):
+            m.d.sync += self._cycle.eq(self._cycle + 1)
+        with m.If(self._accept):
+            counts = (*LOOPS, "out_height", "out_width")
+            m.d.sync += [
+                self._current.eq(self.instruction.payload),
+                self._busy.eq(1),
+                self._is_first_tile.eq(1),
+                self._empty.eq(Cat(new[name] == 0 for name in counts).any()),
+                self._weights_in_range.eq(new.weights < self.config.weight_words),
+            ]
+        with m.Elif(self._taken):
+            m.d.sync += [self._is_first_tile.eq(0), self._busy.eq(~is_last)]
+        self._step_loops(m, new)
+        self._load_weights(m, new)
+        self._step_source(m, new)
+        self._step_coordinates(m, new)
+        self._step_destination(m, new)
+        self._present(m, is_last)
+        return m
+
+    def _step_loops(self, m, new):
+        inner_ends = self._advance
+        for index, name in enumerate(LOOPS):
+            left = Signal(10, name=f"{name}_left", reset_less=True)
+            ends = self._last_of_loop[index]
+            m.d.comb += [ends.eq(left == 0), self._turns[index].eq(inner_ends & ~ends)]
+            with m.If(self._accept):
+                m.d.sync += left.eq(new[name] - 1)
+            with m.Elif(inner_ends):
+                m.d.sync += left.eq(Mux(ends, self._fields[name] - 1, left - 1))
+            inner_ends = inner_ends & ends
+
+    def _load_weights(self, m, new):
+        """One row a cycle from the tile's first cycle on; the ring goes on where it is."""
+        config = self.config
+        address = Signal(config.weight_words.bit_length(), reset_less=True)
+        row = Signal(load_row_bits(config), reset_less=True)
+        is_row = Signal()
+        m.d.comb += is_row.eq(
+            self._busy & ~self._empty & self._weights_in_range & (self._cycle < config.rows)
+        )
+        with m.If(self._accept):
+            m.d.sync += address.eq(new.weights)
+        with m.Elif(is_row):
+            m.d.sync += address.eq(Mux(address == config.weight_words - 1, 0, address + 1))
+        m.d.sync += [self.weight_read.request.eq(is_row), self.load.eq(self.weight_read.request)]
+        with m.If(is_row):
+            m.d.sync += [self.weight_read.address.eq(address), row.eq(self._cycle)]
+        with m.If(self.weight_read.request):
+            m.d.sync += self.load_row.eq(row)
+
+    def _step_source(self, m, new):
+        """Address of the tile's first pixel, and what it is at the start of each loop."""
+        fields = self._fields
+        pitch = Signal(address_shape(), reset_less=True)
+        dilation_step, row_step = (
+            self._multiply(m, new[name], pitch, name) for name in ("dilation_y", "stride_y")
+        )
+        origin_digit = self._digit(m, new.origin_y, "origin_y")
+        bases = [Signal(address_shape(), name=f"{name}_base", reset_less=True) for name in LOOPS]
+        steps = [
+            fields.dilation_x,
+            dilation_step,
+            fields.source_in_stride,
+            fields.source_out_stride,
+        ]
+        with m.If(self._accept):
+            m.d.sync += pitch.eq(new.source_pitch)
+            m.d.sync += [base.eq(new.source + new.origin_x) for base in bases]
+        with m.Elif(self._product_step):
+            m.d.sync += pitch.eq(pitch << 2)
+            total = bases[0] + _booth_addend(origin_digit, pitch)
+            m.d.sync += [base.eq(total) for base in bases]
+        for index, (base, step) in enumerate(zip(bases, steps, strict=True)):
+            with m.If(self._turns[index]):
+                total = (base + step)[: len(base)]
+                m.d.sync += [inner.eq(total) for inner in bases[: index + 1]]
+        m.d.comb += [self.tile.payload.source.eq(bases[0]), self.tile.payload.row_step.eq(row_step)]
+
+    def _multiply(self, m, factor, pitch, name):
+        """A register that becomes factor * pitch during the product steps."""
+        product = Signal(address_shape(), name=f"{name}_product", reset_less=True)
+        digit = self._digit(m, factor, name)
+        with m.If(self._accept):
+            m.d.sync += product.eq(0)
+        with m.Elif(self._product_step):
+            m.d.sync += product.eq(product + _booth_addend(digit, pitch))
+        return product
+
+    def _digit(self, m, factor, name):
+        """The current radix-4 Booth digit of a factor: its bits 2i-1, 2i, 2i+1 in step i."""
+        rest = Signal(len(factor) + 1, name=f"{name}_rest", reset_less=True)
+        with m.If(self._accept):
+            m.d.sync += rest.eq(Cat(0, factor))
+        with m.Elif(self._product_step):
+            m.d.sync += rest.eq(rest >> 2)
+        return rest[:3]
+
+    def _step_coordinates(self, m, new):
+        """Source row and column of the tile's first pixel."""
+        fields = self._fields
+        loop_of = {"x": 0, "y": 1}
+        for axis, loop in loop_of.items():
+            position = Signal(signed(COORDINATE_BITS), name=f"tile_{axis}", reset_less=True)
+            outer_turns = Cat(self._turns[loop + 1 :]).any()
+            with m.If(self._accept):
+                m.d.sync += position.eq(new[f"origin_{axis}"])
+            with m.Elif(self._turns[loop]):
+                m.d.sync += position.eq(position + fields[f"dilation_{axis}"])
+            with m.Elif(outer_turns):
+                m.d.sync += position.eq(fields[f"origin_{axis}"])
+            m.d.comb += self.tile.payload[axis].eq(position)
+
+    def _step_destination(self, m, new):
+        payload = self.tile.payload
+        destination = Signal(address_shape(), reset_less=True)
+        new_block = Signal(reset_less=True)
+        block_turns = self._turns[-1]
+        with m.If(self._accept):
+            m.d.sync += [destination.eq(new.destination), new_block.eq(1)]
+        with m.Elif(self._advance):
+            m.d.sync += new_block.eq(block_turns)
+            with m.If(block_turns):
+                m.d.sync += destination.eq(destination + self._fields.destination_stride)
+        m.d.comb += [
+            payload.destination.eq(destination),
+            payload.new_block.eq(new_block),
+            payload.overwrite.eq(new_block & ~self._fields.accumulate),
+        ]
+
+    def _present(self, m, is_last):
+        """What of the tile is the instruction's."""
+        payload = self.tile.payload
+        names = ("stride_y", "stride_x", "out_height", "out_width", "height", "width", "padding")
+        m.d.comb += [payload[name].eq(self._fields[name]) for name in names]
+        m.d.comb += [
+            payload.empty.eq(self._empty),
+            payload.last.eq(is_last),
+            payload.weights_out_of_range.eq(self._is_first_tile & ~self._weights_in_range),
+            payload.index.eq(self._current.index),
+        ]
+
+
+def _booth_addend(digit, value):
+    """Return -2..2 times `value` as the digit's bits (i-1, i, i+1) say."""
+    magnitude = Mux(digit[0] ^ digit[1], value, Mux(digit[1] ^ digit[2], value << 1, 0))
+    return Mux(digit[2], -magnitude, magnitude)

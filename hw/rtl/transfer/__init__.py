@@ -1,0 +1,1 @@
+"""LOAD, STORE and their way to the bus."""

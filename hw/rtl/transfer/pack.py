@@ -1,0 +1,210 @@
+"""From SRAM words to write beats: the reader and the packer of the store engine."""
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, read_port_signature
+from tilewright.hw.rtl.transfer.burst import burst_words_layout, log_of_power
+from tilewright.hw.spec import isa
+from tilewright.hw.spec.config import Config
+
+STORE = isa.BY_NAME["STORE"]
+
+
+def placement_layout(config: Config) -> data.StructLayout:
+    """Where a word goes: byte `offset` of its beat.
+
+    ends: the last word of its beat or its burst; last: of its burst; present: it has data (it was
+    not out of range).
+    """
+    offset_bits = log_of_power(config.axi_bytes)
+    return data.StructLayout({"offset": unsigned(offset_bits), "ends": 1, "last": 1, "present": 1})
+
+
+def placed_layout(config: Config) -> data.StructLayout:
+    """A word and where it goes."""
+    return data.StructLayout(
+        {"data": 8 * config.activation_word_bytes, "placement": placement_layout(config)}
+    )
+
+
+def write_beat_layout(config: Config) -> data.StructLayout:
+    """The payload of the W channel."""
+    return data.StructLayout({"data": config.axi_data_bits, "strobe": config.axi_bytes, "last": 1})
+
+
+class WordReader(wiring.Component):
+    """Reads the words of bursts, one a cycle, from activation SRAM.
+
+    A burst taken in cycle t requests its first word in t+1; a word granted in cycle t shows in
+    t+2. Words out of range are not requested; they come out without data and raise `fault`.
+
+    Members
+    -------
+    burst : In(stream of burst_words_layout), no empty ones
+    activation : Out(read_port_signature)
+    word : Out(stream of placed_layout)
+    fault, fault_index : Out, a word was out of range
+    active : Out(1), a burst or a word is inside
+    moving : Out(1), a word is granted or dropped in this cycle
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        port = read_port_signature(
+            address_bits=(config.activation_words - 1).bit_length(),
+            width=8 * config.activation_word_bytes,
+        )
+        super().__init__(
+            {
+                "burst": In(stream.Signature(burst_words_layout(STORE, config))),
+                "activation": Out(port),
+                "word": Out(stream.Signature(placed_layout(config))),
+                "fault": Out(1),
+                "fault_index": Out(INDEX_BITS),
+                "active": Out(1),
+                "moving": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, port, head = self._config, self.activation, self.burst.payload
+        # One word being read and two waiting keep the packer busy at one word a cycle.
+        m.submodules.words = words = SyncFIFO(width=placed_layout(config).size, depth=3)
+        burst = Signal(burst_words_layout(STORE, config), reset_less=True)
+        address = Signal(address_shape(), reset_less=True)
+        placement = Signal(placement_layout(config))
+        occupied, reading, room, in_range = bits("occupied", "reading", "room", "in_range")
+        offset = Signal.like(burst.offset)
+        burst_ends = burst.last_word == 0
+        placed = Signal(placed_layout(config))
+
+        m.d.comb += [
+            room.eq(words.level + reading < words.depth),
+            in_range.eq(address < config.activation_words),
+            port.request.eq(occupied & room & in_range),
+            port.address.eq(address),
+            self.moving.eq(occupied & room & (port.grant | ~in_range)),
+            self.fault.eq(occupied & room & ~in_range),
+            self.fault_index.eq(burst.index),
+            self.active.eq(occupied | reading | words.r_rdy),
+            self.burst.ready.eq(~occupied | (self.moving & burst_ends)),
+            offset.eq(burst.offset + config.activation_pitch),
+            placed.data.eq(port.data),
+            placed.placement.eq(placement),
+            words.w_en.eq(reading),
+            words.w_data.eq(placed),
+            self.word.valid.eq(words.r_rdy),
+            self.word.payload.eq(words.r_data),
+            words.r_en.eq(self.word.ready),
+        ]
+        m.d.sync += reading.eq(self.moving)
+        with m.If(self.moving):
+            m.d.sync += [
+                burst.offset.eq(offset),
+                burst.last_word.eq(burst.last_word - 1),
+                address.eq(address + 1),
+                placement.offset.eq(burst.offset),
+                placement.ends.eq((offset == 0) | burst_ends),
+                placement.last.eq(burst_ends),
+                placement.present.eq(in_range),
+            ]
+        with m.If(self.burst.ready):
+            m.d.sync += occupied.eq(self.burst.valid)
+        with m.If(self.burst.ready & self.burst.valid):
+            m.d.sync += burst.eq(head)
+            with m.If(head.first):
+                m.d.sync += address.eq(head.sram_address)
+        return m
+
+
+class BeatPacker(wiring.Component):
+    """Packs narrow words into beats, or cuts wide ones into beats; one beat or word a cycle.
+
+    A word seen in cycle t that completes a beat shows as that beat in t+1. A wide word takes all
+    the beats of its pitch, those in the gap without strobes.
+
+    Members
+    -------
+    word : In(stream of placed_layout)
+    beat : Out(stream of write_beat_layout), from registers
+    moving : Out(1), a word is used in this cycle
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "word": In(stream.Signature(placed_layout(config))),
+                "beat": Out(stream.Signature(write_beat_layout(config))),
+                "moving": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        beat, placement = self.beat.payload, self.word.payload.placement
+        word_ends = Signal()
+        fresh = Signal(init=1)
+        m.d.comb += [
+            self.moving.eq(self.word.valid & (~self.beat.valid | self.beat.ready)),
+            self.word.ready.eq(self.moving & word_ends),
+        ]
+        if self._config.activation_pitch >= self._config.axi_bytes:
+            ends = self._cut(m, word_ends)
+        else:
+            ends = placement.ends
+            m.d.comb += word_ends.eq(1)
+            self._insert(m, fresh)
+        with m.If(self.moving):
+            m.d.sync += [
+                self.beat.valid.eq(ends),
+                fresh.eq(ends),
+                beat.last.eq(placement.last & word_ends),
+            ]
+        with m.Elif(self.beat.ready):
+            m.d.sync += self.beat.valid.eq(0)
+        return m
+
+    def _cut(self, m: Module, word_ends: Value) -> Value:
+        """Make one beat after the other from the word's bytes."""
+        config, word = self._config, self.word.payload
+        bus = config.axi_bytes
+        beats = config.activation_pitch // bus
+        position = Signal(range(beats))
+        strobes = Const((1 << config.activation_word_bytes) - 1, config.activation_pitch)
+        pieces = [
+            (word.data[8 * bus * i : 8 * bus * (i + 1)], strobes[bus * i : bus * (i + 1)])
+            for i in range(beats)
+        ]
+        m.d.comb += word_ends.eq(position == beats - 1)
+        with m.If(self.moving):
+            m.d.sync += [
+                position.eq(Mux(word_ends, 0, position + 1)),
+                self.beat.payload.data.eq(Array(piece for piece, _ in pieces)[position]),
+                self.beat.payload.strobe.eq(
+                    Array(strobe for _, strobe in pieces)[position]
+                    & word.placement.present.replicate(bus)
+                ),
+            ]
+        return Const(1)
+
+    def _insert(self, m: Module, fresh: Value) -> None:
+        """Put the word at its place in the beat; `fresh`: the beat starts with this word."""
+        config, word, beat = self._config, self.word.payload, self.beat.payload
+        pitch, size = config.activation_pitch, config.activation_word_bytes
+        place = word.placement.offset[log_of_power(pitch) :]
+        with m.If(self.moving):
+            for position in range(config.axi_bytes // pitch):
+                first = position * pitch
+                strobe = beat.strobe[first : first + size]
+                with m.If(place == position):
+                    m.d.sync += [
+                        beat.data[8 * first : 8 * (first + size)].eq(word.data),
+                        strobe.eq(word.placement.present.replicate(size)),
+                    ]
+                with m.Elif(fresh):
+                    m.d.sync += strobe.eq(0)

@@ -1,0 +1,1 @@
+"""Files, digests, caches and sessions: knows nothing of accelerators."""

@@ -1,0 +1,112 @@
+"""The checker passes what is ordered and names what is not; waits are needed, every one of them."""
+
+from dataclasses import replace
+
+import pytest
+from random_graphs import GraphMaker
+
+from tilewright.compiler.compile import lower
+from tilewright.compiler.plan.allocate import Lifetime, allocate, extent, largest_gap
+from tilewright.compiler.program.checker import CheckError, check_program
+from tilewright.hw.spec.config import PRESETS
+from tilewright.hw.spec.isa import Engine, Target, Wait, instruction
+
+NANO = PRESETS["nano"]
+LOAD = instruction(
+    "LOAD", target=Target.ACTIVATION, dram_address=0, sram_address=8, run=4, count0=1, count1=1,
+    count2=1,
+)  # fmt: skip
+STORE = instruction("STORE", dram_address=4096, sram_address=8, run=4, count0=1, count1=1, count2=1)
+WRITABLE = [(4096, 8192)]
+
+
+def waiting(item, *waits):
+    return replace(item, waits=tuple(Wait(engine=e, count=c) for e, c in waits))
+
+
+def test_store_behind_its_load_passes():
+    check_program([LOAD, waiting(STORE, (Engine.LOAD, 1))], NANO, writable=WRITABLE)
+
+
+def test_read_of_words_in_flight_is_found():
+    with pytest.raises(CheckError, match=r"instruction 1 \(STORE\) touches ACTIVATION .* LOAD"):
+        check_program([LOAD, STORE], NANO, writable=WRITABLE)
+
+
+def test_overwrite_of_words_being_read_is_found():
+    program = [LOAD, waiting(STORE, (Engine.LOAD, 1)), LOAD]
+    with pytest.raises(CheckError, match=r"instruction 2 \(LOAD\) touches ACTIVATION .* STORE"):
+        check_program(program, NANO, writable=WRITABLE)
+
+
+def test_a_wait_reaches_through_other_engines():
+    again = waiting(LOAD, (Engine.STORE, 1))
+    check_program([LOAD, waiting(STORE, (Engine.LOAD, 1)), again], NANO, writable=WRITABLE)
+
+
+def test_wait_for_the_future_is_found():
+    with pytest.raises(CheckError, match="waits for LOAD 2, but only 1"):
+        check_program([LOAD, waiting(STORE, (Engine.LOAD, 2))], NANO, writable=WRITABLE)
+
+
+@pytest.mark.parametrize("name", ["dram_address", "dram_stride0"])
+def test_address_that_hardware_would_round_is_found(name):
+    load = replace(LOAD, fields={**LOAD.fields, name: NANO.activation_pitch // 2})
+    with pytest.raises(CheckError, match=rf"\(LOAD\): {name} must be a multiple of 4 bytes, got 2"):
+        check_program([load], NANO, writable=WRITABLE)
+
+
+def test_read_of_unwritten_words_is_found():
+    with pytest.raises(
+        CheckError, match=r"\(STORE\) reads ACTIVATION word 8, which was not written"
+    ):
+        check_program([STORE], NANO, writable=WRITABLE)
+
+
+def test_store_outside_the_maps_is_found():
+    program = [LOAD, waiting(STORE, (Engine.LOAD, 1))]
+    with pytest.raises(CheckError, match="hold the program or constants"):
+        check_program(program, NANO, writable=[(0, 4096)])
+
+
+def test_address_behind_the_sram_is_found():
+    beyond = replace(LOAD, fields={**LOAD.fields, "sram_address": NANO.activation_words - 1})
+    with pytest.raises(CheckError, match="leaves an SRAM"):
+        check_program([beyond], NANO, writable=WRITABLE)
+
+
+def test_every_wait_of_a_compiled_program_is_needed():
+    maker = GraphMaker(2, (6, 6, 6))
+    first = maker.conv(maker.input, 6, (3, 3), pads=(1, 1, 1, 1))
+    second = maker.conv(first, 6, residual=maker.input)
+    lowered = lower(maker.graph(maker.pool(second, "max", (2, 2), (2, 2))), NANO)
+    instructions = list(lowered.instructions)
+    writable = [(0, lowered.placement.dram_end)]
+    check_program(instructions, NANO, writable=writable)
+    dropped = 0
+    for number, item in enumerate(instructions):
+        for wait in item.waits:
+            rest = tuple(w for w in item.waits if w is not wait)
+            mutant = [*instructions]
+            mutant[number] = replace(item, waits=rest)
+            with pytest.raises(CheckError):
+                check_program(mutant, NANO, writable=writable)
+            dropped += 1
+    assert dropped >= 8
+
+
+def test_allocation_overlaps_only_objects_that_do_not_live_together():
+    objects = [
+        Lifetime(name="a", size=10, first=0, last=2),
+        Lifetime(name="b", size=4, first=1, last=3),
+        Lifetime(name="c", size=9, first=3, last=5),
+        Lifetime(name="d", size=1, first=2, last=2),
+    ]
+    offsets = allocate(objects)
+    for one in objects:
+        for other in objects:
+            if one is not other and one.overlaps(other.first, other.last):
+                low, high = sorted((one, other), key=lambda o: offsets[o.name])
+                assert offsets[low.name] + low.size <= offsets[high.name]
+    assert extent(objects, offsets) == 15
+    assert largest_gap(objects, offsets, step=4, capacity=20) == (9, 11)

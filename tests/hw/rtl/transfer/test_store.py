@@ -1,0 +1,305 @@
+"""The store engine against the loops of docs/architecture.md, on random slaves."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from tilewright.hw.rtl.interfaces import STORE_ID, Activity
+from tilewright.hw.rtl.transfer.store import StoreEngine
+from tilewright.hw.spec import cycles
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import instruction
+
+BASE = 0x12_3456_7000
+LIMIT_CYCLES = 40_000
+
+
+def make_config(rows, bus_bits, **changes):
+    """Return a config with the given pitch of activation words and few of them."""
+    settings = {
+        "rows": rows, "cols": rows, "lanes": 1, "operand_lanes": 1, "accumulator_kib": 64,
+        "activation_kib": 1 + rows // 4, "activation_banks": 1, "weight_kib": 1 + rows // 4,
+        "parameter_kib": 1, "axi_data_bits": bus_bits, "axi_address_bits": 40,
+    }  # fmt: skip
+    return Config(**(settings | changes))
+
+
+def runs_of(store, config):
+    """Return [(DRAM address, first SRAM word)] of an instruction, in order."""
+    pitch = config.activation_pitch
+    dram = {name: store[name] & -pitch for name in store.fields if name.startswith("dram")}
+    return [
+        (
+            (dram["dram_address"] + i2 * dram["dram_stride2"] + i1 * dram["dram_stride1"]
+             + i0 * dram["dram_stride0"]) % 2**32,
+            (store["sram_address"] + i2 * store["sram_stride2"] + i1 * store["sram_stride1"]
+             + i0 * store["sram_stride0"]) % 2**20,
+        )
+        for i2 in range(store["count2"])
+        for i1 in range(store["count1"])
+        for i0 in range(store["count0"])
+        if store["run"]
+    ]  # fmt: skip
+
+
+def random_counts(rng, run):
+    """Return three counts, some zero, with about a hundred words in all."""
+    counts = [rng.choice((0, 1, 1, 1, 2, 3)) for _ in range(3)]
+    while run * counts[0] * counts[1] * counts[2] > max(run, 100):
+        counts[counts.index(max(counts))] = 1
+    return counts
+
+
+def random_store(rng, config, *, faults=False):
+    """Return a STORE of a few hundred words at most, in range unless `faults`."""
+    words, pitch = config.activation_words, config.activation_pitch
+    run = rng.choice((0, 1, 1, 2, 3, rng.randrange(4, 30), rng.randrange(30, 300)))
+    run = min(run, words, 4500 // pitch)
+    fields = {"run": run, "sram_address": rng.randrange(words - run + 1)}
+    if faults and rng.random() < 0.5:
+        fields["sram_address"] = rng.choice((words - 1, words, words + 3))
+    fields["dram_address"] = rng.choice((rng.randrange(2**32), 2**32 - pitch * rng.randrange(1, 9),
+                                         pitch * rng.randrange(64)))  # fmt: skip
+    room = words - run - min(fields["sram_address"], words - run)
+    counts = random_counts(rng, run)
+    for axis in range(3):
+        near = pitch * rng.randrange(-40, 40)
+        fields[f"count{axis}"] = counts[axis]
+        fields[f"sram_stride{axis}"] = rng.randrange(room // 8 + 1)
+        fields[f"dram_stride{axis}"] = rng.choice((near, rng.randrange(2**32))) % 2**32
+    return instruction("STORE", **fields)
+
+
+class Bench:
+    """Runs instructions on an SRAM of random words and compares DRAM, faults and retirements.
+
+    grant: chance that the read port grants; offer: chance that an instruction is offered.
+    """
+
+    def __init__(self, axi, config, stores, *, seed=None, grant=1.0, offer=1.0, latency=8,
+                 order="any", error=lambda address: False):  # fmt: skip
+        self.axi, self.config, self.stores, self.error = axi, config, stores, error
+        self.rng = random.Random(0 if seed is None else seed)
+        self.grant, self.offer = grant, offer
+        self.design = StoreEngine(config=config)
+        self.memory = axi.WriteMemory(
+            self.design.bus, config, latency=latency, error=error, order=order,
+            rng=None if seed is None else random.Random(seed + 1),
+        )  # fmt: skip
+        self.sram = [self.rng.randbytes(config.rows) for _ in range(config.activation_words)]
+        self.retired = self.accepted = self.cycle = 0
+        self.bus_faults, self.range_faults = [], []
+        self.retire_cycles, self.accept_cycles = [], []
+        self.buckets = dict.fromkeys(Activity, 0)
+        self.read_data = None
+        self.expect()
+
+    def expect(self):
+        """Work out DRAM's bytes, the bursts, the faults, and the responses each retirement has."""
+        pitch, size = self.config.activation_pitch, self.config.rows
+        self.bytes, self.bursts, self.responses_before = {}, [], []
+        self.expected_bus_faults, self.expected_range_faults = [], []
+        for index, store in enumerate(self.stores):
+            for dram, sram in runs_of(store, self.config):
+                self.bursts += self.bursts_of(dram, store["run"] * pitch, index)
+                for k in range(store["run"]):
+                    place = (sram + k) % 2**20
+                    if place >= self.config.activation_words:
+                        self.expected_range_faults.append(index)
+                        continue
+                    address = BASE + (dram + k * pitch) % 2**32
+                    self.bytes.update(zip(range(address, address + size), self.sram[place],
+                                          strict=True))  # fmt: skip
+            self.responses_before.append(len(self.bursts))
+
+    def bursts_of(self, dram, size, index):
+        """Return the bursts of one run; one that passes DRAM byte 2^32 goes on at byte 0."""
+        inside = min(size, 2**32 - dram)
+        bursts = self.axi.split_bursts(BASE + dram, inside, self.config.axi_bytes)
+        if size > inside:
+            bursts += self.axi.split_bursts(BASE, size - inside, self.config.axi_bytes)
+        self.expected_bus_faults += [index for address, _ in bursts if self.error(address)]
+        return [(STORE_ID, *burst) for burst in bursts]
+
+    async def run(self, ctx):
+        design, port = self.design, self.design.activation
+        ctx.set(design.dram_base, BASE)
+        while self.retired < len(self.stores):
+            assert self.cycle < LIMIT_CYCLES, "hangs"
+            offered = self.accepted < len(self.stores) and self.rng.random() < self.offer
+            ctx.set(design.instruction.valid, offered)
+            if offered:
+                fields = self.stores[self.accepted].fields
+                ctx.set(design.instruction.payload.fields, dict(fields))
+                ctx.set(design.instruction.payload.index, self.accepted)
+            data = self.read_data or self.rng.randbytes(self.config.rows)
+            ctx.set(port.data, int.from_bytes(data, "little"))
+            ctx.set(port.grant, self.rng.random() < self.grant)
+            self.memory.drive(ctx)
+            self.memory.observe(ctx)
+            self.observe(ctx)
+            await ctx.tick()
+            self.cycle += 1
+        assert ctx.get(design.activity) == Activity.IDLE
+        assert not ctx.get(design.bus.awvalid)
+        assert not ctx.get(design.bus.wvalid)
+
+    def observe(self, ctx):
+        design, port = self.design, self.design.activation
+        activity = Activity(ctx.get(design.activity))
+        self.buckets[activity] += 1
+        assert activity != Activity.IDLE or self.retired == self.accepted
+        granted = ctx.get(port.request) and ctx.get(port.grant)
+        self.read_data = self.sram[ctx.get(port.address)] if granted else None
+        if ctx.get(design.fault):
+            faults = self.bus_faults if ctx.get(design.fault_is_bus) else self.range_faults
+            faults.append(ctx.get(design.fault_index))
+        if ctx.get(design.retire):
+            assert self.memory.answered >= self.responses_before[self.retired]
+            if self.retired + 1 < len(self.stores):
+                following = self.responses_before[self.retired + 1]
+                assert self.memory.answered <= max(following, self.responses_before[self.retired])
+            self.retired += 1
+            self.retire_cycles.append(self.cycle)
+        if ctx.get(design.instruction.valid) and ctx.get(design.instruction.ready):
+            self.accepted += 1
+            self.accept_cycles.append(self.cycle)
+
+    def execute(self):
+        """Simulate to the last retirement; return self."""
+        simulator = Simulator(self.design)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(self.run)
+        simulator.run()
+        assert self.memory.bursts == self.bursts
+        assert self.memory.answered == len(self.bursts)
+        assert not self.memory.data
+        assert self.memory.bytes == self.bytes
+        assert self.memory.most_in_flight <= self.config.axi_outstanding
+        assert self.bus_faults == self.expected_bus_faults
+        together = len(self.expected_range_faults) - len(self.range_faults)
+        assert 0 <= together <= len(self.bus_faults)
+        return self
+
+
+def contiguous(run, *, dram_address=0, **fields):
+    """Return a STORE of one run."""
+    ones = {f"count{axis}": 1 for axis in range(3)}
+    return instruction("STORE", run=run, dram_address=dram_address, **ones, **fields)
+
+
+@pytest.mark.parametrize("bus_bits", [64, 128, 256, 512])
+@pytest.mark.parametrize("rows", [1, 3, 12, 32, 64])
+def test_random_stores_write_what_the_loops_say(axi, rows, bus_bits):
+    seed = rows * 1000 + bus_bits
+    rng = random.Random(seed)
+    config = make_config(rows, bus_bits)
+    stores = [random_store(rng, config) for _ in range(14)]
+    order = ("any", "address", "data")[seed % 3]
+    grant = rng.choice((0.3, 0.8, 1.0))
+    Bench(axi, config, stores, seed=seed, grant=grant, offer=0.7, order=order).execute()
+
+
+@pytest.mark.parametrize(("rows", "bus_bits"), [(4, 64), (8, 512), (40, 128)])
+def test_random_stores_with_faults(axi, rows, bus_bits):
+    rng = random.Random(rows)
+    config = make_config(rows, bus_bits)
+    stores = [random_store(rng, config, faults=True) for _ in range(16)]
+    bench = Bench(axi, config, stores, seed=rows, grant=0.8,
+                  error=lambda address: address // 64 % 5 == 0)  # fmt: skip
+    bench.execute()
+    assert bench.bus_faults
+    assert set(bench.range_faults) == set(bench.expected_range_faults) != set()
+
+
+def test_zero_counts_retire_in_order_behind_instructions_in_flight(axi):
+    config = make_config(16, 128)
+    nothing = instruction("STORE", run=3, count0=1, count1=0, count2=1)
+    stores = [contiguous(5), nothing, nothing, contiguous(2, dram_address=256), nothing, nothing]
+    bench = Bench(axi, config, stores, latency=20).execute()
+    assert bench.retire_cycles[1] == bench.retire_cycles[0] + 1
+
+
+def test_idle_engine_shows_the_documented_latency(axi):
+    config = make_config(16, 128)
+    bench = Bench(axi, config, [contiguous(1)], latency=10).execute()
+    assert bench.retire_cycles[0] - bench.accept_cycles[0] == 4 + 3 + 10
+
+
+@pytest.mark.parametrize(("rows", "bus_bits"), [(16, 128), (8, 64), (64, 512), (32, 128), (48, 64)])
+@pytest.mark.parametrize("order", ["any", "address"])
+def test_contiguous_words_of_a_beat_and_more_use_every_cycle_of_the_bus(axi, rows, bus_bits, order):
+    config = make_config(rows, bus_bits, activation_kib=32)
+    words = 2048 // rows
+    bench = Bench(axi, config, [contiguous(words)], latency=64, order=order).execute()
+    beats = words * config.activation_pitch // config.axi_bytes
+    assert bench.memory.beats == beats
+    assert bench.retire_cycles[0] - bench.accept_cycles[0] == 4 + 3 + beats - 1 + 64
+
+
+@pytest.mark.parametrize(("rows", "bus_bits"), [(4, 128), (8, 512), (3, 64)])
+def test_narrow_words_are_read_one_a_cycle(axi, rows, bus_bits):
+    config = make_config(rows, bus_bits, activation_kib=8)
+    bench = Bench(axi, config, [contiguous(1000)], latency=64).execute()
+    assert bench.memory.beats == -(-1000 * config.activation_pitch // config.axi_bytes)
+    assert bench.retire_cycles[0] - bench.accept_cycles[0] == 4 + 3 + 999 + 64
+
+
+def test_consecutive_instructions_follow_without_a_gap(axi):
+    config = make_config(16, 128, activation_kib=16)
+    stores = [contiguous(64, dram_address=4096 * i) for i in range(10)]
+    bench = Bench(axi, config, stores, latency=64).execute()
+    assert bench.retire_cycles[-1] - bench.accept_cycles[0] == 4 + 3 + 639 + 64
+
+
+@pytest.mark.parametrize("run", [1, 3])
+@pytest.mark.parametrize(("outstanding", "rows"), [(16, 16), (32, 16), (16, 4)])
+def test_short_runs_are_limited_by_the_bursts_in_flight(axi, outstanding, rows, run):
+    config = make_config(rows, 128, axi_outstanding=outstanding, activation_kib=64)
+    store = instruction("STORE", run=run, count0=40, count1=1, count2=1,
+                       dram_stride0=4096, sram_stride0=run)  # fmt: skip
+    bench = Bench(axi, config, [store], latency=64).execute()
+    assert run > 1 or bench.memory.most_in_flight == outstanding
+    expected = cycles.store_latency(store.fields, config, 64)
+    assert bench.retire_cycles[0] - bench.accept_cycles[0] == expected
+
+
+def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi):
+    config = make_config(16, 128, activation_kib=64, weight_kib=64, parameter_kib=8)
+    rng = random.Random(5)
+    for _ in range(2):
+        stores = [random_store(rng, config) for _ in range(10)]
+        bench = Bench(axi, config, stores, latency=64).execute()
+        latency = 64
+        expected = sum(cycles.store_cycles(store.fields, config, latency) for store in stores)
+        expected += cycles.store_latency(stores[0].fields, config, latency)
+        expected -= cycles.store_cycles(stores[0].fields, config, latency)
+        measured = bench.retire_cycles[-1] - bench.accept_cycles[0]
+        print(measured, expected)
+        assert 0.8 * measured <= expected <= 1.2 * measured
+
+
+def test_address_and_data_are_offered_without_waiting_for_each_other(axi):
+    config = make_config(16, 128)
+    design = StoreEngine(config=config)
+    fields = contiguous(4).fields
+
+    async def run(ctx):
+        ctx.set(design.instruction.payload.fields, dict(fields))
+        ctx.set(design.instruction.valid, 1)
+        ctx.set(design.activation.grant, 1)
+        await ctx.tick().repeat(12)
+        for ready in (1, 0, 1, 0):
+            ctx.set(design.bus.awready, ready)
+            ctx.set(design.bus.wready, ready)
+            assert ctx.get(design.bus.awvalid)
+            assert ctx.get(design.bus.wvalid)
+        for valid in (1, 0):
+            ctx.set(design.bus.bvalid, valid)
+            assert ctx.get(design.bus.bready)
+
+    simulator = Simulator(design)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(run)
+    simulator.run()
