@@ -1,15 +1,17 @@
 """The Python API: a model on an accelerator, in the shape of ONNX Runtime's InferenceSession."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from tilewright.compiler.border import TensorSpec
-from tilewright.flows.commands.run import make_target
+from tilewright.flows.execution import make_target
 from tilewright.flows.models import CompiledModel, compile_file
+from tilewright.flows.runtime.batches import batch_of, join_batch, split_batch
 from tilewright.flows.runtime.targets import Executable, Outcome
 from tilewright.flows.runtime.tensors import Array
+from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
 from tilewright.support.errors import InputError
@@ -19,11 +21,14 @@ TargetName = Literal["iss", "rtl", "reference", "ort"]
 
 @dataclass(frozen=True, kw_only=True)
 class NodeArgument:
-    """Name, ONNX type name and shape of a model input or output, as ONNX Runtime's NodeArg."""
+    """Name, ONNX type name and shape of a model input or output, as ONNX Runtime's NodeArg.
+
+    A symbolic batch is a name in the shape.
+    """
 
     name: str
     type: str
-    shape: list[int]
+    shape: list[int | str]
 
 
 class Session:
@@ -59,22 +64,29 @@ class Session:
         else:
             self.program = Program.load(path, chosen)
         self._border = Executable(self.program).border
+        self._batch = batch_of(self.program)
+        self._takes_batches = on == "ort"
         self._target = make_target(on, self.program, self._compiled)
         self.last: Outcome | None = None
-        """The outcome of the last run: cycles, retirements and memory where there are any."""
+        """The outcome of the last run: cycles, retirements and memory where there are any.
+
+        Of a batch cycles and seconds are sums over its samples, memory and retirements the last's.
+        """
 
     def get_inputs(self) -> list[NodeArgument]:
         """Return the model's inputs."""
-        return [_argument(spec) for spec in self._border.inputs]
+        return [_argument(spec, self._batch) for spec in self._border.inputs]
 
     def get_outputs(self) -> list[NodeArgument]:
         """Return the model's outputs."""
-        return [_argument(spec) for spec in self._border.outputs]
+        return [_argument(spec, self._batch) for spec in self._border.outputs]
 
     def run(
         self, output_names: Sequence[str] | None, input_feed: Mapping[str, Array]
     ) -> list[Array]:
         """Run one inference and return the outputs, all of them or those named.
+
+        The samples of a batch run one by one.
 
         Raises InputError for a wrong name, shape or dtype, ExecutionError on a fault.
         """
@@ -82,10 +94,30 @@ class Session:
         for name in output_names or ():
             if name not in known:
                 raise InputError(f"the model has no output {name!r}; it has {', '.join(known)}")
-        self.last = self._target.run(input_feed)
+        self.last = self._run(input_feed)
         return [self.last.outputs[name] for name in output_names or known]
 
+    def _run(self, feed: Mapping[str, Array]) -> Outcome:
+        if self._batch is None:
+            return self._target.run(feed)
+        samples = split_batch(self._batch, self._border.inputs, feed)
+        if self._takes_batches:
+            return self._target.run(feed)
+        outcomes = [self._target.run(sample) for sample in samples]
+        given = [outcome.outputs for outcome in outcomes]
+        outputs = join_batch(self._batch, self._border.outputs, given)
+        if not outcomes:
+            return Outcome(outputs=outputs, seconds=0.0)
+        cycles = [outcome.cycles for outcome in outcomes if outcome.cycles is not None]
+        return replace(
+            outcomes[-1],
+            outputs=outputs,
+            seconds=sum(outcome.seconds for outcome in outcomes),
+            cycles=sum(cycles) if cycles else None,
+        )
 
-def _argument(spec: TensorSpec) -> NodeArgument:
+
+def _argument(spec: TensorSpec, batch: Batch | None) -> NodeArgument:
     kind = {"float32": "float", "float64": "double"}.get(spec.dtype, spec.dtype)
-    return NodeArgument(name=spec.name, type=f"tensor({kind})", shape=list(spec.shape))
+    shape = list[int | str](spec.shape) if batch is None else batch.shape(spec.name, spec.shape)
+    return NodeArgument(name=spec.name, type=f"tensor({kind})", shape=shape)

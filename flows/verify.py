@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tilewright.flows.compare import Agreement, compare_outputs, first_difference
 from tilewright.flows.models import CompiledModel, ReferenceTarget, output_steps
 from tilewright.flows.report.report import LayerReport, layer_reports, utilization
+from tilewright.flows.runtime.batches import batch_of
 from tilewright.flows.runtime.targets import (
     IssTarget,
     OnnxRuntimeTarget,
@@ -95,7 +96,7 @@ def verify(
     references = [o.outputs for o in run_all(ReferenceTarget(compiled.imported), samples)]
     agreement = None
     if with_ort:
-        witness = [o.outputs for o in run_all(OnnxRuntimeTarget(compiled.path), samples)]
+        witness = [o.outputs for o in run_all(_onnx_runtime(compiled), samples)]
         agreement = compare_outputs(ours, witness, output_steps(compiled.path))
     start = time.monotonic()
     timing = simulate(program, latency=rtl.dram.latency_cycles) if rtl.is_timed else None
@@ -113,6 +114,10 @@ def verify(
         timing_seconds=timing_seconds,
         build_seconds=build_seconds,
     )
+
+
+def _onnx_runtime(compiled: CompiledModel) -> OnnxRuntimeTarget:
+    return OnnxRuntimeTarget(compiled.path, batch_of(compiled.program))
 
 
 def run_all(target: Target, samples: Sequence[Sample]) -> list[Outcome]:

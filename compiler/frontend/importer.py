@@ -21,6 +21,7 @@ from tilewright.compiler.frontend.partition import (
 from tilewright.compiler.frontend.source import load_source
 from tilewright.compiler.frontend.values import Quantized
 from tilewright.compiler.graph.graph import Graph
+from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import ModelError
 
 
@@ -37,6 +38,8 @@ class ImportedModel:
     host_operators: tuple[HostOperator, ...]
     notes: tuple[str, ...]
     bindings: dict[str, Binding]
+    batch: Batch | None
+    """Of the file; the graph is that of one sample."""
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -85,6 +88,7 @@ def import_model(
         host_operators=operators,
         notes=tuple(context.notes),
         bindings=kept,
+        batch=source.batch,
     )
 
 

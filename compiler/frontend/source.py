@@ -13,7 +13,9 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
 from tilewright.compiler.border import TensorSpec
+from tilewright.compiler.frontend.batch import single_sample
 from tilewright.compiler.frontend.evaluate import first_line
+from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import ModelError
 
 Array = NDArray[np.generic]
@@ -58,6 +60,8 @@ class Source:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     types: dict[str, tuple[str, tuple[int, ...] | None]] = field(repr=False)
+    batch: Batch | None = None
+    """Of the file, where the model here is that of one sample."""
 
     @property
     def opset(self) -> int:
@@ -91,6 +95,9 @@ def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
     _check(proto)
     if proto.functions:
         proto = inline_local_functions(proto)
+    proto, batch = single_sample(proto)
+    for item in proto.graph.input:
+        _check_static(item)
     inferred = _infer_shapes(proto)
     graph = inferred.graph
     constants = {item.name: _array(item) for item in graph.initializer}
@@ -106,6 +113,7 @@ def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
         inputs=inputs,
         outputs=outputs,
         types=types,
+        batch=batch,
     )
 
 
@@ -137,8 +145,6 @@ def _check(model: ModelProto) -> None:
         onnx.checker.check_model(model)
     except Exception as error:  # the checker raises ValidationError and protobuf errors
         raise ModelError(f"malformed ONNX model: {first_line(error)}") from error
-    for item in model.graph.input:
-        _check_static(item)
 
 
 def _check_static(item: onnx.ValueInfoProto) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tilewright.flows.bench.cases import Case
 from tilewright.flows.bench.tools import fresh_cache
-from tilewright.flows.commands.run import load_inputs
+from tilewright.flows.execution import load_inputs
 from tilewright.flows.models import CompiledModel, compile_file
 from tilewright.flows.report.report import utilization
 from tilewright.flows.runtime.tensors import Sample

@@ -40,9 +40,9 @@ def command(
     A digits classifier (int8, trained on real data) runs on the RTL for a few images and on the
     simulator for all 360 test images; RTL, simulator and reference are compared byte for byte.
     """
-    from tilewright.flows.commands.cosim import print_verification
     from tilewright.flows.models import compile_file
     from tilewright.flows.report.display import console, status
+    from tilewright.flows.report.verification import print_verification
     from tilewright.flows.runtime.tensors import load_samples
     from tilewright.flows.verify import timed_rtl, verify
 

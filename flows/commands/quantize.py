@@ -37,7 +37,7 @@ COMPARED_SAMPLES = 16
     help="Subtracted from pixels (0 to 255): one value, or one a channel, with commas.",
 )
 @click.option("--scale", help="Factor behind that, as for --mean.  [default: 1/255]")
-@click.option("--batch", is_flag=True, help="Fix a dynamic first dimension of an input to 1.")
+@click.option("--fix-batch", is_flag=True, help="Fix a dynamic first dimension of an input to 1.")
 @click.option("--per-tensor", is_flag=True, help="One weight scale a layer, not one a channel.")
 @click.option("--symmetric", is_flag=True, help="Activation zero points of 0.")
 def command(
@@ -48,7 +48,7 @@ def command(
     seed: int,
     mean: str,
     scale: str | None,
-    batch: bool,
+    fix_batch: bool,
     per_tensor: bool,
     symmetric: bool,
 ) -> None:
@@ -70,7 +70,7 @@ def command(
     loaded = quantizer.load_model(model)
     try:
         with status("folding constants and batch normalization"):
-            prepared = quantizer.prepare(loaded, batch=batch)
+            prepared = quantizer.prepare(loaded, fix_batch=fix_batch)
         inputs = quantizer.inputs_of(prepared)
         chosen = calibration_samples(
             calibration, inputs, count=samples, seed=seed, normalization=normalization

@@ -14,15 +14,14 @@ from tilewright.flows.commands.options import (
     resolve_config,
 )
 from tilewright.hw.spec.dram import MEMORY_LATENCY
-from tilewright.support.errors import ConfigError, InputError
+from tilewright.support.errors import InputError
 
 if TYPE_CHECKING:
     from tilewright.flows.models import CompiledModel
-    from tilewright.flows.runtime.targets import Outcome, Target
-    from tilewright.flows.runtime.tensors import Array, Sample
+    from tilewright.flows.runtime.targets import Outcome
+    from tilewright.flows.runtime.tensors import Array
     from tilewright.hw.spec.program import Program
 
-TARGET_NAMES = ("iss", "rtl", "reference", "ort")
 TIMING = "timing"
 
 
@@ -30,7 +29,7 @@ TIMING = "timing"
 @click.argument("program", type=FilePath, metavar="PROGRAM|MODEL")
 @click.option(
     "--on",
-    type=click.Choice((*TARGET_NAMES, TIMING)),
+    type=click.Choice(("iss", "rtl", "reference", "ort", TIMING)),
     default="iss",
     show_default=True,
     help="Simulator, RTL, the project's reference, ONNX Runtime with optimizations off; or the "
@@ -65,8 +64,8 @@ def command(
     The same inputs give the same outputs on the simulator, the RTL and the reference, byte for
     byte. Without --input the inputs are random, from --seed.
     """
+    from tilewright.flows.execution import load_inputs, make_target, run_samples, save_outputs
     from tilewright.flows.report.display import status
-    from tilewright.flows.runtime.tensors import save_samples
     from tilewright.support.files import check_targets
 
     check_targets([output], [program, config_file, model, input_file])
@@ -87,7 +86,7 @@ def command(
     outcomes = run_samples(target, inputs, on)
     print_outcomes(outcomes, on, loaded)
     if output is not None:
-        save_samples(output, [outcome.outputs for outcome in outcomes])
+        save_outputs(output, loaded, outcomes)
         click.echo(f"outputs in {output}")
 
 
@@ -118,62 +117,6 @@ def load(
     if program.metadata.get("model_digest") != file_digest(model):
         raise InputError(f"{path} was not compiled from {model}; give the model it was made of")
     return program, compiled
-
-
-def load_inputs(
-    program: "Program", input_file: Path | None, samples: int | None, seed: int
-) -> list["Sample"]:
-    """Return the samples of the file, or seeded random ones."""
-    from tilewright.flows.models import input_ranges
-    from tilewright.flows.runtime.targets import Executable
-    from tilewright.flows.runtime.tensors import load_samples, random_samples
-
-    if samples is not None and samples < 1:
-        raise InputError(f"--samples must be at least 1, got {samples}")
-    specs = Executable(program).border.inputs
-    if input_file is not None:
-        return load_samples(input_file, specs, samples)
-    return random_samples(specs, samples or 1, input_ranges(program), seed)
-
-
-def make_target(
-    on: str, program: "Program", compiled: "CompiledModel | None", latency: int = MEMORY_LATENCY
-) -> "Target":
-    """Return what runs the samples; latency: DRAM cycles of the RTL.
-
-    Raises InputError when it needs the model and has none.
-    """
-    from tilewright.flows import models, verify
-    from tilewright.flows.runtime import targets
-
-    if on == "iss":
-        return targets.IssTarget(program)
-    if on == "rtl":
-        return verify.timed_rtl(program, latency)[0]
-    if compiled is None:
-        raise InputError(f"--on {on} runs the ONNX model; give it with --model MODEL.onnx")
-    if on == "reference":
-        return models.ReferenceTarget(compiled.imported)
-    if on == "ort":
-        return targets.OnnxRuntimeTarget(compiled.path)
-    raise ConfigError(f"a model runs on {', '.join(TARGET_NAMES)}, not on {on!r}")
-
-
-def run_samples(target: "Target", inputs: Sequence["Sample"], name: str) -> list["Outcome"]:
-    """Run the samples one by one, with progress."""
-    from rich.progress import track
-
-    from tilewright.flows.report.display import console
-
-    shown = console(error=True)
-    work = track(
-        inputs,
-        description=f"running on {name}",
-        console=shown,
-        disable=not shown.is_terminal,
-        transient=True,
-    )
-    return [target.run(sample) for sample in work]
 
 
 def print_timing(program: "Program", latency: int, *, cached: bool) -> None:

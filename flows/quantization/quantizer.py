@@ -67,9 +67,9 @@ def load_model(path: Path) -> "onnx.ModelProto":
     return model
 
 
-def prepare(model: "onnx.ModelProto", *, batch: bool = False) -> "onnx.ModelProto":
+def prepare(model: "onnx.ModelProto", *, fix_batch: bool = False) -> "onnx.ModelProto":
     """Return the model ready for calibration: static inputs, a recent opset, folded constants and
-    batch normalization. `batch` fixes a dynamic first dimension of an input to 1.
+    batch normalization. `fix_batch` fixes a dynamic first dimension of an input to 1.
 
     Raises ModelError for other dynamic dimensions and for what ONNX Runtime refuses.
     """
@@ -78,7 +78,7 @@ def prepare(model: "onnx.ModelProto", *, batch: bool = False) -> "onnx.ModelProt
     prepared = onnx.ModelProto()
     prepared.CopyFrom(model)
     _drop_constant_inputs(prepared)
-    if batch:
+    if fix_batch:
         _fix_batch(prepared)
     inputs_of(prepared)
     return _folded(_converted(prepared))
@@ -99,7 +99,7 @@ def inputs_of(model: "onnx.ModelProto") -> tuple[FloatInput, ...]:
             names = [d.dim_param or d.dim_value or "?" for d in tensor.shape.dim]
             raise ModelError(
                 f"input {item.name!r} must have a static shape, got [{', '.join(map(str, names))}];"
-                " --batch fixes a dynamic first dimension to 1, other dimensions are fixed with "
+                " --fix-batch fixes a dynamic first dimension to 1, other ones are fixed with "
                 "`python -m onnxruntime.tools.make_dynamic_shape_fixed`"
             )
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name

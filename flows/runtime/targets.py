@@ -15,6 +15,7 @@ from tilewright.compiler.border import Border
 from tilewright.flows.hardware import rtl_model
 from tilewright.flows.report.report import Retired
 from tilewright.flows.runtime.tensors import Array, Sample
+from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.layout import unpack_map
 from tilewright.hw.spec.program import Program
@@ -159,11 +160,15 @@ class RtlTarget:
 
 
 class OnnxRuntimeTarget:
-    """ONNX Runtime with all graph optimizations off: the QDQ graph as it is written."""
+    """ONNX Runtime with all graph optimizations off: the QDQ graph as it is written.
 
-    def __init__(self, model: Path) -> None:
+    A model with a fixed batch runs a single sample as often as its batch has samples.
+    """
+
+    def __init__(self, model: Path, batch: Batch | None = None) -> None:
         import onnxruntime
 
+        self._batch = batch
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 4
@@ -175,14 +180,23 @@ class OnnxRuntimeTarget:
             raise ModelError(f"ONNX Runtime refuses the model: {error}") from None
 
     def run(self, sample: Mapping[str, Array]) -> Outcome:
-        """Run one sample."""
+        """Run one sample, or what an inference of the model takes."""
         start = time.monotonic()
+        batch = self._batch
+        repeats = 1
+        if batch and batch.size and all(len(sample.get(name, ())) == 1 for name in batch.inputs):
+            repeats = batch.size
+            stacked = {name: np.repeat(sample[name], repeats, 0) for name in batch.inputs}
+            sample = {**sample, **stacked}
         try:
             values: list[Any] = self._session.run(None, dict(sample))
         except Exception as error:  # as above
             raise InputError(f"ONNX Runtime refuses the inputs: {error}") from None
         names = [output.name for output in self._session.get_outputs()]
         outputs = dict(zip(names, values, strict=True))
+        if batch and repeats > 1:
+            first = {name: outputs[name][: len(outputs[name]) // repeats] for name in batch.outputs}
+            outputs |= first
         return Outcome(outputs=outputs, seconds=time.monotonic() - start)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import InputError
 from tilewright.support.files import write_file
 
@@ -44,15 +45,30 @@ def load_arrays(path: Path) -> dict[str, Array]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def load_samples(path: Path, specs: Sequence[Spec], count: int | None = None) -> list[Sample]:
+def load_samples(
+    path: Path, specs: Sequence[Spec], count: int | None = None, batch: Batch | None = None
+) -> list[Sample]:
     """Read the inputs of `count` samples (all by default) from a .npz file.
 
-    An array is one sample of the input's shape, or samples stacked as [n, *shape]. Raises
-    InputError for missing or unknown names, wrong shapes and dtypes, and too few samples.
+    An array is one sample of the input's shape, or samples stacked as [n, *shape]; for a model with
+    a batch what one inference takes, or such arrays stacked. Raises InputError for missing or
+    unknown names, wrong shapes and dtypes, and too few samples.
     """
     arrays = load_arrays(path)
     check_names(arrays, specs, str(path))
-    stacked = {spec.name: _stack(arrays[spec.name], spec, path) for spec in specs}
+    shared = {
+        spec.name: arrays[spec.name]
+        for spec in specs
+        if batch is not None and spec.name not in batch.inputs
+    }
+    stacked = {
+        spec.name: _stack(_one_by_one(arrays[spec.name], spec, path, batch), spec, path)
+        for spec in specs
+        if spec.name not in shared
+    }
+    for spec in specs:
+        if spec.name in shared:
+            check_tensor(shared[spec.name], spec, str(path))
     lengths = {name: len(array) for name, array in stacked.items()}
     if len(set(lengths.values())) != 1:
         raise InputError(f"{path}: the inputs differ in their number of samples: {lengths}")
@@ -60,7 +76,10 @@ def load_samples(path: Path, specs: Sequence[Spec], count: int | None = None) ->
     if count is not None and count > available:
         raise InputError(f"{path}: {count} samples asked for, {available} there")
     chosen = available if count is None else count
-    return [{name: array[i] for name, array in stacked.items()} for i in range(chosen)]
+    return [
+        {name: np.asarray(array[i]) for name, array in stacked.items()} | shared
+        for i in range(chosen)
+    ]
 
 
 def check_names(arrays: Mapping[str, Any], specs: Sequence[Spec], where: str) -> None:
@@ -88,6 +107,21 @@ def check_tensor(array: Array, spec: Spec, where: str) -> None:
             f"{where}: input {spec.name!r} must have shape {list(spec.shape)}, "
             f"got {list(array.shape)}"
         )
+
+
+def _one_by_one(array: Array, spec: Spec, path: Path, batch: Batch | None) -> Array:
+    """Return the array with samples [n, 1, ...] in place of a batch's [N, ...] or [n, N, ...]."""
+    rank, behind = len(spec.shape), tuple(spec.shape[1:])
+    if batch is None:
+        return array
+    given = array.shape[-rank:]
+    if array.ndim - rank not in (0, 1) or given[1:] != behind or batch.size not in (None, given[0]):
+        shape = ", ".join(map(str, batch.shape(spec.name, spec.shape)))
+        raise InputError(
+            f"{path}: input {spec.name!r} must have shape [{shape}], or [n, {shape}] for n "
+            f"inferences, got {list(array.shape)}"
+        )
+    return array.reshape(-1, 1, *behind)
 
 
 def _stack(array: Array, spec: Spec, path: Path) -> Array:
@@ -129,19 +163,24 @@ def _random_tensor(
 ) -> Array:
     dtype = np.dtype(spec.dtype)
     if dtype == np.bool_:
-        return generator.integers(0, 2, spec.shape).astype(dtype)
+        return np.asarray(generator.integers(0, 2, spec.shape)).astype(dtype)
     if np.issubdtype(dtype, np.integer):
         info = np.iinfo(dtype)
         first, last = ranges.get(spec.name, (info.min, info.max))
-        return generator.integers(int(first), int(last), spec.shape, dtype=dtype, endpoint=True)
+        values = generator.integers(int(first), int(last), spec.shape, dtype=dtype, endpoint=True)
+        return np.asarray(values)
     low, high = ranges.get(spec.name, (-1.0, 1.0))
-    return generator.uniform(low, high, spec.shape).astype(dtype)
+    return np.asarray(generator.uniform(low, high, spec.shape)).astype(dtype)
 
 
 def save_samples(path: Path, samples: Sequence[Sample]) -> None:
     """Write outputs, each tensor stacked over the samples as [n, *shape]."""
-    buffer = io.BytesIO()
     names = samples[0] if samples else {}
-    arrays: dict[str, Any] = {n: np.stack([sample[n] for sample in samples]) for n in names}
-    np.savez(buffer, **arrays)
+    save_arrays(path, {n: np.stack([sample[n] for sample in samples]) for n in names})
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write a .npz file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]
     write_file(path, buffer.getvalue())

@@ -70,7 +70,7 @@ def measure(model: Path, config: Config, source: str, latency: int, seed: int) -
 
 
 def _cycles_on_rtl(compiled: Any, latency: int, seed: int) -> int:
-    from tilewright.flows.commands.run import load_inputs
+    from tilewright.flows.execution import load_inputs
     from tilewright.flows.verify import timed_rtl, verify
     from tilewright.support.errors import ExecutionError
 

@@ -87,7 +87,7 @@ def test_quantized_model_compiles_and_is_close_to_the_float_model(
     np.savez(tmp_path / "data.npz", x=samples)
     target = tmp_path / "int8.onnx"
     result = tilewright(
-        "quantize", model_path(**changes), "-o", target, "--batch",
+        "quantize", model_path(**changes), "-o", target, "--fix-batch",
         "--calibration", tmp_path / "data.npz",
     )  # fmt: skip
     assert result.status == 0, result
@@ -236,7 +236,7 @@ def test_wrong_options(fails, words, message):
 def test_dynamic_batch_needs_the_option(fails):
     error = fails(batch="N")
     assert "input 'x' must have a static shape, got [N, 2, 6, 6]" in error
-    assert "--batch" in error
+    assert "--fix-batch" in error
 
 
 def test_a_negative_dimension_is_not_static(fails):

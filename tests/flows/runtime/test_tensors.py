@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from tilewright.flows.bench.kernels import make_kernel
-from tilewright.flows.commands.run import load_inputs
+from tilewright.flows.execution import load_inputs
 from tilewright.flows.models import compile_file, input_ranges
 from tilewright.flows.runtime.targets import IssTarget
 from tilewright.flows.runtime.tensors import load_samples, random_samples, save_samples

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.flows.commands.run import load_inputs
+from tilewright.flows.execution import load_inputs
 from tilewright.flows.models import compile_file
 from tilewright.flows.report.report import layer_cycles
 from tilewright.flows.runtime.targets import RtlTarget

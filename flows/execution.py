@@ -1,0 +1,85 @@
+"""Inputs, targets and outputs of a run: what the commands and the Python API share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tilewright.flows.models import CompiledModel, ReferenceTarget, input_ranges
+from tilewright.flows.report.display import console
+from tilewright.flows.runtime.batches import batch_of, join_batch
+from tilewright.flows.runtime.targets import (
+    Executable,
+    IssTarget,
+    OnnxRuntimeTarget,
+    Outcome,
+    Target,
+)
+from tilewright.flows.runtime.tensors import (
+    Sample,
+    load_samples,
+    random_samples,
+    save_arrays,
+    save_samples,
+)
+from tilewright.flows.verify import timed_rtl
+from tilewright.hw.spec.dram import MEMORY_LATENCY
+from tilewright.hw.spec.program import Program
+from tilewright.support.errors import ConfigError, InputError
+
+TARGET_NAMES = ("iss", "rtl", "reference", "ort")
+
+
+def load_inputs(
+    program: Program, input_file: Path | None, samples: int | None, seed: int
+) -> list[Sample]:
+    """Return the samples of the file, or seeded random ones; of a batch one by one."""
+    if samples is not None and samples < 1:
+        raise InputError(f"--samples must be at least 1, got {samples}")
+    specs = Executable(program).border.inputs
+    if input_file is not None:
+        return load_samples(input_file, specs, samples, batch_of(program))
+    return random_samples(specs, samples or 1, input_ranges(program), seed)
+
+
+def make_target(
+    on: str, program: Program, compiled: CompiledModel | None, latency: int = MEMORY_LATENCY
+) -> Target:
+    """Return what runs the samples; latency: DRAM cycles of the RTL.
+
+    Raises InputError when it needs the model and has none.
+    """
+    if on == "iss":
+        return IssTarget(program)
+    if on == "rtl":
+        return timed_rtl(program, latency)[0]
+    if compiled is None:
+        raise InputError(f"--on {on} runs the ONNX model; give it with --model MODEL.onnx")
+    if on == "reference":
+        return ReferenceTarget(compiled.imported)
+    if on == "ort":
+        return OnnxRuntimeTarget(compiled.path, batch_of(program))
+    raise ConfigError(f"a model runs on {', '.join(TARGET_NAMES)}, not on {on!r}")
+
+
+def run_samples(target: Target, inputs: Sequence[Sample], name: str) -> list[Outcome]:
+    """Run the samples one by one, with progress."""
+    from rich.progress import track
+
+    shown = console(error=True)
+    work = track(
+        inputs,
+        description=f"running on {name}",
+        console=shown,
+        disable=not shown.is_terminal,
+        transient=True,
+    )
+    return [target.run(sample) for sample in work]
+
+
+def save_outputs(path: Path, program: Program, outcomes: Sequence[Outcome]) -> None:
+    """Write outputs stacked over the samples as [n, *shape], of a batch as the model has them."""
+    outputs = [outcome.outputs for outcome in outcomes]
+    batch = batch_of(program)
+    if batch is None:
+        save_samples(path, outputs)
+    else:
+        save_arrays(path, join_batch(batch, Executable(program).border.outputs, outputs))
