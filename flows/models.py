@@ -102,6 +102,7 @@ def _compile(imported: "ImportedModel", config: Config, name: str, digest: str) 
         "model_digest": digest,
         "host_operators": [dataclasses.asdict(item) for item in imported.host_operators],
         "notes": list(imported.notes),
+        "coverage": imported.coverage.as_dict(),
         "batch": None if imported.batch is None else imported.batch.as_dict(),
     }
     blobs = dict(program.blobs) | imported.border.to_sections()

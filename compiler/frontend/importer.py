@@ -9,6 +9,7 @@ from onnx import ModelProto
 from tilewright.compiler.border import Border, Packing, TensorSpec, Unpacking
 from tilewright.compiler.frontend.builder import Binding
 from tilewright.compiler.frontend.context import Context
+from tilewright.compiler.frontend.coverage import coverage_of
 from tilewright.compiler.frontend.fuse import simplify
 from tilewright.compiler.frontend.interpret import Interpretation, interpret
 from tilewright.compiler.frontend.partition import (
@@ -22,6 +23,7 @@ from tilewright.compiler.frontend.source import load_source
 from tilewright.compiler.frontend.values import Quantized
 from tilewright.compiler.graph.graph import Graph
 from tilewright.hw.spec.batch import Batch
+from tilewright.hw.spec.coverage import Coverage
 from tilewright.support.errors import ModelError
 
 
@@ -38,6 +40,7 @@ class ImportedModel:
     host_operators: tuple[HostOperator, ...]
     notes: tuple[str, ...]
     bindings: dict[str, Binding]
+    coverage: Coverage
     batch: Batch | None
     """Of the file; the graph is that of one sample."""
 
@@ -88,6 +91,7 @@ def import_model(
         host_operators=operators,
         notes=tuple(context.notes),
         bindings=kept,
+        coverage=coverage_of(interpretation, prefix.operators | suffix.operators),
         batch=source.batch,
     )
 

@@ -16,6 +16,7 @@ from tilewright.flows.bench.cases import Case
 from tilewright.flows.bench.tools import fresh_cache
 from tilewright.flows.execution import load_inputs
 from tilewright.flows.models import CompiledModel, compile_file
+from tilewright.flows.report.coverage import coverage_json
 from tilewright.flows.report.report import utilization
 from tilewright.flows.runtime.tensors import Sample
 from tilewright.flows.verify import Verification, timed_rtl, verify
@@ -47,6 +48,7 @@ class Result:
     ideal: int | None = None
     """MACs over rows x cols."""
     macs: int = 0
+    coverage: dict[str, int] | None = None
     cycles: int | None = None
     """On the RTL, from the start write to the interrupt."""
     utilization: float | None = None
@@ -155,6 +157,7 @@ def _measured(
         blank,
         ideal=macs // (config.rows * config.cols) or None,
         macs=macs,
+        coverage=coverage_json(found.program),
         cycles=found.cycles,
         utilization=utilization(macs, found.cycles, config),
         bytes_loaded=sum(layer.load_bytes for layer in found.layers),

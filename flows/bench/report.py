@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from tilewright.flows.bench.measure import Result
 from tilewright.flows.bench.tools import RtlSpeed
 from tilewright.flows.report.display import percent, plural, show, signed_percent
+from tilewright.hw.spec.coverage import Coverage
 
 Row = tuple[Any, ...]
 
@@ -29,9 +30,21 @@ of SRAM, 16 bytes/cycle, latency 64 (where not stated), cold start, from the fir
 its own library, and the best of a few tilings tried by hand. Cycles saved are against the best.
 Here: {configs}."""
 MODEL_COLUMNS = (
-    "model", "config", ">MMAC", ">ideal", ">cycles", ">utilization", ">KiB loaded", ">KiB stored",
+    "model",
+    "config",
+    ">MACs here",
+    ">operators here",
+    ">MMAC",
+    ">ideal",
+    ">cycles",
+    ">utilization",
+    ">KiB loaded",
+    ">KiB stored",
     ">host operators",
-)  # fmt: skip
+)
+MODEL_TEXT = """\
+MACs and operators here are the share of all that the model has, quantized or not, that runs on the
+accelerator."""  # fmt: skip
 TIMING_COLUMNS = (
     "", "config", ">cycles on RTL", ">timing model", ">error", ">largest error of a layer",
     ">in cycles",
@@ -73,7 +86,9 @@ def sections(
     for group, title in (
         ("product", "Large products"), ("network", "Networks"), ("model", "Models"),
     ):  # fmt: skip
-        found.append(Section(title, "", MODEL_COLUMNS, [model_row(r) for r in groups[group]]))
+        found.append(
+            Section(title, MODEL_TEXT, MODEL_COLUMNS, [model_row(r) for r in groups[group]])
+        )
     measured = [result for result in results if result.cycles]
     found += [
         Section("Timing model", TIMING_TEXT, TIMING_COLUMNS, [timing_row(r) for r in measured]),
@@ -148,6 +163,7 @@ def model_row(result: Result) -> Row:
     return (
         result.name,
         result.config,
+        *_coverage(result),
         f"{result.macs / 1e6:,.2f}",
         result.ideal,
         result.cycles,
@@ -156,6 +172,13 @@ def model_row(result: Result) -> Row:
         result.bytes_stored >> 10,
         result.host_operators,
     )
+
+
+def _coverage(result: Result) -> Row:
+    if result.coverage is None:
+        return None, None
+    found = Coverage(**result.coverage)
+    return percent(found.macs_share), f"{found.operators_accelerator} of {found.operators_total}"
 
 
 def timing_row(result: Result) -> Row:

@@ -41,6 +41,7 @@ def command(
     """
     from tilewright.flows.models import compile_file
     from tilewright.flows.program_cache import timed
+    from tilewright.flows.report.coverage import print_coverage
     from tilewright.flows.report.display import console, size
     from tilewright.support.files import check_targets, write_file
 
@@ -57,6 +58,7 @@ def command(
         write_file(report, json.dumps(report_of(compiled, timing), indent=2) + "\n")
     if not quiet:
         out = console()
+        print_coverage(out, compiled.program)
         print_layers(out, compiled, timing)
         print_host_operators(out, compiled)
         out.print(
@@ -97,8 +99,11 @@ def print_host_operators(out: "Console", compiled: "CompiledModel") -> None:
 
 def report_of(compiled: "CompiledModel", timing: "TimedProgram") -> dict[str, Any]:
     """Return the report as JSON-able values."""
+    from tilewright.flows.report.coverage import coverage_json
+
     program = compiled.program
     return {
+        "coverage": coverage_json(program),
         "model": compiled.path.name,
         "config": {"name": program.config.name, "digest": program.config.digest},
         "instructions": program.num_instructions,

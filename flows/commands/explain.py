@@ -13,7 +13,6 @@ from tilewright.hw.spec.dram import MEMORY_LATENCY
 if TYPE_CHECKING:
     from tilewright.flows.report.explanation import Explanation, LayerExplanation
 
-NAME_WIDTH = 28
 NOTABLE_LOSS = 0.05
 """Padding below this is not worth a line."""
 
@@ -47,6 +46,7 @@ def command(
     its maps live and what is lost to padding. Then what each optimization of the compiler gains.
     """
     from tilewright.flows.models import import_file
+    from tilewright.flows.report.coverage import coverage_sentence
     from tilewright.flows.report.display import console, plural, status, table
     from tilewright.flows.report.explanation import explain
     from tilewright.support.files import check_targets, write_file
@@ -56,13 +56,15 @@ def command(
     imported = import_file(model)
     with status(f"compiling {model.name} for {config.name}"):
         found = explain(imported.graph, config, latency=latency, with_gains=not no_gains)
-    text = json.dumps(found.as_dict() | {"model": model.name}, indent=2)
+    facts = {"coverage": imported.coverage.as_dict(), "model": model.name}
+    text = json.dumps(facts | found.as_dict() | facts, indent=2)
     if output is not None:
         write_file(output, text + "\n")
     if as_json:
         click.echo(text)
         return
     out = console()
+    out.print(coverage_sentence(imported.coverage), markup=False)
     title = (
         f"{model.name} on {config.name} ({config.rows}x{config.cols}), cycles by the timing model"
     )
@@ -79,8 +81,8 @@ def command(
 
 
 COLUMNS = (
-    "layer", "operator", "shape", ">cycles", ">ceiling", ">util.", ">loaded B", ">stored B",
-    "maps", "limited by",
+    "layer", "?operator", "?shape", ">cycles", "?>ceiling", ">util.", "?>loaded B",
+    "?>stored B", "?maps", "limited by",
 )  # fmt: skip
 PADDING_COLUMNS = ("layer", ">multiplications lost", ">best util.", "why")
 GAIN_COLUMNS = ("optimization", "meaning", ">cycles without", ">gain", ">gain %")
@@ -88,7 +90,7 @@ GAIN_COLUMNS = ("optimization", "meaning", ">cycles without", ">gain", ">gain %"
 
 def layer_row(layer: "LayerExplanation") -> tuple[Any, ...]:
     """Return the row of a layer."""
-    from tilewright.flows.report.display import percent
+    from tilewright.flows.report.display import percent, shorten
 
     report = layer.report
     return (
@@ -103,11 +105,6 @@ def layer_row(layer: "LayerExplanation") -> tuple[Any, ...]:
         " ".join(places(layer)),
         layer.occupancy.sentence if layer.occupancy else None,
     )
-
-
-def shorten(name: str) -> str:
-    """Return a layer's name, of a long one the end."""
-    return name if len(name) <= NAME_WIDTH else f"..{name[2 - NAME_WIDTH :]}"
 
 
 def places(layer: "LayerExplanation") -> Iterator[str]:
@@ -138,7 +135,7 @@ def is_notable(layer: "LayerExplanation") -> bool:
 
 def padding_row(layer: "LayerExplanation") -> tuple[Any, ...]:
     """Return the row of the table of padding."""
-    from tilewright.flows.report.display import percent
+    from tilewright.flows.report.display import percent, shorten
 
     assert layer.padding is not None
     why = "; ".join(layer.padding.reasons)

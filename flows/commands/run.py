@@ -122,6 +122,7 @@ def load(
 def print_timing(program: "Program", latency: int, *, cached: bool) -> None:
     """Print the timing model's cycles of each layer."""
     from tilewright.flows.program_cache import timed
+    from tilewright.flows.report.coverage import print_coverage
     from tilewright.flows.report.display import console, table
     from tilewright.flows.report.report import layer_columns, layer_rows, total_row
 
@@ -129,15 +130,18 @@ def print_timing(program: "Program", latency: int, *, cached: bool) -> None:
     rows = [*layer_rows(timing.layers), total_row(timing.layers, program.config, timing.cycles)]
     name = program.metadata.get("model", "program")
     out = console()
+    print_coverage(out, program)
     out.print(table(f"{name} in the timing model", layer_columns(), rows))
     out.print(f"{timing.cycles:,} cycles")
 
 
 def print_outcomes(outcomes: Sequence["Outcome"], on: str, program: "Program") -> None:
     """Print samples, time and cycles, and the outputs of a few samples in short."""
+    from tilewright.flows.report.coverage import print_coverage
     from tilewright.flows.report.display import console, plural, table
 
     out = console()
+    print_coverage(out, program)
     rows = [
         (number, name, f"{value.dtype}{list(value.shape)}", summary(value), outcome.cycles)
         for number, outcome in enumerate(outcomes[:8])

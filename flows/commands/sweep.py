@@ -199,6 +199,7 @@ def _failed(sweep: Sweep, rows: int, cols: int, error: str) -> Point:
 
 def print_points(points: Sequence[Point], title: str) -> None:
     """Print the table of points."""
+    from tilewright.flows.report.coverage import coverage_range
     from tilewright.flows.report.display import console, percent, signed_percent, table
 
     rows = [
@@ -207,6 +208,7 @@ def print_points(points: Sequence[Point], title: str) -> None:
             point.lanes or None,
             point.cycles,
             percent(point.utilization),
+            percent(point.coverage.macs_share) if point.coverage else None,
             signed_percent(point.estimate_error),
             point.bytes_loaded,
             point.bytes_stored,
@@ -215,11 +217,12 @@ def print_points(points: Sequence[Point], title: str) -> None:
         )
         for point in points
     ]
-    columns = ("array", ">lanes", ">cycles", ">utilization", ">model off", ">loaded B",
-               ">stored B", ">instructions", "error")  # fmt: skip
+    columns = ("array", "?>lanes", ">cycles", ">utilization", "?>MACs here", "?>model off",
+               "?>loaded B", "?>stored B", "?>instructions", "error")  # fmt: skip
     on_rtl = points[0].source == "rtl"
     measured = "measured on the RTL" if on_rtl else "by the timing model"
     out = console()
+    out.print(coverage_range([p.coverage for p in points if p.coverage]), markup=False)
     out.print(table(f"{title}: cycles {measured}", columns, rows))
     errors = [abs(e) for e in (point.estimate_error for point in points) if e is not None]
     if errors:

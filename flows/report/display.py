@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -9,6 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+NAME_WIDTH = 28
+GAP = 3
+"""Characters between two columns."""
+TEXT_WIDTH = 14
+"""Characters that a column of text keeps beside numbers."""
 PLAIN_WIDTH = 140
 """Columns where the output is no terminal, so that no table is cut in files and pipes."""
 
@@ -27,20 +33,72 @@ def status(text: str) -> contextlib.AbstractContextManager[object]:
     return shown.status(escape(text)) if shown.is_terminal else contextlib.nullcontext()
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Return a table; columns whose name begins with '>' are right-aligned numbers."""
-    result = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for column in columns:
-        number = column.startswith(">")
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], width: int | None = None
+) -> Table:
+    """Return a table; columns whose name begins with '>' are right-aligned numbers.
+
+    Numbers never wrap. Where they leave too little for the text beside them in `width` characters
+    (by default the terminal's), their headings do, and then the columns whose name begins with '?'
+    are left out, the last one first; a line below the table names them.
+    """
+    shown = [[show(value) for value in row] for row in rows]
+    parsed = [Column.of(name, [row[i] for row in shown]) for i, name in enumerate(columns)]
+    limit = width or console().width
+    is_narrow = sum(column.widest + GAP for column in parsed) > limit
+    kept = list(range(len(parsed)))
+    while is_narrow and sum(parsed[i].narrowest + GAP for i in kept) > limit:
+        optional = [i for i in kept if parsed[i].is_optional]
+        if not optional:
+            break
+        kept.remove(optional[-1])
+    left_out = [column.name for i, column in enumerate(parsed) if i not in kept]
+    result = Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        caption=f"left out at this width: {', '.join(left_out)}" if left_out else None,
+        caption_justify="left",
+    )
+    for column in (parsed[i] for i in kept):
         result.add_column(
-            column.removeprefix(">"),
-            justify="right" if number else "left",
+            column.name,
+            justify="right" if column.is_number else "left",
             overflow="fold",
-            no_wrap=number,
+            no_wrap=column.is_number and not is_narrow,
+            width=column.narrowest if column.is_number and is_narrow else None,
         )
-    for row in rows:
-        result.add_row(*(escape(show(value)) for value in row))
+    for row in shown:
+        result.add_row(*(escape(row[i]) for i in kept))
     return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table, and the characters that it needs."""
+
+    name: str
+    is_number: bool
+    is_optional: bool
+    widest: int
+    narrowest: int
+    """Without a break in a number or a word of the heading; of text at most TEXT_WIDTH."""
+
+    @classmethod
+    def of(cls, marked: str, cells: Sequence[str]) -> "Column":
+        """Return the column of a marked name."""
+        name = marked.removeprefix("?").removeprefix(">")
+        is_number = marked.removeprefix("?").startswith(">")
+        longest = max(map(len, cells), default=0)
+        words = max(map(len, name.split()), default=0)
+        return cls(
+            name=name,
+            is_number=is_number,
+            is_optional=marked.startswith("?"),
+            widest=max(longest, len(name)),
+            narrowest=max(longest if is_number else min(longest, TEXT_WIDTH), words),
+        )
 
 
 def show(value: Any) -> str:
@@ -50,6 +108,11 @@ def show(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)
+
+
+def shorten(name: str) -> str:
+    """Return a layer's name, of a long one the end."""
+    return name if len(name) <= NAME_WIDTH else f"..{name[2 - NAME_WIDTH :]}"
 
 
 def percent(value: float | None) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilewright.flows.report.display import percent
+from tilewright.flows.report.display import percent, shorten
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction, Target
 from tilewright.hw.spec.program import Program
@@ -122,7 +122,7 @@ def layer_rows(reports: Sequence[LayerReport]) -> list[tuple[Any, ...]]:
     """Return the table rows of the reports, see `layer_columns`."""
     return [
         (
-            report.name,
+            shorten(report.name),
             report.operator,
             report.macs,
             report.instructions,
@@ -155,6 +155,6 @@ def total_row(
 
 
 def layer_columns() -> list[str]:
-    """Return the column names of `layer_rows`; '>' marks numbers."""
-    numbers = (">MACs", ">instructions", ">cycles", ">utilization", ">loaded B", ">stored B")
-    return ["layer", "operator", *numbers]
+    """Return the column names of `layer_rows`, marked as for `display.table`."""
+    return ["layer", "?operator", "?>MACs", "?>instructions", ">cycles", ">utilization",
+            "?>loaded B", "?>stored B"]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from tilewright.flows.report.coverage import coverage_json, print_coverage
 from tilewright.flows.report.display import percent, plural, signed_percent, table
 from tilewright.flows.report.report import layer_columns, layer_rows, total_row
 from tilewright.flows.verify import Verification
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 def print_verification(out: Console, result: Verification, name: str) -> None:
     """Print the table of layers, the cycles, and what agrees with what."""
     config = result.program.config
+    print_coverage(out, result.program)
     rows = layer_rows(result.layers)
     rows.append(total_row(result.layers, config, result.cycles))
     title = f"{name} on the RTL of {config.name} ({config.rows}x{config.cols})"
@@ -57,6 +59,7 @@ def report_of(result: Verification, name: str, dram: "DramParameters") -> dict[s
     config = result.program.config
     agreements = {"reference": result.reference, "ort": result.ort}
     return {
+        "coverage": coverage_json(result.program),
         "model": name,
         "config": {"name": config.name, "digest": config.digest},
         "dram_latency_cycles": dram.latency_cycles,

@@ -46,6 +46,7 @@ def measure(model: Path, config: Config, source: str, latency: int, seed: int) -
     On the RTL, the memory must equal the simulator's and the outputs the reference's.
     """
     from tilewright.flows.models import compile_file
+    from tilewright.flows.report.coverage import coverage_json
     from tilewright.flows.report.report import layer_reports, utilization
     from tilewright.sim.timing import simulate
 
@@ -61,6 +62,7 @@ def measure(model: Path, config: Config, source: str, latency: int, seed: int) -
         "estimated_cycles": estimated,
         "utilization": utilization(macs, cycles, config),
         "macs": macs,
+        **(coverage_json(program) or {}),
         "bytes_loaded": sum(layer.load_bytes for layer in layers),
         "bytes_stored": sum(layer.store_bytes for layer in layers),
         "instructions": program.num_instructions,

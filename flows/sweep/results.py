@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tilewright.hw.spec.coverage import Coverage
 from tilewright.support.errors import InputError, ToolError
 from tilewright.support.files import write_file
 
@@ -24,6 +25,10 @@ class Point:
     """The timing model's; `cycles` itself where these were asked for."""
     utilization: float | None = None
     macs: int | None = None
+    macs_accelerator: int | None = None
+    macs_total: int | None = None
+    operators_accelerator: int | None = None
+    operators_total: int | None = None
     bytes_loaded: int | None = None
     bytes_stored: int | None = None
     instructions: int | None = None
@@ -43,6 +48,23 @@ class Point:
         if self.source != "rtl" or not self.cycles or self.estimated_cycles is None:
             return None
         return self.estimated_cycles / self.cycles - 1
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """The part of the model on the accelerator; None where the point failed."""
+        if (
+            self.macs_accelerator is None
+            or self.macs_total is None
+            or self.operators_accelerator is None
+            or self.operators_total is None
+        ):
+            return None
+        return Coverage(
+            macs_accelerator=self.macs_accelerator,
+            macs_total=self.macs_total,
+            operators_accelerator=self.operators_accelerator,
+            operators_total=self.operators_total,
+        )
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -6,8 +6,8 @@ import onnx
 import pytest
 
 from tilewright.flows.bench.kernels import make_kernel
-from tilewright.flows.commands.explain import shorten
 from tilewright.flows.models import import_file
+from tilewright.flows.report.display import shorten
 from tilewright.flows.report.explanation import explain, option_meanings
 from tilewright.flows.report.occupancy import Occupancy, occupancies
 from tilewright.flows.report.spans import Span

@@ -1,0 +1,51 @@
+"""Tables: numbers never break, and what does not fit is left out by name."""
+
+import io
+
+from rich.console import Console
+
+from tilewright.flows.report.display import table
+
+COLUMNS = ("layer", "?operator", ">cycles", ">utilization", "?>loaded B", "?>stored B")
+ROWS = [
+    ("model/block_1/expand/convolution", "Conv + residual", 1_234_567, "99.9%", 8_888_888, 77_777),
+    ("last", "Pool", 12, None, 0, 5),
+]
+
+
+def printed(width: int) -> list[str]:
+    out = Console(file=io.StringIO(), width=width)
+    out.print(table("title", COLUMNS, ROWS, width))
+    assert isinstance(out.file, io.StringIO)
+    return out.file.getvalue().splitlines()
+
+
+def test_wide_table_has_every_column_and_a_line_a_row():
+    lines = printed(120)
+    assert len([line for line in lines if line.strip()]) == 5
+    assert "8,888,888" in "\n".join(lines)
+    assert not any("left out" in line for line in lines)
+
+
+def test_narrow_table_leaves_columns_out_and_names_them():
+    text = "\n".join(printed(60))
+    assert "left out at this width: loaded B, stored B" in text
+    assert "1,234,567" in text
+    assert "99.9%" in text
+    assert "77,777" not in text
+
+
+def test_no_line_is_longer_than_the_width_and_text_keeps_some():
+    for width in range(44, 130):
+        lines = printed(width)
+        assert max(map(len, lines)) <= width
+        assert any("model/block_1" in line for line in lines)
+        assert any("1,234,567" in line for line in lines)
+
+
+def test_brackets_in_cells_are_no_markup():
+    out = Console(file=io.StringIO(), width=80)
+    out.print(table("a [red]", ("?>x",), [("[bold]",)], 80))
+    assert isinstance(out.file, io.StringIO)
+    assert "[bold]" in out.file.getvalue()
+    assert "a [red]" in out.file.getvalue()
