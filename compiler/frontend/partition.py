@@ -7,23 +7,29 @@ from typing import Literal
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
+from tilewright.compiler import host_cost
 from tilewright.compiler.border import HostModel, TensorSpec
 from tilewright.compiler.frontend.interpret import Interpretation
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.values import Constant, Quantized, Value
+from tilewright.compiler.frontend.work import elements_of, macs_of
 
 Side = Literal["prefix", "suffix"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostOperator:
-    """One ONNX node that runs on the host: on which side, why, and how many elements it makes."""
+    """One ONNX node that runs on the host: on which side, why, how much, and an estimate of it."""
 
     name: str
     op_type: str
     side: Side
     reason: str
     elements: int
+    """Of its largest result."""
+    macs: int
+    seconds: float
+    """Estimate of the host's time, see `host_cost`."""
 
 
 @dataclass(kw_only=True)
@@ -118,12 +124,15 @@ def _host_operator(interpretation: Interpretation, node: Operator, side: str) ->
     reason = interpretation.reasons.get(node.name) or BORDER_REASONS.get(
         node.op_type, "its result is only used by operators on the host"
     )
+    macs, elements = macs_of(source, node), elements_of(source, node)
     return HostOperator(
         name=node.name,
         op_type=node.op_type,
         side="prefix" if side == "prefix" else "suffix",
         reason=reason,
-        elements=source.elements(node.outputs) or source.elements(node.inputs),
+        elements=elements,
+        macs=macs,
+        seconds=host_cost.operator_seconds(macs, elements),
     )
 
 

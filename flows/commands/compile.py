@@ -83,14 +83,26 @@ def print_layers(out: "Console", compiled: "CompiledModel", timing: "TimedProgra
 
 def print_host_operators(out: "Console", compiled: "CompiledModel") -> None:
     """Print what is left to the host, and the compiler's notes."""
-    from tilewright.flows.report.display import table
+    from tilewright.flows.report.display import shorten, table
 
     metadata = compiled.program.metadata
     if metadata["host_operators"]:
-        fields = ("op_type", "name", "side", "elements", "reason")
-        rows = [[item[field] for field in fields] for item in metadata["host_operators"]]
-        columns = ("operator", "node", "side", ">elements", "why on the host")
-        out.print(table("Left to the host", columns, rows))
+        rows = [
+            (
+                item["op_type"],
+                shorten(item["name"]),
+                item["side"],
+                item["macs"],
+                item["elements"],
+                f"{item['seconds'] * 1e6:,.0f}",
+                item["reason"],
+            )
+            for item in metadata["host_operators"]
+        ]
+        columns = ("operator", "?node", "?side", "?>MACs", "?>elements", ">us", "why on the host")
+        seconds = sum(item["seconds"] for item in metadata["host_operators"])
+        title = f"Left to the host: about {seconds * 1e6:,.0f} us by a rough estimate"
+        out.print(table(title, columns, rows))
     for work in metadata["host_work"]:
         out.print(f"host work: {work}", markup=False)
     for note in metadata["notes"]:

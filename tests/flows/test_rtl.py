@@ -124,3 +124,19 @@ def test_faults_end_in_a_clear_message(tilewright, assembled, text, fault, index
     assert result.status == 2
     assert f"error: the accelerator stopped with fault {fault} at instruction {index}" in result.err
     assert result.err.count("\n") == 1
+
+
+def test_every_sample_of_a_batch_runs_on_the_rtl(tilewright, make_model):
+    x = np.random.default_rng(0).uniform(-6, 6, (2, 2, 6, 6)).astype(np.float32)
+    np.savez("x.npz", x=x)
+    result = tilewright(
+        "cosim", make_model(batch=2), "--preset", "nano", "--input", "x.npz", "--ort",
+        "--report", "r.json", "-o", "y.npz",
+    )  # fmt: skip
+    assert result.status == 0, result
+    assert "simulator = ONNX Runtime" in result.out
+    with open("r.json") as file:
+        report = json.load(file)
+    assert report["samples_rtl"] == 2
+    assert next(iter(report)) == "coverage"
+    assert np.load("y.npz")["y"].shape == (2, 4, 4, 4)
