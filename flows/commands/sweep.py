@@ -2,31 +2,14 @@
 
 import os
 import statistics
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilewright.flows.commands.options import FilePath, config_options, resolve_config
-from tilewright.flows.sweep.results import Point, check_plot, load_csv, plot, to_csv
+from tilewright.flows.sweep.results import Point, check_plot, load_csv, plot
 from tilewright.hw.spec.dram import MEMORY_LATENCY
-
-if TYPE_CHECKING:
-    from tilewright.hw.spec.config import Config
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """What every point of a sweep has in common."""
-
-    model: Path
-    source: str
-    latency: int
-    seed: int
-    setup: str
 
 
 @click.command(name="sweep")
@@ -77,6 +60,7 @@ def command(
     from tilewright.flows.models import file_digest, tool_digest
     from tilewright.flows.report.display import console
     from tilewright.flows.sweep.points import parse_sizes, sweep_points
+    from tilewright.flows.sweep.running import Sweep, run_sweep
     from tilewright.support.errors import ModelError
     from tilewright.support.files import check_targets, missing
 
@@ -101,100 +85,6 @@ def command(
         console().print(f"written: {path}", markup=False)
     if any(point.error for point in points):
         raise SystemExit(1)
-
-
-def run_sweep(
-    sweep: Sweep,
-    base: "Config",
-    sizes: Sequence[tuple[int, int]],
-    known: Sequence[Point],
-    jobs: int,
-    csv_file: Path | None,
-) -> list[Point]:
-    """Return the points in the order of `sizes`; finished ones among `known` are not run again.
-
-    The CSV file is brought up to date after each point and keeps points of other sweeps.
-    """
-    from tilewright.support.files import write_file
-
-    finished = {point.key: point for point in known if not point.error}
-    results: dict[tuple[int, int], Point] = {}
-    for size, point in _complete(sweep, base, sizes, finished, jobs):
-        results[size] = point
-        if csv_file is not None:
-            ours = [results[s] for s in sizes if s in results]
-            keys = {p.key for p in ours}
-            others = [p for p in known if p.key not in keys]
-            write_file(csv_file, to_csv([*others, *ours]))
-    return [results[size] for size in sizes]
-
-
-def _complete(
-    sweep: Sweep,
-    base: "Config",
-    sizes: Sequence[tuple[int, int]],
-    finished: dict[tuple[str, str, str], Point],
-    jobs: int,
-) -> Iterator[tuple[tuple[int, int], Point]]:
-    """Yield the points as they are done, with progress."""
-    from rich.progress import Progress
-
-    from tilewright.flows.report.display import console
-    from tilewright.flows.sweep.points import config_for
-    from tilewright.support.errors import ConfigError
-
-    shown = console(error=True)
-    with (
-        Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress,
-        ThreadPoolExecutor(jobs) as pool,
-    ):
-        task = progress.add_task("points", total=len(sizes))
-        futures: dict[Future[Point], tuple[int, int]] = {}
-        for rows, cols in sizes:
-            try:
-                config = config_for(base, rows, cols)
-            except ConfigError as error:
-                progress.advance(task)
-                yield (rows, cols), _failed(sweep, rows, cols, str(error))
-                continue
-            old = finished.get((sweep.source, sweep.setup, config.digest))
-            if old is not None:
-                progress.advance(task)
-                yield (rows, cols), old
-            else:
-                futures[pool.submit(_run, sweep, config)] = (rows, cols)
-        for future in as_completed(futures):
-            progress.advance(task)
-            yield futures[future], future.result()
-
-
-def _run(sweep: Sweep, config: "Config") -> Point:
-    from tilewright.flows.sweep.point import run_point
-
-    fields: dict[str, Any] = run_point(sweep.model, config, sweep.source, sweep.latency, sweep.seed)
-    return Point(
-        rows=config.rows,
-        cols=config.cols,
-        lanes=config.lanes,
-        operand_lanes=config.operand_lanes,
-        source=sweep.source,
-        setup=sweep.setup,
-        config=config.digest,
-        **fields,
-    )
-
-
-def _failed(sweep: Sweep, rows: int, cols: int, error: str) -> Point:
-    return Point(
-        rows=rows,
-        cols=cols,
-        lanes=0,
-        operand_lanes=0,
-        source=sweep.source,
-        setup=sweep.setup,
-        config="",
-        error=error,
-    )
 
 
 def print_points(points: Sequence[Point], title: str) -> None:

@@ -149,12 +149,10 @@ def test_sweep_lists_failures_and_resumes(tilewright, digits, monkeypatch):
         assert file.read(4) == b"\x89PNG"
 
     calls = []
-    from tilewright.flows.sweep import point as sweep_point
+    from tilewright.flows.sweep import running
 
-    measure = sweep_point.run_point
-    monkeypatch.setattr(
-        sweep_point, "run_point", lambda *a: (calls.append(a[1].rows), measure(*a))[1]
-    )
+    measure = running.run_point
+    monkeypatch.setattr(running, "run_point", lambda *a: (calls.append(a[1].rows), measure(*a))[1])
     assert tilewright(*words, "--rows", "4,6").status == 0
     assert calls == [6]
     with open("s.csv", newline="") as file:
