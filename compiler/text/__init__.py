@@ -1,0 +1,1 @@
+"""Text of every level of the compiler, in MLIR's generic form."""
