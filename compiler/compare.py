@@ -6,7 +6,7 @@ arithmetic differs; `total` is the reference from the model's inputs on, with wh
 operators contributed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 
@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from tilewright.compiler.border import check_inputs
-from tilewright.compiler.frontend import ImportedModel, import_model
-from tilewright.compiler.frontend.builder import Binding
+from tilewright.compiler.frontend.builder import Binding, host_name
 from tilewright.compiler.frontend.context import shift_to_int8
 from tilewright.compiler.frontend.evaluate import run_model
+from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection, import_model
 from tilewright.compiler.frontend.source import load_source
 from tilewright.compiler.graph.graph import FeatureMap
 from tilewright.compiler.graph.reference import Reference
@@ -60,19 +59,34 @@ def compare_with_onnxruntime(
         ModelError: the model cannot be imported. InputError: the inputs do not fit it.
     """
     imported = imported or import_model(model)
-    graph, reference = imported.graph, Reference(graph=imported.graph)
-    feeds = imported.border.prepare(inputs)
+    bound = _witness(model, imported, dict(inputs))
+    return tuple(
+        comparison
+        for section in imported.sections
+        for comparison in _compare_section(section, imported, bound)
+    )
+
+
+def _compare_section(
+    section: ImportedSection, imported: ImportedModel, bound: Mapping[str, Array]
+) -> Iterator[OperatorComparison]:
+    """Compare a section that is given ONNX Runtime's values of its inputs."""
+    graph, reference = section.graph, Reference(graph=section.graph)
+    feeds = {
+        **{tensor.map: tensor.to_map(bound[tensor.name]) for tensor in section.inputs},
+        **section.constants,
+    }
     total = reference.run_all(feeds)
-    witness = _witness(model, imported, check_inputs(imported.inputs, inputs))
-    witness.update(feeds)
-    results = []
+    witness = dict(feeds)
+    for name in graph.maps:
+        if name in imported.bindings and name not in witness:
+            binding = imported.bindings[name]
+            witness[name] = _as_map(graph.maps[name], binding, bound[binding.tensor])
     for node in graph.nodes:
         own = reference.run_node(node, witness)
         expected = witness.setdefault(node.output, own)
-        if node.output not in imported.bindings:
-            continue
-        results.append(
-            OperatorComparison(
+        if node.output in imported.bindings:
+            yield OperatorComparison(
                 name=node.name,
                 kind=type(node).__name__,
                 source=node.source,
@@ -80,25 +94,26 @@ def compare_with_onnxruntime(
                 own=_difference(own, expected),
                 total=_difference(total[node.output], expected),
             )
-        )
-    return tuple(results)
 
 
 def _witness(
     model: "str | PathLike[str] | ModelProto", imported: ImportedModel, inputs: dict[str, Array]
-) -> dict[str, Int8Map]:
-    """ONNX Runtime's value of every feature map that stores a tensor of the model."""
+) -> dict[str, Array]:
+    """ONNX Runtime's value of every tensor that a map stores or a section reads, by name."""
     proto = ModelProto()
     proto.CopyFrom(load_source(model).model)
-    bindings = imported.bindings
-    names = list(dict.fromkeys(item.tensor for item in bindings.values()))
+    stored = {item.tensor: name for name, item in imported.bindings.items()}
+    read = (tensor.name for section in imported.sections for tensor in section.inputs)
+    maps = {host_name(name): name for name in imported.bindings}
+    names = list(dict.fromkeys(name for name in (*stored, *read) if name not in (*maps, *inputs)))
     del proto.graph.output[:]
     proto.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
-    tensors = dict(zip(names, run_model(proto, inputs), strict=True))
-    return {
-        name: _as_map(imported.graph.maps[name], item, tensors[item.tensor])
-        for name, item in bindings.items()
-    }
+    tensors = dict(zip(names, run_model(proto, inputs), strict=True)) | inputs
+    graphs = {name: section.graph for section in imported.sections for name in section.graph.maps}
+    for moved, name in maps.items():
+        binding = imported.bindings[name]
+        tensors[moved] = _as_map(graphs[name].maps[name], binding, tensors[binding.tensor])
+    return tensors
 
 
 def _as_map(feature_map: FeatureMap, binding: Binding, tensor: Array) -> Int8Map:

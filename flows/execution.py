@@ -7,7 +7,6 @@ from tilewright.flows.models import CompiledModel, ReferenceTarget, input_ranges
 from tilewright.flows.report.display import console
 from tilewright.flows.runtime.batches import batch_of, join_batch
 from tilewright.flows.runtime.targets import (
-    Executable,
     IssTarget,
     OnnxRuntimeTarget,
     Outcome,
@@ -34,7 +33,7 @@ def load_inputs(
     """Return the samples of the file, or seeded random ones; of a batch one by one."""
     if samples is not None and samples < 1:
         raise InputError(f"--samples must be at least 1, got {samples}")
-    specs = Executable(program).border.inputs
+    specs = program.inputs
     if input_file is not None:
         return load_samples(input_file, specs, samples, batch_of(program))
     return random_samples(specs, samples or 1, input_ranges(program), seed)
@@ -82,4 +81,4 @@ def save_outputs(path: Path, program: Program, outcomes: Sequence[Outcome]) -> N
     if batch is None:
         save_samples(path, outputs)
     else:
-        save_arrays(path, join_batch(batch, Executable(program).border.outputs, outputs))
+        save_arrays(path, join_batch(batch, program.outputs, outputs))

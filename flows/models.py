@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.flows.runtime.targets import Executable, Outcome
-from tilewright.flows.runtime.tensors import Array
+from tilewright.flows.runtime.targets import Outcome
+from tilewright.flows.runtime.tensors import Array, Sample
+from tilewright.flows.runtime.walk import walk
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
 from tilewright.support.errors import ModelError
 from tilewright.support.files import missing
 
 if TYPE_CHECKING:
-    from tilewright.compiler.frontend.importer import ImportedModel
+    from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
 
 LAYOUT_OPERATORS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Identity")
 
@@ -33,13 +34,17 @@ class CompiledModel:
     seconds: float
     is_cached: bool = False
     """Whether the program came from the cache."""
+    keep_sections: bool = False
+    """Whether sections were kept that cost more than they save."""
     read: "ImportedModel | None" = None
     """What the compiler read from the file, if it did."""
 
     @cached_property
     def imported(self) -> "ImportedModel":
         """What the compiler reads from the file."""
-        return self.read or import_file(self.path)
+        return self.read or import_file(
+            self.path, self.program.config, keep_sections=self.keep_sections
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -63,97 +68,122 @@ def tool_digest() -> str:
 
 
 def compile_file(
-    path: Path, config: Config, *, strict: bool = False, cached: bool = False
+    path: Path,
+    config: Config,
+    *,
+    strict: bool = False,
+    keep_sections: bool = False,
+    cached: bool = False,
 ) -> CompiledModel:
-    """Compile an ONNX file. The program carries the border, so that it runs without the model.
+    """Compile an ONNX file. The program is complete: it runs without the model.
 
+    strict: refuse host operators; keep_sections: keep sections that cost more than they save.
     cached: take the program, or schedules of its layers, from the cache on disk where they are
         there, and keep them there.
 
     Raises ModelError when the file is missing, malformed or not supported.
     """
     from tilewright.compiler.plan import schedule_cache
-    from tilewright.flows.program_cache import load_program, program_key, save_program
+    from tilewright.flows.program_cache import load_program, save_program
 
     if not path.is_file():
         raise ModelError(missing(path, "an ONNX model"))
     start = time.monotonic()
     data = path.read_bytes()
-    key = program_key(data, path.stem, config, strict=strict) if cached else None
+    key = _key(data, path, config, strict, keep_sections) if cached else None
     program = load_program(key) if key else None
     if program is not None:
         seconds = time.monotonic() - start
-        return CompiledModel(path=path, program=program, seconds=seconds, is_cached=True)
+        return CompiledModel(
+            path=path,
+            program=program,
+            seconds=seconds,
+            is_cached=True,
+            keep_sections=keep_sections,
+        )
     with schedule_cache.enabled(cached):
-        imported = import_file(path, strict=strict)
+        imported = import_file(path, config, strict=strict, keep_sections=keep_sections)
         program = _compile(imported, config, path.stem, hashlib.sha256(data).hexdigest())
     if key:
         save_program(key, program)
     seconds = time.monotonic() - start
-    return CompiledModel(path=path, program=program, seconds=seconds, read=imported)
+    return CompiledModel(
+        path=path,
+        program=program,
+        seconds=seconds,
+        keep_sections=keep_sections,
+        read=imported,
+    )
+
+
+def _key(data: bytes, path: Path, config: Config, strict: bool, keep_sections: bool) -> str | None:
+    from tilewright.flows.program_cache import program_key
+
+    return program_key(data, path.stem, config, options=f"{strict} {keep_sections}")
 
 
 def _compile(imported: "ImportedModel", config: Config, name: str, digest: str) -> Program:
-    from tilewright.compiler.compile import compile_graph
+    from tilewright.compiler.compile import compile_model
 
-    program = compile_graph(imported.graph, config)
-    metadata = dict(program.metadata) | {
-        "model": name,
-        "model_digest": digest,
-        "host_operators": [dataclasses.asdict(item) for item in imported.host_operators],
-        "notes": list(imported.notes),
-        "coverage": imported.coverage.as_dict(),
-        "batch": None if imported.batch is None else imported.batch.as_dict(),
-    }
-    blobs = dict(program.blobs) | imported.border.to_sections()
-    return dataclasses.replace(program, metadata=metadata, blobs=blobs)
+    program = compile_model(imported, config)
+    named = {"model": name, "model_digest": digest}
+    return dataclasses.replace(program, metadata=dict(program.metadata) | named)
 
 
-def import_file(path: Path, *, strict: bool = False) -> "ImportedModel":
+def import_file(
+    path: Path, config: Config | None = None, *, strict: bool = False, keep_sections: bool = False
+) -> "ImportedModel":
     """Read an ONNX file. Raises ModelError, naming the file."""
     from tilewright.compiler.frontend.importer import import_model
 
     try:
-        return import_model(path, strict=strict)
+        return import_model(path, config, strict=strict, keep_sections=keep_sections)
     except ModelError as error:
         text = str(error)
         raise ModelError(text if str(path) in text else f"{path}: {text}") from error
 
 
 class ReferenceTarget:
-    """The project's own reference: the quantized graph, executed with the normative numerics."""
+    """The project's own reference: the quantized graphs, executed with the normative numerics."""
 
     def __init__(self, imported: "ImportedModel") -> None:
         from tilewright.compiler.graph.reference import Reference
 
-        self._border = imported.border
-        self._reference = Reference(graph=imported.graph)
+        self._imported = imported
+        self._references = {
+            section.name: Reference(graph=section.graph) for section in imported.sections
+        }
 
     def run(self, sample: Mapping[str, Array]) -> Outcome:
         """Run one sample."""
         start = time.monotonic()
-        maps = self._reference.run(self._border.prepare(sample))
-        outputs = self._border.finish(maps, sample)
+        model = self._imported
+        outputs = walk(model.steps, (model.inputs, model.outputs), sample, self._run_section)
         return Outcome(outputs=outputs, seconds=time.monotonic() - start)
+
+    def _run_section(self, section: "ImportedSection", tensors: Sample) -> Sample:
+        maps = {item.map: item.to_map(tensors[item.name]) for item in section.inputs}
+        results = self._references[section.name].run({**maps, **section.constants})
+        return {item.name: item.from_map(results[item.map]) for item in section.outputs}
 
 
 def input_ranges(program: Program) -> dict[str, tuple[float, float]]:
     """Return the smallest and largest useful value of inputs.
 
-    Of floating-point inputs what the input maps can express; of integers that index a tensor, its
-    indices.
+    Of floating-point inputs what the first input maps can express; of integers that index a tensor,
+    its indices.
     """
-    border = Executable(program).border
-    lows = [s.scale * (-128 - s.zero_point) for s in program.of_kind("input")]
-    highs = [s.scale * (127 - s.zero_point) for s in program.of_kind("input")]
+    tensors = program.sections[0].inputs
+    lows = [t.scale * (-128 - t.zero_point) for t in tensors]
+    highs = [t.scale * (127 - t.zero_point) for t in tensors]
     ranges: dict[str, tuple[float, float]] = {}
-    for spec in border.inputs:
+    for spec in program.inputs:
         if lows and np.dtype(spec.dtype).kind == "f":
             ranges[spec.name] = min(lows), max(highs)
-    for host in (border.prefix, border.suffix):
-        if host is not None:
-            ranges |= _index_ranges(host.data)
-    return ranges
+    for island in program.islands:
+        ranges |= _index_ranges(island.model)
+    names = {spec.name for spec in program.inputs}
+    return {name: limits for name, limits in ranges.items() if name in names}
 
 
 def _index_ranges(model: bytes) -> dict[str, tuple[float, float]]:

@@ -22,14 +22,14 @@ EXTERNAL_DATA = b"\x0a\x08location"
 """In an ONNX file that leaves tensors to other files: the key that names one."""
 
 
-def program_key(model: bytes, name: str, config: Config, *, strict: bool) -> str | None:
+def program_key(model: bytes, name: str, config: Config, *, options: str) -> str | None:
     """Return the key of the program of an ONNX file's bytes; None: it depends on further files."""
     if EXTERNAL_DATA in model:
         return None
     from tilewright.flows.models import tool_digest
 
     versions = [f"{package} {version(package)}" for package in PACKAGES]
-    return schedule_cache.key(model, name, config.to_toml(), str(strict), tool_digest(), *versions)
+    return schedule_cache.key(model, name, config.to_toml(), options, tool_digest(), *versions)
 
 
 def load_program(key: str) -> Program | None:

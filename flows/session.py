@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from tilewright.compiler.border import TensorSpec
 from tilewright.flows.execution import make_target
 from tilewright.flows.models import CompiledModel, compile_file
 from tilewright.flows.runtime.batches import batch_of, join_batch, split_batch
-from tilewright.flows.runtime.targets import Executable, Outcome
+from tilewright.flows.runtime.targets import Outcome
 from tilewright.flows.runtime.tensors import Array
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
+from tilewright.hw.spec.tensor import TensorSpec
 from tilewright.support.errors import InputError
 
 TargetName = Literal["iss", "rtl", "reference", "ort"]
@@ -40,6 +40,7 @@ class Session:
     on: "iss" (simulator), "rtl" (co-simulation), "reference" or "ort" (the last two need the ONNX
         file). All give the same bytes but "ort", which is ONNX Runtime, optimizations off.
     strict: refuse models that leave operators to the host.
+    keep_sections: keep sections of the accelerator that cost more than they save.
     cached: take the program from the cache on disk where it is there, and keep it there.
 
     Raises ModelError, ConfigError, ProgramError or ToolError.
@@ -52,6 +53,7 @@ class Session:
         on: TargetName = "iss",
         *,
         strict: bool = False,
+        keep_sections: bool = False,
         cached: bool = True,
     ) -> None:
         path = Path(model)
@@ -59,11 +61,12 @@ class Session:
         self._compiled: CompiledModel | None = None
         if path.suffix.lower() == ".onnx":
             chosen = chosen or Config.load("base")
-            self._compiled = compile_file(path, chosen, strict=strict, cached=cached)
+            self._compiled = compile_file(
+                path, chosen, strict=strict, keep_sections=keep_sections, cached=cached
+            )
             self.program = self._compiled.program
         else:
             self.program = Program.load(path, chosen)
-        self._border = Executable(self.program).border
         self._batch = batch_of(self.program)
         self._takes_batches = on == "ort"
         self._target = make_target(on, self.program, self._compiled)
@@ -75,11 +78,11 @@ class Session:
 
     def get_inputs(self) -> list[NodeArgument]:
         """Return the model's inputs."""
-        return [_argument(spec, self._batch) for spec in self._border.inputs]
+        return [_argument(spec, self._batch) for spec in self.program.inputs]
 
     def get_outputs(self) -> list[NodeArgument]:
         """Return the model's outputs."""
-        return [_argument(spec, self._batch) for spec in self._border.outputs]
+        return [_argument(spec, self._batch) for spec in self.program.outputs]
 
     def run(
         self, output_names: Sequence[str] | None, input_feed: Mapping[str, Array]
@@ -90,7 +93,7 @@ class Session:
 
         Raises InputError for a wrong name, shape or dtype, ExecutionError on a fault.
         """
-        known = [spec.name for spec in self._border.outputs]
+        known = [spec.name for spec in self.program.outputs]
         for name in output_names or ():
             if name not in known:
                 raise InputError(f"the model has no output {name!r}; it has {', '.join(known)}")
@@ -100,12 +103,12 @@ class Session:
     def _run(self, feed: Mapping[str, Array]) -> Outcome:
         if self._batch is None:
             return self._target.run(feed)
-        samples = split_batch(self._batch, self._border.inputs, feed)
+        samples = split_batch(self._batch, self.program.inputs, feed)
         if self._takes_batches:
             return self._target.run(feed)
         outcomes = [self._target.run(sample) for sample in samples]
         given = [outcome.outputs for outcome in outcomes]
-        outputs = join_batch(self._batch, self._border.outputs, given)
+        outputs = join_batch(self._batch, self.program.outputs, given)
         if not outcomes:
             return Outcome(outputs=outputs, seconds=0.0)
         cycles = [outcome.cycles for outcome in outcomes if outcome.cycles is not None]

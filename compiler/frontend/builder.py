@@ -1,6 +1,7 @@
 """The quantized graph under construction, and the layouts in which its maps can be read."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,18 @@ class Binding:
     tensor: str
     index: Index
     is_unsigned: bool
+    source_map: str = ""
+    """For a graph input: the map that `tensor` is, where it is no tensor of the model."""
+
+
+def host_name(map_name: str) -> str:
+    """The name under which the host keeps a map that it reads to write it into another one."""
+    return f"map {map_name}"
+
+
+def natural_index(shape: Sequence[int]) -> Index:
+    """The index of an array of `shape` into itself."""
+    return np.arange(int(np.prod(shape))).reshape(shape)
 
 
 @dataclass(kw_only=True)
@@ -62,23 +75,18 @@ class GraphBuilder:
     def as_map(self, value: Quantized, want: Index) -> str:
         """Return the map that holds `value` in the layout `want`.
 
-        `want` has the shape (channels, height, width) and holds positions in the value's store.
-
-        Raises:
-            UnsupportedError: the device cannot reorder its data that way.
+        `want` has the shape (channels, height, width) and holds positions in the value's store. The
+        host writes what it holds itself, and what the device stores in another order.
         """
         channels, height, width = (int(size) for size in want.shape)
         if value.is_border:
             return self._pack(value, want)
         stored = self.maps[value.origin]
-        if want.size != stored.channels * stored.pixels or not is_identity(want):
-            raise UnsupportedError("it needs the data in another order than the device stores it")
+        is_whole = want.size == stored.channels * stored.pixels and is_identity(want)
+        if not is_whole or channels != stored.channels:
+            return self._pack(value, want)
         if want.shape == stored.shape:
             return value.origin
-        if channels != stored.channels:
-            raise UnsupportedError(
-                f"it regroups {stored.channels} channels into {channels}, which reorders the data"
-            )
         name = f"{value.origin}@{height}x{width}"
         if name not in self.maps:
             self.add_map(name, (channels, height, width), stored.quantization)
@@ -116,14 +124,21 @@ class GraphBuilder:
         return self.as_map(value, want.reshape(target.shape))
 
     def _pack(self, value: Quantized, want: Index) -> str:
+        """Return the input map that the host fills with `value` in the layout `want`."""
+        source_map = "" if value.is_border else value.origin
+        tensor = host_name(source_map) if source_map else value.origin
         for name, binding in self.packs.items():
-            same = binding.tensor == value.origin and np.array_equal(binding.index, want)
+            same = binding.tensor == tensor and np.array_equal(binding.index, want)
             if same and self.maps[name].quantization == value.quantization:
                 return name
         channels, height, width = want.shape
         name = self.add_map(value.origin, (channels, height, width), value.quantization)
         self.packs[name] = Binding(
-            map=name, tensor=value.origin, index=want, is_unsigned=value.is_unsigned
+            map=name,
+            tensor=tensor,
+            index=want,
+            is_unsigned=value.is_unsigned and not source_map,
+            source_map=source_map,
         )
         return name
 
@@ -131,8 +146,3 @@ class GraphBuilder:
 def is_identity(index: Index) -> bool:
     """Whether the flat `index` counts 0, 1, 2, ..."""
     return bool(np.array_equal(index.reshape(-1), np.arange(index.size)))
-
-
-def with_index(value: Quantized, index: Index) -> Quantized:
-    """The same store read through another index."""
-    return replace(value, index=index)

@@ -40,7 +40,7 @@ def _needed(interpretation: Interpretation) -> list[Operator]:
         is_fixed = name not in varying or isinstance(context.values.get(name), Constant)
         if producer is not None and not is_fixed and producer.name not in found:
             found[producer.name] = producer
-            pending.extend(producer.inputs)
+            pending.extend(producer.reads)
     return list(found.values())
 
 
@@ -48,6 +48,6 @@ def _varying(source: Source) -> set[str]:
     """The values that the model's inputs can change."""
     varying = {spec.name for spec in source.inputs}
     for operator in source.operators:
-        if not varying.isdisjoint(operator.inputs):
+        if not varying.isdisjoint(operator.reads):
             varying.update(operator.outputs)
     return varying

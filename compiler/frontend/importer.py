@@ -1,30 +1,46 @@
-"""import_model: an ONNX file becomes a quantized graph, its border and a list of host operators."""
+"""import_model: an ONNX file becomes sections of quantized graphs and islands of host operators."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto
 
-from tilewright.compiler.border import Border, Packing, TensorSpec, Unpacking
-from tilewright.compiler.frontend.builder import Binding
-from tilewright.compiler.frontend.context import Context
+from tilewright.compiler.frontend.builder import Binding, host_name, natural_index
 from tilewright.compiler.frontend.coverage import coverage_of
 from tilewright.compiler.frontend.fuse import simplify
 from tilewright.compiler.frontend.interpret import Interpretation, interpret
-from tilewright.compiler.frontend.partition import (
-    HostOperator,
-    Slice,
-    host_model,
-    list_operators,
-    slice_backwards,
-)
+from tilewright.compiler.frontend.islands import island_of
+from tilewright.compiler.frontend.partition import Cut, Needs, Part, cut, find_needs
 from tilewright.compiler.frontend.source import load_source
-from tilewright.compiler.frontend.values import Quantized
-from tilewright.compiler.graph.graph import Graph
+from tilewright.compiler.frontend.values import Index
+from tilewright.compiler.frontend.worth import unprofitable
+from tilewright.compiler.graph.graph import FeatureMap, Graph
 from tilewright.hw.spec.batch import Batch
+from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.coverage import Coverage
+from tilewright.hw.spec.steps import HostOperator, Island
+from tilewright.hw.spec.tensor import Gather, Tensor, TensorSpec
 from tilewright.support.errors import ModelError
+
+UNNEEDED = "its value is one that the host holds already"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedSection:
+    """A part of the model that the accelerator runs at one go, as a graph of its own.
+
+    `inputs` and `outputs` have no place in DRAM yet.
+    """
+
+    name: str
+    graph: Graph
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    constants: Mapping[str, NDArray[np.int8]]
+    """Input maps (C, H, W) that hold the same values in every inference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,127 +51,183 @@ class ImportedModel:
     that the map stores (for comparisons operator by operator).
     """
 
-    graph: Graph
-    border: Border
-    host_operators: tuple[HostOperator, ...]
-    notes: tuple[str, ...]
-    bindings: dict[str, Binding]
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    steps: tuple[ImportedSection | Island, ...]
     coverage: Coverage
     batch: Batch | None
-    """Of the file; the graph is that of one sample."""
+    """Of the file; the graphs are those of one sample."""
+    notes: tuple[str, ...]
+    bindings: Mapping[str, Binding]
 
     @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self.border.inputs
+    def sections(self) -> tuple[ImportedSection, ...]:
+        return tuple(step for step in self.steps if isinstance(step, ImportedSection))
 
     @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return self.border.outputs
+    def islands(self) -> tuple[Island, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Island))
+
+    @property
+    def host_operators(self) -> tuple[HostOperator, ...]:
+        return tuple(operator for island in self.islands for operator in island.operators)
 
 
 def import_model(
-    model: "str | PathLike[str] | ModelProto", *, strict: bool = False
+    model: "str | PathLike[str] | ModelProto",
+    config: Config | None = None,
+    *,
+    strict: bool = False,
+    keep_sections: bool = False,
 ) -> ImportedModel:
     """Read an int8 ONNX model (QDQ or QOperator form).
 
-    Operators that the accelerator lacks are left to the host, before or behind the accelerator.
+    Operators that the accelerator lacks are left to the host. So are, for a `config`, those of a
+    section that would cost more there than it saves, unless `keep_sections`.
 
     Raises:
         ModelError: the file is malformed, its shapes are not static, nothing of it runs on the
             accelerator, or `strict` and something is left to the host.
     """
     source = load_source(model)
-    interpretation = interpret(source)
-    context = interpretation.context
-    results = [spec.name for spec in source.outputs]
-    suffix = slice_backwards(interpretation, results, stop_at_device=True)
-    frontier = {
-        name: value
-        for name, value in sorted(suffix.given.items())
-        if isinstance(value, Quantized) and not value.is_border
-    }
-    if not frontier:
-        raise ModelError(_nothing_to_do(interpretation))
-    graph = simplify(_graph(context, frontier))
-    packs = context.builder.packs
-    handed_over = sorted({packs[name].tensor for name in graph.inputs if name in packs})
-    prefix = slice_backwards(interpretation, handed_over, stop_at_device=False)
-    operators = list_operators(interpretation, prefix, suffix)
-    if strict and operators:
-        raise ModelError(_refusal(operators))
-    border = _border(interpretation, graph, frontier, (prefix, suffix), handed_over)
-    kept = {name: item for name, item in context.bindings.items() if name in graph.maps}
+    hosted: dict[str, str] = {}
+    while True:
+        interpretation = interpret(source, hosted)
+        imported, refused = _import(interpretation)
+        if not refused and config is not None and not keep_sections:
+            sections = [(s.graph, (*s.inputs, *s.outputs)) for s in imported.sections]
+            refused = unprofitable(interpretation, sections, config)
+        if not refused:
+            break
+        hosted |= refused
+    if strict and imported.host_operators:
+        raise ModelError(_refusal(imported.host_operators))
+    return imported
+
+
+def model_of_graph(graph: Graph) -> ImportedModel:
+    """Return a model of one section whose inputs and outputs are the graph's maps as they are."""
+
+    def tensors(names: Sequence[str]) -> tuple[Tensor, ...]:
+        stored = (graph.maps[name] for name in names)
+        return tuple(_tensor(m, m.name, natural_index(m.shape), False) for m in stored)
+
+    inputs, outputs = tensors(graph.inputs), tensors(graph.outputs)
+    section = ImportedSection(
+        name="section0", graph=graph, inputs=inputs, outputs=outputs, constants={}
+    )
     return ImportedModel(
-        graph=graph,
-        border=border,
-        host_operators=operators,
-        notes=tuple(context.notes),
-        bindings=kept,
-        coverage=coverage_of(interpretation, prefix.operators | suffix.operators),
-        batch=source.batch,
+        name=graph.name,
+        inputs=tuple(tensor.spec for tensor in inputs),
+        outputs=tuple(tensor.spec for tensor in outputs),
+        steps=(section,),
+        coverage=Coverage(
+            macs_accelerator=0, macs_total=0, operators_accelerator=0, operators_total=0
+        ),
+        batch=None,
+        notes=(),
+        bindings={},
     )
 
 
-def _graph(context: Context, frontier: dict[str, Quantized]) -> Graph:
-    builder = context.builder
-    outputs = tuple(dict.fromkeys(value.origin for value in frontier.values()))
+def _import(interpretation: Interpretation) -> tuple[ImportedModel, dict[str, str]]:
+    """Return the model, and the operators that must be left to the host for it to be right."""
+    context = interpretation.context
+    source = context.source
+    needs = find_needs(interpretation, [spec.name for spec in source.outputs])
+    made = {node.output for node in context.builder.nodes}
+    unneeded = {
+        context.producers[name].name: UNNEEDED
+        for name, value in needs.stored.items()
+        if value.origin not in made
+    }
+    if not needs.stored:
+        raise ModelError(_nothing_to_do(interpretation))
+    graph = simplify(_graph(interpretation, needs))
+    pieces = cut(interpretation, needs, graph)
+    kept = {name: item for name, item in context.bindings.items() if name in graph.maps}
+    imported = ImportedModel(
+        name=graph.name,
+        inputs=source.inputs,
+        outputs=source.outputs,
+        steps=_steps(interpretation, needs, pieces),
+        coverage=coverage_of(interpretation, needs.operators),
+        batch=source.batch,
+        notes=tuple(context.notes),
+        bindings=kept,
+    )
+    return imported, unneeded
+
+
+def _graph(interpretation: Interpretation, needs: Needs) -> Graph:
+    """All that the accelerator computes, as one graph."""
+    builder = interpretation.context.builder
+    outputs = dict.fromkeys([*(value.origin for value in needs.stored.values())])
     return Graph(
         maps=builder.maps,
         nodes=tuple(builder.nodes),
         inputs=(*builder.packs, *builder.constants),
-        outputs=outputs,
-        name=context.source.model.graph.name or "model",
+        outputs=(*outputs, *sorted(needs.moved - set(outputs))),
+        name=interpretation.context.source.model.graph.name or "model",
     )
 
 
-def _border(
-    interpretation: Interpretation,
-    graph: Graph,
-    frontier: dict[str, Quantized],
-    parts: tuple[Slice, Slice],
-    handed_over: list[str],
-) -> Border:
-    context = interpretation.context
-    source = context.source
-    prefix, suffix = parts
-    types = {spec.name: spec for spec in (*source.inputs, *source.outputs)}
-    for name, value in frontier.items():
-        dtype = "uint8" if value.is_unsigned else "int8"
-        types[name] = TensorSpec(name=name, dtype=dtype, shape=value.index.shape)
-    made = [name for name in handed_over if name not in {spec.name for spec in source.inputs}]
-    hosted = [spec.name for spec in source.outputs if spec.name not in frontier]
-    return Border(
-        inputs=source.inputs,
-        outputs=source.outputs,
-        packings=tuple(
-            _packing(context, graph, name) for name in graph.inputs if name in context.builder.packs
-        ),
-        constants={
-            name: data for name, data in context.builder.constants.items() if name in graph.inputs
-        },
-        unpackings=tuple(
-            Unpacking(
-                map=value.origin,
-                tensor=name,
-                shape=value.index.shape,
-                index=value.index.reshape(-1).astype(np.int32),
-                is_unsigned=value.is_unsigned,
-            )
-            for name, value in frontier.items()
-        ),
-        prefix=host_model(interpretation, prefix, made, types),
-        suffix=host_model(interpretation, suffix, hosted, types),
-        map_shapes={name: graph.maps[name].shape for name in graph.outputs},
+def _steps(
+    interpretation: Interpretation, needs: Needs, pieces: Cut
+) -> tuple[ImportedSection | Island, ...]:
+    """Islands and sections in the order of their levels."""
+    parts = {part.level: part for part in pieces.parts}
+    steps: list[ImportedSection | Island] = []
+    names = {"section": 0, "island": 0}
+    for level in sorted({*parts, *pieces.operators}):
+        kind = "section" if level in parts else "island"
+        name = f"{kind}{names[kind]}"
+        names[kind] += 1
+        if level in parts:
+            steps.append(_section(interpretation, needs, pieces, parts[level], name))
+        else:
+            steps.append(island_of(interpretation, needs, pieces, level, name))
+    return tuple(steps)
+
+
+def _section(
+    interpretation: Interpretation, needs: Needs, pieces: Cut, part: Part, name: str
+) -> ImportedSection:
+    graph, source = part.graph, interpretation.context.source
+    constants = interpretation.context.builder.constants
+    outputs = [
+        _tensor(graph.maps[value.origin], tensor, value.index, value.is_unsigned)
+        for tensor, value in needs.stored.items()
+        if value.origin in part.made
+    ]
+    for map_name in sorted(pieces.moved & part.made):
+        stored = graph.maps[map_name]
+        outputs.append(_tensor(stored, host_name(map_name), natural_index(stored.shape), False))
+    inputs = []
+    for map_name, binding in part.packs.items():
+        tensor = _tensor(graph.maps[map_name], binding.tensor, binding.index, binding.is_unsigned)
+        shape = source.types.get(binding.tensor, ("", None))[1]
+        inputs.append(replace(tensor, shape=shape or tensor.shape))
+    return ImportedSection(
+        name=name,
+        graph=graph,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        constants={name: data for name, data in constants.items() if name in graph.inputs},
     )
 
 
-def _packing(context: Context, graph: Graph, name: str) -> Packing:
-    binding = context.builder.packs[name]
-    return Packing(
-        map=name,
-        tensor=binding.tensor,
-        shape=graph.maps[name].shape,
-        index=binding.index.reshape(-1).astype(np.int32),
+def _tensor(stored: FeatureMap, name: str, index: Index, is_unsigned: bool) -> Tensor:
+    return Tensor(
+        name=name,
+        dtype="uint8" if is_unsigned else "int8",
+        shape=index.shape,
+        scale=stored.quantization.scale,
+        zero_point=stored.quantization.zero_point,
+        map=stored.name,
+        map_shape=stored.shape,
+        gather=Gather.of(index),
     )
 
 
@@ -176,9 +248,9 @@ def _nothing_to_do(interpretation: Interpretation) -> str:
     return "no operator of the model needs the accelerator"
 
 
-def _refusal(operators: tuple[HostOperator, ...]) -> str:
-    listed = "; ".join(f"{item.op_type} {item.name!r} ({item.reason})" for item in operators)
+def _refusal(operators: Sequence[HostOperator]) -> str:
+    listed = "".join(f"\n  {item.op_type} {item.name!r}: {item.reason}" for item in operators)
     return (
-        f"strict: {len(operators)} operators would run on the host: {listed}; "
-        "compile without strict, or give the model int8 inputs and outputs"
+        f"strict: {len(operators)} operators would run on the host; compile without strict, or "
+        f"give the model int8 inputs and outputs:{listed}"
     )

@@ -4,13 +4,13 @@ Constants fold, supported operators become symbolic values and graph nodes, ever
 left to the host with a reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tilewright.compiler.frontend import elementwise, layout, linear, pooling, store
-from tilewright.compiler.frontend.builder import GraphBuilder
+from tilewright.compiler.frontend.builder import GraphBuilder, natural_index
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.evaluate import run_nodes
 from tilewright.compiler.frontend.scales import find_quantization
@@ -23,7 +23,6 @@ from tilewright.compiler.frontend.values import (
     Real,
     UnsupportedError,
     Value,
-    sources_of,
 )
 from tilewright.support.errors import ModelError
 
@@ -85,57 +84,78 @@ class Interpretation:
     """What every value is, the graph built so far, and why nodes are left to the host."""
 
     context: Context
+    hosted: Mapping[str, str] = field(default_factory=dict)
+    """Operators that the host is to run whatever they are, by name, with the reason."""
     reasons: dict[str, str] = field(default_factory=dict)
-    """By operator name."""
+    """Why the host runs an operator, by name."""
 
 
-def interpret(source: Source) -> Interpretation:
-    """Interpret every node of `source`."""
+def interpret(source: Source, hosted: Mapping[str, str]) -> Interpretation:
+    """Interpret every node of `source`; those of `hosted` are left to the host for that reason."""
     context = Context(source=source, builder=GraphBuilder(), producers=source.producers())
-    result = Interpretation(context=context)
+    result = Interpretation(context=context, hosted=hosted)
     values = context.values
     values.update({name: Constant(array=array) for name, array in source.constants.items()})
     for spec in source.inputs:
-        values[spec.name] = Host(side="prefix", cause="the model's input")
-        if spec.dtype in ("int8", "uint8"):
-            is_unsigned = spec.dtype == "uint8"
-            values[spec.name] = Quantized(
-                origin=spec.name,
-                index=np.arange(int(np.prod(spec.shape))).reshape(spec.shape),
-                quantization=find_quantization(source, spec.name, is_unsigned),
-                is_unsigned=is_unsigned,
-                is_border=True,
-            )
+        values[spec.name] = _host_value(source, spec.name, (spec.dtype, spec.shape), UNQUANTIZED)
     for node in source.operators:
         _interpret_node(result, node)
     return result
+
+
+def _host_value(
+    source: Source, name: str, kind: tuple[str, tuple[int, ...] | None], reason: str
+) -> Value:
+    """What the host makes: an int8 or uint8 tensor of known shape can be handed over as it is."""
+    dtype, shape = kind
+    if dtype not in ("int8", "uint8") or shape is None or not shape:
+        return Host(reason=reason)
+    is_unsigned = dtype == "uint8"
+    return Quantized(
+        origin=name,
+        index=natural_index(shape),
+        quantization=find_quantization(source, name, is_unsigned),
+        is_unsigned=is_unsigned,
+        is_border=True,
+    )
 
 
 def _interpret_node(result: Interpretation, node: Operator) -> None:
     context = result.context
     values = [context.values.get(name) if name else None for name in node.inputs]
     try:
-        outputs = _fold(context, node, values) or _place(context, node, values)
+        outputs = _fold(context, node, values) or _place(result, node, values)
     except UnsupportedError as error:
         result.reasons[node.name] = str(error)
-        side = "suffix" if any(_is_behind_device(value) for value in values) else "prefix"
-        host = Host(side="suffix" if side == "suffix" else "prefix", cause=node.label)
-        outputs = [host] * len(node.outputs)
+        is_early = all(_is_early(value) for value in values)
+        reason = UNQUANTIZED if is_early else f"follows {node.label}, which runs on the host"
+        types = context.source.types
+        outputs = [
+            _host_value(context.source, name, types.get(name, ("", None)), reason)
+            for name in node.outputs
+        ]
     except ModelError as error:
         raise ModelError(f"{node.label}: {error}") from error
     context.values.update(zip(filter(None, node.outputs), outputs, strict=False))
 
 
-def _place(context: Context, node: Operator, values: Values) -> list[Value]:
+def _is_early(value: Value | None) -> bool:
+    """Whether `value` is computed from the model's inputs without the accelerator."""
+    if isinstance(value, Host):
+        return value.reason == UNQUANTIZED
+    return value is None or isinstance(value, Constant)
+
+
+def _place(result: Interpretation, node: Operator, values: Values) -> list[Value]:
     """Apply the node's handler; values of the host stay there."""
-    hosted = next(
-        (v for v in values if isinstance(v, Host) and v.side == "suffix"),
-        next((v for v in values if isinstance(v, Host)), None),
-    )
-    if hosted is not None and hosted.side == "suffix":
-        raise UnsupportedError(f"follows {hosted.cause}, which runs on the host")
-    if hosted is not None and node.op_type != "QuantizeLinear":
-        raise UnsupportedError(UNQUANTIZED)
+    context = result.context
+    if node.name in result.hosted:
+        raise UnsupportedError(result.hosted[node.name])
+    if node.op_type != "QuantizeLinear":
+        early = [value for value in values if isinstance(value, Host) and _is_early(value)]
+        late = [value for value in values if isinstance(value, Host) and not _is_early(value)]
+        for hosted in (*late, *early):
+            raise UnsupportedError(hosted.reason)
     if any(name and name not in context.values for name in node.inputs):
         raise UnsupportedError("reads a value that no node of the graph makes")
     handler = HANDLERS.get((node.domain, node.op_type))
@@ -160,7 +180,8 @@ def _fold(context: Context, node: Operator, values: Values) -> list[Value] | Non
         return [Constant(array=_constant_array(node))]
     if node.op_type == "Shape" and not node.domain:
         return _fold_shape(context, node, values)
-    present = [value for value in values if value is not None]
+    captured = {name: context.values.get(name) for name in node.captured}
+    present = [value for value in (*values, *captured.values()) if value is not None]
     is_constant = bool(present) and all(isinstance(value, Constant) for value in present)
     if not is_constant or node.op_type in RANDOM:
         return None
@@ -172,7 +193,7 @@ def _fold(context: Context, node: Operator, values: Values) -> list[Value] | Non
             return [kept]
     feeds: dict[str, Array] = {
         name: value.array
-        for name, value in zip(node.inputs, values, strict=True)
+        for name, value in (*zip(node.inputs, values, strict=True), *captured.items())
         if isinstance(value, Constant)
     }
     outputs = [name for name in node.outputs if name]
@@ -202,12 +223,3 @@ def _constant_array(node: Operator) -> Array:
             dtype = None if name == "value" else np.float32 if "float" in name else np.int64
             return np.asarray(value, dtype)
     raise UnsupportedError("a constant of this kind is not supported")
-
-
-def _is_behind_device(value: Value | None) -> bool:
-    """Whether the host cannot compute `value` without the accelerator's results."""
-    if isinstance(value, Host):
-        return value.side == "suffix"
-    if value is None:
-        return False
-    return any(not source.is_border for source in sources_of(value))

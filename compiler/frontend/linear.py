@@ -240,9 +240,11 @@ def _product(context: Context, node: Operator, source: Quantized, weights: Weigh
             flat[:, rows[0]] = weight.T
             kernel, shape = flat.reshape(channels, *stored.shape), (channels, 1, 1)
         else:
-            builder.as_map(source, rows.T.reshape(depth, 1, -1))
+            wanted = builder.as_map(source, rows.T.reshape(depth, 1, -1))
             kernel = weight.T.reshape(channels, depth, 1, 1)
             shape = (channels, stored.height, stored.width)
+            if wanted in builder.packs:
+                feature_map, shape = wanted, (channels, 1, len(rows))
     producer = Linear(
         source=source,
         feature_map=feature_map,

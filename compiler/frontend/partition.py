@@ -1,147 +1,196 @@
-"""Split a model between host and accelerator: what the device lacks at the border."""
+"""Cut a model into sections of the accelerator and islands of the host, which alternate.
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal
+The level of a graph node or host operator is the highest level of what it reads, one more where
+host and accelerator change: host operators have even levels, graph nodes odd ones. What has one
+level is one island, or one section: no path between two of its nodes leads through another level,
+so a section is convex, and it is as large as can be without waiting for a later one.
+"""
 
-import numpy as np
-from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from tilewright.compiler import host_cost
-from tilewright.compiler.border import HostModel, TensorSpec
+from tilewright.compiler.frontend.builder import Binding, host_name, natural_index
 from tilewright.compiler.frontend.interpret import Interpretation
 from tilewright.compiler.frontend.source import Operator
-from tilewright.compiler.frontend.values import Constant, Quantized, Value
-from tilewright.compiler.frontend.work import elements_of, macs_of
+from tilewright.compiler.frontend.values import Constant, Quantized
+from tilewright.compiler.graph.graph import Graph
 
-Side = Literal["prefix", "suffix"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class HostOperator:
-    """One ONNX node that runs on the host: on which side, why, how much, and an estimate of it."""
-
-    name: str
-    op_type: str
-    side: Side
-    reason: str
-    elements: int
-    """Of its largest result."""
-    macs: int
-    seconds: float
-    """Estimate of the host's time, see `host_cost`."""
+Member = tuple[str, str]
+"""("map", name of the map that a graph node makes) or ("host", name of an operator)."""
 
 
 @dataclass(kw_only=True)
-class Slice:
-    """The nodes that make some values, back to values that are given."""
+class Needs:
+    """What the outputs of a model depend on."""
 
     operators: set[str] = field(default_factory=set)
-    given: dict[str, Value | None] = field(default_factory=dict)
-    """Device results, model inputs and constants that the nodes read, by name."""
+    """Names of the operators that the host runs."""
+    stored: dict[str, Quantized] = field(default_factory=dict)
+    """By ONNX name: what the accelerator stores and the host reads."""
+    moved: set[str] = field(default_factory=set)
+    """Maps that the host reads to write them into another map, in another order."""
 
 
-def slice_backwards(
-    interpretation: Interpretation, names: Iterable[str], *, stop_at_device: bool
-) -> Slice:
-    """Collect the nodes behind `names`; device results end the walk where `stop_at_device`."""
+def find_needs(interpretation: Interpretation, names: Iterable[str]) -> Needs:
+    """Walk back from the values `names`, through host operators and through graph nodes."""
     context = interpretation.context
-    result, done, pending = Slice(), set(), list(names)
+    builder = context.builder
+    makers = {node.output: node for node in builder.nodes}
+    result = Needs()
+    done: set[Member] = set()
+    pending: list[Member] = [("value", name) for name in names]
     while pending:
-        name = pending.pop()
-        if not name or name in done:
+        kind, name = item = pending.pop()
+        if item in done:
             continue
-        done.add(name)
-        value = context.values.get(name)
-        is_device = isinstance(value, Quantized) and not value.is_border
-        producer = context.producers.get(name)
-        if isinstance(value, Constant) or producer is None or (is_device and stop_at_device):
-            result.given[name] = value
-            continue
-        assert not is_device, name
-        result.operators.add(producer.name)
-        pending.extend(producer.inputs)
+        done.add(item)
+        if kind == "value":
+            value, producer = context.values.get(name), context.producers.get(name)
+            if isinstance(value, Quantized) and not value.is_border:
+                result.stored[name] = value
+                pending.append(("map", value.origin))
+            elif producer is not None and not isinstance(value, Constant):
+                result.operators.add(producer.name)
+                pending.extend(("value", read) for read in producer.reads)
+        elif name in makers:
+            pending.extend(("map", read) for read in makers[name].inputs)
+        elif name in builder.packs:
+            binding = builder.packs[name]
+            if binding.source_map:
+                result.moved.add(binding.source_map)
+                pending.append(("map", binding.source_map))
+            else:
+                pending.append(("value", binding.tensor))
     return result
 
 
-def host_model(
-    interpretation: Interpretation,
-    part: Slice,
-    outputs: Iterable[str],
-    shapes: dict[str, TensorSpec],
-) -> HostModel | None:
-    """The nodes of `part` as an ONNX model with the given `outputs`; None without nodes.
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The graph nodes of one level, as a graph of their own, and how its maps are bound."""
 
-    `shapes` holds the type of every value that crosses the border.
-    """
-    source = interpretation.context.source
-    nodes = [item.proto for item in source.operators if item.name in part.operators]
-    if not nodes:
-        return None
-    inputs, constants = [], []
-    for name in sorted(part.given):
-        value = part.given[name]
-        if isinstance(value, Constant):
-            constants.append(numpy_helper.from_array(value.array, name))
-        else:
-            inputs.append(name)
-    results = tuple(outputs)
-    graph = helper.make_graph(
-        nodes,
-        "host",
-        [_declare(shapes[name]) for name in inputs],
-        [
-            _declare(shapes[name]) if name in shapes else helper.make_empty_tensor_value_info(name)
-            for name in results
-        ],
-        constants,
-    )
-    model: ModelProto = helper.make_model(
-        graph,
-        opset_imports=list(source.model.opset_import),
-        ir_version=source.model.ir_version,
-        producer_name="tilewright",
-    )
-    return HostModel(
-        data=model.SerializeToString(deterministic=True), inputs=tuple(inputs), outputs=results
-    )
+    level: int
+    graph: Graph
+    packs: Mapping[str, Binding]
+    """By input map: what the host writes into it."""
+
+    @property
+    def made(self) -> set[str]:
+        """The maps that its nodes make."""
+        return {node.output for node in self.graph.nodes}
 
 
-def list_operators(
-    interpretation: Interpretation, prefix: Slice, suffix: Slice
-) -> tuple[HostOperator, ...]:
-    """The host's nodes in model order, each with its reason."""
-    result = []
-    for node in interpretation.context.source.operators:
-        for side, part in (("prefix", prefix), ("suffix", suffix)):
-            if node.name in part.operators:
-                result.append(_host_operator(interpretation, node, side))
-    return tuple(result)
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Sections by odd level, host operators by even level."""
+
+    parts: tuple[Part, ...]
+    operators: Mapping[int, tuple[Operator, ...]]
+
+    @property
+    def moved(self) -> set[str]:
+        """Maps that the host reads to write them, as they are or reordered, for another section."""
+        packs = (binding for part in self.parts for binding in part.packs.values())
+        return {binding.source_map for binding in packs if binding.source_map}
 
 
-def _host_operator(interpretation: Interpretation, node: Operator, side: str) -> HostOperator:
-    source = interpretation.context.source
-    reason = interpretation.reasons.get(node.name) or BORDER_REASONS.get(
-        node.op_type, "its result is only used by operators on the host"
-    )
-    macs, elements = macs_of(source, node), elements_of(source, node)
-    return HostOperator(
-        name=node.name,
-        op_type=node.op_type,
-        side="prefix" if side == "prefix" else "suffix",
-        reason=reason,
-        elements=elements,
-        macs=macs,
-        seconds=host_cost.operator_seconds(macs, elements),
+def cut(interpretation: Interpretation, needs: Needs, graph: Graph) -> Cut:
+    """Return the sections and islands of a graph whose outputs are those that `needs` lists."""
+    levels = _Levels(interpretation, graph)
+    by_level: dict[int, list[Operator]] = {}
+    for operator in interpretation.context.source.operators:
+        if operator.name in needs.operators:
+            by_level.setdefault(levels.of(("host", operator.name)), []).append(operator)
+    numbers = {node.output: levels.of(("map", node.output)) for node in graph.nodes}
+    parts = [
+        _part(interpretation, graph, level, numbers) for level in sorted(set(numbers.values()))
+    ]
+    return Cut(
+        parts=tuple(parts),
+        operators={level: tuple(members) for level, members in sorted(by_level.items())},
     )
 
 
-BORDER_REASONS = {
-    "QuantizeLinear": "quantizes float values for the accelerator",
-    "DequantizeLinear": "gives float values to the host",
-}
+class _Levels:
+    """Levels by member, found when they are asked for."""
+
+    def __init__(self, interpretation: Interpretation, graph: Graph) -> None:
+        self.context = interpretation.context
+        self.makers = {node.output: node for node in graph.nodes}
+        self.by_name = {operator.name: operator for operator in self.context.source.operators}
+        self.found: dict[Member, int] = {}
+
+    def of(self, member: Member) -> int:
+        pending = [member]
+        while pending:
+            current = pending[-1]
+            before = [] if current in self.found else self._before(current)
+            missing = [other for other, _ in before if other not in self.found]
+            if missing:
+                pending.extend(missing)
+                continue
+            pending.pop()
+            if current not in self.found:
+                base = 1 if current[0] == "map" else 0
+                reached = (self.found[other] + step for other, step in before)
+                self.found[current] = max(reached, default=base)
+                self.found[current] = max(self.found[current], base)
+        return self.found[member]
+
+    def _before(self, member: Member) -> list[tuple[Member, int]]:
+        """What `member` reads, and by how much its level is at least higher."""
+        kind, name = member
+        if kind == "host":
+            reads = (self._maker(read) for read in self.by_name[name].reads)
+            return [(maker, int(maker[0] == "map")) for maker in reads if maker is not None]
+        found = []
+        for read in self.makers[name].inputs:
+            binding = self.context.builder.packs.get(read)
+            if read in self.makers:
+                found.append((("map", read), 0))
+            elif binding is not None and binding.source_map:
+                found.append((("map", binding.source_map), 2))
+            elif binding is not None:
+                maker = self._maker(binding.tensor)
+                if maker is not None:
+                    found.append((maker, 2 if maker[0] == "map" else 1))
+        return found
+
+    def _maker(self, name: str) -> Member | None:
+        value, producer = self.context.values.get(name), self.context.producers.get(name)
+        if isinstance(value, Quantized) and not value.is_border:
+            return ("map", value.origin) if value.origin in self.makers else None
+        if producer is None or isinstance(value, Constant):
+            return None
+        return ("host", producer.name)
 
 
-def _declare(spec: TensorSpec) -> ValueInfoProto:
-    dtype = helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
-    return helper.make_tensor_value_info(spec.name, dtype, spec.shape)
+def _part(
+    interpretation: Interpretation, graph: Graph, level: int, numbers: Mapping[str, int]
+) -> Part:
+    builder = interpretation.context.builder
+    nodes = tuple(node for node in graph.nodes if numbers[node.output] == level)
+    made = {node.output for node in nodes}
+    read = dict.fromkeys(name for node in nodes for name in node.inputs if name not in made)
+    later = {name for node in graph.nodes if numbers[node.output] > level for name in node.inputs}
+    carried = (node.output for node in nodes if node.output in later)
+    packs = {
+        name: builder.packs.get(name) or _carried(graph, name)
+        for name in read
+        if name not in builder.constants
+    }
+    own = dict.fromkeys((*(name for name in graph.outputs if name in made), *carried))
+    maps = {name: graph.maps[name] for name in (*read, *(node.output for node in nodes))}
+    part = replace(graph, nodes=nodes, maps=maps, inputs=tuple(read), outputs=tuple(own))
+    return Part(level=level, graph=part, packs=packs)
+
+
+def _carried(graph: Graph, name: str) -> Binding:
+    """How a section gets a map that an earlier one made: as it is."""
+    stored = graph.maps[name]
+    return Binding(
+        map=name,
+        tensor=host_name(name),
+        index=natural_index(stored.shape),
+        is_unsigned=False,
+        source_map=name,
+    )

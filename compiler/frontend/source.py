@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
-from tilewright.compiler.border import TensorSpec
 from tilewright.compiler.frontend.batch import single_sample
-from tilewright.compiler.frontend.evaluate import first_line
 from tilewright.hw.spec.batch import Batch
+from tilewright.hw.spec.tensor import TensorSpec
 from tilewright.support.errors import ModelError
+from tilewright.support.ort import first_line
 
 Array = NDArray[np.generic]
 
@@ -40,6 +40,13 @@ class Operator:
     outputs: tuple[str, ...]
     attributes: dict[str, Any]
     proto: NodeProto
+    captured: tuple[str, ...] = ()
+    """Values of the graph that its subgraphs read besides."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All values that it needs."""
+        return (*filter(None, self.inputs), *self.captured)
 
     @property
     def label(self) -> str:
@@ -216,7 +223,21 @@ def _operators(model: ModelProto) -> Iterator[Operator]:
             outputs=tuple(proto.output),
             attributes={item.name: _attribute(item) for item in proto.attribute},
             proto=proto,
+            captured=tuple(sorted(_captured(proto))),
         )
+
+
+def _captured(proto: NodeProto) -> set[str]:
+    """Values that a node's subgraphs read and do not make."""
+    found: set[str] = set()
+    for item in proto.attribute:
+        for graph in (*item.graphs, *((item.g,) if item.type == item.GRAPH else ())):
+            made = {value.name for value in (*graph.input, *graph.initializer)}
+            for node in graph.node:
+                found |= {name for name in (*node.input, *_captured(node)) if name} - made
+                made.update(node.output)
+            found |= {value.name for value in graph.output} - made
+    return found
 
 
 def _attribute(item: onnx.AttributeProto) -> Any:

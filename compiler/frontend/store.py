@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
+from onnx import TensorProto
+from onnx.helper import np_dtype_to_tensor_dtype
 
 from tilewright.compiler.frontend.builder import is_identity
 from tilewright.compiler.frontend.context import (
@@ -30,12 +32,12 @@ from tilewright.compiler.frontend.values import (
     Value,
 )
 from tilewright.compiler.frontend.window import NO_PADS, Pads
+from tilewright.compiler.graph.graph import Quantization
 
 
 def dequantize(context: Context, node: Operator, values: Values) -> list[Value]:
     """DequantizeLinear: x, scale, zero point; a constant x keeps its integers."""
-    if node.attribute("block_size", 0):
-        raise UnsupportedError("blocked quantization is not supported")
+    _check_attributes(node, "output_dtype")
     constant_value = dequantize_constant(values, 0, int(node.attribute("axis", 1)))
     if constant_value is not None:
         return [constant_value]
@@ -67,8 +69,7 @@ def dequantize_input(context: Context, values: Values, first: int, tensor: str =
 
 def quantize(context: Context, node: Operator, values: Values) -> list[Value]:
     """QuantizeLinear: x, scale, zero point."""
-    if node.attribute("block_size", 0):
-        raise UnsupportedError("blocked quantization is not supported")
+    _check_attributes(node, "precision")
     if isinstance(values[0], Host):
         return [_quantize_on_host(context, node, values)]
     return [quantize_output(context, node, values[0], values, 1)]
@@ -80,11 +81,41 @@ def quantize_output(
     """Store `value` with the scale and zero point at `first` and behind it."""
     if not isinstance(value, Real):
         raise UnsupportedError("its input is not a value that the device computes")
-    scale = constant(values, first, "scale")
-    is_given = optional(values, first + 1) is not None
-    zero_point = constant(values, first + 1, "zero point") if is_given else None
-    quantization, is_unsigned = scalar_quantization(scale, zero_point, node.label, True)
+    quantization, is_unsigned = _stated_quantization(node, values, first)
     return emit(context, value, quantization, is_unsigned, node.outputs[0], node.name)
+
+
+def _stated_quantization(node: Operator, values: Values, first: int) -> tuple[Quantization, bool]:
+    """The quantization at `first` and behind it, and whether it is unsigned.
+
+    Without a zero point the type is the attribute `output_dtype`, uint8 where that is 0 (ONNX
+    QuantizeLinear, opset 21). Raises UnsupportedError where the two state different types.
+    """
+    scale = constant(values, first, "scale")
+    stated = int(node.attribute("output_dtype", TensorProto.UNDEFINED))
+    if optional(values, first + 1) is not None:
+        zero_point = constant(values, first + 1, "zero point")
+        if stated not in (TensorProto.UNDEFINED, np_dtype_to_tensor_dtype(zero_point.dtype)):
+            raise UnsupportedError(
+                f"its output_dtype {TensorProto.DataType.Name(stated)} must be its zero point's "
+                f"type, {zero_point.dtype}"
+            )
+        return scalar_quantization(scale, zero_point, node.label)
+    if stated not in (TensorProto.UNDEFINED, TensorProto.INT8, TensorProto.UINT8):
+        kind = TensorProto.DataType.Name(stated).lower()
+        raise UnsupportedError(f"activations must be int8 or uint8, got {kind}")
+    return scalar_quantization(scale, None, node.label, stated != TensorProto.INT8)
+
+
+def _check_attributes(node: Operator, arithmetic: str) -> None:
+    """Refuse blocks, and an attribute `arithmetic` that asks for another type than float32."""
+    if node.attribute("block_size", 0):
+        raise UnsupportedError("blocked quantization is not supported")
+    kind = int(node.attribute(arithmetic, TensorProto.UNDEFINED))
+    if kind not in (TensorProto.UNDEFINED, TensorProto.FLOAT):
+        raise UnsupportedError(
+            f"its {arithmetic} must be float32, got {TensorProto.DataType.Name(kind).lower()}"
+        )
 
 
 def as_activation(context: Context, value: Value | None, what: str = "input") -> Quantized:
@@ -171,11 +202,7 @@ def _quantize_on_host(context: Context, node: Operator, values: Values) -> Quant
     _, shape = context.source.types.get(name, ("", None))
     if shape is None:
         raise UnsupportedError("the shape of its output cannot be inferred")
-    is_given = optional(values, 2) is not None
-    zero_point = constant(values, 2, "zero point") if is_given else None
-    quantization, is_unsigned = scalar_quantization(
-        constant(values, 1, "scale"), zero_point, node.label, True
-    )
+    quantization, is_unsigned = _stated_quantization(node, values, 1)
     return Quantized(
         origin=name,
         index=np.arange(int(np.prod(shape))).reshape(shape),

@@ -183,11 +183,9 @@ class Real:
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """A value the host computes, before (`prefix`) or behind (`suffix`) the accelerator."""
+    """A value the host computes; `reason` is why an operator that reads it stays there, too."""
 
-    side: Literal["prefix", "suffix"]
-    cause: str
-    """The label of the operator because of which this value is on the host."""
+    reason: str
 
 
 Value = Constant | Quantized | Real | Host

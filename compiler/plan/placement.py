@@ -173,6 +173,7 @@ def place(
     allow_residents: bool,
     exclusive: frozenset[str],
     workspace_need: Need,
+    dram_start: int,
 ) -> Placement:
     """Decide which storages stay in activation SRAM and give every storage its addresses.
 
@@ -200,14 +201,20 @@ def place(
         largest_gap(residents, offsets, step=number, capacity=config.activation_words)
         for number in range(len(chains))
     )
-    dram = _dram_addresses(storages, set(offsets), len(chains), borders, config)
+    dram = {
+        name: dram_start + offset
+        for name, offset in _dram_offsets(
+            storages, set(offsets), len(chains), borders, config
+        ).items()
+    }
     return Placement(
         places=places,
         storages=storages,
         sram=offsets,
         dram=dram,
         dram_end=max(
-            (dram[n] + storages[n].words * config.activation_pitch for n in dram), default=0
+            (dram[n] + storages[n].words * config.activation_pitch for n in dram),
+            default=dram_start,
         ),
         workspaces=workspaces,
     )
@@ -250,7 +257,7 @@ def _leaves_workspace(
     return True
 
 
-def _dram_addresses(
+def _dram_offsets(
     storages: dict[str, Storage],
     residents: set[str],
     num_chains: int,

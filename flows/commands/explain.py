@@ -53,9 +53,9 @@ def command(
 
     config = resolve_config(preset, config_file, settings)
     check_targets([output], [model, config_file])
-    imported = import_file(model)
+    imported = import_file(model, config)
     with status(f"compiling {model.name} for {config.name}"):
-        found = explain(imported.graph, config, latency=latency, with_gains=not no_gains)
+        found = explain(imported, config, latency=latency, with_gains=not no_gains)
     facts = {"coverage": imported.coverage.as_dict(), "model": model.name}
     text = json.dumps(facts | found.as_dict() | facts, indent=2)
     if output is not None:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilewright.compiler import compile as compiler
-from tilewright.compiler.compile import DEFAULT, Lowered, Options, assemble, compile_graph, lower
+from tilewright.compiler.compile import DEFAULT, Options, compile_model, lower_model
+from tilewright.compiler.frontend.importer import ImportedModel
 from tilewright.compiler.graph.graph import Conv, Graph, Node, Pool
 from tilewright.compiler.plan.placement import layers_of
+from tilewright.compiler.program.assemble import Lowered, assemble
 from tilewright.flows.report.occupancy import ENGINE_NAMES, Occupancy, occupancies
 from tilewright.flows.report.padding import Padding, padding_of, unit_padding
 from tilewright.flows.report.report import LayerReport, layer_reports, utilization
@@ -126,29 +128,39 @@ class Explanation:
 
 
 def explain(
-    graph: Graph, config: Config, *, latency: int = MEMORY_LATENCY, with_gains: bool = True
+    model: ImportedModel,
+    config: Config,
+    *,
+    latency: int = MEMORY_LATENCY,
+    with_gains: bool = True,
 ) -> Explanation:
-    """Compile a quantized graph and explain the program. Raises ModelError."""
-    lowered = lower(graph, config)
-    program = assemble(lowered, config)
+    """Compile an imported model and explain the program. Raises ModelError."""
+    lowered = lower_model(model, config)
+    program = assemble(model, lowered, config)
     timed = timeline(program, latency)
     found = occupancies(timed.spans)
     reports = layer_reports(program, timed.retirements)
-    nodes = layers_of(lowered.graph)
+    layers = [
+        (part, number, node)
+        for part in lowered
+        for number, node in enumerate(layers_of(part.graph))
+    ]
     return Explanation(
         program=program,
         cycles=timed.cycles,
         layers=tuple(
             LayerExplanation(
                 report=report,
-                shape=layer_shape(lowered.graph, node),
-                occupancy=found.get(number),
-                padding=_padding(node, report.macs, lowered, number, config),
-                maps=tuple(map_places(node, lowered)),
+                shape=layer_shape(part.graph, node),
+                occupancy=found.get(position),
+                padding=_padding(node, report.macs, part, number, config),
+                maps=tuple(map_places(node, part)),
             )
-            for number, (node, report) in enumerate(zip(nodes, reports, strict=True))
+            for position, ((part, number, node), report) in enumerate(
+                zip(layers, reports, strict=True)
+            )
         ),
-        gains=tuple(gains(graph, config, latency)) if with_gains else (),
+        gains=tuple(gains(model, config, latency)) if with_gains else (),
     )
 
 
@@ -161,7 +173,7 @@ def _padding(
     return find(node, macs, lowered, config)
 
 
-def gains(graph: Graph, config: Config, latency: int) -> list[Gain]:
+def gains(model: ImportedModel, config: Config, latency: int) -> list[Gain]:
     """Compile with each optimization switched off and return what that costs."""
     meanings = option_meanings()
     found = []
@@ -170,7 +182,7 @@ def gains(graph: Graph, config: Config, latency: int) -> list[Gain]:
             continue
         options = dataclasses.replace(DEFAULT, **{item.name: False})
         try:
-            program = compile_graph(graph, config, options)
+            program = compile_model(model, config, options)
             cycles: int | None = simulate(program, latency=latency).cycles
         except ModelError:
             cycles = None

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.compile import Lowered
 from tilewright.compiler.emit.context import Constants, Context
 from tilewright.compiler.emit.lower_depthwise import depthwise_shape
 from tilewright.compiler.emit.tasks import TaskList
 from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.conv_shape import ConvShape, conv_shape
+from tilewright.compiler.program.assemble import Lowered
 from tilewright.flows.report.display import plural
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import matrix_tile_cycles

@@ -1,4 +1,4 @@
-"""The program container: DRAM image, symbols, layers and config in one checked file.
+"""The program container: DRAM image, steps, layers and config in one checked file.
 
 File layout (little endian): HEADER (magic, format version, ISA version, size of the whole file,
 size and CRC-32 of the directory, CRC-32 of the header before it), the directory (JSON: name,
@@ -13,7 +13,7 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,47 +24,31 @@ from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.decoding import decode_program
-from tilewright.hw.spec.fold import Fold, fold_map
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, ISA_VERSION, Instruction
-from tilewright.hw.spec.layout import pack_map
+from tilewright.hw.spec.steps import Island, Section, Step, step_as_dict, step_from_dict
+from tilewright.hw.spec.tensor import TensorSpec
 from tilewright.support.errors import ConfigError, ProgramError
 
 MAGIC = b"TILEWRT\x1a"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER = struct.Struct("<8sIIQIII")
 SECTION_ALIGNMENT = 64
-SYMBOL_KINDS = ("input", "output", "map", "weights", "parameters", "program")
+SYMBOL_KINDS = ("input", "output", "map", "program")
 _BLOB = "blob:"
+_MODEL = "island:"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Symbol:
-    """A named region of DRAM; maps are (channels, height, width) int8 in blocked layout.
-
-    Real values are `scale * (q - zero_point)`; channel c lies in lane `channel_offset + c`.
-    """
+    """A named region of DRAM."""
 
     name: str
     kind: str
     address: int
     size_bytes: int
-    channels: int = 0
-    height: int = 0
-    width: int = 0
-    scale: float = 1.0
-    zero_point: int = 0
-    channel_offset: int = 0
-    fold: Fold | None = None
-    """How the host folds an input map before packing it; the sizes are the folded map's."""
 
     def __post_init__(self) -> None:
         assert self.kind in SYMBOL_KINDS, self.kind
-
-    def pack(self, values: NDArray[np.int8], config: Config) -> bytes:
-        """Return the DRAM bytes of an input map (C, H, W) int8, folded where the symbol says."""
-        if self.fold is not None:
-            values = fold_map(values, self.fold)
-        return pack_map(values, config, channel_offset=self.channel_offset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +66,8 @@ class Layer:
     """Index of the layer's last instruction; others' instructions may lie between."""
     is_chained: bool = False
     """It runs together with the layer behind it."""
+    section: str = ""
+    """Name of the section that it belongs to."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,6 +81,11 @@ class Program:
     program_address: int
     num_instructions: int
     """Instructions in the image at program_address, END included."""
+    inputs: tuple[TensorSpec, ...] = ()
+    """Of the model; a program that was assembled by hand has none."""
+    outputs: tuple[TensorSpec, ...] = ()
+    steps: tuple[Step, ...] = ()
+    """In their order; by default one section of all instructions."""
     symbols: tuple[Symbol, ...] = ()
     layers: tuple[Layer, ...] = ()
     instruction_layers: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -110,13 +101,29 @@ class Program:
             layers = np.full(self.num_instructions, -1, np.int32)
         layers.setflags(write=False)
         object.__setattr__(self, "instruction_layers", layers)
+        if not self.steps:
+            whole = Section(name="section0", first=0, num_instructions=self.num_instructions)
+            object.__setattr__(self, "steps", (whole,))
         end = self.program_address + self.num_instructions * INSTRUCTION_BYTES
         assert self.program_address % INSTRUCTION_BYTES == 0
         assert end <= len(self.image) <= self.memory_bytes <= 1 << 32
         assert layers.shape == (self.num_instructions,)
+        assert sum(s.num_instructions for s in self.sections) == self.num_instructions
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Program) and self.to_bytes() == other.to_bytes()
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Section))
+
+    @property
+    def islands(self) -> tuple[Island, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Island))
+
+    def address_of(self, section: Section) -> int:
+        """Return the DRAM byte of a section's first instruction."""
+        return self.program_address + section.first * INSTRUCTION_BYTES
 
     @property
     def chain_ends(self) -> tuple[int, ...]:
@@ -180,6 +187,9 @@ class Program:
             "memory_bytes": self.memory_bytes,
             "program_address": self.program_address,
             "num_instructions": self.num_instructions,
+            "inputs": [dataclasses.asdict(spec) for spec in self.inputs],
+            "outputs": [dataclasses.asdict(spec) for spec in self.outputs],
+            "steps": [step_as_dict(step) for step in self.steps],
             "symbols": [dataclasses.asdict(symbol) for symbol in self.symbols],
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
         }
@@ -190,7 +200,8 @@ class Program:
             "instruction_layers": self.instruction_layers.astype("<i4").tobytes(),
             "image": self.image,
         }
-        return sections | {_BLOB + name: self.blobs[name] for name in sorted(self.blobs)}
+        models = {_MODEL + island.name: island.model for island in self.islands}
+        return sections | models | {_BLOB + name: self.blobs[name] for name in sorted(self.blobs)}
 
     @classmethod
     def load(cls, path: str | Path, expected_config: Config | None = None) -> "Program":
@@ -237,24 +248,33 @@ class Program:
             memory_bytes=description["memory_bytes"],
             program_address=description["program_address"],
             num_instructions=description["num_instructions"],
-            symbols=tuple(_symbol(symbol) for symbol in description["symbols"]),
+            inputs=_specs(description["inputs"]),
+            outputs=_specs(description["outputs"]),
+            steps=tuple(
+                step_from_dict(step, _named(sections, _MODEL)) for step in description["steps"]
+            ),
+            symbols=tuple(Symbol(**symbol) for symbol in description["symbols"]),
             layers=tuple(
                 Layer(**(layer | {"sources": tuple(layer["sources"])}))
                 for layer in description["layers"]
             ),
             instruction_layers=np.frombuffer(sections["instruction_layers"], "<i4"),
             metadata=json.loads(sections["metadata"]),
-            blobs={
-                name.removeprefix(_BLOB): content
-                for name, content in sections.items()
-                if name.startswith(_BLOB)
-            },
+            blobs=_named(sections, _BLOB),
         )
 
 
-def _symbol(fields: dict[str, Any]) -> Symbol:
-    fold = fields.pop("fold")
-    return Symbol(**fields, fold=None if fold is None else Fold(**fold))
+def _specs(rows: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(**{**row, "shape": tuple(row["shape"])}) for row in rows)
+
+
+def _named(sections: Mapping[str, bytes], prefix: str) -> dict[str, bytes]:
+    """Return the sections whose names start with `prefix`, which is cut off."""
+    return {
+        name.removeprefix(prefix): content
+        for name, content in sections.items()
+        if name.startswith(prefix)
+    }
 
 
 def _names(config: Config) -> str:
@@ -303,10 +323,10 @@ def _disassemble(data: bytes, where: str) -> dict[str, bytes]:
     )
     if zlib.crc32(data[: HEADER.size - 4]) != checksum:
         raise ProgramError(_altered(where, "header"))
-    if version > FORMAT_VERSION or isa_version > ISA_VERSION:
+    if version != FORMAT_VERSION or isa_version > ISA_VERSION:
         raise ProgramError(
             f"{where}: format version {version}, ISA version {isa_version}; this Tilewright reads "
-            f"up to {FORMAT_VERSION} and {ISA_VERSION}; install a newer one or compile again"
+            f"{FORMAT_VERSION} and up to {ISA_VERSION}; compile the model again with this one"
         )
     if len(data) < size:
         raise ProgramError(_truncated(where, len(data), size))

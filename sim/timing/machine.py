@@ -1,14 +1,15 @@
 """Replays a program in time: events in the order of cycles, engines with their own formulas."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 
+from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import DONE_CYCLES
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.encoding import IllegalInstruction
-from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.isa import Engine, Instruction
 from tilewright.hw.spec.program import Program
 from tilewright.sim.timing.buckets import Occupation, bucket_sums
 from tilewright.sim.timing.bus import ReadChannel
@@ -18,7 +19,7 @@ from tilewright.sim.timing.load import LoadModel
 from tilewright.sim.timing.matrix import MatrixModel
 from tilewright.sim.timing.ports import BankTimeline, Claim
 from tilewright.sim.timing.queues import Queue
-from tilewright.sim.timing.result import TimingResult
+from tilewright.sim.timing.result import TimingResult, joined
 from tilewright.sim.timing.store import StoreModel
 from tilewright.sim.timing.vector import VectorModel
 from tilewright.sim.timing.vector_ports import Kind
@@ -29,15 +30,11 @@ Action = Callable[[int], int | None]
 
 
 class Machine:
-    """One run of one program; cycles count from the start write."""
+    """One run of one section's instructions; cycles count from the start write."""
 
-    def __init__(self, program: Program, latency: int) -> None:
-        self.program = program
-        self.config = config = program.config
-        try:
-            self.instructions = program.instructions
-        except IllegalInstruction as error:
-            raise ExecutionError(f"the program has an illegal instruction: {error}") from None
+    def __init__(self, instructions: Sequence[Instruction], config: Config, latency: int) -> None:
+        self.config = config
+        self.instructions = instructions
         self.engines = [instruction.engine for instruction in self.instructions]
         self.latency = latency
         unknown = [-1] * len(self.instructions)
@@ -135,14 +132,27 @@ class Machine:
 
 
 def simulate(program: Program, *, latency: int = MEMORY_LATENCY) -> TimingResult:
-    """Return when each instruction of a program issues and retires.
+    """Return when each instruction of a program issues and retires, section behind section.
 
     latency: DRAM cycles, from a read's address to its first beat and from a write's last beat to
     its response; DRAM takes an address and moves a beat a cycle and direction.
 
     Raises ExecutionError for a program that the accelerator stops with a fault of dispatch.
     """
-    machine = Machine(program, latency)
+    try:
+        instructions = program.instructions
+    except IllegalInstruction as error:
+        raise ExecutionError(f"the program has an illegal instruction: {error}") from None
+    return joined(
+        [
+            _simulate(instructions[section.first : section.stop], program.config, latency)
+            for section in program.sections
+        ]
+    )
+
+
+def _simulate(instructions: Sequence[Instruction], config: Config, latency: int) -> TimingResult:
+    machine = Machine(instructions, config, latency)
     machine.run()
     return TimingResult(
         cycles=machine.cycles,

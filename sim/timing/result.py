@@ -1,8 +1,9 @@
 """What a replay found: cycles of every instruction, and of every engine by bucket."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
@@ -48,3 +49,33 @@ class TimingResult:
                 counts[engine] += 1
                 found.append((engine, counts[engine], cycle))
         return tuple(found)
+
+
+def joined(parts: Sequence[TimingResult]) -> TimingResult:
+    """Return the result of sections that run one behind the other, as if they were one run."""
+    if len(parts) == 1:
+        return parts[0]
+    starts = list(accumulate((part.cycles for part in parts), initial=0))
+
+    def moved(cycles: Callable[[TimingResult], Sequence[int]]) -> tuple[int, ...]:
+        return tuple(
+            start + cycle if cycle >= 0 else cycle
+            for start, part in zip(starts, parts, strict=False)
+            for cycle in cycles(part)
+        )
+
+    def buckets() -> Mapping[Engine, Mapping[Bucket, int]]:
+        return {
+            engine: {bucket: sum(p.buckets[engine][bucket] for p in parts) for bucket in Bucket}
+            for engine in Engine
+        }
+
+    return TimingResult(
+        cycles=starts[-1],
+        engines=tuple(engine for part in parts for engine in part.engines),
+        dispatched=moved(lambda part: part.dispatched),
+        issued=moved(lambda part: part.issued),
+        retired=moved(lambda part: part.retired),
+        find_waits=lambda: tuple(wait for part in parts for wait in part.waited_for),
+        count_buckets=buckets,
+    )

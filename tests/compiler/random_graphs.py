@@ -20,7 +20,6 @@ from tilewright.compiler.graph.graph import (
 )
 from tilewright.compiler.graph.reference import Reference
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.layout import unpack_map
 from tilewright.hw.spec.program import Program
 from tilewright.sim.iss import Iss
 
@@ -189,24 +188,13 @@ class GraphMaker:
 
 def run_on_iss(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the output maps of a program on the instruction-set simulator."""
-    config = program.config
     iss = Iss.of_program(program)
-    for name, values in inputs.items():
-        symbol = program.symbol(name)
-        data = symbol.pack(values, config)
-        iss.memory[symbol.address : symbol.address + len(data)] = np.frombuffer(data, np.uint8)
-    result = iss.run(program.program_address)
+    (section,) = program.sections
+    for tensor in section.inputs:
+        tensor.write(iss.memory, inputs[tensor.name])
+    result = iss.run(program.address_of(section))
     assert result.fault is None, result.fault
-    return {
-        s.name: unpack_map(
-            result.memory[s.address : s.address + s.size_bytes],
-            s.channels,
-            s.height,
-            s.width,
-            config,
-        )
-        for s in program.of_kind("output")
-    }
+    return {tensor.name: tensor.read(result.memory) for tensor in section.outputs}
 
 
 def assert_matches_reference(

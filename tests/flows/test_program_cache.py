@@ -43,7 +43,7 @@ def test_a_cached_model_still_has_its_reference(digits):
     compile_file(digits, NANO, cached=True)
     again = compile_file(digits, NANO, cached=True)
     assert again.read is None
-    assert again.imported.graph.nodes
+    assert again.imported.sections[0].graph.nodes
     assert ReferenceTarget(again.imported)
 
 

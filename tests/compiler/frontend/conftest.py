@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from tilewright.compiler.frontend import ImportedModel, import_model
-from tilewright.compiler.graph.reference import Reference
+from tilewright.compiler.frontend.importer import ImportedModel, import_model
+from tilewright.flows.models import ReferenceTarget
 
 TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
 
@@ -125,8 +125,7 @@ def onnx_outputs(model: ModelProto, feeds: Mapping[str, np.ndarray]) -> dict[str
 
 
 def run_imported(imported: ImportedModel, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    maps = Reference(graph=imported.graph).run(imported.border.prepare(feeds))
-    return imported.border.finish(maps, feeds)
+    return ReferenceTarget(imported).run(feeds).outputs
 
 
 def assert_agreement(builder: ModelBuilder, *, fraction: float = 0.0) -> ImportedModel:

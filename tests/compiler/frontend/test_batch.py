@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 from onnx import ModelProto
 
-from tilewright.compiler.frontend import import_model
+from tilewright.compiler.frontend.importer import import_model
 from tilewright.compiler.frontend.batch import single_sample
 from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import ModelError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tilewright.compiler.frontend import import_model
+from tilewright.compiler.frontend.importer import import_model
 from tilewright.compiler.frontend.source import load_source
 from tilewright.compiler.frontend.work import macs_of
 

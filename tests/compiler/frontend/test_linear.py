@@ -36,7 +36,7 @@ def test_conv_equals_onnxruntime(make_builder, agree, case, axis, dtype, is_exac
     inputs = [builder.activation(shape), builder.weight(weight_shape, axis), bias]
     builder.output(builder.quantize(builder.node("Conv", inputs, **attributes)))
     imported = agree(builder, fraction=0 if is_exact else 0.02)
-    assert [type(node) for node in imported.graph.nodes] == [Conv]
+    assert [type(node) for node in imported.sections[0].graph.nodes] == [Conv]
     assert imported.host_operators == ()
 
 
@@ -47,7 +47,7 @@ def test_clamp_behind_conv_becomes_the_epilogues_bounds(make_builder, agree, cla
     bounds = [builder.constant(np.float32(bound)) for bound in clamp[1]]
     value = builder.node(clamp[0], [builder.node("Conv", inputs), *bounds])
     builder.output(builder.quantize(value))
-    (node,) = agree(builder).graph.nodes
+    (node,) = agree(builder).sections[0].graph.nodes
     assert node.epilogue.low > -128
     assert node.epilogue.table is None
 
@@ -65,7 +65,7 @@ def test_int32_bias_of_a_qdq_model_stays_as_it_is(make_builder, agree):
     value = builder.node("Conv", [builder.dequantize(stored, quantization), weight, bias])
     builder.output(builder.quantize(value, around=8.0))
     imported = agree(builder, fraction=0.02)
-    np.testing.assert_array_equal(imported.graph.nodes[0].bias, raw)
+    np.testing.assert_array_equal(imported.sections[0].graph.nodes[0].bias, raw)
     assert imported.notes == ()
 
 
@@ -88,7 +88,7 @@ def test_gemm_equals_onnxruntime(make_builder, agree, dtype, is_transposed, rows
     inputs = [builder.activation((rows, 12)), builder.weight(shape, axis), bias]
     value = builder.node("Gemm", inputs, transB=int(is_transposed))
     builder.output(builder.quantize(value))
-    assert agree(builder).graph.maps[builder.outputs[0][0]].shape == (9, 1, rows)
+    assert agree(builder).sections[0].graph.maps[builder.outputs[0][0]].shape == (9, 1, rows)
 
 
 def test_gemm_of_a_transposed_operand(make_builder, agree):
@@ -107,7 +107,7 @@ def test_matmul_and_added_bias(make_builder, agree, shape, has_bias):
         bias = builder.constant(builder.random.integers(-64, 64, (1, 7)).astype("f") / 64)
         value = builder.node("Add", [bias, value])
     builder.output(builder.quantize(builder.node("Relu", [value])))
-    (node,) = agree(builder).graph.nodes
+    (node,) = agree(builder).sections[0].graph.nodes
     assert node.weight.shape == (7, 12, 1, 1)
 
 
@@ -141,7 +141,7 @@ def test_flatten_and_gemm_is_a_conv_over_the_whole_map(make_builder, agree, stor
     weight = builder.weight((64, 5), 1, around=2.0**-8)
     builder.output(builder.quantize(builder.node("Gemm", [value, weight])))
     imported = agree(builder)
-    assert [node.kernel for node in imported.graph.nodes] == [(3, 3), (4, 4)]
+    assert [node.kernel for node in imported.sections[0].graph.nodes] == [(3, 3), (4, 4)]
 
 
 def test_matmul_over_the_pixels_of_a_map_needs_no_view(make_builder, agree):
@@ -152,7 +152,7 @@ def test_matmul_over_the_pixels_of_a_map_needs_no_view(make_builder, agree):
     value = builder.node("Transpose", [value], perm=[0, 2, 1])
     value = builder.node("MatMul", [value, builder.weight((4, 6), 1)])
     builder.output(builder.quantize(value))
-    assert not any(isinstance(node, View) for node in agree(builder).graph.nodes)
+    assert not any(isinstance(node, View) for node in agree(builder).sections[0].graph.nodes)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tilewright.compiler.frontend import import_model
-from tilewright.compiler.graph.reference import Reference
+from tilewright.compiler.frontend.importer import import_model
+from tilewright.flows.models import ReferenceTarget
 from tilewright.support.errors import ModelError
 
 
@@ -116,7 +116,6 @@ def test_the_host_casts_other_types(dtype):
     imported = import_model(model_of("Relu", dtype=dtype, cast=True))
     assert {item.op_type for item in imported.host_operators} >= {"Cast"}
     values = np.random.default_rng(0).integers(0, 2, (1, 4, 5, 5)).astype(dtype)
-    maps = Reference(graph=imported.graph).run(imported.border.prepare({"x": values}))
-    (result,) = imported.border.finish(maps, {"x": values}).values()
+    (result,) = ReferenceTarget(imported).run({"x": values}).outputs.values()
     assert result.dtype == np.dtype(dtype)
     assert np.array_equal(result, values)

@@ -34,7 +34,7 @@ def test_qlinear_conv(make_builder, agree, axis, dtype):
     builder.output(
         builder.node("QLinearConv", operands, pads=[1, 0, 1, 2], strides=[2, 1], dilations=[1, 2])
     )
-    (node,) = agree(builder).graph.nodes
+    (node,) = agree(builder).sections[0].graph.nodes
     assert isinstance(node, Conv)
 
 
@@ -74,7 +74,7 @@ def test_qlinear_add_and_mul(make_builder, agree, op_type, fraction, dtype):
     builder = make_builder(seed=5, dtype=dtype, is_exact=False)
     operands = [*stored(builder, (1, 8, 8, 8)), *stored(builder, (1, 8, 8, 8))]
     builder.output(builder.node(op_type, [*operands, *builder.quantization(0.05)], MICROSOFT))
-    (node,) = agree(builder, fraction=fraction).graph.nodes
+    (node,) = agree(builder, fraction=fraction).sections[0].graph.nodes
     assert isinstance(node, Elementwise)
 
 
@@ -87,7 +87,7 @@ def test_qlinear_pooling(make_builder, agree, dtype):
     value = builder.node("MaxPool", [value], kernel_shape=[2, 2])
     operands = [value, *quantization, *builder.quantization(0.01)]
     builder.output(builder.node("QLinearGlobalAveragePool", operands, MICROSOFT))
-    kinds = [type(node) for node in agree(builder, fraction=0.3).graph.nodes]
+    kinds = [type(node) for node in agree(builder, fraction=0.3).sections[0].graph.nodes]
     assert kinds == [Pool, Pool, Pool]
 
 
@@ -98,7 +98,7 @@ def test_qlinear_unary_is_a_table(make_builder, agree, op_type, dtype):
     attributes = {"alpha": 0.1} if op_type == "QLinearLeakyRelu" else {}
     operands = [*stored(builder, (1, 4, 8, 8)), *builder.quantization(0.01)]
     builder.output(builder.node(op_type, operands, MICROSOFT, **attributes))
-    (node,) = agree(builder).graph.nodes
+    (node,) = agree(builder).sections[0].graph.nodes
     assert isinstance(node, Requantize)
 
 
@@ -108,7 +108,7 @@ def test_qlinear_concat(make_builder, agree, dtype):
     parts = [*stored(builder, (1, 3, 4, 4)), *stored(builder, (1, 5, 4, 4))]
     operands = [*builder.quantization(0.03), *parts]
     builder.output(builder.node("QLinearConcat", operands, MICROSOFT, axis=1))
-    assert isinstance(agree(builder).graph.nodes[-1], Concat)
+    assert isinstance(agree(builder).sections[0].graph.nodes[-1], Concat)
 
 
 def test_flatten_between_qlinear_operators(make_builder, agree):
@@ -118,7 +118,7 @@ def test_flatten_between_qlinear_operators(make_builder, agree):
     value = builder.node("Flatten", [builder.node("QLinearConv", operands)])
     operands = [value, *quantization, *weights(builder, (64, 5)), *builder.quantization(0.2)]
     builder.output(builder.node("QLinearMatMul", operands))
-    kinds = [type(node) for node in agree(builder).graph.nodes]
+    kinds = [type(node) for node in agree(builder).sections[0].graph.nodes]
     assert kinds == [Conv, Conv]
 
 
@@ -128,4 +128,4 @@ def test_qlinear_add_of_a_constant(make_builder, agree, dtype):
     operand = [builder.constant(builder.integers((8, 1, 1))), *builder.quantization(0.02)]
     operands = [*operand, *stored(builder, (1, 8, 8, 8)), *builder.quantization(0.05)]
     builder.output(builder.node("QLinearAdd", operands, MICROSOFT))
-    assert agree(builder, fraction=1e-2).border.constants
+    assert agree(builder, fraction=1e-2).sections[0].constants

@@ -32,7 +32,7 @@ def test_max_pool_equals_onnxruntime(make_builder, agree, case, dtype):
     value = builder.node("MaxPool", [value], **attributes)
     builder.output(builder.node("QuantizeLinear", [value, *quantization]))
     imported = agree(builder)
-    assert [type(node) for node in imported.graph.nodes] == [Pool]
+    assert [type(node) for node in imported.sections[0].graph.nodes] == [Pool]
 
 
 def test_max_pool_with_dilation_and_another_scale(make_builder, agree):
@@ -55,7 +55,7 @@ def test_average_pool_equals_onnxruntime(make_builder, agree, case, includes_pad
     )
     builder.output(builder.quantize(value, around=2.0**-5))
     imported = agree(builder, fraction=0.02)
-    kinds = [type(node) for node in imported.graph.nodes]
+    kinds = [type(node) for node in imported.sections[0].graph.nodes]
     needs_pad = includes_pads and case == "ceil_padded"
     assert kinds == ([Pad, Pool] if needs_pad else [Pool])
 
@@ -66,7 +66,7 @@ def test_global_pool_equals_onnxruntime(make_builder, agree, op_type, shape):
     builder = make_builder(seed=4)
     value = builder.node(op_type, [builder.activation(shape)])
     builder.output(builder.quantize(value, around=2.0**-6))
-    (node,) = [n for n in agree(builder).graph.nodes if isinstance(n, Pool)]
+    (node,) = [n for n in agree(builder).sections[0].graph.nodes if isinstance(n, Pool)]
     assert node.is_global
 
 
@@ -81,7 +81,7 @@ def test_reduce_mean_over_the_pixels_is_a_global_average(make_builder, agree, ke
         inputs.append(builder.constant([-2, -1]))
     value = builder.node("ReduceMean", inputs, **attributes)
     builder.output(builder.quantize(value, around=2.0**-6))
-    assert agree(builder).graph.nodes[0].kernel == (8, 4)
+    assert agree(builder).sections[0].graph.nodes[0].kernel == (8, 4)
 
 
 def test_reduce_mean_over_the_rows_of_a_matrix(make_builder, agree):
@@ -105,4 +105,4 @@ def test_max_pool_in_front_of_quantize_linear(make_builder, agree):
     value = builder.node("Relu", [builder.node("Conv", inputs)])
     value = builder.node("MaxPool", [value], kernel_shape=[2, 3], pads=[0, 1, 0, 1])
     builder.output(builder.quantize(builder.node("Relu", [value])))
-    assert [type(node) for node in agree(builder).graph.nodes] == [Conv, Pool]
+    assert [type(node) for node in agree(builder).sections[0].graph.nodes] == [Conv, Pool]

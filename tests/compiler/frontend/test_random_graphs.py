@@ -1,13 +1,11 @@
 """Random quantized graphs: fused they equal ONNX Runtime, compiled they equal the reference."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from tilewright.compiler.compile import compile_graph
-from tilewright.compiler.frontend import import_model
-from tilewright.compiler.graph.reference import Reference
+from tilewright.compiler.compile import compile_model
+from tilewright.compiler.frontend.importer import import_model
+from tilewright.flows.models import ReferenceTarget
 from tilewright.flows.runtime.targets import IssTarget
 from tilewright.hw.spec.config import PRESETS
 
@@ -89,9 +87,6 @@ def test_random_graph_compiled_equals_the_reference(make_builder, preset, seed):
     builder = make_builder(seed=seed, is_exact=False)
     random_model(builder, outputs=1 + seed % 3)
     imported = import_model(builder.model())
-    program = compile_graph(imported.graph, PRESETS[preset])
-    program = replace(program, blobs=dict(program.blobs) | imported.border.to_sections())
-    given = IssTarget(program).run(builder.feeds).outputs
-    maps = Reference(graph=imported.graph).run(imported.border.prepare(builder.feeds))
-    for name, expected in imported.border.finish(maps).items():
+    given = IssTarget(compile_model(imported, PRESETS[preset])).run(builder.feeds).outputs
+    for name, expected in ReferenceTarget(imported).run(builder.feeds).outputs.items():
         np.testing.assert_array_equal(given[name], expected)

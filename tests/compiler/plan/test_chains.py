@@ -219,7 +219,7 @@ def test_a_step_waits_for_what_it_reads_by_another_name(other):
     chains = [range(len(layers_of(graph)))]
     placement = place(
         graph, places, chains, SMALL, allow_residents=False, exclusive=frozenset(),
-        workspace_need=lambda number, residents: 0,
+        workspace_need=lambda number, residents: 0, dram_start=0,
     )  # fmt: skip
     context = Context(
         config=SMALL, graph=graph, placement=placement, tasks=TaskList(config=SMALL),

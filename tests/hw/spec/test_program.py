@@ -11,11 +11,23 @@ import pytest
 
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.encoding import encode
+from tilewright.hw.spec.fold import Fold
 from tilewright.hw.spec.isa import instruction
 from tilewright.hw.spec.program import HEADER, Layer, Program, Symbol
+from tilewright.hw.spec.steps import HostOperator, Island, Section
+from tilewright.hw.spec.tensor import Gather, MapLayout, Tensor, TensorSpec
 from tilewright.support.errors import ProgramError
 
 NANO = PRESETS["nano"]
+
+
+QUANTIZED = Tensor(
+    name="q", dtype="uint8", shape=(1, 3, 2, 2), scale=0.1, zero_point=-3, map="q",
+    map_shape=(3, 2, 2), gather=Gather.of(np.arange(12).reshape(3, 2, 2)),
+    fold=Fold(rows=1, columns=1, row_step=1, column_step=1, top=0, left=0, height=2, width=2,
+              padding=0),
+    layout=MapLayout(address=1024, shape=(3, 2, 2), lanes=4, pitch_bytes=4),
+)  # fmt: skip
 
 
 def example() -> Program:
@@ -24,9 +36,17 @@ def example() -> Program:
     return Program(
         config=NANO, image=b"\1" * 64 + code, memory_bytes=4096, program_address=64,
         num_instructions=2,
+        inputs=(TensorSpec(name="x", dtype="uint8", shape=(1, 3, 2, 2)),),
+        steps=(
+            Island(
+                name="island0", model=b"onnx", inputs=("x",), outputs=("q",), moved_bytes=12,
+                operators=(HostOperator(name="n", op_type="Op", reason="r", elements=12),),
+                seconds=1e-6,
+            ),
+            Section(name="section0", first=0, num_instructions=2, inputs=(QUANTIZED,)),
+        ),
         symbols=(
-            Symbol(name="x", kind="input", address=1024, size_bytes=64, channels=3, height=2,
-                   width=2, scale=0.1, zero_point=-3, channel_offset=1),
+            Symbol(name="x", kind="input", address=1024, size_bytes=64),
             Symbol(name="code", kind="program", address=64, size_bytes=128),
         ),
         layers=(Layer(name="conv", operator="Conv", sources=("a", "b"), macs=7, first=0, last=0),),
@@ -89,9 +109,9 @@ def changed_version(data: bytes, index: int) -> bytes:
         (lambda d: d.replace(b"\1" * 64, b"\2" * 64), "p: altered: the section 'image' does not "
                                                       "match its checksum; copy or compile it "
                                                       "again"),
-        (lambda d: changed_version(d, 1), "p: format version 2, ISA version 1; this Tilewright "
-                                          "reads up to 1 and 1; install a newer one or compile "
-                                          "again"),
+        (lambda d: changed_version(d, 1), "p: format version 3, ISA version 1; this Tilewright "
+                                          "reads 2 and up to 1; compile the model again with this "
+                                          "one"),
     ],
 )  # fmt: skip
 def test_errors_say_what_was_found_and_what_to_do(damage, message: str) -> None:

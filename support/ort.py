@@ -1,0 +1,63 @@
+"""ONNX Runtime sessions that compute a model as it is written: every optimization off, silent."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.support.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Array = NDArray[np.generic]
+
+FATAL_ONLY = 4
+LONGEST_MESSAGE = 300
+
+
+def first_line(error: Exception) -> str:
+    """Return an error's message in one line, without ONNX Runtime's status prefix."""
+    text = " ".join(str(error).split())
+    _, separator, rest = text.partition(" : ")
+    if separator and text.startswith("[ONNXRuntimeError]"):
+        text = rest.split(" : ", 2)[-1]
+    return text[:LONGEST_MESSAGE]
+
+
+def open_session(
+    model: bytes | str, threads: int = 0, what: str = "the model"
+) -> "InferenceSession":
+    """Open a model, its bytes or its path; `threads` 0 takes ONNX Runtime's default.
+
+    Raises ModelError, naming `what`, where ONNX Runtime does not accept it.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = FATAL_ONLY
+    options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        raise ModelError(f"ONNX Runtime refuses {what}: {first_line(error)}") from error
+
+
+def run_session(
+    session: "InferenceSession",
+    feeds: Mapping[str, Array],
+    outputs: Sequence[str] | None = None,
+    what: str = "the inputs",
+) -> dict[str, Array]:
+    """Return the outputs (all, or those named) by name.
+
+    Raises InputError, naming `what`, where ONNX Runtime stops.
+    """
+    names = list(outputs or (item.name for item in session.get_outputs()))
+    try:
+        results: list[Any] = session.run(names, dict(feeds))
+    except Exception as error:  # as above
+        raise InputError(f"ONNX Runtime refuses {what}: {first_line(error)}") from error
+    return dict(zip(names, results, strict=True))
