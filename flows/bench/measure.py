@@ -162,7 +162,7 @@ def _measured(
         utilization=utilization(macs, found.cycles, config),
         bytes_loaded=sum(layer.load_bytes for layer in found.layers),
         bytes_stored=sum(layer.store_bytes for layer in found.layers),
-        host_operators=len(compiled.program.metadata["host_operators"]),
+        host_operators=sum(len(i.operators) for i in found.program.islands),
         estimated_cycles=found.estimated_cycles,
         layer_error=None if layer_error is None else layer_error[0],
         layer_error_cycles=None if layer_error is None else layer_error[1],

@@ -54,13 +54,21 @@ def cli() -> None:
     simulators that agree byte for byte."""
 
 
+def as_lines(message: str) -> str:
+    """Return an error's message as one line, and below it the items that it lists, indented."""
+    head = [line for line in message.splitlines() if not line.startswith("  ")]
+    items = [line for line in message.splitlines() if line.startswith("  ")]
+    texts = [" ".join(" ".join(head).split()), *(f"  {' '.join(item.split())}" for item in items)]
+    return "\n".join(texts)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Mistakes of the user, and a package that is not there, end in one line
-    on stderr and exit status 2."""
+    on stderr (and one for each item that it lists) and exit status 2."""
     try:
         cli.main(args=arguments, prog_name="tilewright")
     except TilewrightError as error:
-        message = " ".join(str(error).split())
+        message = as_lines(str(error))
     except ModuleNotFoundError as error:
         message = f"package {error.name} is missing; `tilewright doctor` says how to get it"
         if error.name is None or error.name.startswith("tilewright"):

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilewright.flows.commands.options import FilePath, cache_option, config_options, resolve_config
+from tilewright.flows.commands.options import (
+    FilePath,
+    cache_option,
+    config_options,
+    resolve_config,
+    section_options,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
 @config_options()
 @click.option("-o", "--output", type=FilePath, help="Program file.  [default: MODEL.tw here]")
 @click.option("--report", type=FilePath, help="Also write the report as JSON.")
-@click.option("--strict", is_flag=True, help="Refuse models that leave operators to the host.")
+@section_options
 @cache_option
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -31,6 +37,7 @@ def command(
     output: Path | None,
     report: Path | None,
     strict: bool,
+    keep_sections: bool,
     cached: bool,
     quiet: bool,
 ) -> None:
@@ -43,12 +50,15 @@ def command(
     from tilewright.flows.program_cache import timed
     from tilewright.flows.report.coverage import print_coverage
     from tilewright.flows.report.display import console, size
+    from tilewright.flows.report.islands import print_islands
     from tilewright.support.files import check_targets, write_file
 
     config = resolve_config(preset, config_file, settings)
     target = output or Path(f"{model.stem}.tw")
     check_targets([target, report], [model, config_file])
-    compiled = compile_file(model, config, strict=strict, cached=cached)
+    compiled = compile_file(
+        model, config, strict=strict, keep_sections=keep_sections, cached=cached
+    )
     data = compiled.program.to_bytes()
     write_file(target, data)
     if quiet and report is None:
@@ -60,7 +70,8 @@ def command(
         out = console()
         print_coverage(out, compiled.program)
         print_layers(out, compiled, timing)
-        print_host_operators(out, compiled)
+        print_islands(out, compiled.program)
+        print_notes(out, compiled)
         out.print(
             f"{target}: {compiled.program.num_instructions:,} instructions, {size(len(data))}, "
             f"needs {size(compiled.program.memory_bytes)} of DRAM; for {config.name} "
@@ -81,28 +92,9 @@ def print_layers(out: "Console", compiled: "CompiledModel", timing: "TimedProgra
     out.print(table(title, layer_columns(), rows))
 
 
-def print_host_operators(out: "Console", compiled: "CompiledModel") -> None:
-    """Print what is left to the host, and the compiler's notes."""
-    from tilewright.flows.report.display import shorten, table
-
+def print_notes(out: "Console", compiled: "CompiledModel") -> None:
+    """Print what the host does to input maps, and the compiler's notes."""
     metadata = compiled.program.metadata
-    if metadata["host_operators"]:
-        rows = [
-            (
-                item["op_type"],
-                shorten(item["name"]),
-                item["side"],
-                item["macs"],
-                item["elements"],
-                f"{item['seconds'] * 1e6:,.0f}",
-                item["reason"],
-            )
-            for item in metadata["host_operators"]
-        ]
-        columns = ("operator", "?node", "?side", "?>MACs", "?>elements", ">us", "why on the host")
-        seconds = sum(item["seconds"] for item in metadata["host_operators"])
-        title = f"Left to the host: about {seconds * 1e6:,.0f} us by a rough estimate"
-        out.print(table(title, columns, rows))
     for work in metadata["host_work"]:
         out.print(f"host work: {work}", markup=False)
     for note in metadata["notes"]:
@@ -112,6 +104,7 @@ def print_host_operators(out: "Console", compiled: "CompiledModel") -> None:
 def report_of(compiled: "CompiledModel", timing: "TimedProgram") -> dict[str, Any]:
     """Return the report as JSON-able values."""
     from tilewright.flows.report.coverage import coverage_json
+    from tilewright.flows.report.islands import islands_json, steps_json
 
     program = compiled.program
     return {
@@ -123,7 +116,8 @@ def report_of(compiled: "CompiledModel", timing: "TimedProgram") -> dict[str, An
         "cycles": timing.cycles,
         "cycles_are": "the timing model's",
         "layers": [report.as_dict() for report in timing.layers],
-        "host_operators": program.metadata["host_operators"],
+        "steps": steps_json(program),
+        "islands": islands_json(program),
         "host_work": program.metadata["host_work"],
         "notes": program.metadata["notes"],
     }

@@ -13,6 +13,7 @@ from tilewright.flows.commands.options import (
     config_options,
     input_options,
     resolve_config,
+    section_options,
 )
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 
@@ -44,7 +45,7 @@ def dram_options(command: Function) -> Function:
 @input_options
 @click.option("--rtl-samples", type=int, help="How many samples on the RTL.  [default: all]")
 @click.option("--ort", is_flag=True, help="Also compare with ONNX Runtime, optimizations off.")
-@click.option("--strict", is_flag=True, help="Refuse models that leave operators to the host.")
+@section_options
 @dram_options
 @click.option("-o", "--output", type=FilePath, help="Write the RTL's outputs to this .npz file.")
 @click.option("--report", type=FilePath, help="Also write the report as JSON.")
@@ -60,6 +61,7 @@ def command(
     rtl_samples: int | None,
     ort: bool,
     strict: bool,
+    keep_sections: bool,
     latency: int,
     bandwidth: float,
     stalls: float,
@@ -84,7 +86,9 @@ def command(
     config = resolve_config(preset, config_file, settings)
     check_targets([output, report], [model, config_file, input_file])
     with status(f"compiling {model.name} for {config.name}"):
-        compiled = compile_file(model, config, strict=strict, cached=cached)
+        compiled = compile_file(
+            model, config, strict=strict, keep_sections=keep_sections, cached=cached
+        )
     inputs = load_inputs(compiled.program, input_file, samples, seed)
     with status(f"generating and building the RTL of {config.name}"):
         target, build_seconds = timed_rtl(compiled.program, latency, bandwidth, stalls)

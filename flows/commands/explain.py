@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilewright.flows.commands.options import FilePath, config_options, resolve_config
+from tilewright.flows.commands.options import (
+    FilePath,
+    config_options,
+    resolve_config,
+    section_options,
+)
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ NOTABLE_LOSS = 0.05
     show_default=True,
     help="DRAM latency in cycles.",
 )
+@section_options
 @click.option("--no-gains", is_flag=True, help="Do not compile again without each optimization.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("-o", "--output", type=FilePath, help="Also write the JSON to this file.")
@@ -36,6 +42,8 @@ def command(
     config_file: Path | None,
     settings: tuple[str, ...],
     latency: int,
+    strict: bool,
+    keep_sections: bool,
     no_gains: bool,
     as_json: bool,
     output: Path | None,
@@ -47,17 +55,17 @@ def command(
     """
     from tilewright.flows.models import import_file
     from tilewright.flows.report.coverage import coverage_sentence
-    from tilewright.flows.report.display import console, plural, status, table
+    from tilewright.flows.report.display import console, status, table
     from tilewright.flows.report.explanation import explain
+    from tilewright.flows.report.islands import print_islands
     from tilewright.support.files import check_targets, write_file
 
     config = resolve_config(preset, config_file, settings)
     check_targets([output], [model, config_file])
-    imported = import_file(model, config)
+    imported = import_file(model, config, strict=strict, keep_sections=keep_sections)
     with status(f"compiling {model.name} for {config.name}"):
         found = explain(imported, config, latency=latency, with_gains=not no_gains)
-    facts = {"coverage": imported.coverage.as_dict(), "model": model.name}
-    text = json.dumps(facts | found.as_dict() | facts, indent=2)
+    text = json.dumps(found.as_dict() | {"model": model.name}, indent=2)
     if output is not None:
         write_file(output, text + "\n")
     if as_json:
@@ -75,9 +83,7 @@ def command(
         out.print(table("Padding", PADDING_COLUMNS, map(padding_row, padded)))
     if found.gains:
         out.print(table("Optimizations, all on", GAIN_COLUMNS, gain_rows(found)))
-    if imported.host_operators:
-        hosted = plural(len(imported.host_operators), "operator")
-        out.print(f"on the host: {hosted}, which `tilewright compile` lists")
+    print_islands(out, found.program)
 
 
 COLUMNS = (
@@ -90,11 +96,12 @@ GAIN_COLUMNS = ("optimization", "meaning", ">cycles without", ">gain", ">gain %"
 
 def layer_row(layer: "LayerExplanation") -> tuple[Any, ...]:
     """Return the row of a layer."""
-    from tilewright.flows.report.display import percent, shorten
+    from tilewright.flows.report.display import percent
+    from tilewright.flows.report.report import layer_name
 
     report = layer.report
     return (
-        shorten(report.name),
+        layer_name(report),
         report.operator,
         layer.shape,
         report.cycles,
@@ -135,12 +142,13 @@ def is_notable(layer: "LayerExplanation") -> bool:
 
 def padding_row(layer: "LayerExplanation") -> tuple[Any, ...]:
     """Return the row of the table of padding."""
-    from tilewright.flows.report.display import percent, shorten
+    from tilewright.flows.report.display import percent
+    from tilewright.flows.report.report import layer_name
 
     assert layer.padding is not None
     why = "; ".join(layer.padding.reasons)
     return (
-        shorten(layer.report.name),
+        layer_name(layer.report),
         percent(layer.padding.loss),
         percent(layer.ceiling_utilization),
         why,

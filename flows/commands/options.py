@@ -101,6 +101,21 @@ def cache_option(function: Function) -> Function:
     )(function)
 
 
+def section_options(function: Function) -> Function:
+    """Add --strict and --keep-sections; the command gets `strict` and `keep_sections`."""
+    options = (
+        click.option("--strict", is_flag=True, help="Refuse models that leave work to the host."),
+        click.option(
+            "--keep-sections",
+            is_flag=True,
+            help="Keep accelerator sections that cost more than they save by the estimate.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def input_options(function: Function) -> Function:
     """Add --input, --samples and --seed; the command gets `input_file`, `samples`, `seed`."""
     options = (

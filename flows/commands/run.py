@@ -12,6 +12,7 @@ from tilewright.flows.commands.options import (
     config_options,
     input_options,
     resolve_config,
+    section_options,
 )
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.support.errors import InputError
@@ -37,6 +38,7 @@ TIMING = "timing"
 )
 @config_options()
 @cache_option
+@section_options
 @click.option("--model", type=FilePath, help="The ONNX model of PROGRAM (for reference and ort).")
 @input_options
 @click.option(
@@ -52,6 +54,8 @@ def command(
     config_file: Path | None,
     settings: tuple[str, ...],
     cached: bool,
+    strict: bool,
+    keep_sections: bool,
     model: Path | None,
     input_file: Path | None,
     samples: int | None,
@@ -70,7 +74,8 @@ def command(
 
     check_targets([output], [program, config_file, model, input_file])
     given = (preset, config_file, settings)
-    loaded, compiled = load(program, model, given, cached=cached)
+    compiler_options = {"strict": strict, "keep_sections": keep_sections}
+    loaded, compiled = load(program, model, given, compiler_options, cached=cached)
     if latency is not None and on not in (TIMING, "rtl"):
         raise InputError(f"--latency is of --on rtl and --on timing; --on {on} has no DRAM timing")
     if on == TIMING:
@@ -94,6 +99,7 @@ def load(
     path: Path,
     model: Path | None,
     config: tuple[str | None, Path | None, tuple[str, ...]],
+    options: dict[str, bool],
     *,
     cached: bool,
 ) -> tuple["Program", "CompiledModel | None"]:
@@ -105,7 +111,8 @@ def load(
     if path.suffix.lower() == ".onnx":
         if model is not None:
             raise InputError("--model belongs to a program; here the model itself is given")
-        compiled = compile_file(path, resolve_config(preset, config_file, settings), cached=cached)
+        chosen = resolve_config(preset, config_file, settings)
+        compiled = compile_file(path, chosen, cached=cached, **options)
         return compiled.program, compiled
     expected = None
     if preset or config_file or settings:
@@ -113,7 +120,7 @@ def load(
     program = Program.load(path, expected)
     if model is None:
         return program, None
-    compiled = compile_file(model, program.config, cached=cached)
+    compiled = compile_file(model, program.config, cached=cached, **options)
     if program.metadata.get("model_digest") != file_digest(model):
         raise InputError(f"{path} was not compiled from {model}; give the model it was made of")
     return program, compiled

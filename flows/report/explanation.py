@@ -14,6 +14,8 @@ from tilewright.compiler.frontend.importer import ImportedModel
 from tilewright.compiler.graph.graph import Conv, Graph, Node, Pool
 from tilewright.compiler.plan.placement import layers_of
 from tilewright.compiler.program.assemble import Lowered, assemble
+from tilewright.flows.report.coverage import coverage_json
+from tilewright.flows.report.islands import islands_json, steps_json
 from tilewright.flows.report.occupancy import ENGINE_NAMES, Occupancy, occupancies
 from tilewright.flows.report.padding import Padding, padding_of, unit_padding
 from tilewright.flows.report.report import LayerReport, layer_reports, utilization
@@ -111,9 +113,12 @@ class Explanation:
         """Return the explanation as JSON-able values."""
         config = self.program.config
         return {
+            "coverage": coverage_json(self.program),
             "model": self.program.metadata["model"],
             "config": {"name": config.name, "digest": config.digest},
             "cycles_are": "the timing model's",
+            "steps": steps_json(self.program),
+            "islands": islands_json(self.program),
             "cycles": self.cycles,
             "macs": self.macs,
             "utilization": utilization(self.macs, self.cycles, config),
@@ -128,38 +133,31 @@ class Explanation:
 
 
 def explain(
-    model: ImportedModel,
-    config: Config,
-    *,
-    latency: int = MEMORY_LATENCY,
-    with_gains: bool = True,
+    model: ImportedModel, config: Config, *, latency: int = MEMORY_LATENCY, with_gains: bool = True
 ) -> Explanation:
-    """Compile an imported model and explain the program. Raises ModelError."""
-    lowered = lower_model(model, config)
-    program = assemble(model, lowered, config)
+    """Compile a model's sections and explain the program. Raises ModelError."""
+    sections = lower_model(model, config)
+    program = assemble(model, sections, config)
     timed = timeline(program, latency)
     found = occupancies(timed.spans)
-    reports = layer_reports(program, timed.retirements)
-    layers = [
-        (part, number, node)
-        for part in lowered
-        for number, node in enumerate(layers_of(part.graph))
-    ]
+    reports = iter(enumerate(layer_reports(program, timed.retirements)))
+    layers = []
+    for lowered in sections:
+        for place, node in enumerate(layers_of(lowered.graph)):
+            number, report = next(reports)
+            layers.append(
+                LayerExplanation(
+                    report=report,
+                    shape=layer_shape(lowered.graph, node),
+                    occupancy=found.get(number),
+                    padding=_padding(node, report.macs, lowered, place, config),
+                    maps=tuple(map_places(node, lowered)),
+                )
+            )
     return Explanation(
         program=program,
         cycles=timed.cycles,
-        layers=tuple(
-            LayerExplanation(
-                report=report,
-                shape=layer_shape(part.graph, node),
-                occupancy=found.get(position),
-                padding=_padding(node, report.macs, part, number, config),
-                maps=tuple(map_places(node, part)),
-            )
-            for position, ((part, number, node), report) in enumerate(
-                zip(layers, reports, strict=True)
-            )
-        ),
+        layers=tuple(layers),
         gains=tuple(gains(model, config, latency)) if with_gains else (),
     )
 

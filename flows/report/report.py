@@ -20,6 +20,8 @@ class LayerReport:
     """One layer: its work, its traffic, and where known its cycles."""
 
     name: str
+    section: str
+    """Name of its section; "" where the program has one."""
     operator: str
     sources: tuple[str, ...]
     macs: int
@@ -74,6 +76,7 @@ def layer_reports(program: Program, retired: Sequence[Retired] = ()) -> tuple[La
     return tuple(
         LayerReport(
             name=layer.name,
+            section=layer.section if len(program.sections) > 1 else "",
             operator=layer.operator,
             sources=layer.sources,
             macs=layer.macs,
@@ -122,7 +125,7 @@ def layer_rows(reports: Sequence[LayerReport]) -> list[tuple[Any, ...]]:
     """Return the table rows of the reports, see `layer_columns`."""
     return [
         (
-            shorten(report.name),
+            layer_name(report),
             report.operator,
             report.macs,
             report.instructions,
@@ -133,6 +136,12 @@ def layer_rows(reports: Sequence[LayerReport]) -> list[tuple[Any, ...]]:
         )
         for report in reports
     ]
+
+
+def layer_name(report: LayerReport) -> str:
+    """Return the layer's name for tables, behind its section's where there are several."""
+    name = shorten(report.name)
+    return f"{report.section}: {name}" if report.section else name
 
 
 def total_row(

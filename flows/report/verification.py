@@ -7,6 +7,7 @@ from rich.console import Console
 
 from tilewright.flows.report.coverage import coverage_json, print_coverage
 from tilewright.flows.report.display import percent, plural, signed_percent, table
+from tilewright.flows.report.islands import islands_json, print_islands, steps_json
 from tilewright.flows.report.report import layer_columns, layer_rows, total_row
 from tilewright.flows.verify import Verification
 
@@ -18,6 +19,7 @@ def print_verification(out: Console, result: Verification, name: str) -> None:
     """Print the table of layers, the cycles, and what agrees with what."""
     config = result.program.config
     print_coverage(out, result.program)
+    print_islands(out, result.program)
     rows = layer_rows(result.layers)
     rows.append(total_row(result.layers, config, result.cycles))
     title = f"{name} on the RTL of {config.name} ({config.rows}x{config.cols})"
@@ -65,6 +67,8 @@ def report_of(result: Verification, name: str, dram: "DramParameters") -> dict[s
         "dram_latency_cycles": dram.latency_cycles,
         "dram_beats_per_cycle": dram.beats_per_cycle,
         "dram_stall_probability": dram.stall_probability,
+        "steps": steps_json(result.program),
+        "islands": islands_json(result.program),
         "samples_rtl": len(result.rtl),
         "samples_iss": len(result.iss),
         "cycles": [outcome.cycles for outcome in result.rtl],

@@ -23,7 +23,7 @@ def fails(tilewright, tmp_path):
         assert result.status == 2, result
         assert result.out == ""
         assert result.err.startswith("error: ")
-        assert result.err.count("\n") == 1
+        assert all(line.startswith("  ") for line in result.err.splitlines()[1:])
         assert sorted(tmp_path.rglob("*")) == before
         return result.err
 
