@@ -7,7 +7,12 @@ from pathlib import Path
 
 import click
 
-from tilewright.flows.commands.options import FilePath, config_options, resolve_config
+from tilewright.flows.commands.options import (
+    FilePath,
+    config_options,
+    resolve_config,
+    section_options,
+)
 from tilewright.flows.sweep.results import Point, check_plot, load_csv, plot
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 
@@ -17,6 +22,7 @@ from tilewright.hw.spec.dram import MEMORY_LATENCY
 @click.option("--rows", required=True, help="Sizes: 4,8,12 or 4:32 (doubling) or 4:32:4 (steps).")
 @click.option("--cols", help="Sizes, combined with every --rows.  [default: square arrays]")
 @config_options()
+@section_options
 @click.option(
     "--on",
     type=click.Choice(["rtl", "cycles"]),
@@ -44,6 +50,8 @@ def command(
     preset: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
+    strict: bool,
+    keep_sections: bool,
     on: str,
     jobs: int | None,
     latency: int,
@@ -74,8 +82,17 @@ def command(
     if not model.is_file():
         raise ModelError(missing(model, "an ONNX model"))
     run = f"-{latency}-{seed}" if on == "rtl" else f"-{latency}"
-    setup = f"{file_digest(model)[:16]}-{tool_digest()[:16]}{run}"
-    sweep = Sweep(model=model, source=on, latency=latency, seed=seed, setup=setup)
+    kept = f"-{strict:d}{keep_sections:d}"
+    setup = f"{file_digest(model)[:16]}-{tool_digest()[:16]}{run}{kept}"
+    sweep = Sweep(
+        model=model,
+        source=on,
+        latency=latency,
+        seed=seed,
+        strict=strict,
+        keep_sections=keep_sections,
+        setup=setup,
+    )
     known = load_csv(csv_file) if csv_file is not None and csv_file.exists() else []
     points = run_sweep(sweep, base, sizes, known, jobs or os.cpu_count() or 1, csv_file)
     print_points(points, f"{model.name}, base {base.name}")

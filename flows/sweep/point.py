@@ -17,14 +17,20 @@ from tilewright.support.errors import TilewrightError
 CODE = "from tilewright.flows.sweep.point import main; main()"
 
 
-def run_point(model: Path, config: Config, source: str, latency: int, seed: int) -> dict[str, Any]:
-    """Run a point in a process of its own and return the result's fields; `error` if it failed."""
+def run_point(
+    model: Path, config: Config, source: str, latency: int, seed: int, options: dict[str, bool]
+) -> dict[str, Any]:
+    """Run a point in a process of its own and return the result's fields; `error` if it failed.
+
+    options: `strict` and `keep_sections` of the compiler.
+    """
     request = {
         "model": str(model),
         "config": config.to_toml(),
         "source": source,
         "latency": latency,
         "seed": seed,
+        "options": options,
     }
     done = subprocess.run(
         [sys.executable, "-c", CODE],
@@ -40,7 +46,9 @@ def run_point(model: Path, config: Config, source: str, latency: int, seed: int)
     return result
 
 
-def measure(model: Path, config: Config, source: str, latency: int, seed: int) -> dict[str, Any]:
+def measure(
+    model: Path, config: Config, source: str, latency: int, seed: int, options: dict[str, bool]
+) -> dict[str, Any]:
     """Compile the model for the config, run it, and return the fields of a `Point`.
 
     On the RTL, the memory must equal the simulator's and the outputs the reference's.
@@ -50,7 +58,7 @@ def measure(model: Path, config: Config, source: str, latency: int, seed: int) -
     from tilewright.flows.report.report import layer_reports, utilization
     from tilewright.sim.timing import simulate
 
-    compiled = compile_file(model, config)
+    compiled = compile_file(model, config, **options)
     program = compiled.program
     start = time.monotonic()
     estimated = simulate(program, latency=latency).cycles
@@ -96,6 +104,7 @@ def main() -> None:
             request["source"],
             request["latency"],
             request["seed"],
+            request["options"],
         )
     except TilewrightError as error:
         result = {"error": " ".join(str(error).split())}

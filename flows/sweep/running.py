@@ -25,6 +25,8 @@ class Sweep:
     source: str
     latency: int
     seed: int
+    strict: bool
+    keep_sections: bool
     setup: str
 
 
@@ -86,7 +88,14 @@ def _complete(
 
 
 def _run(sweep: Sweep, config: Config) -> Point:
-    fields: dict[str, Any] = run_point(sweep.model, config, sweep.source, sweep.latency, sweep.seed)
+    fields: dict[str, Any] = run_point(
+        sweep.model,
+        config,
+        sweep.source,
+        sweep.latency,
+        sweep.seed,
+        {"strict": sweep.strict, "keep_sections": sweep.keep_sections},
+    )
     return Point(
         rows=config.rows,
         cols=config.cols,

@@ -167,7 +167,7 @@ def test_a_crashing_point_is_an_error_of_that_point(digits, monkeypatch):
     from tilewright.flows.sweep import point as sweep_point
 
     monkeypatch.setattr(sweep_point, "CODE", "import os; os.abort()")
-    result = sweep_point.run_point(digits, Config.load("nano"), "cycles", 64, 0)
+    result = sweep_point.run_point(digits, Config.load("nano"), "cycles", 64, 0, {})
     assert set(result) == {"error"}
     assert result["error"]
 
