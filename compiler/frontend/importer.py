@@ -16,7 +16,7 @@ from tilewright.compiler.frontend.islands import island_of
 from tilewright.compiler.frontend.partition import Cut, Needs, Part, cut, find_needs
 from tilewright.compiler.frontend.source import load_source
 from tilewright.compiler.frontend.values import Index
-from tilewright.compiler.frontend.worth import unprofitable
+from tilewright.compiler.frontend.worth import Candidate, unprofitable
 from tilewright.compiler.graph.graph import FeatureMap, Graph
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.config import Config
@@ -96,14 +96,27 @@ def import_model(
         interpretation = interpret(source, hosted)
         imported, refused = _import(interpretation)
         if not refused and config is not None and not keep_sections:
-            sections = [(s.graph, (*s.inputs, *s.outputs)) for s in imported.sections]
-            refused = unprofitable(interpretation, sections, config)
+            refused = unprofitable(interpretation, _candidates(imported.steps), config)
         if not refused:
             break
         hosted |= refused
     if strict and imported.host_operators:
         raise ModelError(_refusal(imported.host_operators))
     return imported
+
+
+def _candidates(steps: Sequence[ImportedSection | Island]) -> list[Candidate]:
+    """The sections, each with whether there is an island on both sides."""
+    islands = [False, *(isinstance(step, Island) for step in steps), False]
+    return [
+        Candidate(
+            graph=step.graph,
+            tensors=(*step.inputs, *step.outputs),
+            is_between=islands[position] and islands[position + 2],
+        )
+        for position, step in enumerate(steps)
+        if isinstance(step, ImportedSection)
+    ]
 
 
 def model_of_graph(graph: Graph) -> ImportedModel:

@@ -1,6 +1,7 @@
 """Which sections are worth starting the accelerator for."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,19 +13,29 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.tensor import Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A section that may join the host."""
+
+    graph: Graph
+    tensors: tuple[Tensor, ...]
+    """What the host writes and reads."""
+    is_between: bool
+    """It parts two islands, which would be one call of the host without it."""
+
+
 def unprofitable(
     interpretation: Interpretation,
-    sections: Sequence[tuple[Graph, Sequence[Tensor]]],
+    sections: Sequence[Candidate],
     config: Config,
 ) -> dict[str, str]:
     """Return the operators, with the reason, of the section that costs most above what it saves.
 
-    sections: the graph of each, and the tensors that the host writes and reads. Empty where every
-    section saves time, or where there is only one.
+    Empty where every section saves time, or where there is only one.
     """
     if len(sections) < 2:
         return {}
-    losses = [_loss(interpretation, graph, tensors, config) for graph, tensors in sections]
+    losses = [_loss(interpretation, section, config) for section in sections]
     worst = int(np.argmax(losses))
     if losses[worst] <= 0:
         return {}
@@ -32,14 +43,13 @@ def unprofitable(
         f"its section would take {losses[worst] * 1e6:.0f} us more than the host by the estimate; "
         "--keep-sections keeps it"
     )
-    names = {name for node in sections[worst][0].nodes for name in node.source}
+    names = {name for node in sections[worst].graph.nodes for name in node.source}
     return dict.fromkeys(sorted(names), reason)
 
 
-def _loss(
-    interpretation: Interpretation, graph: Graph, tensors: Sequence[Tensor], config: Config
-) -> float:
+def _loss(interpretation: Interpretation, section: Candidate, config: Config) -> float:
     """Seconds that a section takes above what the host would take for its operators."""
+    graph = section.graph
     source = interpretation.context.source
     names = {name for node in graph.nodes for name in node.source}
     operators = [operator for operator in source.operators if operator.name in names]
@@ -53,6 +63,7 @@ def _loss(
         if isinstance(node, Conv)
     )
     results = [int(np.prod(graph.maps[node.output].shape)) for node in graph.nodes]
-    moved = sum(int(np.prod(tensor.map_shape)) for tensor in tensors)
+    moved = sum(int(np.prod(tensor.map_shape)) for tensor in section.tensors)
     accelerator = host_cost.section_seconds(macs, results, config)
-    return accelerator + host_cost.moving_seconds(moved) - host
+    extra = host_cost.HOST_CALL_SECONDS if section.is_between else 0.0
+    return accelerator + host_cost.moving_seconds(moved) + extra - host

@@ -5,8 +5,8 @@ import onnxruntime
 import pytest
 from onnx import ModelProto
 
-from tilewright.compiler.frontend.importer import import_model
 from tilewright.compiler.frontend.batch import single_sample
+from tilewright.compiler.frontend.importer import import_model
 from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import ModelError
 

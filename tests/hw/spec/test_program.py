@@ -161,6 +161,6 @@ def test_symbols_by_name_and_kind() -> None:
 def test_header_is_what_the_docstring_says() -> None:
     data = example().to_bytes()
     magic, version, isa_version, size, directory_size = struct.unpack_from("<8sIIQI", data)
-    assert (magic, version, isa_version, size) == (b"TILEWRT\x1a", 1, 1, len(data))
+    assert (magic, version, isa_version, size) == (b"TILEWRT\x1a", 2, 1, len(data))
     directory = data[HEADER.size : HEADER.size + directory_size]
     assert zlib.crc32(directory) == struct.unpack_from("<I", data, 28)[0]
