@@ -21,6 +21,7 @@ from tilewright.support.files import missing
 
 if TYPE_CHECKING:
     from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
+    from tilewright.compiler.passes import Observer
 
 LAYOUT_OPERATORS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Identity")
 
@@ -74,12 +75,14 @@ def compile_file(
     strict: bool = False,
     keep_sections: bool = False,
     cached: bool = False,
+    observe: "Observer | None" = None,
 ) -> CompiledModel:
     """Compile an ONNX file. The program is complete: it runs without the model.
 
     strict: refuse host operators; keep_sections: keep sections that cost more than they save.
     cached: take the program, or schedules of its layers, from the cache on disk where they are
         there, and keep them there.
+    observe: called behind each pass; the program does not come from the cache then.
 
     Raises ModelError when the file is missing, malformed or not supported.
     """
@@ -91,7 +94,7 @@ def compile_file(
     start = time.monotonic()
     data = path.read_bytes()
     key = _key(data, path, config, strict, keep_sections) if cached else None
-    program = load_program(key) if key else None
+    program = load_program(key) if key and observe is None else None
     if program is not None:
         seconds = time.monotonic() - start
         return CompiledModel(
@@ -103,7 +106,8 @@ def compile_file(
         )
     with schedule_cache.enabled(cached):
         imported = import_file(path, config, strict=strict, keep_sections=keep_sections)
-        program = _compile(imported, config, path.stem, hashlib.sha256(data).hexdigest())
+        digest = hashlib.sha256(data).hexdigest()
+        program = _compile(imported, config, path.stem, digest, observe)
     if key:
         save_program(key, program)
     seconds = time.monotonic() - start
@@ -122,10 +126,16 @@ def _key(data: bytes, path: Path, config: Config, strict: bool, keep_sections: b
     return program_key(data, path.stem, config, options=f"{strict} {keep_sections}")
 
 
-def _compile(imported: "ImportedModel", config: Config, name: str, digest: str) -> Program:
+def _compile(
+    imported: "ImportedModel",
+    config: Config,
+    name: str,
+    digest: str,
+    observe: "Observer | None",
+) -> Program:
     from tilewright.compiler.compile import compile_model
 
-    program = compile_model(imported, config)
+    program = compile_model(imported, config, observe=observe)
     named = {"model": name, "model_digest": digest}
     return dataclasses.replace(program, metadata=dict(program.metadata) | named)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tilewright.compiler.emit.tasks import TaskList
 from tilewright.compiler.graph.graph import FeatureMap, Graph
 from tilewright.compiler.plan.placement import Place, Placement
+from tilewright.compiler.plan.tiling import Plan
 from tilewright.hw.spec.config import Config
 from tilewright.support.errors import ModelError
 
@@ -51,6 +52,8 @@ class Context:
     constants: Constants
     workspace: tuple[int, int] = (0, 0)
     """First word and words of activation SRAM for the tiles of the present chain."""
+    plans: dict[int, Plan] = field(default_factory=dict)
+    """The tiling of each layer, by its number."""
     produced: list[tuple[str, "Box", tuple[int, int]]] = field(default_factory=list)
     """What the tasks so far have written: feature map, box, blocks [first, behind last)."""
 

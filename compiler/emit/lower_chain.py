@@ -76,6 +76,7 @@ def _lowerings(
     lowerings: list[Lowering] = []
     for number, node, plan in zip(numbers, nodes, plans, strict=True):
         context.tasks.layer = number
+        context.plans[number] = plan
         if isinstance(plan, VectorPlan):
             lowerings.append(VectorLowering(describe(node, context), context, plan))
             continue

@@ -5,6 +5,8 @@ reads is an attribute, so that a new kind of node has its text.
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,13 +21,16 @@ from tilewright.compiler.text.mlir import (
     record,
     tensor_type,
 )
+from tilewright.hw.spec.fold import Fold
 
 _OPERANDS = ("input", "first", "second", "parts", "other")
 """Fields that name the maps a node reads: its operands, in the order of `inputs`."""
 
 
-def graph_operation(graph: Graph, name: str) -> Operation:
-    """Return the function `name` of a graph."""
+def graph_operation(
+    graph: Graph, name: str, folds: Mapping[str, Fold] = MappingProxyType({})
+) -> Operation:
+    """Return the function `name` of a graph; folds: how the host folds input maps."""
     names = Names()
     values = {key: Value(name=names.take(key), type=map_type(m)) for key, m in graph.maps.items()}
     arguments = tuple(values[key] for key in graph.inputs)
@@ -35,7 +40,10 @@ def graph_operation(graph: Graph, name: str) -> Operation:
         properties={
             "sym_name": name,
             "function_type": Raw(text=function_type(arguments, results)),
-            "arg_attrs": [{"tw.map": key} for key in graph.inputs],
+            "arg_attrs": [
+                {"tw.map": key} | ({"tw.fold": folds[key]} if key in folds else {})
+                for key in graph.inputs
+            ],
             "res_attrs": [{"tw.map": key} for key in graph.outputs],
         },
         attributes={"tw.graph": graph.name},

@@ -102,7 +102,7 @@ class Printer:
         yield f"{head} ({{"
         if operation.arguments:
             block = ", ".join(f"%{value.name}: {value.type}" for value in operation.arguments)
-            yield f"{INDENT}^bb0({block}):"
+            yield f"^bb0({block}):"
         for inner in operation.body:
             for line in self._lines(inner):
                 yield INDENT + line

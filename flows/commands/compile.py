@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilewright.flows.commands.options import (
+    CommandWithPasses,
     FilePath,
     cache_option,
     config_options,
+    pass_options,
     resolve_config,
     section_options,
 )
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
     from tilewright.flows.program_cache import TimedProgram
 
 
-@click.command(name="compile")
+@click.command(name="compile", cls=CommandWithPasses)
 @click.argument("model", type=FilePath)
 @config_options()
 @click.option("-o", "--output", type=FilePath, help="Program file.  [default: MODEL.tw here]")
 @click.option("--report", type=FilePath, help="Also write the report as JSON.")
 @section_options
 @cache_option
+@pass_options
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     model: Path,
@@ -39,28 +42,43 @@ def command(
     strict: bool,
     keep_sections: bool,
     cached: bool,
+    print_after: tuple[str, ...],
+    stop_after: str | None,
+    with_weights: bool,
     quiet: bool,
 ) -> None:
     """Compile the ONNX MODEL to a program file.
 
     The report lists each layer with its work and traffic, the cycles that the timing model
-    expects, and every operator that is left to the host with the reason.
+    expects, and every operator that is left to the host with the reason. The text of passes takes
+    its place on stdout.
     """
-    from tilewright.flows.models import compile_file
+    from tilewright.compiler.compile import run_sections
+    from tilewright.flows.models import compile_file, import_file
     from tilewright.flows.program_cache import timed
     from tilewright.flows.report.coverage import print_coverage
     from tilewright.flows.report.display import console, size
     from tilewright.flows.report.islands import print_islands
+    from tilewright.flows.report.passes import pass_printer
+    from tilewright.support.errors import InputError
     from tilewright.support.files import check_targets, write_file
 
     config = resolve_config(preset, config_file, settings)
+    observe = pass_printer(print_after, stop_after, with_weights=with_weights)
+    if stop_after is not None:
+        if output or report:
+            raise InputError("--stop-after writes no file; leave out --output and --report")
+        imported = import_file(model, config, strict=strict, keep_sections=keep_sections)
+        run_sections(imported, config, observe=observe, stop_after=stop_after)
+        return
     target = output or Path(f"{model.stem}.tw")
     check_targets([target, report], [model, config_file])
     compiled = compile_file(
-        model, config, strict=strict, keep_sections=keep_sections, cached=cached
+        model, config, strict=strict, keep_sections=keep_sections, cached=cached, observe=observe
     )
     data = compiled.program.to_bytes()
     write_file(target, data)
+    quiet = quiet or observe is not None
     if quiet and report is None:
         return
     timing = timed(compiled.program, cached=cached)

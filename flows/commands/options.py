@@ -137,3 +137,40 @@ def input_options(function: Function) -> Function:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+class CommandWithPasses(click.Command):
+    """A command whose help ends with the list of the compiler's passes."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the passes in their order."""
+        from tilewright.compiler.passes import PASSES
+
+        with formatter.section("Passes"):
+            formatter.write_dl([(step.name, step.meaning) for step in PASSES])
+
+
+def pass_options(function: Function) -> Function:
+    """Add --print-after, --stop-after and --print-weights.
+
+    The command gets `print_after`, `stop_after`, `with_weights`.
+    """
+    options = (
+        click.option(
+            "--print-after",
+            multiple=True,
+            metavar="PASS",
+            help="Print MLIR of each section after a pass, or `all`; may be repeated.",
+        ),
+        click.option(
+            "--stop-after",
+            metavar="PASS",
+            help="End after a pass, which is printed, and write no program.",
+        ),
+        click.option(
+            "--print-weights", "with_weights", is_flag=True, help="Print constants in full, too."
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -108,11 +108,14 @@ def load(
     from tilewright.hw.spec.program import Program
 
     preset, config_file, settings = config
+    strict, keep_sections = options["strict"], options["keep_sections"]
     if path.suffix.lower() == ".onnx":
         if model is not None:
             raise InputError("--model belongs to a program; here the model itself is given")
         chosen = resolve_config(preset, config_file, settings)
-        compiled = compile_file(path, chosen, cached=cached, **options)
+        compiled = compile_file(
+            path, chosen, strict=strict, keep_sections=keep_sections, cached=cached
+        )
         return compiled.program, compiled
     expected = None
     if preset or config_file or settings:
@@ -120,7 +123,9 @@ def load(
     program = Program.load(path, expected)
     if model is None:
         return program, None
-    compiled = compile_file(model, program.config, cached=cached, **options)
+    compiled = compile_file(
+        model, program.config, strict=strict, keep_sections=keep_sections, cached=cached
+    )
     if program.metadata.get("model_digest") != file_digest(model):
         raise InputError(f"{path} was not compiled from {model}; give the model it was made of")
     return program, compiled

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilewright.compiler import compile as compiler
-from tilewright.compiler.compile import DEFAULT, Options, compile_model, lower_model
+from tilewright.compiler import options as compiler_options
+from tilewright.compiler.compile import compile_model, lower_model
 from tilewright.compiler.frontend.importer import ImportedModel
 from tilewright.compiler.graph.graph import Conv, Graph, Node, Pool
+from tilewright.compiler.options import DEFAULT, Options
 from tilewright.compiler.plan.placement import layers_of
 from tilewright.compiler.program.assemble import Lowered, assemble
 from tilewright.flows.report.coverage import coverage_json
@@ -192,7 +193,7 @@ def option_meanings() -> dict[str, str]:
     """Return the sentences that stand below the fields of the compiler's options."""
     (body,) = (
         node.body
-        for node in ast.parse(inspect.getsource(compiler)).body
+        for node in ast.parse(inspect.getsource(compiler_options)).body
         if isinstance(node, ast.ClassDef) and node.name == Options.__name__
     )
     meanings = {}

@@ -58,7 +58,9 @@ def measure(
     from tilewright.flows.report.report import layer_reports, utilization
     from tilewright.sim.timing import simulate
 
-    compiled = compile_file(model, config, **options)
+    compiled = compile_file(
+        model, config, strict=options["strict"], keep_sections=options["keep_sections"]
+    )
     program = compiled.program
     start = time.monotonic()
     estimated = simulate(program, latency=latency).cycles

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tilewright.compiler.compile import DEFAULT, Options, compile_graph
+from tilewright.compiler.compile import compile_graph
 from tilewright.compiler.graph.graph import (
     Concat,
     Conv,
@@ -19,6 +19,7 @@ from tilewright.compiler.graph.graph import (
     View,
 )
 from tilewright.compiler.graph.reference import Reference
+from tilewright.compiler.options import DEFAULT, Options
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
 from tilewright.sim.iss import Iss

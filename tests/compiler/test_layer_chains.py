@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from random_graphs import GraphMaker, assert_matches_reference
 
-from tilewright.compiler.compile import Options, compile_graph
+from tilewright.compiler.compile import compile_graph
+from tilewright.compiler.options import Options
 from tilewright.hw.spec.config import PRESETS, Config
 
 CRAMPED = Config(

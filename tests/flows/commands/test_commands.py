@@ -52,6 +52,48 @@ def test_compile_writes_program_and_report(tilewright, tmp_path, digits):
     assert hosted == ["QuantizeLinear", "DequantizeLinear"]
 
 
+def test_compile_prints_the_passes_asked_for(tilewright, tmp_path, digits):
+    words = ("--preset", "nano", "--print-after", "fold_stem", "--print-after", "order")
+    result = tilewright("compile", digits, *words)
+    assert re.findall(r"^// (\w+) after (\w+)", result.out, re.MULTILINE) == [
+        ("section0", "fold_stem"), ("section0", "order"),
+    ]  # fmt: skip
+    assert "dense<" not in result.out
+    assert "cycles" not in result.out.split("\n")[-2]
+    plain = (tmp_path / "digits.tw").read_bytes()
+    assert tilewright("compile", digits, "--preset", "nano", "--quiet").status == 0
+    assert (tmp_path / "digits.tw").read_bytes() == plain
+
+
+def test_compile_stops_after_a_pass_and_writes_nothing(tilewright, tmp_path, digits):
+    result = tilewright("compile", digits, "--stop-after", "normalize", "--print-weights")
+    assert re.findall(r"^// section0 after (\w+)", result.out, re.MULTILINE) == ["normalize"]
+    assert "dense<" in result.out
+    assert not list(tmp_path.iterdir())
+    everything = tilewright("compile", digits, "--stop-after", "place", "--print-after", "all").out
+    assert len(re.findall(r"^// section0 after", everything, re.MULTILINE)) == 4
+
+
+@pytest.mark.parametrize("option", ["--print-after", "--stop-after"])
+def test_unknown_pass_is_one_line_with_the_list(tilewright, digits, option):
+    result = tilewright("compile", digits, option, "normalise")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(
+        f"error: {option}: no pass is named 'normalise'; perhaps 'normalize'; they are "
+        "import, fold_stem, normalize, place, emit, synchronize, order"
+    )
+    assert result.err.count("\n") == 1
+
+
+def test_stop_after_refuses_files(tilewright, digits):
+    result = tilewright("compile", digits, "--stop-after", "place", "-o", "x.tw")
+    assert result.err == ("error: --stop-after writes no file; leave out --output and --report\n")
+
+
+def test_help_of_compile_lists_the_passes(tilewright):
+    assert "synchronize  waits between the engines" in tilewright("compile", "--help").out
+
+
 @pytest.mark.parametrize("name", ["m[x].onnx", "m[/x].onnx"])
 def test_brackets_in_file_names_are_no_markup(tilewright, tmp_path, digits, name):
     path = tmp_path / name

@@ -1,0 +1,237 @@
+"""The passes that turn a section's graph into tasks with waits, in program order.
+
+A pass fills in fields of the section; `PASSES` is their order. An observer is called behind each
+pass with what there is by then.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+import numpy as np
+
+from tilewright.compiler.emit.context import (
+    CONSTANT_ALIGNMENT,
+    Constants,
+    Context,
+    DoesNotFitError,
+)
+from tilewright.compiler.emit.lower_chain import lower_chain
+from tilewright.compiler.emit.tasks import Task, TaskList
+from tilewright.compiler.graph.fold_stem import fold_stem
+from tilewright.compiler.graph.graph import Conv, Graph, Node
+from tilewright.compiler.graph.normalize import normalize
+from tilewright.compiler.options import DEFAULT, Options
+from tilewright.compiler.plan.chains import find_chains, runs_on_unit
+from tilewright.compiler.plan.placement import (
+    DRAM_ALIGNMENT,
+    Place,
+    Placement,
+    find_places,
+    layers_of,
+    place,
+)
+from tilewright.compiler.program.order import program_order
+from tilewright.compiler.program.synchronize import synchronize
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.fold import Fold
+
+
+class Level(Enum):
+    """The form in which a section is after a pass."""
+
+    GRAPH = "a quantized graph"
+    PLACEMENT = "storages with addresses, chains of layers"
+    TASKS = "tilings and instructions"
+
+
+@dataclass(kw_only=True)
+class Section:
+    """A section of a model on its way through the passes; what no pass has made is empty."""
+
+    config: Config
+    options: Options = DEFAULT
+    name: str = "section0"
+    dram_start: int = 0
+    """DRAM byte at which its maps begin."""
+    graph: Graph
+    allow_residents: bool = True
+    """Whether feature maps may stay in activation SRAM."""
+    macs: Mapping[str, int] = field(default_factory=dict)
+    """The model's own multiply-accumulates by output map; copies and folded zeros are none."""
+    folds: Mapping[str, Fold] = field(default_factory=dict)
+    """How the host folds input maps."""
+    output_names: tuple[str, ...] = ()
+    """The caller's name of each output of `graph`, which may be a copy."""
+    on_unit: tuple[bool, ...] = ()
+    """Whether the depthwise unit runs each layer."""
+    chains: tuple[range, ...] = ()
+    """Numbers of the layers that run together."""
+    placement: Placement | None = None
+    context: Context | None = None
+    """Constants and tilings."""
+    tasks: tuple[Task, ...] = ()
+
+    @property
+    def dram_end(self) -> int:
+        """DRAM byte, aligned, behind what has a place by now."""
+        ends = [self.dram_start]
+        if self.placement is not None:
+            ends.append(self.placement.dram_end)
+        if self.context is not None:
+            ends.append(self.context.constants.end)
+        return -(-max(ends) // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One step of the compiler."""
+
+    name: str
+    meaning: str
+    level: Level
+    """Of its result."""
+    run: Callable[[Section], None]
+
+
+Observer = Callable[[Pass, Section], None]
+
+
+def run_passes(section: Section, passes: "Sequence[Pass]", observe: Observer | None) -> Section:
+    """Return the section after `passes`, the first ones of `PASSES`.
+
+    Where a layer does not fit beside feature maps that stay in SRAM, none stays: placement and what
+    follows run again, and are observed again. Raises DoesNotFitError, ModelError.
+    """
+    on_graph = [step for step in passes if step.level is Level.GRAPH]
+    _run(section, on_graph, observe)
+    for allow_residents in (True, False) if section.options.residency else (False,):
+        trial = replace(section, allow_residents=allow_residents)
+        try:
+            _run(trial, passes[len(on_graph) :], observe)
+            return trial
+        except DoesNotFitError:
+            if not allow_residents:
+                raise
+    raise AssertionError
+
+
+def _run(section: Section, passes: "Sequence[Pass]", observe: Observer | None) -> None:
+    for step in passes:
+        step.run(section)
+        if observe is not None:
+            observe(step, section)
+
+
+def _import(section: Section) -> None:
+    graph = section.graph
+    section.macs = {node.output: _macs(graph, node) for node in graph.nodes}
+    section.output_names = graph.outputs
+
+
+def _fold_stem(section: Section) -> None:
+    if section.options.fold_stem:
+        section.graph, section.folds = fold_stem(section.graph, section.config)
+
+
+def _normalize(section: Section) -> None:
+    section.graph = normalize(section.graph, section.config)
+
+
+def _place(section: Section) -> None:
+    graph, config, options = section.graph, section.config, section.options
+    layers, places = layers_of(graph), find_places(graph, config)
+    section.on_unit = tuple(
+        options.depthwise_unit and runs_on_unit(node, graph, places, config) for node in layers
+    )
+    section.chains = tuple(find_chains(graph, section.on_unit, interleave=options.interleave))
+    members = [[layers[number] for number in chain] for chain in section.chains]
+    inputs = (
+        next(iter(node.inputs)) for node, unit in zip(layers, section.on_unit, strict=True) if unit
+    )
+    section.placement = place(
+        graph,
+        places,
+        section.chains,
+        config,
+        allow_residents=section.allow_residents,
+        exclusive=frozenset(places[name].storage for name in inputs),
+        dram_start=section.dram_start,
+        workspace_need=lambda number, residents: _workspace_need(
+            graph, places, members[number], residents, config
+        ),
+    )
+
+
+def _emit(section: Section) -> None:
+    placement, config = section.placement, section.config
+    assert placement is not None
+    section.context = context = Context(
+        config=config,
+        graph=section.graph,
+        placement=placement,
+        tasks=TaskList(config=config, has_depthwise=any(section.on_unit)),
+        constants=Constants(
+            start=-(-placement.dram_end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT,
+            alignment=max(CONSTANT_ALIGNMENT, config.weight_pitch, config.parameter_pitch),
+        ),
+    )
+    layers = layers_of(section.graph)
+    together: list[range] = []
+    for number, chain in enumerate(section.chains):
+        context.workspace = placement.workspaces[number]
+        units = [section.on_unit[layer] for layer in chain]
+        together += lower_chain([layers[layer] for layer in chain], chain, units, context)
+    section.chains = tuple(together)
+    section.tasks = tuple(context.tasks.tasks)
+
+
+def _synchronize(section: Section) -> None:
+    assert section.context is not None
+    end = section.context.constants.end
+    section.tasks = tuple(synchronize(section.tasks, section.config, end))
+
+
+def _order(section: Section) -> None:
+    section.tasks = tuple(program_order(section.tasks, section.config))
+
+
+PASSES: tuple[Pass, ...] = (
+    Pass(name="import", level=Level.GRAPH, run=_import,
+         meaning="the ONNX operators of a section as one quantized graph"),
+    Pass(name="fold_stem", level=Level.GRAPH, run=_fold_stem,
+         meaning="kernels of first layers with few channels folded into channels"),
+    Pass(name="normalize", level=Level.GRAPH, run=_normalize,
+         meaning="copies where a feature map would need two layouts"),
+    Pass(name="place", level=Level.PLACEMENT, run=_place,
+         meaning="chains of layers; where their feature maps live"),
+    Pass(name="emit", level=Level.TASKS, run=_emit,
+         meaning="tilings, and instructions in the order of their meaning"),
+    Pass(name="synchronize", level=Level.TASKS, run=_synchronize,
+         meaning="waits between the engines"),
+    Pass(name="order", level=Level.TASKS, run=_order,
+         meaning="program order, by the cycle formulas"),
+)  # fmt: skip
+"""In the order in which they run."""
+
+
+def _workspace_need(
+    graph: Graph,
+    places: Mapping[str, Place],
+    nodes: Sequence[Node],
+    residents: frozenset[str],
+    config: Config,
+) -> int:
+    """Words that a chain's streamed maps would like: all of them, or half of the SRAM."""
+    streamed = 0
+    for name in {name for node in nodes for name in (node.output, *node.inputs)}:
+        if places[name].storage not in residents:
+            feature_map = graph.maps[name]
+            streamed += -(-feature_map.channels // config.rows) * feature_map.pixels
+    return min(streamed, config.activation_words // 2)
+
+
+def _macs(graph: Graph, node: Node) -> int:
+    if not isinstance(node, Conv):
+        return 0
+    return int(np.prod(node.weight.shape)) * graph.maps[node.output].pixels
