@@ -1,10 +1,11 @@
-"""Prove that a program is free of races and out-of-range accesses.
+"""Prove that a program is free of races and out-of-range accesses, also within an instruction.
 
 One vector clock an instruction: how many instructions of each engine are known to have retired
 before it issues (through its waits, and through those of earlier instructions of its engine).
 Every word it reads must have been written by an instruction it knows to have retired; every word
 it writes must have been read and written only by such (docs/architecture.md, "Order"). Word sets
-are exact (`hw.spec.access`).
+are exact (`hw.spec.access`). Within an instruction no word may be written before it is read
+(`hw.spec.hazard`), no transfer may write a word twice, and stores reach the writable DRAM only.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import Access, Space, accesses, transfer_space, word_pitch
+from tilewright.hw.spec.access import (
+    Access,
+    Accesses,
+    Space,
+    accesses,
+    transfer_space,
+    word_pitch,
+)
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.hazard import overwrites_own_source, writes_twice
 from tilewright.hw.spec.isa import MAX_RETIREMENTS, Engine, Instruction
 from tilewright.support.errors import ProgramError
 
@@ -21,6 +30,13 @@ ByteRange = tuple[int, int]
 Clock = NDArray[np.int32]
 Words = slice | NDArray[np.int64]
 """Words of one memory: a run, or every address."""
+
+
+_LEGAL_OVERLAP = {
+    "VECTOR": ", or each in the step that reads it",
+    "DEPTHWISE": ", with a destination_stride of out_height * out_width at least",
+}
+"""What an instruction that writes what it reads may do."""
 
 
 class CheckError(ProgramError):
@@ -75,6 +91,7 @@ class _Checker:
         if touched.out_of_range:
             raise CheckError(f"instruction {index} ({instruction.operation}) leaves an SRAM")
         self._check_alignment(index, instruction)
+        self._check_own_order(index, instruction, touched)
         reads = [(access.space, self._words(access)) for access in touched.reads]
         writes = [(access.space, self._words(access)) for access in touched.writes]
         for space, words in reads:
@@ -121,6 +138,25 @@ class _Checker:
                     f"instruction {index} ({instruction.operation}): {name} must be a multiple of "
                     f"{pitch} bytes, got {instruction[name]}"
                 )
+
+    def _check_own_order(self, index: int, instruction: Instruction, touched: Accesses) -> None:
+        """The order of an instruction's own reads and writes must not decide its result."""
+        if overwrites_own_source(instruction, touched, self.config):
+            written = next(a for a in touched.writes if any(map(a.overlaps, touched.reads)))
+            raise CheckError(
+                f"instruction {index} ({instruction.operation}) must read each word before it "
+                f"writes it, but of {written.space.name} words {int(written.starts[0])} to "
+                f"{int(written.ends[-1]) - 1} it reads some after it wrote them; write to words "
+                f"that it does not read{_LEGAL_OVERLAP[instruction.operation]}"
+            )
+        if writes_twice(instruction, touched, self.config):
+            (written,) = touched.writes
+            unit = "bytes" if written.space == Space.DRAM else "words"
+            raise CheckError(
+                f"instruction {index} ({instruction.operation}) must write each word once, but "
+                f"its runs overlap in {written.space.name} {unit} {int(written.starts[0])} to "
+                f"{int(written.ends[-1]) - 1}; use strides of a run at least"
+            )
 
     def _words(self, access: Access) -> Words:
         """The words of an access; of DRAM those that stores can reach, in granules."""

@@ -8,14 +8,17 @@ from tilewright.hw.spec.access import (
     SRAM_MODULUS,
     Accesses,
     Addresses,
-    accesses,
+    Space,
+    transfer_space,
+    word_pitch,
 )
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Combine, Instruction, Source
 
 
-def overwrites_own_source(instruction: Instruction, config: Config) -> bool:
-    """Tell whether an instruction may write a word that it reads in a later step.
+def overwrites_own_source(instruction: Instruction, touched: Accesses, config: Config) -> bool:
+    """Tell whether an instruction, which touches `touched`, may write a word that it reads in a
+    later step.
 
     DEPTHWISE does when its blocks accumulate into the same words. Else only VECTOR reads and
     writes the same SRAM. Reading and writing a word in the same step is in
@@ -27,7 +30,6 @@ def overwrites_own_source(instruction: Instruction, config: Config) -> bool:
         empty = any(i[name] == 0 for name in DEPTHWISE_COUNTS)
         overlap = i["blocks"] > 1 and i["destination_stride"] < pixels
         return bool(i["accumulate"]) and overlap and not empty
-    touched = accesses(i, config)
     if i.operation != "VECTOR" or not touched.conflicts(Accesses(reads=touched.reads)):
         return False
     steps = np.arange(i["groups"] * i["out_height"] * i["out_width"], dtype=np.int64)
@@ -41,6 +43,19 @@ def overwrites_own_source(instruction: Instruction, config: Config) -> bool:
     if i["combine"] == Combine.NONE:
         return False
     return bool((written[_grid_words(i, "operand", config)] < steps).any())
+
+
+def writes_twice(instruction: Instruction, touched: Accesses, config: Config) -> bool:
+    """Tell whether a LOAD writes an SRAM word, or a STORE a DRAM byte, more than once.
+
+    What such a transfer leaves behind is what came last, which the memory's order decides.
+    """
+    if instruction.operation not in ("LOAD", "STORE") or not touched.writes:
+        return False
+    i, (write,) = instruction, touched.writes
+    words = i["run"] * i["count0"] * i["count1"] * i["count2"]
+    pitch = word_pitch(transfer_space(i), config) if write.space == Space.DRAM else 1
+    return int((write.ends - write.starts).sum()) != words * pitch
 
 
 def _grid_words(i: Instruction, name: str, config: Config) -> Addresses:

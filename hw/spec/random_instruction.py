@@ -20,7 +20,7 @@ from tilewright.hw.spec.access import (
 )
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 from tilewright.hw.spec.encoding import field_range, layout
-from tilewright.hw.spec.hazard import overwrites_own_source
+from tilewright.hw.spec.hazard import overwrites_own_source, writes_twice
 from tilewright.hw.spec.isa import (
     BY_NAME,
     Combine,
@@ -69,7 +69,7 @@ class Pool:
     def allows(self, i: Instruction) -> bool:
         """Tell whether the instruction is legal, reads defined words and writes where it may."""
         touched = accesses(i, self.config)
-        if touched.out_of_range or overwrites_own_source(i, self.config):
+        if touched.out_of_range or overwrites_own_source(i, touched, self.config):
             return False
         for access in touched.reads:
             if access.space == Space.DRAM:
@@ -79,10 +79,9 @@ class Pool:
                 return False
         for access in touched.writes:
             if access.space == Space.DRAM:
-                size = int((access.ends - access.starts).sum())
                 if access.starts[0] < self.scratch[0] or access.ends[-1] > self.scratch[1]:
                     return False
-                if size != _words(i) * self.config.activation_pitch:
+                if writes_twice(i, touched, self.config):
                     return False
             elif i.operation == "VECTOR" and not self.defined[access.space][access.addresses].all():
                 return False
@@ -102,10 +101,6 @@ class Pool:
             return 0, 0
         choice = rng.randrange(edges.size // 2)
         return int(edges[2 * choice]), int(edges[2 * choice + 1])
-
-
-def _words(i: Instruction) -> int:
-    return i["run"] * i["count0"] * i["count1"] * i["count2"]
 
 
 def random_instruction(operation: str, pool: Pool, rng: random.Random) -> Instruction:

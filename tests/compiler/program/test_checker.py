@@ -9,7 +9,15 @@ from tilewright.compiler.compile import lower
 from tilewright.compiler.plan.allocate import Lifetime, allocate, extent, largest_gap
 from tilewright.compiler.program.checker import CheckError, check_program
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.isa import Engine, Target, Wait, instruction
+from tilewright.hw.spec.isa import (
+    Combine,
+    Engine,
+    Instruction,
+    Source,
+    Target,
+    Wait,
+    instruction,
+)
 
 NANO = PRESETS["nano"]
 LOAD = instruction(
@@ -73,6 +81,106 @@ def test_address_behind_the_sram_is_found():
     beyond = replace(LOAD, fields={**LOAD.fields, "sram_address": NANO.activation_words - 1})
     with pytest.raises(CheckError, match="leaves an SRAM"):
         check_program([beyond], NANO, writable=WRITABLE)
+
+
+def element_wise(source: int, destination: int, **fields: int) -> list[Instruction]:
+    """Loads of 16 activation and 16 parameter words, and a VECTOR of 8 pixels behind them."""
+    once = {"dram_address": 0, "sram_address": 0, "run": 16, "count0": 1, "count1": 1, "count2": 1}
+    counts = {"out_height": 1, "out_width": 8, "groups": 1, "kernel_height": 1, "kernel_width": 1}
+    place = {"height": 1, "width": 8, "source_pitch": 8, "destination_pitch": 8, "stride_x": 1}
+    vector = instruction(
+        "VECTOR", source_kind=Source.ACTIVATION, source=source, destination=destination,
+        **(counts | place | fields),
+    )  # fmt: skip
+    return [
+        instruction("LOAD", target=Target.ACTIVATION, **once),
+        instruction("LOAD", target=Target.PARAMETER, **once),
+        waiting(vector, (Engine.LOAD, 2)),
+    ]
+
+
+@pytest.mark.parametrize("destination", [1, 7])
+def test_vector_that_overwrites_what_it_reads_later_is_found(destination):
+    message = (
+        rf"instruction 2 \(VECTOR\) must read each word before it writes it, but of ACTIVATION "
+        rf"words {destination} to {destination + 7} .* or each in the step that reads it"
+    )
+    with pytest.raises(CheckError, match=message):
+        check_program(element_wise(0, destination), NANO, writable=WRITABLE)
+
+
+@pytest.mark.parametrize("destination", [3, 2, 11])
+def test_vector_in_place_behind_its_reads_or_elsewhere_passes(destination):
+    check_program(element_wise(3, destination), NANO, writable=WRITABLE)
+
+
+def test_vector_that_overwrites_its_operand_is_found():
+    apart = {"combine": Combine.ADD, "operand": 7, "operand_pitch": 8}
+    with pytest.raises(CheckError, match="must read each word before it writes it"):
+        check_program(element_wise(0, 8, **apart), NANO, writable=WRITABLE)
+
+
+def test_window_in_place_that_reads_overwritten_neighbours_is_found():
+    window = {"kernel_width": 2, "origin_x": -1}
+    with pytest.raises(CheckError, match="must read each word before it writes it"):
+        check_program(element_wise(0, 0, **window), NANO, writable=WRITABLE)
+    check_program(element_wise(0, 0, kernel_width=2), NANO, writable=WRITABLE)
+
+
+def test_depthwise_blocks_that_accumulate_into_the_same_words_are_found():
+    depthwise = instruction(
+        "DEPTHWISE", blocks=2, kernel_height=1, kernel_width=1, out_height=1, out_width=4,
+        stride_y=1, stride_x=1, height=1, width=4, source_pitch=4, accumulate=1,
+        destination_stride=3,
+    )  # fmt: skip
+    with pytest.raises(CheckError, match=r"\(DEPTHWISE\) .* a destination_stride of out_height"):
+        check_program([depthwise], PRESETS["base"], writable=WRITABLE)
+
+
+def test_load_whose_runs_overlap_is_found():
+    load = replace(LOAD, fields={**LOAD.fields, "count0": 2, "sram_stride0": 3})
+    message = r"\(LOAD\) must write each word once, .* overlap in ACTIVATION words 8 to 14"
+    with pytest.raises(CheckError, match=message):
+        check_program([load], NANO, writable=WRITABLE)
+
+
+def test_store_whose_runs_overlap_is_found():
+    pitch = NANO.activation_pitch
+    fields = {"dram_stride0": 3 * pitch, "count0": 2, "run": 4, "sram_stride0": 0}
+    store = waiting(replace(STORE, fields={**STORE.fields, **fields}), (Engine.LOAD, 1))
+    message = rf"\(STORE\) must write each word once, .* DRAM bytes 4096 to {4095 + 7 * pitch}"
+    with pytest.raises(CheckError, match=message):
+        check_program([LOAD, store], NANO, writable=WRITABLE)
+
+
+def test_zero_counts_touch_nothing():
+    empty = replace(LOAD, fields={**LOAD.fields, "count0": 0, "sram_stride0": 1})
+    nothing = element_wise(0, 1, out_height=0)[2]
+    check_program([empty, empty, nothing], NANO, writable=WRITABLE)
+
+
+def test_compiled_stores_moved_by_a_page_into_inputs_or_constants_are_found():
+    maker = GraphMaker(5, (6, 6, 6))
+    lowered = lower(maker.graph(maker.conv(maker.input, 6)), NANO)
+    placement = lowered.placement
+    inputs = {placement.places[name].storage for name in lowered.graph.inputs}
+    writable = [
+        (address, address + placement.storages[name].words * NANO.activation_pitch)
+        for name, address in placement.dram.items()
+        if name not in inputs
+    ]
+    check_program(lowered.instructions, NANO, writable=writable)
+    moved = 0
+    for number, item in enumerate(lowered.instructions):
+        if item.operation == "STORE":
+            for step in (-4096, 4096):
+                mutant = [*lowered.instructions]
+                fields = {**item.fields, "dram_address": item["dram_address"] + step}
+                mutant[number] = replace(item, fields=fields)
+                with pytest.raises(CheckError, match="hold the program or constants"):
+                    check_program(mutant, NANO, writable=writable)
+                moved += 1
+    assert moved >= 2
 
 
 def test_every_wait_of_a_compiled_program_is_needed():
