@@ -2,8 +2,8 @@
 
 ONNX Runtime executes the model as written (all graph optimizations disabled). For each graph
 node two comparisons: `own` gives the node ONNX Runtime's inputs, so only this operator's
-arithmetic differs; `total` is the reference from the model's inputs on, with what earlier
-operators contributed.
+arithmetic differs; `total` is the reference from the section's inputs on, with what earlier
+operators of the section contributed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from tilewright.compiler.frontend.builder import Binding, host_name
+from tilewright.compiler.frontend.builder import host_name
 from tilewright.compiler.frontend.context import shift_to_int8
-from tilewright.compiler.frontend.evaluate import run_model
 from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection, import_model
 from tilewright.compiler.frontend.source import load_source
-from tilewright.compiler.graph.graph import FeatureMap
+from tilewright.compiler.graph.graph import Node
 from tilewright.compiler.graph.reference import Reference
+from tilewright.support.ort import open_session, run_session
 
 Array = NDArray[np.generic]
 Int8Map = NDArray[np.int8]
@@ -38,6 +38,7 @@ class Difference:
 class OperatorComparison:
     """One graph node against ONNX Runtime; `source` names the ONNX nodes it stands for."""
 
+    section: str
     name: str
     kind: str
     source: tuple[str, ...]
@@ -58,68 +59,95 @@ def compare_with_onnxruntime(
     Raises:
         ModelError: the model cannot be imported. InputError: the inputs do not fit it.
     """
-    imported = imported or import_model(model)
-    bound = _witness(model, imported, dict(inputs))
-    return tuple(
-        comparison
-        for section in imported.sections
-        for comparison in _compare_section(section, imported, bound)
-    )
+    return OperatorComparer(model, imported or import_model(model)).run(inputs)
 
 
-def _compare_section(
-    section: ImportedSection, imported: ImportedModel, bound: Mapping[str, Array]
-) -> Iterator[OperatorComparison]:
-    """Compare a section that is given ONNX Runtime's values of its inputs."""
-    graph, reference = section.graph, Reference(graph=section.graph)
-    feeds = {
-        **{tensor.map: tensor.to_map(bound[tensor.name]) for tensor in section.inputs},
-        **section.constants,
-    }
-    total = reference.run_all(feeds)
-    witness = dict(feeds)
-    for name in graph.maps:
-        if name in imported.bindings and name not in witness:
-            binding = imported.bindings[name]
-            witness[name] = _as_map(graph.maps[name], binding, bound[binding.tensor])
-    for node in graph.nodes:
-        own = reference.run_node(node, witness)
-        expected = witness.setdefault(node.output, own)
-        if node.output in imported.bindings:
-            yield OperatorComparison(
-                name=node.name,
-                kind=type(node).__name__,
-                source=node.source,
-                elements=own.size,
-                own=_difference(own, expected),
-                total=_difference(total[node.output], expected),
-            )
+class OperatorComparer:
+    """Compares a model operator by operator, sample by sample. Raises ModelError."""
 
+    def __init__(self, model: "str | PathLike[str] | ModelProto", imported: ImportedModel) -> None:
+        self._model = imported
+        bindings = imported.bindings
+        stored = {binding.tensor for binding in bindings.values()}
+        read = {tensor.name for section in imported.sections for tensor in section.inputs}
+        self._moved = {host_name(name): name for name in bindings}
+        given = {spec.name for spec in imported.inputs}
+        proto = ModelProto()
+        proto.CopyFrom(load_source(model).model)
+        del proto.graph.output[:]
+        proto.graph.output.extend(
+            helper.make_empty_tensor_value_info(name)
+            for name in sorted((stored | read) - given - self._moved.keys())
+        )
+        self._session = open_session(proto.SerializeToString(deterministic=True))
+        self._maps = {
+            name: stored_map
+            for section in imported.sections
+            for name, stored_map in section.graph.maps.items()
+        }
 
-def _witness(
-    model: "str | PathLike[str] | ModelProto", imported: ImportedModel, inputs: dict[str, Array]
-) -> dict[str, Array]:
-    """ONNX Runtime's value of every tensor that a map stores or a section reads, by name."""
-    proto = ModelProto()
-    proto.CopyFrom(load_source(model).model)
-    stored = {item.tensor: name for name, item in imported.bindings.items()}
-    read = (tensor.name for section in imported.sections for tensor in section.inputs)
-    maps = {host_name(name): name for name in imported.bindings}
-    names = list(dict.fromkeys(name for name in (*stored, *read) if name not in (*maps, *inputs)))
-    del proto.graph.output[:]
-    proto.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
-    tensors = dict(zip(names, run_model(proto, inputs), strict=True)) | inputs
-    graphs = {name: section.graph for section in imported.sections for name in section.graph.maps}
-    for moved, name in maps.items():
-        binding = imported.bindings[name]
-        tensors[moved] = _as_map(graphs[name].maps[name], binding, tensors[binding.tensor])
-    return tensors
+    @property
+    def not_compared(self) -> tuple[tuple[str, Node], ...]:
+        """(section, node) of the graph nodes that store no tensor of the model."""
+        return tuple(
+            (section.name, node)
+            for section in self._model.sections
+            for node in section.graph.nodes
+            if node.output not in self._model.bindings
+        )
 
+    def run(self, inputs: Mapping[str, Array]) -> tuple[OperatorComparison, ...]:
+        """Compare one sample; a section is given ONNX Runtime's values of what it reads.
 
-def _as_map(feature_map: FeatureMap, binding: Binding, tensor: Array) -> Int8Map:
-    flat = np.empty(feature_map.channels * feature_map.pixels, np.int8)
-    flat[binding.index.reshape(-1)] = shift_to_int8(tensor).reshape(-1)
-    return flat.reshape(feature_map.shape)
+        Raises InputError when the inputs do not fit the model.
+        """
+        bound = self._witness(inputs)
+        return tuple(
+            comparison
+            for section in self._model.sections
+            for comparison in self._compare_section(section, bound)
+        )
+
+    def _compare_section(
+        self, section: ImportedSection, bound: Mapping[str, Array]
+    ) -> Iterator[OperatorComparison]:
+        graph, reference = section.graph, Reference(graph=section.graph)
+        feeds = {
+            **{tensor.map: tensor.to_map(bound[tensor.name]) for tensor in section.inputs},
+            **section.constants,
+        }
+        total = reference.run_all(feeds)
+        bindings = self._model.bindings
+        witness = dict(feeds)
+        for name in graph.maps:
+            if name in bindings and name not in witness:
+                witness[name] = self._as_map(name, bound)
+        for node in graph.nodes:
+            own = reference.run_node(node, witness)
+            expected = witness.setdefault(node.output, own)
+            if node.output in bindings:
+                yield OperatorComparison(
+                    section=section.name,
+                    name=node.name,
+                    kind=type(node).__name__,
+                    source=node.source,
+                    elements=own.size,
+                    own=_difference(own, expected),
+                    total=_difference(total[node.output], expected),
+                )
+
+    def _witness(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """ONNX Runtime's value of every tensor that a map stores or a section reads, by name."""
+        tensors = run_session(self._session, inputs) | dict(inputs)
+        moved = {moved: self._as_map(name, tensors) for moved, name in self._moved.items()}
+        return tensors | moved
+
+    def _as_map(self, name: str, tensors: Mapping[str, Array]) -> Int8Map:
+        """Return the feature map `name` as ONNX Runtime's tensor fills it."""
+        stored, binding = self._maps[name], self._model.bindings[name]
+        flat = np.empty(stored.channels * stored.pixels, np.int8)
+        flat[binding.index.reshape(-1)] = shift_to_int8(tensors[binding.tensor]).reshape(-1)
+        return flat.reshape(stored.shape)
 
 
 def _difference(first: Int8Map, second: Int8Map) -> Difference:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tilewright.flows.models import CompiledModel, ReferenceTarget, input_ranges
 from tilewright.flows.report.display import console
@@ -20,9 +21,13 @@ from tilewright.flows.runtime.tensors import (
     save_samples,
 )
 from tilewright.flows.verify import timed_rtl
+from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.program import Program
 from tilewright.support.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from tilewright.compiler.frontend.importer import ImportedModel
 
 TARGET_NAMES = ("iss", "rtl", "reference", "ort")
 
@@ -31,12 +36,23 @@ def load_inputs(
     program: Program, input_file: Path | None, samples: int | None, seed: int
 ) -> list[Sample]:
     """Return the samples of the file, or seeded random ones; of a batch one by one."""
+    return model_inputs(program, batch_of(program), input_file, samples, seed)
+
+
+def model_inputs(
+    model: "Program | ImportedModel",
+    batch: Batch | None,
+    input_file: Path | None,
+    samples: int | None,
+    seed: int,
+) -> list[Sample]:
+    """The same of a program, or of an imported model, with this batch."""
     if samples is not None and samples < 1:
         raise InputError(f"--samples must be at least 1, got {samples}")
-    specs = program.inputs
+    specs = model.inputs
     if input_file is not None:
-        return load_samples(input_file, specs, samples, batch_of(program))
-    return random_samples(specs, samples or 1, input_ranges(program), seed)
+        return load_samples(input_file, specs, samples, batch)
+    return random_samples(specs, samples or 1, input_ranges(model), seed)
 
 
 def make_target(

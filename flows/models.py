@@ -177,7 +177,7 @@ class ReferenceTarget:
         return {item.name: item.from_map(results[item.map]) for item in section.outputs}
 
 
-def input_ranges(program: Program) -> dict[str, tuple[float, float]]:
+def input_ranges(program: "Program | ImportedModel") -> dict[str, tuple[float, float]]:
     """Return the smallest and largest useful value of inputs.
 
     Of floating-point inputs what the first input maps can express; of integers that index a tensor,

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Say layer by layer what limits a model, and what each optimization gains.",
     "run": "Run a program or a model on the simulator, the RTL or ONNX Runtime.",
     "cosim": "Compile a model, run it on the RTL and compare it with simulator and reference.",
+    "compare": "Compare a model with ONNX Runtime, operator by operator.",
     "sweep": "Compile and run a model on many configs.",
     "bench": "Measure kernels and models on the RTL, as a table.",
     "asm": "Assemble a text into a program file.",

@@ -92,3 +92,43 @@ def small_model(*, batch: object, operator: str, quantized: bool) -> onnx.ModelP
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.fixture
+def interrupted(tmp_path):
+    """A model of two int8 convolutions with a float one between them."""
+    generator = np.random.default_rng(3)
+    constants = {"scale": np.array(0.05, np.float32), "zero": np.array(3, np.int8)}
+    nodes, value = [], "x"
+    for number in range(3):
+        shape = (4, 2 if number == 0 else 4, 3, 3)
+        weight = f"w{number}"
+        if number == 1:
+            constants[weight] = generator.normal(scale=0.1, size=shape).astype(np.float32)
+        else:
+            constants[f"{weight}_q"] = generator.integers(-127, 128, shape, dtype=np.int8)
+            constants["w_zero"] = np.array(0, np.int8)
+            inputs = [f"{weight}_q", "scale", "w_zero"]
+            nodes.append(helper.make_node("DequantizeLinear", inputs, [weight]))
+        quantized, real, result = f"q{number}", f"r{number}", f"c{number}"
+        nodes += [
+            helper.make_node("QuantizeLinear", [value, "scale", "zero"], [quantized]),
+            helper.make_node("DequantizeLinear", [quantized, "scale", "zero"], [real]),
+            helper.make_node("Conv", [real, weight], [result], name=f"conv{number}"),
+        ]
+        value = result
+    nodes += [
+        helper.make_node("QuantizeLinear", [value, "scale", "zero"], ["last"]),
+        helper.make_node("DequantizeLinear", ["last", "scale", "zero"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "interrupted",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 10, 10])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 4, 4])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    path = tmp_path / "interrupted.onnx"
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    return path

@@ -1,0 +1,49 @@
+"""`tilewright compare`: a model against ONNX Runtime, operator by operator."""
+
+import json
+from pathlib import Path
+
+import click
+
+from tilewright.flows.commands.options import FilePath, input_options
+
+
+@click.command(name="compare")
+@click.argument("model", type=FilePath)
+@input_options
+@click.option("--json", "report", type=FilePath, help="Also write the result as JSON.")
+@click.option(
+    "--fail-above",
+    type=click.IntRange(0),
+    metavar="STEPS",
+    help="Exit with status 1 where an operator differs by more quantization steps.",
+)
+def command(
+    model: Path,
+    input_file: Path | None,
+    samples: int | None,
+    seed: int,
+    report: Path | None,
+    fail_above: int | None,
+) -> None:
+    """Compare what the accelerator computes of the ONNX MODEL with ONNX Runtime.
+
+    Each operator is given ONNX Runtime's values, so that only its own arithmetic differs; `with
+    earlier` is the same from the section's inputs on. The first operator that differs is marked.
+    """
+    from tilewright.flows.execution import model_inputs
+    from tilewright.flows.models import import_file
+    from tilewright.flows.report.comparison import compare_model, print_comparison
+    from tilewright.flows.report.display import console, status
+    from tilewright.support.files import check_targets, write_file
+
+    check_targets([report], [model, input_file])
+    imported = import_file(model)
+    inputs = model_inputs(imported, imported.batch, input_file, samples, seed)
+    with status("comparing"):
+        comparison = compare_model(model, imported, inputs)
+    if report is not None:
+        write_file(report, json.dumps(comparison.as_dict(), indent=2) + "\n")
+    print_comparison(console(), comparison, model.name)
+    if fail_above is not None and comparison.largest > fail_above:
+        raise SystemExit(1)
