@@ -10,12 +10,7 @@ from enum import Enum
 
 import numpy as np
 
-from tilewright.compiler.emit.context import (
-    CONSTANT_ALIGNMENT,
-    Constants,
-    Context,
-    DoesNotFitError,
-)
+from tilewright.compiler.emit.context import CONSTANT_ALIGNMENT, Constants, Context
 from tilewright.compiler.emit.lower_chain import lower_chain
 from tilewright.compiler.emit.tasks import Task, TaskList
 from tilewright.compiler.graph.fold_stem import fold_stem
@@ -23,6 +18,7 @@ from tilewright.compiler.graph.graph import Conv, Graph, Node
 from tilewright.compiler.graph.normalize import normalize
 from tilewright.compiler.options import DEFAULT, Options
 from tilewright.compiler.plan.chains import find_chains, runs_on_unit
+from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.placement import (
     DRAM_ALIGNMENT,
     Place,

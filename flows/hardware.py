@@ -94,7 +94,7 @@ def probes(facts: dict[str, Any]) -> Any:
 def _hardware_key(config: Config) -> str:
     """Digest of everything the Verilog depends on: the config and the generator's sources."""
     import tilewright.hw
-    from tilewright.sim.cosim.cache import digest
+    from tilewright.support.digests import digest
 
     root = Path(next(iter(tilewright.hw.__path__)))
     sources = sorted(root.rglob("*.py"))

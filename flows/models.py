@@ -1,7 +1,6 @@
 """A model with its program: what the commands that take an ONNX file work on."""
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilewright.flows.program_cache import load_program, program_key, save_program
 from tilewright.flows.runtime.targets import Outcome
 from tilewright.flows.runtime.tensors import Array, Sample
 from tilewright.flows.runtime.walk import walk
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
+from tilewright.support.digests import file_digest
 from tilewright.support.errors import ModelError
 from tilewright.support.files import missing
 
@@ -53,21 +54,6 @@ class CompiledModel:
         return file_digest(self.path)
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def tool_digest() -> str:
-    """Return the SHA-256 over the project's own sources, hex: what a result depends on."""
-    state = hashlib.sha256()
-    root = Path(__file__).resolve().parent.parent
-    for folder in ("hw", "compiler", "sim", "flows"):
-        for path in sorted((root / folder).rglob("*.py")):
-            state.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
-    return state.hexdigest()
-
-
 def compile_file(
     path: Path,
     config: Config,
@@ -87,13 +73,13 @@ def compile_file(
     Raises ModelError when the file is missing, malformed or not supported.
     """
     from tilewright.compiler.plan import schedule_cache
-    from tilewright.flows.program_cache import load_program, save_program
 
     if not path.is_file():
         raise ModelError(missing(path, "an ONNX model"))
     start = time.monotonic()
     data = path.read_bytes()
-    key = _key(data, path, config, strict, keep_sections) if cached else None
+    options = f"{strict} {keep_sections}"
+    key = program_key(data, path.stem, config, options=options) if cached else None
     program = load_program(key) if key and observe is None else None
     if program is not None:
         seconds = time.monotonic() - start
@@ -106,8 +92,7 @@ def compile_file(
         )
     with schedule_cache.enabled(cached):
         imported = import_file(path, config, strict=strict, keep_sections=keep_sections)
-        digest = hashlib.sha256(data).hexdigest()
-        program = _compile(imported, config, path.stem, digest, observe)
+        program = _compile(imported, config, path.stem, file_digest(path), observe)
     if key:
         save_program(key, program)
     seconds = time.monotonic() - start
@@ -118,12 +103,6 @@ def compile_file(
         keep_sections=keep_sections,
         read=imported,
     )
-
-
-def _key(data: bytes, path: Path, config: Config, strict: bool, keep_sections: bool) -> str | None:
-    from tilewright.flows.program_cache import program_key
-
-    return program_key(data, path.stem, config, options=f"{strict} {keep_sections}")
 
 
 def _compile(

@@ -13,6 +13,7 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 from tilewright.hw.spec.program import Program
+from tilewright.support.digests import sources_digest
 from tilewright.support.errors import ProgramError
 
 PROGRAMS, TIMINGS = "programs", "timings"
@@ -22,12 +23,15 @@ EXTERNAL_DATA = b"\x0a\x08location"
 """In an ONNX file that leaves tensors to other files: the key that names one."""
 
 
+def tool_digest() -> str:
+    """Return 32 hex digits over the project's own sources: what a result depends on."""
+    return sources_digest("support", "hw", "compiler", "sim", "flows")
+
+
 def program_key(model: bytes, name: str, config: Config, *, options: str) -> str | None:
     """Return the key of the program of an ONNX file's bytes; None: it depends on further files."""
     if EXTERNAL_DATA in model:
         return None
-    from tilewright.flows.models import tool_digest
-
     versions = [f"{package} {version(package)}" for package in PACKAGES]
     return schedule_cache.key(model, name, config.to_toml(), options, tool_digest(), *versions)
 
@@ -66,8 +70,6 @@ def timed(program: Program, latency: int = MEMORY_LATENCY, *, cached: bool = Fal
 
 
 def _timing_parts(program: Program, latency: int) -> Sequence[str | bytes]:
-    from tilewright.flows.models import tool_digest
-
     size = program.num_instructions * INSTRUCTION_BYTES
     words = program.image[program.program_address : program.program_address + size]
     return (

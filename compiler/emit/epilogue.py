@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.emit.context import Context
-from tilewright.compiler.emit.tiles import Box, View
+from tilewright.compiler.emit.tiles import View
 from tilewright.compiler.graph.graph import Conv, Epilogue, Quantization
+from tilewright.compiler.plan.boxes import Box
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Combine
 from tilewright.hw.spec.numerics import requantize_scale

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tilewright.compiler.emit.context import Context
 from tilewright.compiler.emit.lowering import Lowering, Step
 from tilewright.compiler.emit.tasks import Task
-from tilewright.compiler.emit.tiles import Box
-from tilewright.compiler.program.estimate import issue_cycles, latency_cycles
+from tilewright.compiler.plan.boxes import Box
+from tilewright.compiler.plan.estimate import issue_cycles, latency_cycles
 from tilewright.hw.spec.isa import Engine
 
 Times = NDArray[np.float64]

@@ -5,7 +5,7 @@ Layers that do not fit into the workspace, or parameter SRAM, together run one b
 
 from collections.abc import Sequence
 
-from tilewright.compiler.emit.context import Context, DoesNotFitError
+from tilewright.compiler.emit.context import Context
 from tilewright.compiler.emit.interleave import run_chain
 from tilewright.compiler.emit.lower_conv import ConvLowering, conv_memory
 from tilewright.compiler.emit.lower_depthwise import DepthwiseLowering, depthwise_shape
@@ -17,6 +17,7 @@ from tilewright.compiler.plan.conv_plan import ConvPlan, conv_plans
 from tilewright.compiler.plan.conv_shape import conv_shape
 from tilewright.compiler.plan.depthwise_plan import DepthwisePlan, depthwise_plans
 from tilewright.compiler.plan.joint_plan import choose_together
+from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.lone_plan import plan_conv
 from tilewright.compiler.plan.rings import lay_out_rings
 from tilewright.compiler.plan.tiling import Plan

@@ -16,17 +16,9 @@ from tilewright.compiler.emit.epilogue import (
 )
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.streams import ParameterStream, WeightStream
-from tilewright.compiler.emit.tiles import (
-    Box,
-    MapReader,
-    MapWriter,
-    View,
-    boxes,
-    source_box,
-    split,
-    window_fields,
-)
+from tilewright.compiler.emit.tiles import MapReader, MapWriter, View, window_fields
 from tilewright.compiler.graph.graph import Conv
+from tilewright.compiler.plan.boxes import Box, boxes, source_box, split
 from tilewright.compiler.plan.conv_plan import (
     FIRST_PIECES,
     MAX_BLOCKS,

@@ -11,26 +11,20 @@ from tilewright.compiler.emit.context import Context
 from tilewright.compiler.emit.epilogue import combine_fields, conv_header, conv_scale, folded_bias
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.streams import ParameterStream
-from tilewright.compiler.emit.tiles import (
-    Box,
-    MapReader,
-    MapWriter,
-    View,
-    boxes,
-    split,
-    window_fields,
-)
+from tilewright.compiler.emit.tiles import MapReader, MapWriter, View, window_fields
 from tilewright.compiler.graph.graph import Conv
+from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.chains import kernel_parts
 from tilewright.compiler.plan.conv_plan import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.depthwise_plan import DepthwisePlan, DepthwiseShape
+from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 
 _Value = TypeVar("_Value", bound=np.generic)
 
 
-def depthwise_shape(node: Conv, context: Context) -> DepthwiseShape:
+def depthwise_shape(node: Conv, context: LayerView) -> DepthwiseShape:
     """Return the sizes of a depthwise convolution that the unit runs."""
     source, target = context.map(node.input), context.map(node.output)
     return DepthwiseShape(

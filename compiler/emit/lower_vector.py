@@ -9,8 +9,9 @@ from tilewright.compiler.emit.context import Context
 from tilewright.compiler.emit.epilogue import combine_fields
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.streams import ParameterStream
-from tilewright.compiler.emit.tiles import Box, MapReader, MapWriter, boxes, split, window_fields
+from tilewright.compiler.emit.tiles import MapReader, MapWriter, window_fields
 from tilewright.compiler.graph.graph import Elementwise
+from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.rings import Ring
 from tilewright.compiler.plan.vector_layer import VectorLayer
 from tilewright.compiler.plan.vector_plan import VectorPlan

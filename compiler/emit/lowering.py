@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tilewright.compiler.emit.streams import ParameterStream
-from tilewright.compiler.emit.tiles import Box
+from tilewright.compiler.plan.boxes import Box
 from tilewright.compiler.plan.rings import Ring, RingNeed
 from tilewright.hw.spec.isa import Engine
 

@@ -8,34 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tilewright.compiler.emit.context import Context
-from tilewright.compiler.plan.placement import MAX_SIDE
+from tilewright.compiler.plan.boxes import Box
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Target
 
 MAX_RUN = (1 << 16) - 1
 MAX_COUNT = (1 << 12) - 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Box:
-    """Pixels [top, bottom) x [left, right) of a map."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    @property
-    def pixels(self) -> int:
-        return self.height * self.width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,25 +178,6 @@ class MapWriter:
                 self.context.tasks.emit("STORE", **fields)
 
 
-def source_box(
-    out: Box,
-    *,
-    kernel: tuple[int, int],
-    strides: tuple[int, int],
-    pads: tuple[int, int, int, int],
-    dilations: tuple[int, int],
-    size: tuple[int, int],
-) -> Box:
-    """Return the source pixels inside a map of `size` that the windows of `out` touch."""
-    top = out.top * strides[0] - pads[0]
-    left = out.left * strides[1] - pads[1]
-    bottom = (out.bottom - 1) * strides[0] - pads[0] + (kernel[0] - 1) * dilations[0] + 1
-    right = (out.right - 1) * strides[1] - pads[1] + (kernel[1] - 1) * dilations[1] + 1
-    top, left = min(max(top, 0), size[0]), min(max(left, 0), size[1])
-    bottom, right = max(min(bottom, size[0]), top), max(min(right, size[1]), left)
-    return Box(top=top, bottom=bottom, left=left, right=right)
-
-
 def window_fields(
     out: Box,
     view: View,
@@ -252,46 +211,3 @@ def window_fields(
         "padding": padding,
         "source_pitch": view.pitch,
     }
-
-
-def split(size: int, step: int) -> list[tuple[int, int]]:
-    """Cut [0, size) into ranges of `step`."""
-    return [(at, min(at + step, size)) for at in range(0, size, step)]
-
-
-def ceilings(size: int) -> list[int]:
-    """Ceilings of size / n, from the whole down to 1."""
-    return sorted({-(-size // n) for n in range(1, size + 1)}, reverse=True)
-
-
-def tile_sides(
-    out: tuple[int, int],
-    source: tuple[int, int],
-    *,
-    kernel: tuple[int, int],
-    strides: tuple[int, int],
-    dilations: tuple[int, int],
-) -> tuple[list[int], list[int]]:
-    """Return the heights and the widths of tiles to choose from, largest first: ceilings of the
-    output's over n, so that neither the tile nor the source it reads is too large for the fields.
-    """
-    heights, widths = (
-        [
-            side
-            for side in ceilings(out[axis])
-            if max(out[axis], source[axis]) <= MAX_SIDE
-            or max(side, (side - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1)
-            <= MAX_SIDE
-        ]
-        for axis in (0, 1)
-    )
-    return heights, widths
-
-
-def boxes(height: int, width: int, tile_height: int, tile_width: int) -> list[Box]:
-    """Cut a map of height x width into tiles, row by row."""
-    return [
-        Box(top=top, bottom=bottom, left=left, right=right)
-        for top, bottom in split(height, tile_height)
-        for left, right in split(width, tile_width)
-    ]

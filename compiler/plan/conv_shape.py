@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.emit.context import Context
 from tilewright.compiler.graph.graph import Conv
+from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.hw.spec.config import Config
 
 
@@ -89,7 +89,7 @@ class ConvShape:
         return result
 
 
-def conv_shape(node: Conv, context: Context) -> ConvShape:
+def conv_shape(node: Conv, context: LayerView) -> ConvShape:
     """Return the shape of a convolution for the places of its maps."""
     config = context.config
     source, target = context.map(node.input), context.map(node.output)

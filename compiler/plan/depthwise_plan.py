@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tilewright.compiler.emit.context import DoesNotFitError
-from tilewright.compiler.emit.tiles import Box, boxes, ceilings, source_box, split, tile_sides
+from tilewright.compiler.plan.boxes import Box, boxes, ceilings, source_box, split, tile_sides
 from tilewright.compiler.plan.conv_plan import ConvMemory
+from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.hw.spec.config import Config

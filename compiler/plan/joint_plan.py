@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.emit.context import DoesNotFitError
+from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import Plan
 

@@ -15,13 +15,12 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import platformdirs
+from tilewright.support.cache import cache_directory
+from tilewright.support.digests import digest, sources_digest
 
-CACHE_VARIABLE = "TILEWRIGHT_CACHE"
 LIMIT_BYTES = 1 << 30
 """Of all entries together; those not used for longest go first."""
 BLOCK_BYTES = 4096
@@ -67,33 +66,17 @@ def memoised(
 
 def folder() -> Path:
     """Return the folder of the entries: in $TILEWRIGHT_CACHE, or the user's cache directory."""
-    override = os.environ.get(CACHE_VARIABLE)
-    root = Path(override) if override else Path(platformdirs.user_cache_dir("tilewright"))
-    return root / "compiled"
+    return cache_directory() / "compiled"
 
 
 def key(*parts: str | bytes) -> str:
     """Return 32 hex digits over the parts, their boundaries and the compiler's sources."""
-    return digest(source_digest(), *parts)
+    return digest([source_digest(), *parts])
 
 
-def digest(*parts: str | bytes) -> str:
-    """Return 32 hex digits over the parts and their boundaries."""
-    state = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        state.update(len(data).to_bytes(8, "little"))
-        state.update(data)
-    return state.hexdigest()[:32]
-
-
-@cache
 def source_digest() -> str:
     """Return 32 hex digits over the sources of the compiler and of the contract."""
-    root = Path(__file__).resolve().parents[2]
-    paths = [path for name in ("hw/spec", "compiler") for path in (root / name).rglob("*.py")]
-    names = {path.relative_to(root).as_posix(): path for path in paths}
-    return digest(*(f"{name}\n".encode() + names[name].read_bytes() for name in sorted(names)))
+    return sources_digest("hw/spec", "compiler")
 
 
 def load(kind: str, name: str) -> bytes | None:

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tilewright.compiler.emit.context import Context
 from tilewright.compiler.emit.epilogue import Header, combine_header, epilogue_header, ratio
-from tilewright.compiler.emit.tiles import Box, source_box
 from tilewright.compiler.graph.graph import (
     Elementwise,
     Epilogue,
@@ -17,6 +15,8 @@ from tilewright.compiler.graph.graph import (
     Quantization,
     Requantize,
 )
+from tilewright.compiler.plan.boxes import Box, source_box
+from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.hw.spec.isa import Reduction
 from tilewright.hw.spec.numerics import INT8_MIN
 
@@ -66,7 +66,7 @@ class VectorLayer:
     operand: str | None = None
 
 
-def describe(node: Node, context: Context) -> VectorLayer:
+def describe(node: Node, context: LayerView) -> VectorLayer:
     """Return what the vector unit does for a node."""
     match node:
         case Pool():
@@ -80,7 +80,7 @@ def describe(node: Node, context: Context) -> VectorLayer:
     raise AssertionError(f"no vector layer for {type(node).__name__}")
 
 
-def _whole(node: Node, context: Context) -> Box:
+def _whole(node: Node, context: LayerView) -> Box:
     out = context.map(node.output)
     return Box(top=0, bottom=out.height, left=0, right=out.width)
 
@@ -90,7 +90,7 @@ def _exact(quantization: Quantization) -> Header:
     return epilogue_header(Epilogue(quantization=Quantization(scale=1.0, zero_point=0)))
 
 
-def _pool(node: Pool, context: Context) -> VectorLayer:
+def _pool(node: Pool, context: LayerView) -> VectorLayer:
     source, out = context.map(node.input), context.map(node.output)
     limits: Header = {"low": node.low, "high": node.high}
     whole = _whole(node, context)
@@ -149,7 +149,7 @@ def _runs(node: Pool, axis: int, size: int, outputs: int) -> list[tuple[int, int
     return runs
 
 
-def _elementwise(node: Elementwise, context: Context) -> VectorLayer:
+def _elementwise(node: Elementwise, context: LayerView) -> VectorLayer:
     first, second = context.map(node.first), context.map(node.second)
     out = context.map(node.output)
     header = _exact(first.quantization) | combine_header(
@@ -166,7 +166,7 @@ def _elementwise(node: Elementwise, context: Context) -> VectorLayer:
     )
 
 
-def _requantize(node: Requantize, context: Context) -> VectorLayer:
+def _requantize(node: Requantize, context: LayerView) -> VectorLayer:
     source = context.map(node.input).quantization
     part = Part(
         box=_whole(node, context),
@@ -179,7 +179,7 @@ def _requantize(node: Requantize, context: Context) -> VectorLayer:
     )
 
 
-def _pad(node: Pad, context: Context) -> VectorLayer:
+def _pad(node: Pad, context: LayerView) -> VectorLayer:
     quantization = context.map(node.input).quantization
     part = Part(box=_whole(node, context), header=_exact(quantization), bias=0, scale=1.0)
     return VectorLayer(

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tilewright.compiler.emit.context import Context, DoesNotFitError
-from tilewright.compiler.emit.tiles import boxes, ceilings, split, tile_sides
+from tilewright.compiler.plan.boxes import boxes, ceilings, split, tile_sides
 from tilewright.compiler.plan.conv_plan import MAX_GROUPS
+from tilewright.compiler.plan.layer_view import DoesNotFitError, LayerView
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.compiler.plan.vector_layer import VectorLayer
@@ -20,7 +20,7 @@ class VectorPlan(Plan):
     """Channel blocks of a step."""
 
 
-def vector_plans(layer: VectorLayer, context: Context, *, is_chained: bool) -> list[VectorPlan]:
+def vector_plans(layer: VectorLayer, context: LayerView, *, is_chained: bool) -> list[VectorPlan]:
     """Return every tiling that fits, the largest tiles first. Raises DoesNotFitError."""
     out, config = context.map(layer.node.output), context.config
     blocks = min(context.place(layer.node.output).blocks, MAX_GROUPS // config.row_groups)
@@ -50,7 +50,7 @@ def vector_plans(layer: VectorLayer, context: Context, *, is_chained: bool) -> l
 
 
 def _plans(
-    layer: VectorLayer, context: Context, tile: tuple[int, int], chunk: int, *, is_chained: bool
+    layer: VectorLayer, context: LayerView, tile: tuple[int, int], chunk: int, *, is_chained: bool
 ) -> Iterator[VectorPlan]:
     config = context.config
     source, out = context.map(layer.source), context.map(layer.node.output)

@@ -8,7 +8,7 @@ which is in order, never holds an engine up for another one's full queue.
 from collections.abc import Sequence
 
 from tilewright.compiler.emit.tasks import Task
-from tilewright.compiler.program.estimate import issue_cycles, latency_cycles
+from tilewright.compiler.plan.estimate import issue_cycles, latency_cycles
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 

@@ -57,7 +57,7 @@ class RtlSpeed:
 @contextlib.contextmanager
 def fresh_cache() -> Iterator[None]:
     """Let every cache start empty in a temporary folder, for the block."""
-    from tilewright.compiler.plan.schedule_cache import CACHE_VARIABLE
+    from tilewright.support.cache import CACHE_VARIABLE
 
     before = os.environ.get(CACHE_VARIABLE)
     with tempfile.TemporaryDirectory(prefix="tilewright-bench-") as folder:

@@ -199,7 +199,7 @@ def check_ccache() -> Check:
 def check_disk() -> Check:
     """Free space where the co-simulation builds are cached."""
     try:
-        from tilewright.sim.cosim.cache import CACHE_VARIABLE, cache_directory
+        from tilewright.support.cache import CACHE_VARIABLE, cache_directory
     except ModuleNotFoundError as error:
         detail = f"not known without {error.name}"
         return Check(

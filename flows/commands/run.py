@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tilewright.flows.runtime.targets import Outcome
     from tilewright.flows.runtime.tensors import Array
     from tilewright.hw.spec.program import Program
+    from tilewright.support.digests import file_digest
 
 TIMING = "timing"
 
@@ -104,7 +105,7 @@ def load(
     cached: bool,
 ) -> tuple["Program", "CompiledModel | None"]:
     """Return the program and, where the ONNX model is at hand, what the compiler made of it."""
-    from tilewright.flows.models import compile_file, file_digest
+    from tilewright.flows.models import compile_file
     from tilewright.hw.spec.program import Program
 
     preset, config_file, settings = config

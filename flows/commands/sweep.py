@@ -65,10 +65,11 @@ def command(
     become the largest number up to the base's that fits. A point that fails is listed with its
     error and stops no other one. Exit status 1 when any point failed.
     """
-    from tilewright.flows.models import file_digest, tool_digest
+    from tilewright.flows.program_cache import tool_digest
     from tilewright.flows.report.display import console
     from tilewright.flows.sweep.points import parse_sizes, sweep_points
     from tilewright.flows.sweep.running import Sweep, run_sweep
+    from tilewright.support.digests import file_digest
     from tilewright.support.errors import ModelError
     from tilewright.support.files import check_targets, missing
 

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.emit.context import Constants, Context
 from tilewright.compiler.emit.lower_depthwise import depthwise_shape
-from tilewright.compiler.emit.tasks import TaskList
 from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.conv_shape import ConvShape, conv_shape
+from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.compiler.program.assemble import Lowered
 from tilewright.flows.report.display import plural
 from tilewright.hw.spec.config import Config
@@ -30,7 +29,7 @@ class Padding:
 
 def padding_of(node: Conv, macs: int, lowered: Lowered, config: Config) -> Padding:
     """Return the padding of a convolution on the array; `macs` are the model's own."""
-    shape = conv_shape(node, _context(lowered, config))
+    shape = conv_shape(node, _view(lowered, config))
     pixels = shape.out_height * shape.out_width
     multiplications = shape.weight_tiles * config.rows * config.cols * pixels
     cycles = shape.weight_tiles * matrix_tile_cycles(pixels, config)
@@ -44,7 +43,7 @@ def padding_of(node: Conv, macs: int, lowered: Lowered, config: Config) -> Paddi
 
 def unit_padding(node: Conv, macs: int, lowered: Lowered, config: Config) -> Padding:
     """Return the same of a layer on the depthwise unit, whose cycles are the ceiling."""
-    shape = depthwise_shape(node, _context(lowered, config))
+    shape = depthwise_shape(node, _view(lowered, config))
     cycles = shape.blocks * shape.cycles(shape.out_height, shape.out_width)
     utilization = macs / (cycles * config.rows * config.depthwise_taps)
     columns = shape.cycles(1, shape.out_width) // shape.kernel[0]
@@ -60,15 +59,8 @@ def unit_padding(node: Conv, macs: int, lowered: Lowered, config: Config) -> Pad
     )
 
 
-def _context(lowered: Lowered, config: Config) -> Context:
-    """A context in which shapes can be looked up."""
-    return Context(
-        config=config,
-        graph=lowered.graph,
-        placement=lowered.placement,
-        tasks=TaskList(config=config),
-        constants=Constants(start=0),
-    )
+def _view(lowered: Lowered, config: Config) -> LayerView:
+    return LayerView(config=config, graph=lowered.graph, placement=lowered.placement)
 
 
 def _reasons(node: Conv, macs: int, shape: ConvShape, config: Config) -> list[str]:

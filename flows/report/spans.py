@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.program.estimate import issue_cycles
+from tilewright.compiler.plan.estimate import issue_cycles
 from tilewright.flows.report.report import Retired
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import Engine

@@ -31,6 +31,7 @@ from tilewright.sim.cosim.verilator import (
     find_verilator,
     make_variables,
 )
+from tilewright.support.digests import digest
 from tilewright.support.errors import ToolError
 
 BENCH_SOURCES = ("testbench.sv", "axi_lite_master.sv")
@@ -136,7 +137,7 @@ class _Job:
 
     def key(self) -> str:
         sources = [name.encode() + source_path(name).read_bytes() for name in ALL_SOURCES]
-        return cache.digest(
+        return digest(
             [
                 self.verilog_path.read_bytes(),
                 self._control_file(),

@@ -1,32 +1,13 @@
 """The build cache: one directory per key, installed atomically, one builder at a time."""
 
-import hashlib
-import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock
 
-CACHE_VARIABLE = "TILEWRIGHT_CACHE"
-
-
-def cache_directory() -> Path:
-    """Return $TILEWRIGHT_CACHE, or the user's cache directory of this system."""
-    override = os.environ.get(CACHE_VARIABLE)
-    return Path(override) if override else Path(platformdirs.user_cache_dir("tilewright"))
-
-
-def digest(parts: Iterable[str | bytes]) -> str:
-    """Return 32 hex digits over the parts and their boundaries."""
-    state = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        state.update(len(data).to_bytes(8, "little"))
-        state.update(data)
-    return state.hexdigest()[:32]
+from tilewright.support.cache import cache_directory
 
 
 def cached(kind: str, key: str, produce: Callable[[Path], None]) -> tuple[Path, bool]:

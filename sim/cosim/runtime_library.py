@@ -22,6 +22,7 @@ from tilewright.sim.cosim.verilator import (
     find_compiler,
     find_verilator,
 )
+from tilewright.support.digests import digest
 
 TraceFormat = Literal["vcd", "fst"]
 
@@ -62,7 +63,7 @@ def _object(source: Path, include: Path, log: Path) -> Path:
     """Return the object file of one source, from the cache or compiled."""
     native = [source_path(name) for name in NATIVE_HEADERS]
     contents = [path.read_bytes() for path in (source, *native)]
-    key = cache.digest([tool_identity(), source.name, *contents])
+    key = digest([tool_identity(), source.name, *contents])
 
     def produce(target: Path) -> None:
         command = [

@@ -1,43 +1,25 @@
 """Where the cycles of each engine go, as the hardware's counters have it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
+from tilewright.sim.timing.simulation import Simulation
 
 REGISTER_CYCLES = 2
 """Cycles of a run that the counters do not see: the start write's and the interrupt's."""
 
 
-@dataclass
-class Occupation:
-    """What an engine notes for its counters while it is replayed."""
-
-    busy: list[tuple[int, int]] = field(default_factory=list)
-    """Half-open intervals in which something moves or is refused."""
-    refused: int = 0
-    """Cycles of those in which a port of an SRAM was refused."""
-    refusals: list[tuple[int, int]] = field(default_factory=list)
-    """Half-open intervals in which one was, where an engine notes them and not their number."""
-    ready: dict[int, int] = field(default_factory=dict)
-    """For each instruction, from when on its engine would take a successor."""
-
-
-def bucket_sums(machine: "Machine") -> Mapping[Engine, Mapping[Bucket, int]]:
+def bucket_sums(machine: Simulation) -> Mapping[Engine, Mapping[Bucket, int]]:
     """Return the cycles of every engine by bucket; they sum to the run's."""
     total = machine.cycles - REGISTER_CYCLES
     return {engine: _sums_of(machine, engine, total) for engine in Engine}
 
 
-def _sums_of(machine: "Machine", engine: Engine, total: int) -> dict[Bucket, int]:
+def _sums_of(machine: Simulation, engine: Engine, total: int) -> dict[Bucket, int]:
     """One engine's cycles 1 .. total, painted from the weakest bucket to the strongest."""
     paint = np.full(total + 1, Bucket.IDLE, np.uint8)
     numbers = [n for n, of in enumerate(machine.engines) if of == engine and machine.retired[n] > 0]
@@ -65,7 +47,7 @@ def _sums_of(machine: "Machine", engine: Engine, total: int) -> dict[Bucket, int
 
 
 def _paint_waits(
-    machine: "Machine", engine: Engine, numbers: list[int], paint: NDArray[np.uint8]
+    machine: Simulation, engine: Engine, numbers: list[int], paint: NDArray[np.uint8]
 ) -> None:
     """The head of the queue waits for the engine of its first unmet slot."""
     occupation = machine.occupations[engine]

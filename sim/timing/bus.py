@@ -2,12 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from tilewright.hw.spec.cycles import READ_ARBITER_CYCLES
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
+from tilewright.sim.timing.simulation import Simulation
 
 Settle = Callable[[int], int | None]
 """Called with the current cycle; returns None when all is decided, or when to call again."""
@@ -16,7 +13,7 @@ Settle = Callable[[int], int | None]
 class InOrder:
     """Transfers whose data move one behind the other."""
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self._pending: deque[Settle] = deque()
 
@@ -42,7 +39,7 @@ class InOrder:
 class ReadChannel(InOrder):
     """The order of the addresses is the order of the data."""
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: Simulation) -> None:
         super().__init__(machine)
         self._delay = READ_ARBITER_CYCLES + machine.latency
         self._free = 0

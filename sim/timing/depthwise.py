@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,7 @@ from tilewright.sim.timing.depthwise_pipeline import (
 )
 from tilewright.sim.timing.depthwise_words import WordCache, Words
 from tilewright.sim.timing.ports import FREE_BANK, BankTimeline, Claim
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
+from tilewright.sim.timing.simulation import Simulation
 
 RECENT_FLIGHTS = 256
 """How many instructions back another engine may meet."""
@@ -50,7 +48,7 @@ class Flight:
 class DepthwiseModel:
     """What it does is final when its cycle has come: the matrix engine plans further ahead."""
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self.is_used = Engine.DEPTHWISE in machine.engines
         """The program has such instructions."""

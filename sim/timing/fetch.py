@@ -1,20 +1,16 @@
 """Fetch and dispatch: from the program in DRAM to the engines' queues."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tilewright.hw.spec.cycles import FETCH_AHEAD, FETCH_ARRIVAL_CYCLES, FETCH_START_CYCLES
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
-from tilewright.sim.timing.queues import Queue
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
+from tilewright.sim.timing.simulation import QueueState, Simulation
 
 
 class Front:
     """Fetch, one burst an instruction, and dispatch, one instruction a cycle, in order."""
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self._beats = INSTRUCTION_BYTES // machine.config.axi_bytes
         self._requested = 0
@@ -29,7 +25,7 @@ class Front:
         self.end_cycle: int | None = None
         """When END was taken."""
         self._is_requesting = False
-        self._held_by: Queue | None = None
+        self._held_by: QueueState | None = None
         """Dispatch waits for room in that queue."""
 
     def start(self) -> None:
@@ -87,7 +83,7 @@ class Front:
         cycle = max(self._shown[number], self._last_taken + 1, earliest)
         self._machine.at(cycle, self._dispatch)
 
-    def release(self, queue: Queue, cycle: int) -> None:
+    def release(self, queue: QueueState, cycle: int) -> None:
         """A queue has room from the next cycle on."""
         if self._held_by is queue:
             self._held_by = None

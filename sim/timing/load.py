@@ -2,17 +2,14 @@
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tilewright.hw.spec.cycles import VECTOR_PIPELINE_CYCLES
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.bursts import BUFFERED_BEATS, Shape
 from tilewright.sim.timing.ports import Run, walk
+from tilewright.sim.timing.simulation import Simulation
 from tilewright.sim.timing.transfer import Transfer, TransferModel, room
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
-
 
 KNOWN_AHEAD = VECTOR_PIPELINE_CYCLES
 """Cycles from the present one on whose writes of the vector engine are known: the first one of an
@@ -33,7 +30,7 @@ class LoadModel(TransferModel):
 
     engine = Engine.LOAD
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: Simulation) -> None:
         super().__init__(machine)
         self._channel = machine.channel
         self._capacity = machine.config.axi_outstanding - 1

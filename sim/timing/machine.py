@@ -1,7 +1,7 @@
 """Replays a program in time: events in the order of cycles, engines with their own formulas."""
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import count
 
@@ -11,7 +11,7 @@ from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.encoding import IllegalInstruction
 from tilewright.hw.spec.isa import Engine, Instruction
 from tilewright.hw.spec.program import Program
-from tilewright.sim.timing.buckets import Occupation, bucket_sums
+from tilewright.sim.timing.buckets import bucket_sums
 from tilewright.sim.timing.bus import ReadChannel
 from tilewright.sim.timing.depthwise import DepthwiseModel
 from tilewright.sim.timing.fetch import Front
@@ -20,13 +20,11 @@ from tilewright.sim.timing.matrix import MatrixModel
 from tilewright.sim.timing.ports import BankTimeline, Claim
 from tilewright.sim.timing.queues import Queue
 from tilewright.sim.timing.result import TimingResult, joined
+from tilewright.sim.timing.simulation import Action, Occupation
 from tilewright.sim.timing.store import StoreModel
 from tilewright.sim.timing.vector import VectorModel
 from tilewright.sim.timing.vector_ports import Kind
 from tilewright.support.errors import ExecutionError
-
-Action = Callable[[int], int | None]
-"""What happens in a cycle; returns in which later one it happens again, if it does."""
 
 
 class Machine:

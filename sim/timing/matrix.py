@@ -1,7 +1,5 @@
 """The matrix engine: it never stalls, so that an instruction's times are known on acceptance."""
 
-from typing import TYPE_CHECKING
-
 from tilewright.hw.spec.cycles import (
     ACCUMULATE_LATENCY,
     MATRIX_ISSUE_CYCLES,
@@ -15,9 +13,7 @@ from tilewright.sim.timing.matrix_ports import (
     accumulator_writes,
     activation_reads,
 )
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
+from tilewright.sim.timing.simulation import Simulation
 
 READ_CYCLES = 2
 """From the cycle in which a weight tile is taken to its first pixel's activation read."""
@@ -26,7 +22,7 @@ READ_CYCLES = 2
 class MatrixModel:
     """Weight tiles follow one another; the next instruction's first tile loads meanwhile."""
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self._config = config = machine.config
         self._tile_load = max(config.rows, ACCUMULATE_LATENCY)

@@ -1,12 +1,10 @@
 """An engine's queue: what waits in it, when its head issues, and what has retired."""
 
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from tilewright.sim.timing.simulation import Simulation
 from tilewright.support.errors import ExecutionError
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
 
 
 class EngineModel(Protocol):
@@ -25,7 +23,7 @@ class EngineModel(Protocol):
 class Queue:
     """A queue and the wait gate at its head."""
 
-    def __init__(self, machine: "Machine", model: EngineModel) -> None:
+    def __init__(self, machine: Simulation, model: EngineModel) -> None:
         self._machine, self._model = machine, model
         self._depth = machine.config.queue_depth
         self._waiting: deque[int] = deque()
@@ -103,11 +101,15 @@ class Queue:
                 continue
             queue = self._machine.queues[wait.engine]
             if len(queue.retirements) < wait.count:
-                queue._awaiting.setdefault(wait.count, []).append(self)
+                queue.await_retirement(wait.count, self)
                 self._is_awaiting = True
                 return None
             met = max(met, queue.retirements[wait.count - 1])
         return met
+
+    def await_retirement(self, count: int, queue: "Queue") -> None:
+        """The head of `queue` waits for so many retirements."""
+        self._awaiting.setdefault(count, []).append(queue)
 
     def retire(self, cycle: int, now: int) -> None:
         """Note in cycle `now` that the next instruction retires in `cycle`, which may be later."""

@@ -2,17 +2,14 @@
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tilewright.hw.spec.cycles import EMPTY_STORE_LATENCY, STORE_READ_AHEAD_BURSTS
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.bursts import Shape
 from tilewright.sim.timing.bus import InOrder
 from tilewright.sim.timing.ports import walk
+from tilewright.sim.timing.simulation import Simulation
 from tilewright.sim.timing.transfer import Transfer, TransferModel, room
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
 
 BEAT_CYCLES = 3
 """From a word's grant to its beat on the bus."""
@@ -25,7 +22,7 @@ class StoreModel(TransferModel):
 
     engine = Engine.STORE
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: Simulation) -> None:
         super().__init__(machine)
         self._capacity = machine.config.axi_outstanding
         self._data = InOrder(machine)

@@ -3,14 +3,12 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tilewright.hw.spec.isa import Engine, Target
 from tilewright.sim.timing.bursts import Shape, ShapeCache
 from tilewright.sim.timing.ports import BankTimeline
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
+from tilewright.sim.timing.simulation import Simulation
 
 
 class Transfer(NamedTuple):
@@ -32,7 +30,7 @@ class TransferModel(ABC):
 
     engine: Engine
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: Simulation) -> None:
         self.machine = machine
         self._shapes = ShapeCache(machine.config)
         self._transfers: deque[Transfer] = deque()

@@ -2,15 +2,13 @@
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.ports import BankTimeline, Claim
+from tilewright.sim.timing.simulation import Simulation
 from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Flight, Interval, Planner
 from tilewright.sim.timing.vector_ports import Work, WorkCache
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
 
 ACCEPT_INTERVAL = 2
 """A successor's header is read from this many cycles after an acceptance on."""
@@ -21,7 +19,7 @@ RECENT_FLIGHTS = 256
 class VectorModel:
     """Reads are final when their cycle has come: the matrix engine, which wins, plans ahead."""
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self._pace = machine.config.lanes // machine.config.operand_lanes
         self._planner = Planner(machine)

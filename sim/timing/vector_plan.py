@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from tilewright.sim.timing.replay import (
     StageReplay,
 )
 from tilewright.sim.timing.shared_replay import SharedReplay
+from tilewright.sim.timing.simulation import Simulation
 from tilewright.sim.timing.vector_ports import (
     Kind,
     Work,
@@ -30,9 +31,6 @@ from tilewright.sim.timing.vector_ports import (
     pixel_banks,
     source_banks,
 )
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.machine import Machine
 
 DECISION_CYCLES = 2
 """From a source position's turn to its read; as many positions are between."""
@@ -122,7 +120,7 @@ class Flight:
 class Planner:
     """Plans instructions by what is known of the engines whose reads come first."""
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self._config = machine.config
         self._pace = machine.config.lanes // machine.config.operand_lanes

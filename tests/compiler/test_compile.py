@@ -4,8 +4,8 @@ import pytest
 from random_graphs import GraphMaker, assert_matches_reference
 
 from tilewright.compiler.compile import compile_graph
-from tilewright.compiler.emit.context import DoesNotFitError
 from tilewright.compiler.options import Options
+from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.support.errors import ModelError
 

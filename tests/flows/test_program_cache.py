@@ -6,10 +6,11 @@ import onnx
 import pytest
 
 from tilewright.compiler.plan import schedule_cache
-from tilewright.flows import models, program_cache
+from tilewright.flows import program_cache
 from tilewright.flows.models import ReferenceTarget, compile_file
 from tilewright.flows.session import Session
 from tilewright.hw.spec.config import PRESETS
+from tilewright.support.cache import CACHE_VARIABLE
 from tilewright.support.errors import ModelError
 
 NANO = PRESETS["nano"]
@@ -17,7 +18,7 @@ NANO = PRESETS["nano"]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(schedule_cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache" / "compiled"
 
 
@@ -60,7 +61,7 @@ def test_every_part_of_the_key_counts(digits, tmp_path, monkeypatch):
     assert not compile_file(changed, NANO, cached=True).is_cached
     assert not compile_file(digits, NANO.replace(queue_depth=4), cached=True).is_cached
     assert not compile_file(digits, NANO.replace(name="other"), cached=True).is_cached
-    monkeypatch.setattr(models, "tool_digest", lambda: "other sources")
+    monkeypatch.setattr(program_cache, "tool_digest", lambda: "other sources")
     assert not compile_file(digits, NANO, cached=True).is_cached
 
 

@@ -8,8 +8,8 @@ from tilewright.compiler.emit.context import Constants, Context
 from tilewright.compiler.emit.interleave import run_chain
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.tasks import TaskList
-from tilewright.compiler.emit.tiles import Box
 from tilewright.compiler.options import Options
+from tilewright.compiler.plan.boxes import Box
 from tilewright.compiler.plan.placement import find_places, layers_of, place
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Target

@@ -6,15 +6,16 @@ import random
 import onnx
 import pytest
 
-from tilewright.compiler.emit.context import DoesNotFitError
 from tilewright.compiler.plan.conv_plan import ConvMemory, conv_plans
 from tilewright.compiler.plan.conv_shape import ConvShape
+from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.lone_plan import plan_conv
-from tilewright.compiler.plan.schedule_cache import CACHE_VARIABLE, enabled
+from tilewright.compiler.plan.schedule_cache import enabled
 from tilewright.flows.bench.kernels import make_kernel
 from tilewright.flows.models import compile_file
 from tilewright.hw.spec.config import PRESETS
 from tilewright.sim.timing import simulate
+from tilewright.support.cache import CACHE_VARIABLE
 
 BASE = PRESETS["base"]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tilewright.compiler.emit.context import DoesNotFitError
 from tilewright.compiler.plan.depthwise_plan import DepthwisePlan
 from tilewright.compiler.plan.joint_plan import choose_together
+from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.rings import ChunkRing, Reader, RingNeed, lay_out_rings
 from tilewright.compiler.plan.tiling import Work
 

@@ -6,11 +6,12 @@ import os
 import pytest
 
 from tilewright.compiler.plan import schedule_cache
+from tilewright.support.cache import CACHE_VARIABLE
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(schedule_cache.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     return tmp_path / "compiled"
 
 
@@ -30,7 +31,7 @@ def test_environment_variable_moves_the_cache(folder):
 
 
 def test_without_the_variable_the_cache_is_the_users(monkeypatch):
-    monkeypatch.delenv(schedule_cache.CACHE_VARIABLE)
+    monkeypatch.delenv(CACHE_VARIABLE)
     assert "tilewright" in schedule_cache.folder().parts
 
 
@@ -103,7 +104,7 @@ def test_an_entry_of_another_form_is_none(content):
 
 def test_a_folder_that_cannot_be_written_is_no_cache(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(schedule_cache.CACHE_VARIABLE, str(tmp_path / "file"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     with schedule_cache.enabled():
         assert schedule_cache.memoised("plans", ("a",), lambda: {"x": 1}) == {"x": 1}
 

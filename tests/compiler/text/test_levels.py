@@ -10,9 +10,9 @@ from test_graph import every_kind
 
 from tilewright.compiler import passes
 from tilewright.compiler.compile import compile_model, run_sections
-from tilewright.compiler.emit.context import DoesNotFitError
 from tilewright.compiler.frontend.importer import ImportedModel, import_model, model_of_graph
 from tilewright.compiler.passes import PASSES
+from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.text.levels import section_text
 from tilewright.flows.commands.demo import data_path
 from tilewright.hw.spec.config import PRESETS

@@ -8,6 +8,8 @@ import standin
 from tilewright.sim.cosim import cache, verilator
 from tilewright.sim.cosim.build import build, global_classes
 from tilewright.sim.cosim.probes import Probes, escape
+from tilewright.support.cache import CACHE_VARIABLE
+from tilewright.support.digests import digest
 from tilewright.support.errors import ToolError
 
 WIDTHS = SimpleNamespace(axi_address_bits=32, axi_data_bits=128)
@@ -19,7 +21,7 @@ def test_rejects_missing_verilog(tmp_path):
 
 
 def test_reports_a_failed_build_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     broken = tmp_path / "broken.v"
     broken.write_text("module tilewright(input clk; endmodule\n")
     with pytest.raises(ToolError, match=r"broken\.v failed: %Error: design\.v:1.*\(log: ") as info:
@@ -86,11 +88,11 @@ def test_missing_compiler_is_a_tool_error(monkeypatch):
 
 
 def test_digest_depends_on_the_boundaries_of_its_parts():
-    assert cache.digest(["ab", "c"]) != cache.digest(["a", "bc"])
+    assert digest(["ab", "c"]) != digest(["a", "bc"])
 
 
 def test_failed_entries_leave_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
 
     def fail(target):
         (target / "half").write_text("half")
@@ -105,7 +107,7 @@ def _produce_slowly(root):
     import os
     import time
 
-    os.environ[cache.CACHE_VARIABLE] = str(root)
+    os.environ[CACHE_VARIABLE] = str(root)
 
     def produce(target):
         with (root / "calls").open("a") as calls:
