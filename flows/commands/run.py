@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tilewright.flows.runtime.targets import Outcome
     from tilewright.flows.runtime.tensors import Array
     from tilewright.hw.spec.program import Program
-    from tilewright.support.digests import file_digest
 
 TIMING = "timing"
 
@@ -127,7 +126,7 @@ def load(
     compiled = compile_file(
         model, program.config, strict=strict, keep_sections=keep_sections, cached=cached
     )
-    if program.metadata.get("model_digest") != file_digest(model):
+    if program.metadata.get("model_digest") != compiled.digest:
         raise InputError(f"{path} was not compiled from {model}; give the model it was made of")
     return program, compiled
 

@@ -242,7 +242,7 @@ def test_doctor_looks_at_the_cache_in_use(tilewright, tmp_path, monkeypatch):
     monkeypatch.setenv("TILEWRIGHT_CACHE", str(tmp_path))
     (check,) = (c for c in examine() if c.name == "build cache")
     assert check.detail.startswith(f"{tmp_path}: ")
-    monkeypatch.delitem(sys.modules, "tilewright.sim.cosim.cache", raising=False)
+    monkeypatch.delitem(sys.modules, "tilewright.support.cache", raising=False)
     monkeypatch.setitem(sys.modules, "platformdirs", None)
     result = tilewright("doctor")
     assert result.status == 1
