@@ -59,7 +59,14 @@ def write_file(path: Path, content: bytes | str) -> None:
     if is_special(path):
         path.write_bytes(data)
         return
-    path = path.resolve()
+    replace_file(path.resolve(), data)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in one rename: a reader sees the old one or the whole new one.
+
+    Raises OSError where the folder is missing or not writable.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

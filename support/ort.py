@@ -1,6 +1,7 @@
-"""ONNX Runtime sessions that compute a model as it is written: every optimization off, silent."""
+"""ONNX Runtime sessions: silent, errors in one line; optimizations are off unless asked for."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from tilewright.support.errors import InputError, ModelError
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession, SessionOptions
 
 Array = NDArray[np.generic]
 
@@ -18,27 +19,52 @@ LONGEST_MESSAGE = 300
 
 
 def first_line(error: Exception) -> str:
-    """Return an error's message in one line, without ONNX Runtime's status prefix."""
+    """Return an error's message in one line, without ONNX Runtime's status prefix.
+
+    An error without a message gives the name of its type.
+    """
     text = " ".join(str(error).split())
     _, separator, rest = text.partition(" : ")
     if separator and text.startswith("[ONNXRuntimeError]"):
         text = rest.split(" : ", 2)[-1]
-    return text[:LONGEST_MESSAGE]
+    return text[:LONGEST_MESSAGE] or type(error).__name__
 
 
 def open_session(
-    model: bytes | str, threads: int = 0, what: str = "the model"
+    model: bytes | str, threads: int = 0, what: str = "the model", *, optimized: bool = False
 ) -> "InferenceSession":
     """Open a model, its bytes or its path; `threads` 0 takes ONNX Runtime's default.
 
-    Raises ModelError, naming `what`, where ONNX Runtime does not accept it.
+    It computes as written, or, `optimized`, as ONNX Runtime does by itself. Raises ModelError,
+    naming `what`, where ONNX Runtime does not accept it.
     """
+    options = _options("ORT_ENABLE_ALL" if optimized else "ORT_DISABLE_ALL")
+    options.intra_op_num_threads = threads
+    return _open(model, options, what)
+
+
+def write_folded(model: bytes, target: Path) -> None:
+    """Write the model with constants propagated and batch normalization in the weights.
+
+    These are ONNX Runtime's basic optimizations. Raises ModelError where it refuses the model.
+    """
+    options = _options("ORT_ENABLE_BASIC")
+    options.optimized_model_filepath = str(target)
+    _open(model, options, "the model")
+
+
+def _options(level: str) -> "SessionOptions":
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     options.log_severity_level = FATAL_ONLY
-    options.intra_op_num_threads = threads
+    return options
+
+
+def _open(model: bytes | str, options: "SessionOptions", what: str) -> "InferenceSession":
+    import onnxruntime
+
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no public base class

