@@ -3,7 +3,8 @@
 One instruction a line: `[label:] OPERATION [after WAIT, ...] [field=value ...]`. A WAIT is a label
 of an earlier instruction, or `ENGINE:count`. Fields that are not given are 0; values are decimal,
 0x, 0b or 0o numbers, `_` allowed, or the names of an enumerated field. `;` and `#` start comments,
-a final `\\` continues a line. Directives: `.memory BYTES`, `.address BYTE` (of the program),
+a final `\\` continues a line. Each END closes a section, behind which labels and counts begin anew.
+Directives: `.memory BYTES`, `.address BYTE` (of the program),
 `.bytes BYTE HEX` (DRAM contents), `.word HEX` (a raw instruction word).
 """
 
@@ -11,12 +12,14 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import IllegalInstruction, decode, encode
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Engine, Instruction, Wait
 from tilewright.hw.spec.program import Program, Symbol
+from tilewright.hw.spec.steps import Section
 from tilewright.support.errors import ProgramError
 
 PAGE_BYTES = 4096
@@ -49,27 +52,36 @@ def disassemble(program: Program) -> str:
         f".memory {program.memory_bytes}",
         f".address {program.program_address:#x}",
     ]
-    entries = [_decode(program.word(index), program) for index in range(program.num_instructions)]
+    for section in program.sections:
+        if len(program.sections) > 1:
+            lines.append(f"; {section.name}")
+        lines += _section_lines(program, section)
+    return "\n".join(lines) + "\n"
+
+
+def _section_lines(program: Program, section: Section) -> Iterator[str]:
+    """Yield a line for each instruction of a section, and one in front of each layer."""
+    numbers = range(section.first, section.stop)
+    entries = [_decode(program.word(index), program) for index in numbers]
     instructions = [entry for entry in entries if isinstance(entry, Instruction)]
     labels = _referenced_labels(instructions)
     defined: dict[tuple[Engine, int], str] = {}
     sent = dict.fromkeys(Engine, 0)
     layer = -1
-    for entry, number in zip(entries, program.instruction_layers, strict=True):
+    for entry, number in zip(entries, program.instruction_layers[section.first :], strict=False):
         if number != layer and 0 <= number < len(program.layers):
-            lines.append(f"; layer {number}: {program.layers[number].name}")
+            yield f"; layer {number}: {program.layers[number].name}"
         layer = number
         if isinstance(entry, bytes):
-            lines.append(f".word {entry.hex()}")
+            yield f".word {entry.hex()}"
             continue
         label = ""
         if entry.engine is not None:
             sent[entry.engine] += 1
             label = labels.get((entry.engine, sent[entry.engine]), "")
-        lines.append(format_instruction(entry, label=label, labels=defined))
+        yield format_instruction(entry, label=label, labels=defined)
         if label and entry.engine is not None:
             defined[(entry.engine, sent[entry.engine])] = label
-    return "\n".join(lines) + "\n"
 
 
 def format_instruction(
@@ -165,6 +177,8 @@ class _Assembler:
     memory_bytes: int | None = None
     address: int = 0
     ended: bool = False
+    ends: list[int] = field(default_factory=list)
+    """Words behind each END."""
 
     def line(self, text: str) -> None:
         """Read one logical line."""
@@ -184,8 +198,16 @@ class _Assembler:
         if instruction.engine is not None:
             self.sent[instruction.engine] += 1
             self._define(label, instruction.engine)
-        elif label:
+            return
+        self._end_section()
+        if label:
             raise ProgramError(f"label {label!r}: nothing can wait for {name}")
+
+    def _end_section(self) -> None:
+        """Waits and labels behind an END are those of a section of its own."""
+        self.ends.append(len(self.words))
+        self.labels.clear()
+        self.sent = dict.fromkeys(Engine, 0)
 
     def _define(self, label: str, engine: Engine) -> None:
         if label in self.labels:
@@ -264,7 +286,9 @@ class _Assembler:
         except IllegalInstruction:
             return
         self.ended = engine is None
-        if engine is not None:
+        if engine is None:
+            self._end_section()
+        else:
             self.sent[engine] += 1
 
     def program(self) -> Program:
@@ -291,6 +315,10 @@ class _Assembler:
             memory_bytes=size,
             program_address=self.address,
             num_instructions=len(self.words),
+            steps=tuple(
+                Section(name=f"section{number}", first=first, num_instructions=stop - first)
+                for number, (first, stop) in enumerate(pairwise((0, *self.ends)))
+            ),
             symbols=(
                 Symbol(name="program", kind="program", address=self.address, size_bytes=len(code)),
             ),

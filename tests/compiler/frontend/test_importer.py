@@ -199,3 +199,15 @@ def test_impossible_scales_are_refused(make_builder, scale):
     builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((4, 3, 3, 3))])))
     with pytest.raises(ModelError, match="a scale must be positive"):
         import_model(builder.model())
+
+
+@pytest.mark.parametrize(("stated", "dtype"), [(TensorProto.INT8, np.int8), (0, np.uint8)])
+def test_type_without_zero_point_is_output_dtype_or_uint8(make_builder, agree, stated, dtype):
+    builder = make_builder(seed=14, opset=21)
+    scale = builder.constant(np.float32(2.0**-4))
+    value = builder.node("Conv", [builder.activation((1, 3, 6, 6)), builder.weight((4, 3, 3, 3))])
+    stored = builder.node("QuantizeLinear", [value, scale], output_dtype=stated)
+    builder.outputs.append((stored, TensorProto.INT8 if stated else TensorProto.UINT8))
+    agree(builder)
+    (output,) = import_model(builder.model()).sections[0].outputs
+    assert np.dtype(output.dtype) == dtype

@@ -95,3 +95,14 @@ def test_errors_name_the_line(text: str, message: str) -> None:
     with pytest.raises(ProgramError) as caught:
         assemble(text, NANO, "a")
     assert str(caught.value) == message
+
+
+def test_every_end_closes_a_section_with_counts_of_its_own():
+    text = "a: LOAD run=1\nSTORE after a\nEND\na: LOAD run=2\nSTORE after a, LOAD:1\nEND\n"
+    program = assemble(text, NANO)
+    assert [(s.first, s.num_instructions) for s in program.sections] == [(0, 3), (3, 3)]
+    again = assemble(disassemble(program), NANO)
+    assert again.image == program.image
+    assert again.sections == program.sections
+    with pytest.raises(ProgramError, match="a:4: no earlier instruction has the label 'a'"):
+        assemble("a: LOAD\nEND\nLOAD\nSTORE after a\nEND\n", NANO, "a")
