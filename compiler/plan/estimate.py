@@ -21,7 +21,9 @@ def issue_cycles(instruction: Instruction, config: Config) -> int:
             return cycles.load_cycles(fields, config)
         case "STORE":
             return cycles.store_cycles(fields, config)
-    return 1
+        case "END":
+            return 1
+    raise AssertionError(f"{instruction.operation} has no issue cycles")
 
 
 def latency_cycles(instruction: Instruction, config: Config) -> int:
@@ -38,6 +40,8 @@ def latency_cycles(instruction: Instruction, config: Config) -> int:
             whole = cycles.load_latency(fields, config)
         case "STORE":
             whole = cycles.store_latency(fields, config)
-        case _:
+        case "END":
             whole = 1
+        case _:
+            raise AssertionError(f"{instruction.operation} has no latency")
     return max(whole - issue_cycles(instruction, config), 1)

@@ -37,7 +37,9 @@ def regions(instruction: Instruction, config: Config) -> Regions:
             return _vector(instruction, config)
         case "LOAD" | "STORE":
             return _transfer(instruction, config)
-    return Regions(reads=(), writes=())
+        case "END":
+            return Regions(reads=(), writes=())
+    raise AssertionError(f"{instruction.operation} has no regions")
 
 
 def merged(ranges: Iterator[Range]) -> tuple[Range, ...]:

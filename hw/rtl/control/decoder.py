@@ -12,8 +12,14 @@ ENGINE_BITS = 3
 
 
 def engine_operations(config: Config) -> dict[isa.Engine, isa.Operation]:
-    """Return the operation of each engine that this config has, in the order of the table."""
-    return {o.engine: o for o in isa.operations(config) if o.engine is not None}
+    """Return the operation of each engine that this config has, in the order of the table.
+
+    A queue's entries have the fields of one operation, so an engine has one.
+    """
+    operations = [o for o in isa.operations(config) if o.engine is not None]
+    found = {o.engine: o for o in operations if o.engine is not None}
+    assert len(found) == len(operations), "two operations of one engine"
+    return found
 
 
 def waits_layout() -> data.ArrayLayout:
