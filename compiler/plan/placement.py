@@ -6,11 +6,12 @@ storage, each from a fresh block on, so that a logical channel sits at a physica
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph.graph import Concat, Graph, Node, View
+from tilewright.compiler.graph.graph import Concat, Graph, Node, Pool, View
 from tilewright.compiler.graph.normalize import keeps_slots
 from tilewright.compiler.plan.allocate import Lifetime, allocate, extent, largest_gap
 from tilewright.hw.spec.config import Config
@@ -67,6 +68,23 @@ class Placement:
     dram_end: int
     workspaces: tuple[tuple[int, int], ...]
     """(first word, words) free for tiles in each chain."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Residents:
+    """The storages in activation SRAM."""
+
+    lifetimes: tuple[Lifetime, ...]
+
+    @cached_property
+    def offsets(self) -> dict[str, int]:
+        """The first word of each."""
+        return allocate(self.lifetimes)
+
+    def gap(self, chain: int, config: Config) -> tuple[int, int]:
+        """(first word, words) of the largest range that is free during a chain."""
+        capacity = config.activation_words
+        return largest_gap(self.lifetimes, self.offsets, step=chain, capacity=capacity)
 
 
 def layers_of(graph: Graph) -> tuple[Node, ...]:
@@ -177,40 +195,46 @@ def place(
 ) -> Placement:
     """Decide which storages stay in activation SRAM and give every storage its addresses.
 
-    Storages are made resident, small and short-lived first, while every chain keeps what
-    `workspace_need` says. Those in `exclusive` come last and share no bank with others.
+    `exclusive` are the storages that the depthwise unit reads. The array goes first at every port,
+    so what another engine reads beside it gets whole banks: `exclusive` always; operands of the
+    vector unit and what is pooled where no storage loses its residency by it, or else those of
+    them that leave every chain as much workspace as before.
     """
     storages = find_storages(graph, places, chains)
     borders = {places[name].storage for name in (*graph.inputs, *graph.outputs)}
     excluded = borders | _too_large(graph, places)
     candidates = [s for s in storages.values() if s.name not in excluded] if allow_residents else []
-    residents: list[Lifetime] = []
-    offsets: dict[str, int] = {}
 
-    def order(s: Storage) -> tuple[bool, int, int]:
-        return s.name in exclusive, s.words * (s.last - s.first + 1), s.first
+    def fits(trial: Residents) -> bool:
+        if extent(trial.lifetimes, trial.offsets) > config.activation_words:
+            return False
+        return _leaves_workspace(len(chains), trial, config, workspace_need)
 
-    for storage in sorted(candidates, key=order):
-        trial = [*residents, _lifetime(storage, config, is_exclusive=storage.name in exclusive)]
-        trial_offsets = allocate(trial)
-        if extent(trial, trial_offsets) > config.activation_words:
-            continue
-        if _leaves_workspace(len(chains), trial, trial_offsets, config, workspace_need):
-            residents, offsets = trial, trial_offsets
-    workspaces = tuple(
-        largest_gap(residents, offsets, step=number, capacity=config.activation_words)
-        for number in range(len(chains))
-    )
+    def is_roomy(trial: Residents, before: Residents) -> bool:
+        return fits(trial) and all(
+            trial.gap(number, config)[1] >= before.gap(number, config)[1]
+            or not workspace_need(number, frozenset(trial.offsets))
+            for number in range(len(chains))
+        )
+
+    operands, pooled = _operands(graph, places), _pooled(graph, places)
+    residents = _find_residents(candidates, config, exclusive, fits)
+    apart = _find_residents(candidates, config, exclusive | operands, fits)
+    if residents.offsets.keys() <= apart.offsets.keys():
+        residents = _separated(apart, candidates, config, pooled, lambda new, old: fits(new))
+    else:
+        residents = _separated(residents, candidates, config, operands | pooled, is_roomy)
+    workspaces = tuple(residents.gap(number, config) for number in range(len(chains)))
     dram = {
         name: dram_start + offset
         for name, offset in _dram_offsets(
-            storages, set(offsets), len(chains), borders, config
+            storages, set(residents.offsets), len(chains), borders, config
         ).items()
     }
     return Placement(
         places=places,
         storages=storages,
-        sram=offsets,
+        sram=residents.offsets,
         dram=dram,
         dram_end=max(
             (dram[n] + storages[n].words * config.activation_pitch for n in dram),
@@ -218,6 +242,59 @@ def place(
         ),
         workspaces=workspaces,
     )
+
+
+def _operands(graph: Graph, places: Mapping[str, Place]) -> frozenset[str]:
+    """Storages that the vector unit reads beside a layer's first input."""
+    return frozenset(
+        places[name].storage for node in layers_of(graph) for name in tuple(node.inputs)[1:]
+    )
+
+
+def _pooled(graph: Graph, places: Mapping[str, Place]) -> frozenset[str]:
+    """Storages whose windows the vector unit reduces."""
+    pools = (node for node in layers_of(graph) if isinstance(node, Pool))
+    return frozenset(places[node.input].storage for node in pools)
+
+
+def _find_residents(
+    candidates: Sequence[Storage],
+    config: Config,
+    banked: frozenset[str],
+    fits: Callable[[Residents], bool],
+) -> Residents:
+    """Make storages resident while all of them fit: small and short-lived ones first, those of
+    `banked` last and in whole banks."""
+
+    def order(s: Storage) -> tuple[bool, int, int]:
+        return s.name in banked, s.words * (s.last - s.first + 1), s.first
+
+    residents = Residents(lifetimes=())
+    for storage in sorted(candidates, key=order):
+        lifetime = _lifetime(storage, config, has_banks=storage.name in banked)
+        trial = Residents(lifetimes=(*residents.lifetimes, lifetime))
+        if fits(trial):
+            residents = trial
+    return residents
+
+
+def _separated(
+    residents: Residents,
+    candidates: Sequence[Storage],
+    config: Config,
+    names: frozenset[str],
+    accepts: Callable[[Residents, Residents], bool],
+) -> Residents:
+    """Give the residents among `names` whole banks, one after the other, where `accepts` agrees to
+    the new residents in place of the old ones."""
+    for storage in candidates:
+        if storage.name in names & residents.offsets.keys():
+            whole = _lifetime(storage, config, has_banks=True)
+            items = (whole if i.name == storage.name else i for i in residents.lifetimes)
+            trial = Residents(lifetimes=tuple(items))
+            if accepts(trial, residents):
+                residents = trial
+    return residents
 
 
 def _too_large(graph: Graph, places: Mapping[str, Place]) -> set[str]:
@@ -229,9 +306,9 @@ def _too_large(graph: Graph, places: Mapping[str, Place]) -> set[str]:
     }
 
 
-def _lifetime(storage: Storage, config: Config, *, is_exclusive: bool) -> Lifetime:
-    """The storage's words in SRAM; whole banks where it is to share none."""
-    unit = config.activation_bank_words if is_exclusive else 1
+def _lifetime(storage: Storage, config: Config, *, has_banks: bool) -> Lifetime:
+    """The storage's words in SRAM; whole banks where it has banks of its own."""
+    unit = config.activation_bank_words if has_banks else 1
     return Lifetime(
         name=storage.name,
         size=-(-storage.words // unit) * unit,
@@ -242,19 +319,13 @@ def _lifetime(storage: Storage, config: Config, *, is_exclusive: bool) -> Lifeti
 
 
 def _leaves_workspace(
-    num_chains: int,
-    residents: Sequence[Lifetime],
-    offsets: dict[str, int],
-    config: Config,
-    workspace_need: Need,
+    num_chains: int, residents: Residents, config: Config, workspace_need: Need
 ) -> bool:
-    names = frozenset(offsets)
-    for number in range(num_chains):
-        need = workspace_need(number, names)
-        gap = largest_gap(residents, offsets, step=number, capacity=config.activation_words)
-        if need > gap[1]:
-            return False
-    return True
+    names = frozenset(residents.offsets)
+    return all(
+        workspace_need(number, names) <= residents.gap(number, config)[1]
+        for number in range(num_chains)
+    )
 
 
 def _dram_offsets(
