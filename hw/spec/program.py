@@ -33,7 +33,6 @@ FORMAT_VERSION = 2
 HEADER = struct.Struct("<8sIIQIII")
 SECTION_ALIGNMENT = 64
 SYMBOL_KINDS = ("input", "output", "map", "program")
-_BLOB = "blob:"
 _MODEL = "island:"
 
 
@@ -91,8 +90,6 @@ class Program:
     """Layer number of each instruction, -1 for none."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able facts: model name, host work, compiler options, ..."""
-    blobs: Mapping[str, bytes] = field(default_factory=dict)
-    """Further files, for example the ONNX models of host operators."""
 
     def __post_init__(self) -> None:
         layers = np.array(self.instruction_layers, np.int32)
@@ -190,14 +187,13 @@ class Program:
             "instruction_layers": self.instruction_layers.astype("<i4").tobytes(),
             "image": self.image,
         }
-        models = {_MODEL + island.name: island.model for island in self.islands}
-        return sections | models | {_BLOB + name: self.blobs[name] for name in sorted(self.blobs)}
+        return sections | {_MODEL + island.name: island.model for island in self.islands}
 
     @classmethod
     def load(cls, path: str | Path, expected_config: Config | None = None) -> "Program":
         """Read a program file.
 
-        Raises ProgramError when the file is missing, no program, truncated, altered, of a newer
+        Raises ProgramError when the file is missing, no program, truncated, altered, of another
         version, or (with `expected_config`) made for another config.
         """
         try:
@@ -250,7 +246,6 @@ class Program:
             ),
             instruction_layers=np.frombuffer(sections["instruction_layers"], "<i4"),
             metadata=json.loads(sections["metadata"]),
-            blobs=_named(sections, _BLOB),
         )
 
 

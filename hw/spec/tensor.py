@@ -73,6 +73,11 @@ class Gather:
         if self.table is not None:
             return flat[np.array(self.table, np.int64)].reshape(self.shape)
         counts = [count for count, _ in self.loops]
+        if 0 in counts:
+            return np.zeros(self.shape, flat.dtype)
+        reaches = [(count - 1) * stride for count, stride in self.loops]
+        first, last = (sum(limit(0, reach) for reach in reaches) for limit in (min, max))
+        assert 0 <= self.offset + first <= self.offset + last < flat.size, (self, flat.size)
         steps = [stride * flat.itemsize for _, stride in self.loops]
         return as_strided(flat[self.offset :], counts, steps).reshape(self.shape)
 

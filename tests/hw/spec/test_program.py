@@ -51,7 +51,6 @@ def example() -> Program:
         ),
         layers=(Layer(name="conv", operator="Conv", sources=("a", "b"), macs=7, first=0, last=0),),
         instruction_layers=np.array([0, -1]), metadata={"model": "m", "host": [1, 2.5, None]},
-        blobs={"b.onnx": b"\0\1", "a.onnx": b""},
     )  # fmt: skip
 
 
@@ -75,7 +74,6 @@ def test_bytes_are_deterministic() -> None:
     other = dataclasses.replace(
         program,
         metadata=dict(reversed(program.metadata.items())),
-        blobs=dict(reversed(program.blobs.items())),
     )
     assert other.to_bytes() == program.to_bytes() == example().to_bytes()
 
@@ -91,9 +89,9 @@ def test_every_flipped_byte_and_every_truncation_is_noticed() -> None:
             Program.from_bytes(data[:position])
 
 
-def changed_version(data: bytes, index: int) -> bytes:
+def changed_version(data: bytes, index: int, step: int = 1) -> bytes:
     values = list(HEADER.unpack(data[: HEADER.size]))
-    values[index] += 1
+    values[index] += step
     values[-1] = zlib.crc32(HEADER.pack(*values)[:-4])
     return HEADER.pack(*values) + data[HEADER.size :]
 
@@ -112,6 +110,9 @@ def changed_version(data: bytes, index: int) -> bytes:
         (lambda d: changed_version(d, 1), "p: format version 3, ISA version 1; this Tilewright "
                                           "reads 2 and up to 1; compile the model again with this "
                                           "one"),
+        (lambda d: changed_version(d, 1, -1), "p: format version 1, ISA version 1; this Tilewright "
+                                              "reads 2 and up to 1; compile the model again with "
+                                              "this one"),
     ],
 )  # fmt: skip
 def test_errors_say_what_was_found_and_what_to_do(damage, message: str) -> None:
