@@ -58,12 +58,6 @@ def as_real(value: Value | None, what: str = "input") -> Real:
     return value
 
 
-def as_quantized(value: Value | None, what: str = "input") -> Quantized:
-    if not isinstance(value, Quantized):
-        raise UnsupportedError(f"its {what} is not a quantized activation")
-    return value
-
-
 def plain_source(value: Value | None, what: str = "input") -> Quantized:
     """The quantized activation, read through the value's index, that `value` dequantizes."""
     real = as_real(value, what)

@@ -9,12 +9,8 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import read_port_signature, write_port_signature
+from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec.config import Config
-
-
-def address_bits(words: int) -> int:
-    """Bits of an SRAM port's address."""
-    return max(1, (words - 1).bit_length())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +54,10 @@ class Bank(wiring.Component):
             {
                 "write_enable": In(1),
                 "write_mask": In(shape.mask_bits),
-                "write_address": In(address_bits(shape.words)),
+                "write_address": In(index_bits(shape.words)),
                 "write_data": In(shape.width),
                 "read_enable": In(1),
-                "read_address": In(address_bits(shape.words)),
+                "read_address": In(index_bits(shape.words)),
                 "read_data": Out(shape.width),
             }
         )
@@ -99,7 +95,7 @@ class Bank(wiring.Component):
 
 def bank_verilog(shape: BankShape) -> str:
     """Return the Verilog module of one bank shape: a plain inferable block RAM, no contents."""
-    address = address_bits(shape.words) - 1
+    address = index_bits(shape.words) - 1
     writes = []
     for lane in range(shape.mask_bits):
         bits = f"{(lane + 1) * shape.granularity - 1}:{lane * shape.granularity}"
@@ -169,7 +165,7 @@ class BankedMemory(wiring.Component):
         assert words % banks == 0, f"{words} words in {banks} banks"
         assert width % granularity == 0, f"{width} bits in units of {granularity}"
         self.words = words
-        self.address_bits = address_bits(words)
+        self.address_bits = index_bits(words)
         self.bank_words = words // banks
         self.bank_shape = BankShape(words=self.bank_words, width=width, granularity=granularity)
         self.banks = [Bank(self.bank_shape, instance=instances) for _ in range(banks)]
@@ -251,8 +247,8 @@ class BankedMemory(wiring.Component):
     def _local(self, address, bank):
         """Address inside the bank; the bits above the bank's address are 0 for its words."""
         if exact_log(self.bank_words) is not None:
-            return address[: address_bits(self.bank_words)]
-        return (address - bank * self.bank_words)[: address_bits(self.bank_words)]
+            return address[: index_bits(self.bank_words)]
+        return (address - bank * self.bank_words)[: index_bits(self.bank_words)]
 
     @staticmethod
     def _by_falling_priority(m, bank, ports, wanted):

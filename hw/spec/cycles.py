@@ -167,9 +167,14 @@ def transfer_data_cycles(fields: Mapping[str, int], config: Config) -> int:
     return words * max(1, transfer_pitch(fields, config) // config.axi_bytes)
 
 
+BURST_BOUNDARY_BYTES = 4096
+"""No burst crosses a multiple of it (AMBA AXI4, A3.4.1)."""
+MAX_BURST_BEATS = 256
+
+
 def burst_limit(config: Config) -> int:
     """Return the power of two, in bytes, that no burst crosses: 4 KiB or 256 beats."""
-    return min(4096, 256 * config.axi_bytes)
+    return min(BURST_BOUNDARY_BYTES, MAX_BURST_BEATS * config.axi_bytes)
 
 
 def transfer_bursts(fields: Mapping[str, int], config: Config) -> int:

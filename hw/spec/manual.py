@@ -64,7 +64,7 @@ def isa_manual(config: Config) -> str:
 
 def register_map(config: Config) -> str:
     """Return the AXI4-Lite register map; read-only capability registers show their values."""
-    values = registers_of(config)
+    values = registers.capabilities(config)
     rows = [
         (
             f"{r.offset:#05x}",
@@ -88,23 +88,6 @@ def register_map(config: Config) -> str:
         _table(("number", "bucket"), [(str(b.value), b.name) for b in Bucket]),
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def registers_of(config: Config) -> dict[str, int]:
-    """Return the values of the capability registers."""
-    return {
-        "magic": registers.MAGIC,
-        "version": ISA_VERSION,
-        "digest_low": config.digest_word & 0xFFFFFFFF,
-        "digest_high": config.digest_word >> 32,
-        "array": config.rows | config.cols << 16,
-        "vector": config.lanes | config.operand_lanes << 16,
-        "activation_words": config.activation_words,
-        "weight_words": config.weight_words,
-        "accumulator_words": config.accumulator_words,
-        "parameter_words": config.parameter_words,
-        "bus": config.axi_data_bits | config.axi_outstanding << 16,
-    }
 
 
 def _introduction(config: Config) -> str:

@@ -3,7 +3,8 @@
 import enum
 from dataclasses import dataclass
 
-from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import ISA_VERSION, Engine
 
 MAGIC = 0x544C5752
 """'TLWR': what register `magic` reads."""
@@ -109,3 +110,20 @@ REGISTERS: tuple[Register, ...] = (
 )  # fmt: skip
 
 BY_NAME: dict[str, Register] = {register.name: register for register in REGISTERS}
+
+
+def capabilities(config: Config) -> dict[str, int]:
+    """Return what the capability registers read: which accelerator this is."""
+    return {
+        "magic": MAGIC,
+        "version": ISA_VERSION,
+        "digest_low": config.digest_word & 0xFFFFFFFF,
+        "digest_high": config.digest_word >> 32,
+        "array": config.rows | config.cols << 16,
+        "vector": config.lanes | config.operand_lanes << 16,
+        "activation_words": config.activation_words,
+        "weight_words": config.weight_words,
+        "accumulator_words": config.accumulator_words,
+        "parameter_words": config.parameter_words,
+        "bus": config.axi_data_bits | config.axi_outstanding << 16,
+    }

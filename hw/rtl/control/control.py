@@ -110,8 +110,9 @@ class Control(wiring.Component):
         })  # fmt: skip
         m.d.comb += self.dram_base.eq(dram_base)
         m.d.sync += self.interrupt.eq(interrupt_enable & (done | fault.valid))
+        capabilities = registers.capabilities(self._config)
         self._read(m, slave, {
-            **_capabilities(self._config),
+            **{name: Const(value, 32) for name, value in capabilities.items()},
             **self._counters(m),
             "control": Const(0),
             "status": Cat(busy, done, fault.valid, self.stopped),
@@ -236,21 +237,3 @@ class Control(wiring.Component):
 def _selects(address: Value, name: str) -> Value:
     """The byte address is one of this register's."""
     return address[2:] == registers.BY_NAME[name].offset // 4
-
-
-def _capabilities(config: Config) -> dict[str, Value]:
-    """The registers that tell the driver which accelerator this is."""
-    values = {
-        "magic": registers.MAGIC,
-        "version": isa.ISA_VERSION,
-        "digest_low": config.digest_word & 0xFFFFFFFF,
-        "digest_high": config.digest_word >> 32,
-        "array": config.rows | config.cols << 16,
-        "vector": config.lanes | config.operand_lanes << 16,
-        "activation_words": config.activation_words,
-        "weight_words": config.weight_words,
-        "accumulator_words": config.accumulator_words,
-        "parameter_words": config.parameter_words,
-        "bus": config.axi_data_bits | config.axi_outstanding << 16,
-    }
-    return {name: Const(value, 32) for name, value in values.items()}

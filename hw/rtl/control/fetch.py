@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.control.dispatch import fetched_layout
 from tilewright.hw.rtl.interfaces import FETCH_ID, INDEX_BITS, axi_read_signature, bits
-from tilewright.hw.rtl.transfer.burst import AXI_INCR, BOUNDARY_BYTES, log_of_power
+from tilewright.hw.rtl.transfer.burst import AXI_INCR, log_of_power
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import BURST_BOUNDARY_BYTES
 
 DEPTH = 16
 """Instructions in the FIFO or under way from DRAM."""
@@ -68,7 +69,7 @@ class Fetch(wiring.Component):
         """Send out the addresses; return whether an instruction is requested in this cycle."""
         bus = self.bus
         instruction_bits = log_of_power(isa.INSTRUCTION_BYTES)
-        boundary_bits = log_of_power(BOUNDARY_BYTES)
+        boundary_bits = log_of_power(BURST_BOUNDARY_BYTES)
         number = Signal(PROGRAM_ADDRESS_BITS - instruction_bits)
         kept = Signal(range(DEPTH + 1))
         requested = Signal()

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.depthwise.layouts import KERNEL_ROW_BITS, column_shape
-from tilewright.hw.rtl.matrix.tile import register
+from tilewright.hw.rtl.signals import register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
 LARGEST_PRODUCT = 128 * 128

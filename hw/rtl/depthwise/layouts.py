@@ -3,7 +3,7 @@
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from tilewright.hw.rtl.memory import address_bits
+from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
@@ -13,7 +13,7 @@ KERNEL_ROW_BITS = (DEPTHWISE_KERNEL_ROWS - 1).bit_length()
 
 def column_shape(config: Config) -> Shape:
     """Shape of a kernel column's number."""
-    return unsigned(address_bits(config.depthwise_taps))
+    return unsigned(index_bits(config.depthwise_taps))
 
 
 def mark_layout(config: Config) -> data.StructLayout:
@@ -28,7 +28,7 @@ def mark_layout(config: Config) -> data.StructLayout:
             "accumulate": 1,
             "retire": 1,
             "last_column": column_shape(config),
-            "destination": unsigned(address_bits(config.accumulator_words)),
+            "destination": unsigned(index_bits(config.accumulator_words)),
         }
     )
 
@@ -39,7 +39,7 @@ def access_layout(config: Config) -> data.StructLayout:
         {
             "mark": mark_layout(config),
             "read": 1,
-            "address": unsigned(address_bits(config.activation_words)),
+            "address": unsigned(index_bits(config.activation_words)),
             "padding": signed(8),
         }
     )

@@ -8,8 +8,7 @@ from tilewright.hw.rtl.depthwise.lane import Lane
 from tilewright.hw.rtl.depthwise.layouts import access_layout, mark_layout
 from tilewright.hw.rtl.depthwise.read import RepeatedRead
 from tilewright.hw.rtl.interfaces import bits, read_port_signature, write_port_signature
-from tilewright.hw.rtl.matrix.tile import register
-from tilewright.hw.rtl.memory import address_bits
+from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
 WORD_BITS = 32
@@ -35,11 +34,11 @@ class DepthwisePipeline(wiring.Component):
     def __init__(self, *, config: Config):
         self._config = config
         accumulator = {
-            "address_bits": address_bits(config.accumulator_words),
+            "address_bits": index_bits(config.accumulator_words),
             "width": 8 * config.accumulator_word_bytes,
         }
         activation = {
-            "address_bits": address_bits(config.activation_words),
+            "address_bits": index_bits(config.activation_words),
             "width": 8 * config.activation_word_bytes,
         }
         num_weights = DEPTHWISE_KERNEL_ROWS * config.depthwise_taps * config.rows

@@ -18,6 +18,7 @@ from tilewright.hw.rtl.interfaces import (
     fields_layout,
 )
 from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS
+from tilewright.hw.rtl.signals import within
 from tilewright.hw.spec.access import DEPTHWISE_COUNTS
 from tilewright.hw.spec.config import Config
 
@@ -248,7 +249,7 @@ class DepthwiseSequencer(wiring.Component):
                 stage.destination.eq(here.destination),
                 stage.row.eq(here.y[: len(fields.height)] * fields.source_pitch),
                 stage.column.eq(here.block + here.x),
-                stage.inside.eq(_within(here.y, fields.height) & _within(here.x, fields.width)),
+                stage.inside.eq(within(here.y, fields.height) & within(here.x, fields.width)),
                 stage.padding.eq(fields.padding),
                 stage.index.eq(loops.index),
             ]
@@ -294,8 +295,3 @@ class _Stage:
         self.inside = Signal(reset_less=True)
         self.padding = Signal(signed(8), reset_less=True)
         self.index = Signal(INDEX_BITS, reset_less=True)
-
-
-def _within(coordinate, size):
-    """0 <= coordinate < size, for a signed coordinate."""
-    return ~coordinate[-1] & (coordinate[:-1] < size)

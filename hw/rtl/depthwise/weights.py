@@ -12,8 +12,7 @@ from tilewright.hw.rtl.interfaces import (
     engine_layout,
     read_port_signature,
 )
-from tilewright.hw.rtl.matrix.tile import register
-from tilewright.hw.rtl.memory import address_bits
+from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
 
@@ -52,7 +51,7 @@ class WeightLatch(wiring.Component):
                 "weights": Out(8 * num_weights),
                 "parameter": Out(
                     read_port_signature(
-                        address_bits=address_bits(config.parameter_words),
+                        address_bits=index_bits(config.parameter_words),
                         width=8 * config.parameter_word_bytes,
                     )
                 ),

@@ -6,7 +6,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.matrix.tile import load_row_bits, make_tile, register, sum_bits
+from tilewright.hw.rtl.matrix.tile import make_tile, sum_bits
+from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.spec.config import Config
 
 
@@ -38,7 +39,7 @@ class Array(wiring.Component):
                 "swap": In(1),
                 "weights": In(8 * config.cols),
                 "load": In(1),
-                "load_row": In(load_row_bits(config)),
+                "load_row": In(index_bits(config.rows)),
                 "sums": Out(sum_bits(config) * config.cols),
                 "sums_valid": Out(1),
             }

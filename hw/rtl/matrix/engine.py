@@ -12,9 +12,9 @@ from tilewright.hw.rtl.interfaces import (
 )
 from tilewright.hw.rtl.matrix.array import Array
 from tilewright.hw.rtl.matrix.pixel_sequencer import PixelSequencer
-from tilewright.hw.rtl.matrix.tile import register, sum_bits
+from tilewright.hw.rtl.matrix.tile import sum_bits
 from tilewright.hw.rtl.matrix.tile_sequencer import MATRIX, TileSequencer
-from tilewright.hw.rtl.memory import address_bits
+from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import array_latency
 
@@ -46,12 +46,12 @@ class MatrixEngine(wiring.Component):
         self._pixels = PixelSequencer(config)
         self._array = Array(config, instances=instances)
         accumulator = {
-            "address_bits": address_bits(config.accumulator_words),
+            "address_bits": index_bits(config.accumulator_words),
             "width": 8 * config.accumulator_word_bytes,
         }
         ports = {
             "activation_read": read_port_signature(
-                address_bits=address_bits(config.activation_words),
+                address_bits=index_bits(config.activation_words),
                 width=8 * config.activation_word_bytes,
             ),
             "weight_read": self._tiles.weight_read.signature,
@@ -136,7 +136,7 @@ class MatrixEngine(wiring.Component):
                 "write": 1,
                 "overwrite": 1,
                 "retire": 1,
-                "destination": unsigned(address_bits(self.config.accumulator_words)),
+                "destination": unsigned(index_bits(self.config.accumulator_words)),
             }
         )
         stages = [pixel]

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape
-from tilewright.hw.rtl.memory import address_bits
+from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
 
@@ -48,11 +48,11 @@ def pixel_layout(config: Config) -> data.StructLayout:
             "valid": 1,  # a pixel enters the array
             "first": 1,  # of its weight tile: swap the weights before it
             "read": 1,  # its activations come from SRAM, otherwise they are padding
-            "source": unsigned(address_bits(config.activation_words)),
+            "source": unsigned(index_bits(config.activation_words)),
             "padding": signed(8),
             "write": 1,  # its sums go to the accumulators
             "overwrite": 1,
-            "destination": unsigned(address_bits(config.accumulator_words)),
+            "destination": unsigned(index_bits(config.accumulator_words)),
             "retire": 1,  # nothing of its instruction follows
             "fault": 1,
             "index": unsigned(INDEX_BITS),

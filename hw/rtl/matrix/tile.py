@@ -12,6 +12,7 @@ from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Sign
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
+from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import tree_stages
 
@@ -24,11 +25,6 @@ def sum_bits(config: Config) -> int:
     return 16 + (config.rows - 1).bit_length()
 
 
-def load_row_bits(config: Config) -> int:
-    """Bits of the row number that travels with a weight row."""
-    return max(1, (config.rows - 1).bit_length())
-
-
 def tile_members(config: Config) -> Mapping[str, Member]:
     """Return the ports of a tile. All are plain bit vectors, so that an Instance matches."""
     members = {
@@ -37,7 +33,7 @@ def tile_members(config: Config) -> Mapping[str, Member]:
         "swap": In(1),
         "weights": In(8 * config.tile_cols),
         "load": In(1),
-        "load_row": In(load_row_bits(config)),
+        "load_row": In(index_bits(config.rows)),
         "sums": Out(sum_bits(config) * config.tile_cols),
         "sums_valid": Out(1),
     }
@@ -52,14 +48,9 @@ def tile_members(config: Config) -> Mapping[str, Member]:
             "partial_sums": In(sum_bits(config) * config.tile_cols),
             "weights_down": Out(8 * config.tile_cols),
             "load_down": Out(1),
-            "load_row_down": Out(load_row_bits(config)),
+            "load_row_down": Out(index_bits(config.rows)),
         }
     return members
-
-
-def register(shape, name):
-    """A register of the data path: nothing resets it."""
-    return Signal(shape, name=name, reset_less=True)
 
 
 class Tile(wiring.Component):

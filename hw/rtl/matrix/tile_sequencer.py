@@ -10,8 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, engine_layout, read_port_signature
 from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS, tile_layout
-from tilewright.hw.rtl.matrix.tile import load_row_bits
-from tilewright.hw.rtl.memory import address_bits
+from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY, MATRIX_SETUP_CYCLES
@@ -48,12 +47,12 @@ class TileSequencer(wiring.Component):
                 "tile": Out(stream.Signature(tile_layout())),
                 "weight_read": Out(
                     read_port_signature(
-                        address_bits=address_bits(config.weight_words),
+                        address_bits=index_bits(config.weight_words),
                         width=8 * config.weight_word_bytes,
                     )
                 ),
                 "load": Out(1),
-                "load_row": Out(load_row_bits(config)),
+                "load_row": Out(index_bits(config.rows)),
             }
         )
         self._tile_cycles = max(config.rows, ACCUMULATE_LATENCY)
@@ -127,7 +126,7 @@ class TileSequencer(wiring.Component):
         """One row a cycle from the tile's first cycle on; the ring goes on where it is."""
         config = self.config
         address = Signal(config.weight_words.bit_length(), reset_less=True)
-        row = Signal(load_row_bits(config), reset_less=True)
+        row = Signal(index_bits(config.rows), reset_less=True)
         is_row = Signal()
         m.d.comb += is_row.eq(
             self._busy & ~self._empty & self._weights_in_range & (self._cycle < config.rows)

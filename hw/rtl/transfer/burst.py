@@ -10,11 +10,10 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, engine_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import burst_limit
 
 AXI_INCR = 1
 """The burst type of every burst."""
-BOUNDARY_BYTES = 4096
-MAX_BURST_BEATS = 256
 DRAM_ADDRESS_BITS = 32
 TARGET_BITS = 2
 NUM_AXES = 3
@@ -25,11 +24,6 @@ def target_pitches(operation: isa.Operation, config: Config) -> tuple[int, ...]:
     if operation.name == "STORE":
         return (config.activation_pitch,)
     return (config.activation_pitch, config.weight_pitch, config.parameter_pitch)
-
-
-def split_bytes(config: Config) -> int:
-    """Return the power of two that no burst crosses: 4 KiB, or 256 beats where those are less."""
-    return min(BOUNDARY_BYTES, MAX_BURST_BEATS * config.axi_bytes)
 
 
 def log_of_power(value: int) -> int:
@@ -79,7 +73,7 @@ def burst_words_layout(operation: isa.Operation, config: Config) -> data.StructL
             "sram_address": address_shape(),
             "first": 1,
             "offset": unsigned(log_of_power(config.axi_bytes)),
-            "last_word": unsigned(log_of_power(split_bytes(config) // smallest)),
+            "last_word": unsigned(log_of_power(burst_limit(config) // smallest)),
             "target": unsigned(TARGET_BITS),
             "last": 1,
             "empty": 1,
@@ -199,7 +193,7 @@ class RunIterator(wiring.Component):
 
 
 class BurstSplitter(wiring.Component):
-    """Cuts runs at `split_bytes(config)`: one burst a cycle, no gap between runs.
+    """Cuts runs at `burst_limit(config)`: one burst a cycle, no gap between runs.
 
     A run taken in cycle t shows its first burst in t+1. The payload is stable while valid.
 
@@ -224,7 +218,7 @@ class BurstSplitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        split_bits = log_of_power(split_bytes(self._config))
+        split_bits = log_of_power(burst_limit(self._config))
         beat_bits = log_of_power(self._config.axi_bytes)
         burst = self.burst.payload
         run = Signal(self._layout, reset_less=True)

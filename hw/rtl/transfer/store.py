@@ -23,10 +23,9 @@ from tilewright.hw.rtl.transfer.burst import (
 from tilewright.hw.rtl.transfer.pack import BeatPacker, WordReader
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import STORE_READ_AHEAD_BURSTS
 
 STORE = isa.BY_NAME["STORE"]
-READ_AHEAD_BURSTS = 4
-"""Bursts whose address may go out before the first of their words is read."""
 
 
 def response_layout() -> data.StructLayout:
@@ -41,7 +40,8 @@ class StoreEngine(wiring.Component):
     requests its first word in t+4; a word granted in cycle t is on W in t+3 (when it completes a
     beat). Steady state: one burst address a cycle, one beat a cycle for words of a beat and more,
     one word a cycle for narrower words. Instructions follow one another without a gap. AW and W
-    do not wait for each other, except that AW runs READ_AHEAD_BURSTS ahead at most, and W one.
+    do not wait for each other, except that AW runs STORE_READ_AHEAD_BURSTS ahead at most, and W
+    one.
 
     Members
     -------
@@ -72,7 +72,7 @@ class StoreEngine(wiring.Component):
         m.submodules.iterator = iterator = RunIterator(config=config, operation=STORE)
         m.submodules.splitter = splitter = BurstSplitter(config=config, operation=STORE)
         m.submodules.bursts = bursts = SyncFIFO(
-            width=burst_words_layout(STORE, config).size, depth=READ_AHEAD_BURSTS
+            width=burst_words_layout(STORE, config).size, depth=STORE_READ_AHEAD_BURSTS
         )
         m.submodules.responses = responses = SyncFIFO(
             width=response_layout().size, depth=config.axi_outstanding

@@ -4,17 +4,13 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, fields_layout
+from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
 VECTOR = isa.BY_NAME["VECTOR"]
 NUM_SLOTS = 2
 """Instructions in flight: one that issues, one whose results are still in the pipeline."""
-
-
-def index_bits(count: int) -> int:
-    """Return the bits of an index below `count`, at least 1."""
-    return max(1, (count - 1).bit_length())
 
 
 def header_layout() -> data.StructLayout:

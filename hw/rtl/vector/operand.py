@@ -15,12 +15,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.signals import register
 from tilewright.hw.rtl.vector.rounding import (
     INTEGER_BITS,
     MANTISSA_BITS,
     clamp,
     normalize,
-    register,
     round_half_even,
     shift_right_sticky,
     signed_sum,

@@ -11,11 +11,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits
+from tilewright.hw.rtl.signals import register
 from tilewright.hw.rtl.vector.rounding import (
     INTEGER_BITS,
     clamp,
     normalize,
-    register,
     round_half_even,
     shift_right_sticky,
     signed_sum,

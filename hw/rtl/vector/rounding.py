@@ -4,7 +4,7 @@ Only what the lanes need: no infinities, no subnormals, no generic floating-poin
 is a sign, a 24-bit mantissa whose leading one is explicit, and an unbiased exponent.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 MANTISSA_BITS = 24
 INTEGER_BITS = 9
@@ -82,8 +82,3 @@ def shift_right_sticky(
         ]
         value, lost = shifted, sticky
     return value, lost
-
-
-def register(shape: ShapeLike, name: str) -> Signal:
-    """A data register of the pipeline: it needs no reset, a valid bit says what it is worth."""
-    return Signal(shape, name=name, reset_less=True)

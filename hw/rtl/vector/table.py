@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.vector.layouts import NUM_SLOTS, index_bits
+from tilewright.hw.rtl.signals import index_bits
+from tilewright.hw.rtl.vector.layouts import NUM_SLOTS
 from tilewright.hw.spec.config import Config
 
 ENTRIES = 256

@@ -5,7 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape
-from tilewright.hw.rtl.vector.layouts import index_bits, walk_layout
+from tilewright.hw.rtl.signals import index_bits
+from tilewright.hw.rtl.vector.layouts import walk_layout
 from tilewright.hw.spec.config import Config
 
 

@@ -5,13 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, bits, fields_layout
-from tilewright.hw.rtl.vector.layouts import (
-    VECTOR,
-    index_bits,
-    mark_layout,
-    source_layout,
-    start_layout,
-)
+from tilewright.hw.rtl.signals import index_bits, within
+from tilewright.hw.rtl.vector.layouts import VECTOR, mark_layout, source_layout, start_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
@@ -252,7 +247,7 @@ class WindowWalker(wiring.Component):
             m.d.sync += [
                 row.eq(here.y[: len(fields.height)] * fields.source_pitch),
                 column.eq(here.block + here.x),
-                inside.eq(_within(here.y, fields.height) & _within(here.x, fields.width)),
+                inside.eq(within(here.y, fields.height) & within(here.x, fields.width)),
                 token.mark.eq(here.mark),
                 token.kind.eq(fields.source_kind),
                 token.group.eq(here.group),
@@ -278,8 +273,3 @@ class WindowWalker(wiring.Component):
                 self.token.p.out_of_range.eq(inside & ~exists),
             ]
         return m
-
-
-def _within(coordinate, size):
-    """0 <= coordinate < size, for a signed coordinate."""
-    return ~coordinate[-1] & (coordinate[:-1] < size)

@@ -5,7 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits, write_port_signature
-from tilewright.hw.rtl.vector.layouts import index_bits, job_layout
+from tilewright.hw.rtl.signals import index_bits
+from tilewright.hw.rtl.vector.layouts import job_layout
 from tilewright.hw.rtl.vector.walker import Walker
 from tilewright.hw.spec.config import Config
 

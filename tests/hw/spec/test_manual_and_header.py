@@ -22,10 +22,10 @@ from tilewright.hw.spec.isa import (
     Wait,
     instruction,
 )
-from tilewright.hw.spec.manual import isa_manual, register_map, registers_of
+from tilewright.hw.spec.manual import isa_manual, register_map
 from tilewright.hw.spec.random_instruction import COUNT_FIELDS, SAMPLE
 from tilewright.hw.spec.registers import BY_NAME as REGISTER_BY_NAME
-from tilewright.hw.spec.registers import REGISTERS, Bucket, Fault
+from tilewright.hw.spec.registers import REGISTERS, Bucket, Fault, capabilities
 from tilewright.sim.iss import EXECUTE
 
 ODD = Config(name="odd", rows=12, cols=20, lanes=4, operand_lanes=2)
@@ -71,8 +71,8 @@ def test_register_map_shows_every_register_and_value() -> None:
         assert f"| {register.offset:#05x} | `{register.name}` | {register.access} |" in text
     for name in (*Fault.__members__, *Bucket.__members__):
         assert f"| {name} |" in text
-    assert registers_of(ODD)["array"] == 12 | 20 << 16
-    assert set(registers_of(ODD)) <= set(REGISTER_BY_NAME)
+    assert capabilities(ODD)["array"] == 12 | 20 << 16
+    assert set(capabilities(ODD)) <= set(REGISTER_BY_NAME)
     assert f"{ODD.digest[:8]}" in text
     assert "An access of another offset" in text
 
