@@ -195,35 +195,22 @@ def place(
 ) -> Placement:
     """Decide which storages stay in activation SRAM and give every storage its addresses.
 
-    `exclusive` are the storages that the depthwise unit reads. The array goes first at every port,
-    so what another engine reads beside it gets whole banks: `exclusive` always; operands of the
-    vector unit and what is pooled where no storage loses its residency by it, or else those of
-    them that leave every chain as much workspace as before.
+    `exclusive` are the storages that the depthwise unit reads.
     """
     storages = find_storages(graph, places, chains)
     borders = {places[name].storage for name in (*graph.inputs, *graph.outputs)}
     excluded = borders | _too_large(graph, places)
     candidates = [s for s in storages.values() if s.name not in excluded] if allow_residents else []
 
-    def fits(trial: Residents) -> bool:
-        if extent(trial.lifetimes, trial.offsets) > config.activation_words:
-            return False
-        return _leaves_workspace(len(chains), trial, config, workspace_need)
-
-    def is_roomy(trial: Residents, before: Residents) -> bool:
-        return fits(trial) and all(
-            trial.gap(number, config)[1] >= before.gap(number, config)[1]
-            or not workspace_need(number, frozenset(trial.offsets))
-            for number in range(len(chains))
-        )
-
-    operands, pooled = _operands(graph, places), _pooled(graph, places)
-    residents = _find_residents(candidates, config, exclusive, fits)
-    apart = _find_residents(candidates, config, exclusive | operands, fits)
-    if residents.offsets.keys() <= apart.offsets.keys():
-        residents = _separated(apart, candidates, config, pooled, lambda new, old: fits(new))
-    else:
-        residents = _separated(residents, candidates, config, operands | pooled, is_roomy)
+    residents = _choose_residents(
+        candidates,
+        len(chains),
+        config,
+        exclusive=exclusive,
+        operands=_operands(graph, places),
+        pooled=_pooled(graph, places),
+        workspace_need=workspace_need,
+    )
     workspaces = tuple(residents.gap(number, config) for number in range(len(chains)))
     dram = {
         name: dram_start + offset
@@ -242,6 +229,42 @@ def place(
         ),
         workspaces=workspaces,
     )
+
+
+def _choose_residents(
+    candidates: Sequence[Storage],
+    num_chains: int,
+    config: Config,
+    *,
+    exclusive: frozenset[str],
+    operands: frozenset[str],
+    pooled: frozenset[str],
+    workspace_need: Need,
+) -> Residents:
+    """Choose what stays in activation SRAM, and what of it shares no bank.
+
+    The array goes first at every port, so what another engine reads beside it gets whole banks:
+    `exclusive` always; operands of the vector unit and what is pooled where no storage loses its
+    residency by it, or else those of them that leave every chain as much workspace as before.
+    """
+
+    def fits(trial: Residents) -> bool:
+        if extent(trial.lifetimes, trial.offsets) > config.activation_words:
+            return False
+        return _leaves_workspace(num_chains, trial, config, workspace_need)
+
+    def is_roomy(trial: Residents, before: Residents) -> bool:
+        return fits(trial) and all(
+            trial.gap(number, config)[1] >= before.gap(number, config)[1]
+            or not workspace_need(number, frozenset(trial.offsets))
+            for number in range(num_chains)
+        )
+
+    residents = _find_residents(candidates, config, exclusive, fits)
+    apart = _find_residents(candidates, config, exclusive | operands, fits)
+    if residents.offsets.keys() <= apart.offsets.keys():
+        return _separated(apart, candidates, config, pooled, lambda new, old: fits(new))
+    return _separated(residents, candidates, config, operands | pooled, is_roomy)
 
 
 def _operands(graph: Graph, places: Mapping[str, Place]) -> frozenset[str]:
