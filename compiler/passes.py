@@ -8,13 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-import numpy as np
-
 from tilewright.compiler.emit.context import CONSTANT_ALIGNMENT, Constants, Context
 from tilewright.compiler.emit.lower_chain import lower_chain
 from tilewright.compiler.emit.tasks import Task, TaskList
 from tilewright.compiler.graph.fold_stem import fold_stem
-from tilewright.compiler.graph.graph import Conv, Graph, Node
+from tilewright.compiler.graph.graph import Graph, Node
 from tilewright.compiler.graph.normalize import normalize
 from tilewright.compiler.options import DEFAULT, Options
 from tilewright.compiler.plan.chains import find_chains, runs_on_unit
@@ -121,7 +119,7 @@ def _run(section: Section, passes: "Sequence[Pass]", observe: Observer | None) -
 
 def _import(section: Section) -> None:
     graph = section.graph
-    section.macs = {node.output: _macs(graph, node) for node in graph.nodes}
+    section.macs = {node.output: graph.macs(node) for node in graph.nodes}
     section.output_names = graph.outputs
 
 
@@ -225,9 +223,3 @@ def _workspace_need(
             feature_map = graph.maps[name]
             streamed += -(-feature_map.channels // config.rows) * feature_map.pixels
     return min(streamed, config.activation_words // 2)
-
-
-def _macs(graph: Graph, node: Node) -> int:
-    if not isinstance(node, Conv):
-        return 0
-    return int(np.prod(node.weight.shape)) * graph.maps[node.output].pixels

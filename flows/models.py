@@ -13,7 +13,7 @@ import numpy as np
 from tilewright.flows.program_cache import load_program, program_key, save_program
 from tilewright.flows.runtime.targets import Outcome
 from tilewright.flows.runtime.tensors import Array, Sample
-from tilewright.flows.runtime.walk import walk
+from tilewright.flows.runtime.walk import Host, walk
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
 from tilewright.support.digests import file_digest
@@ -139,6 +139,7 @@ class ReferenceTarget:
         from tilewright.compiler.graph.reference import Reference
 
         self._imported = imported
+        self._host = Host()
         self._references = {
             section.name: Reference(graph=section.graph) for section in imported.sections
         }
@@ -147,7 +148,8 @@ class ReferenceTarget:
         """Run one sample."""
         start = time.monotonic()
         model = self._imported
-        outputs = walk(model.steps, (model.inputs, model.outputs), sample, self._run_section)
+        specs = model.inputs, model.outputs
+        outputs = walk(model.steps, specs, sample, self._run_section, self._host)
         return Outcome(outputs=outputs, seconds=time.monotonic() - start)
 
     def _run_section(self, section: "ImportedSection", tensors: Sample) -> Sample:

@@ -20,11 +20,9 @@ from tilewright.compiler.frontend.values import (
 )
 from tilewright.compiler.graph.graph import Quantization
 from tilewright.hw.spec import numerics
+from tilewright.hw.spec.tensor import HALF_RANGE
 
 Values = Sequence[Value | None]
-
-HALF_RANGE = 128
-"""What value and zero point of a uint8 activation lose to become int8."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,7 +84,7 @@ def import_model(
     """Read an int8 ONNX model (QDQ or QOperator form).
 
     Operators that the accelerator lacks are left to the host. So are, for a `config`, those of a
-    section that would cost more there than it saves, unless `keep_sections`.
+    section that would cost more there than it saves, unless `keep_sections` or `strict`.
 
     Raises:
         ModelError: the file is malformed, its shapes are not static, nothing of it runs on the
@@ -95,10 +95,11 @@ def import_model(
     while True:
         interpretation = interpret(source, hosted)
         imported, refused = _import(interpretation)
-        if not refused and config is not None and not keep_sections:
+        if not refused and config is not None and not (keep_sections or strict):
             refused = unprofitable(interpretation, _candidates(imported.steps), config)
         if not refused:
             break
+        assert not refused.keys() <= hosted.keys(), refused
         hosted |= refused
     if strict and imported.host_operators:
         raise ModelError(_refusal(imported.host_operators))
@@ -176,7 +177,7 @@ def _import(interpretation: Interpretation) -> tuple[ImportedModel, dict[str, st
 def _graph(interpretation: Interpretation, needs: Needs) -> Graph:
     """All that the accelerator computes, as one graph."""
     builder = interpretation.context.builder
-    outputs = dict.fromkeys([*(value.origin for value in needs.stored.values())])
+    outputs = dict.fromkeys(value.origin for value in needs.stored.values())
     return Graph(
         maps=builder.maps,
         nodes=tuple(builder.nodes),

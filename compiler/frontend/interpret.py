@@ -151,11 +151,9 @@ def _place(result: Interpretation, node: Operator, values: Values) -> list[Value
     context = result.context
     if node.name in result.hosted:
         raise UnsupportedError(result.hosted[node.name])
-    if node.op_type != "QuantizeLinear":
-        early = [value for value in values if isinstance(value, Host) and _is_early(value)]
-        late = [value for value in values if isinstance(value, Host) and not _is_early(value)]
-        for hosted in (*late, *early):
-            raise UnsupportedError(hosted.reason)
+    hosted = sorted((value for value in values if isinstance(value, Host)), key=_is_early)
+    if hosted and node.op_type != "QuantizeLinear":
+        raise UnsupportedError(hosted[0].reason)
     if any(name and name not in context.values for name in node.inputs):
         raise UnsupportedError("reads a value that no node of the graph makes")
     handler = HANDLERS.get((node.domain, node.op_type))

@@ -33,12 +33,7 @@ def island_of(
     outputs = sorted(made & _wanted_elsewhere(source, pieces, level))
     model = _model(interpretation, needs, members, (inputs, outputs, constants))
     operators = tuple(_host_operator(interpretation, operator) for operator in members)
-    handed = {binding.tensor for part in pieces.parts for binding in part.packs.values()}
-    moved = sum(
-        source.elements((value,))
-        for value in (*inputs, *outputs)
-        if value in needs.stored or value in handed
-    )
+    moved = _moved_bytes(needs, pieces, inputs, outputs)
     seconds = host_cost.HOST_CALL_SECONDS + host_cost.moving_seconds(moved)
     seconds += sum(operator.seconds for operator in operators)
     return Island(
@@ -50,6 +45,13 @@ def island_of(
         moved_bytes=moved,
         seconds=seconds,
     )
+
+
+def _moved_bytes(needs: Needs, pieces: Cut, inputs: list[str], outputs: list[str]) -> int:
+    """What sections hand to an island and take from it; an element has a byte."""
+    given = sum(needs.stored[name].index.size for name in inputs if name in needs.stored)
+    packs = (binding for part in pieces.parts for binding in part.packs.values())
+    return given + sum(pack.index.size for pack in packs if pack.tensor in outputs)
 
 
 def _wanted_elsewhere(source: Source, pieces: Cut, level: int) -> set[str]:

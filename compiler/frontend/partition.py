@@ -132,8 +132,7 @@ class _Levels:
             if current not in self.found:
                 base = 1 if current[0] == "map" else 0
                 reached = (self.found[other] + step for other, step in before)
-                self.found[current] = max(reached, default=base)
-                self.found[current] = max(self.found[current], base)
+                self.found[current] = max((base, *reached))
         return self.found[member]
 
     def _before(self, member: Member) -> list[tuple[Member, int]]:

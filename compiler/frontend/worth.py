@@ -8,7 +8,7 @@ import numpy as np
 from tilewright.compiler import host_cost
 from tilewright.compiler.frontend.interpret import Interpretation
 from tilewright.compiler.frontend.work import elements_of, macs_of
-from tilewright.compiler.graph.graph import Conv, Graph
+from tilewright.compiler.graph.graph import Graph
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.tensor import Tensor
 
@@ -57,11 +57,7 @@ def _loss(interpretation: Interpretation, section: Candidate, config: Config) ->
         host_cost.operator_seconds(macs_of(source, item), elements_of(source, item))
         for item in operators
     )
-    macs = sum(
-        int(np.prod(node.weight.shape)) * graph.maps[node.output].pixels
-        for node in graph.nodes
-        if isinstance(node, Conv)
-    )
+    macs = sum(graph.macs(node) for node in graph.nodes)
     results = [int(np.prod(graph.maps[node.output].shape)) for node in graph.nodes]
     moved = sum(int(np.prod(tensor.map_shape)) for tensor in section.tensors)
     accelerator = host_cost.section_seconds(macs, results, config)

@@ -211,6 +211,12 @@ class Graph:
     outputs: tuple[str, ...]
     name: str = field(default="graph")
 
+    def macs(self, node: Node) -> int:
+        """Return the multiply-accumulates of a node; only convolutions have any."""
+        if not isinstance(node, Conv):
+            return 0
+        return node.weight.size * self.maps[node.output].pixels
+
     def consumers(self, name: str) -> Iterator[Node]:
         """Yield the nodes that read the feature map `name`."""
         return (node for node in self.nodes if name in node.inputs)

@@ -19,8 +19,10 @@ from tilewright.flows.commands.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tilewright.compiler.passes import Observer
     from tilewright.flows.models import CompiledModel
     from tilewright.flows.program_cache import TimedProgram
+    from tilewright.hw.spec.config import Config
 
 
 @click.command(name="compile", cls=CommandWithPasses)
@@ -53,12 +55,8 @@ def command(
     expects, and every operator that is left to the host with the reason. The text of passes takes
     its place on stdout.
     """
-    from tilewright.compiler.compile import run_sections
-    from tilewright.flows.models import compile_file, import_file
+    from tilewright.flows.models import compile_file
     from tilewright.flows.program_cache import timed
-    from tilewright.flows.report.coverage import print_coverage
-    from tilewright.flows.report.display import console, size
-    from tilewright.flows.report.islands import print_islands
     from tilewright.flows.report.passes import pass_printer
     from tilewright.support.errors import InputError
     from tilewright.support.files import check_targets, write_file
@@ -68,16 +66,15 @@ def command(
     if stop_after is not None:
         if output or report:
             raise InputError("--stop-after writes no file; leave out --output and --report")
-        imported = import_file(model, config, strict=strict, keep_sections=keep_sections)
-        run_sections(imported, config, observe=observe, stop_after=stop_after)
+        read_options = {"strict": strict, "keep_sections": keep_sections}
+        run_passes(model, config, read_options, observe, stop_after)
         return
     target = output or Path(f"{model.stem}.tw")
     check_targets([target, report], [model, config_file])
     compiled = compile_file(
         model, config, strict=strict, keep_sections=keep_sections, cached=cached, observe=observe
     )
-    data = compiled.program.to_bytes()
-    write_file(target, data)
+    write_file(target, compiled.program.to_bytes())
     quiet = quiet or observe is not None
     if quiet and report is None:
         return
@@ -85,18 +82,43 @@ def command(
     if report is not None:
         write_file(report, json.dumps(report_of(compiled, timing), indent=2) + "\n")
     if not quiet:
-        out = console()
-        print_coverage(out, compiled.program)
-        print_layers(out, compiled, timing)
-        print_islands(out, compiled.program)
-        print_notes(out, compiled)
-        out.print(
-            f"{target}: {compiled.program.num_instructions:,} instructions, {size(len(data))}, "
-            f"needs {size(compiled.program.memory_bytes)} of DRAM; for {config.name} "
-            f"({config.rows}x{config.cols}); "
-            f"{'from the cache' if compiled.is_cached else 'compiled'} in {compiled.seconds:.1f} s",
-            markup=False,
-        )
+        print_report(compiled, timing, target)
+
+
+def run_passes(
+    model: Path,
+    config: "Config",
+    options: dict[str, bool],
+    observe: "Observer | None",
+    stop_after: str,
+) -> None:
+    """Run the passes up to `stop_after`; options: `strict` and `keep_sections`."""
+    from tilewright.compiler.compile import run_sections
+    from tilewright.flows.models import import_file
+
+    strict, keep_sections = options["strict"], options["keep_sections"]
+    imported = import_file(model, config, strict=strict, keep_sections=keep_sections)
+    run_sections(imported, config, observe=observe, stop_after=stop_after)
+
+
+def print_report(compiled: "CompiledModel", timing: "TimedProgram", target: Path) -> None:
+    """Print coverage, layers, islands, notes, and what the program file is."""
+    from tilewright.flows.report.coverage import print_coverage
+    from tilewright.flows.report.display import console, size
+    from tilewright.flows.report.islands import print_islands
+
+    out, program = console(), compiled.program
+    print_coverage(out, program)
+    print_layers(out, compiled, timing)
+    print_islands(out, program)
+    print_notes(out, compiled)
+    out.print(
+        f"{target}: {program.num_instructions:,} instructions, {size(len(program.to_bytes()))}, "
+        f"needs {size(program.memory_bytes)} of DRAM; for {program.config.name} "
+        f"({program.config.rows}x{program.config.cols}); "
+        f"{'from the cache' if compiled.is_cached else 'compiled'} in {compiled.seconds:.1f} s",
+        markup=False,
+    )
 
 
 def print_layers(out: "Console", compiled: "CompiledModel", timing: "TimedProgram") -> None:

@@ -18,7 +18,11 @@ from tilewright.flows.commands.options import (
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tilewright.flows.models import CompiledModel
     from tilewright.flows.runtime.targets import RtlTarget
+    from tilewright.flows.runtime.tensors import Sample
     from tilewright.flows.verify import Verification
 
 
@@ -77,7 +81,7 @@ def command(
     from tilewright.flows.models import compile_file
     from tilewright.flows.report.display import console, status
     from tilewright.flows.report.verification import print_verification
-    from tilewright.flows.verify import timed_rtl, verify
+    from tilewright.flows.verify import timed_rtl
     from tilewright.support.errors import InputError
     from tilewright.support.files import check_targets
 
@@ -92,8 +96,28 @@ def command(
     inputs = load_inputs(compiled.program, input_file, samples, seed)
     with status(f"generating and building the RTL of {config.name}"):
         target, build_seconds = timed_rtl(compiled.program, latency, bandwidth, stalls)
+    result = run(compiled, inputs, target, rtl_samples, ort=ort, build_seconds=build_seconds)
+    print_verification(console(), result, model.name)
+    save(result, target, model.name, output, report)
+    if not result.is_exact:
+        raise SystemExit(1)
+
+
+def run(
+    compiled: "CompiledModel",
+    inputs: "Sequence[Sample]",
+    target: "RtlTarget",
+    rtl_samples: int | None,
+    *,
+    ort: bool,
+    build_seconds: float,
+) -> "Verification":
+    """Run the samples, on the RTL the first `rtl_samples` or all, and compare."""
+    from tilewright.flows.report.display import status
+    from tilewright.flows.verify import verify
+
     with status("running on the RTL"):
-        result = verify(
+        return verify(
             compiled,
             inputs,
             target,
@@ -101,10 +125,6 @@ def command(
             with_ort=ort,
             build_seconds=build_seconds,
         )
-    print_verification(console(), result, model.name)
-    save(result, target, model.name, output, report)
-    if not result.is_exact:
-        raise SystemExit(1)
 
 
 def save(

@@ -65,26 +65,15 @@ def command(
     become the largest number up to the base's that fits. A point that fails is listed with its
     error and stops no other one. Exit status 1 when any point failed.
     """
-    from tilewright.flows.program_cache import tool_digest
     from tilewright.flows.report.display import console
     from tilewright.flows.sweep.points import parse_sizes, sweep_points
     from tilewright.flows.sweep.running import Sweep, run_sweep
-    from tilewright.support.digests import file_digest
-    from tilewright.support.errors import ModelError
-    from tilewright.support.files import check_targets, missing
 
     base = resolve_config(preset, config_file, settings)
     sizes = sweep_points(
         parse_sizes(rows, "--rows"), None if cols is None else parse_sizes(cols, "--cols")
     )
-    check_targets([csv_file, plot_file], [model, config_file])
-    if plot_file is not None:
-        check_plot(plot_file)
-    if not model.is_file():
-        raise ModelError(missing(model, "an ONNX model"))
-    run = f"-{latency}-{seed}" if on == "rtl" else f"-{latency}"
-    kept = f"-{strict:d}{keep_sections:d}"
-    setup = f"{file_digest(model)[:16]}-{tool_digest()[:16]}{run}{kept}"
+    check_files(model, config_file, csv_file, plot_file)
     sweep = Sweep(
         model=model,
         source=on,
@@ -92,7 +81,6 @@ def command(
         seed=seed,
         strict=strict,
         keep_sections=keep_sections,
-        setup=setup,
     )
     known = load_csv(csv_file) if csv_file is not None and csv_file.exists() else []
     points = run_sweep(sweep, base, sizes, known, jobs or os.cpu_count() or 1, csv_file)
@@ -103,6 +91,20 @@ def command(
         console().print(f"written: {path}", markup=False)
     if any(point.error for point in points):
         raise SystemExit(1)
+
+
+def check_files(
+    model: Path, config_file: Path | None, csv_file: Path | None, plot_file: Path | None
+) -> None:
+    """Raise ModelError or InputError unless the model is there and the results can be written."""
+    from tilewright.support.errors import ModelError
+    from tilewright.support.files import check_targets, missing
+
+    check_targets([csv_file, plot_file], [model, config_file])
+    if plot_file is not None:
+        check_plot(plot_file)
+    if not model.is_file():
+        raise ModelError(missing(model, "an ONNX model"))
 
 
 def print_points(points: Sequence[Point], title: str) -> None:

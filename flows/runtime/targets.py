@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tilewright.flows.hardware import rtl_model
 from tilewright.flows.report.report import Retired
 from tilewright.flows.runtime.tensors import Array, Sample
-from tilewright.flows.runtime.walk import Memory, run_program
+from tilewright.flows.runtime.walk import Host, Memory, run_program
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.program import Program
@@ -51,12 +51,13 @@ class IssTarget:
         from tilewright.sim.iss import Iss
 
         self.program = program
+        self._host = Host()
         self._simulator = Iss
 
     def run(self, sample: Mapping[str, Array]) -> Outcome:
         """Run one sample. Raises ExecutionError on a fault."""
         start = time.monotonic()
-        outputs, memory = run_program(self.program, sample, self._execute)
+        outputs, memory = run_program(self.program, sample, self._execute, self._host)
         return Outcome(outputs=outputs, seconds=time.monotonic() - start, memory=memory)
 
     def _execute(self, section: Section, memory: Memory) -> Memory:
@@ -80,6 +81,7 @@ class RtlTarget:
         from tilewright.sim.cosim.parameters import DramParameters
 
         self.program = program
+        self._host = Host()
         self.model = rtl_model(program.config)
         self.dram = dataclasses.replace(dram or DramParameters(), allow_out_of_range=True)
         self._simulate = runner.run
@@ -101,7 +103,7 @@ class RtlTarget:
             runs.append(self._execute(section, memory))
             return runs[-1].memory
 
-        outputs, memory = run_program(self.program, sample, execute)
+        outputs, memory = run_program(self.program, sample, execute, self._host)
         cycles = sum(run.cycles for run in runs)
         seconds = sum(run.cycles / run.cycles_per_second for run in runs)
         return Outcome(

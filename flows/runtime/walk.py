@@ -4,17 +4,15 @@ Host operators run in ONNX Runtime with all graph optimizations off.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.flows.runtime.tensors import Array, Sample
+from tilewright.flows.runtime.tensors import Array, Sample, check_names, check_tensor
 from tilewright.hw.spec.program import Program
 from tilewright.hw.spec.steps import Island, Section
 from tilewright.hw.spec.tensor import TensorSpec
-from tilewright.support.errors import InputError
 from tilewright.support.ort import open_session, run_session
 
 if TYPE_CHECKING:
@@ -25,11 +23,30 @@ Memory = NDArray[np.uint8]
 SomeSection = TypeVar("SomeSection")
 
 
+class Host:
+    """Runs the islands of a program, and keeps their sessions."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, InferenceSession] = {}
+
+    def run(self, island: Island, tensors: Mapping[str, Array]) -> Sample:
+        """Run an island's operators on the tensors that there are.
+
+        Raises ModelError or InputError where ONNX Runtime refuses the operators or their inputs.
+        """
+        if island.name not in self._sessions:
+            self._sessions[island.name] = open_session(island.model, what="the host operators")
+        feeds = {name: tensors[name] for name in island.inputs}
+        session = self._sessions[island.name]
+        return run_session(session, feeds, island.outputs, "the host operators' inputs")
+
+
 def walk(
     steps: Sequence[SomeSection | Island],
     specs: tuple[Sequence[TensorSpec], Sequence[TensorSpec]],
     sample: Mapping[str, Array],
     run_section: Callable[[SomeSection, Sample], Sample],
+    host: Host,
 ) -> Sample:
     """Return the outputs of one sample; specs: the model's inputs and outputs.
 
@@ -41,7 +58,7 @@ def walk(
     tensors = check_inputs(inputs, sample)
     for step in steps:
         if isinstance(step, Island):
-            tensors |= run_island(step, tensors)
+            tensors |= host.run(step, tensors)
         else:
             tensors |= run_section(step, tensors)
     return {spec.name: tensors[spec.name] for spec in outputs}
@@ -51,6 +68,7 @@ def run_program(
     program: Program,
     sample: Mapping[str, Array],
     execute: Callable[[Section, Memory], Memory],
+    host: Host,
 ) -> tuple[Sample, Memory]:
     """Return the outputs of one sample and the DRAM, (memory_bytes,) uint8, after the last section.
 
@@ -67,19 +85,8 @@ def run_program(
         memory = execute(section, memory)
         return {tensor.name: tensor.read(memory) for tensor in section.outputs}
 
-    outputs = walk(program.steps, (program.inputs, program.outputs), sample, run_section)
+    outputs = walk(program.steps, (program.inputs, program.outputs), sample, run_section, host)
     return outputs if program.outputs else {"memory": memory}, memory
-
-
-def run_island(island: Island, tensors: Mapping[str, Array]) -> Sample:
-    """Run host operators on the tensors that there are."""
-    feeds = {name: tensors[name] for name in island.inputs}
-    return run_session(_session(island.model), feeds, island.outputs, "the host operators' inputs")
-
-
-@cache
-def _session(model: bytes) -> "InferenceSession":
-    return open_session(model, what="the host operators")
 
 
 def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> Sample:
@@ -87,16 +94,8 @@ def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> Sa
 
     Raises InputError where a name, shape or dtype differs from `specs`.
     """
-    names = [spec.name for spec in specs]
-    if set(names) != set(inputs):
-        raise InputError(f"the model's inputs are {names}, got {sorted(inputs)}")
-    checked: Sample = {}
+    check_names(inputs, specs, "inputs")
+    checked = {spec.name: np.asarray(inputs[spec.name]) for spec in specs}
     for spec in specs:
-        array = np.asarray(inputs[spec.name])
-        if array.shape != spec.shape or array.dtype.name != spec.dtype:
-            raise InputError(
-                f"input {spec.name!r} must be {spec.dtype} {list(spec.shape)}, "
-                f"got {array.dtype.name} {list(array.shape)}"
-            )
-        checked[spec.name] = array
+        check_tensor(checked[spec.name], spec, "inputs")
     return checked

@@ -3,16 +3,19 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
+from tilewright.flows.program_cache import tool_digest
 from tilewright.flows.report.display import console
 from tilewright.flows.sweep.point import run_point
 from tilewright.flows.sweep.points import config_for
 from tilewright.flows.sweep.results import Point, to_csv
 from tilewright.hw.spec.config import Config
+from tilewright.support.digests import file_digest
 from tilewright.support.errors import ConfigError
 from tilewright.support.files import write_file
 
@@ -27,7 +30,13 @@ class Sweep:
     seed: int
     strict: bool
     keep_sections: bool
-    setup: str
+
+    @cached_property
+    def setup(self) -> str:
+        """What a point depends on besides its config, as a key: files, sources and options."""
+        run = f"-{self.latency}-{self.seed}" if self.source == "rtl" else f"-{self.latency}"
+        kept = f"-{self.strict:d}{self.keep_sections:d}"
+        return f"{file_digest(self.model)[:16]}-{tool_digest()[:16]}{run}{kept}"
 
 
 def run_sweep(

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from tilewright.compiler import host_cost
 from tilewright.compiler.compile import compile_model
 from tilewright.compiler.frontend.importer import import_model
 from tilewright.flows.models import ReferenceTarget
@@ -22,7 +23,7 @@ def convolved(builder, value, channels, outputs):
 
 
 def hosted(builder, value):
-    """Something between two activations that only the host computes: x * softplus(x) + x."""
+    """Something between two activations that only the host computes."""
     return builder.requantized(builder.node("Softmax", [value], axis=1), around=2.0**-8)
 
 
@@ -130,3 +131,15 @@ def test_running_a_program_imports_no_compiler(make_builder, tmp_path):
     with np.load(tmp_path / "outputs.npz") as given:
         for name, expected in ReferenceTarget(imported).run(builder.feeds).outputs.items():
             np.testing.assert_array_equal(given[name], expected)
+
+
+def test_strict_keeps_sections_that_cost_more_than_they_save(make_builder, monkeypatch):
+    builder = make_builder(seed=4, is_exact=False)
+    value = convolved(builder, builder.activation((1, 4, 6, 6)), 4, 4)
+    turned = builder.node("Transpose", [value], perm=[0, 2, 3, 1])
+    builder.output(builder.quantize(builder.node("Relu", [convolved(builder, turned, 6, 4)])))
+    model = builder.model()
+    monkeypatch.setattr(host_cost, "START_SECONDS", 1.0)
+    assert len(import_model(model, PRESETS["nano"]).sections) == 1
+    strict = import_model(model, PRESETS["nano"], strict=True)
+    assert (len(strict.sections), strict.islands) == (2, ())
