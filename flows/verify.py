@@ -108,7 +108,7 @@ def verify(
         memory_differences=tuple(differences),
         reference=compare_outputs(ours, references, output_steps(compiled.path)),
         ort=agreement,
-        layers=layer_reports(program, on_rtl[0].retired if on_rtl else ()),
+        layers=layer_reports(program, on_rtl[0].retirements if on_rtl else ()),
         estimated_cycles=timing.cycles if timing else None,
         estimated_layers=layer_reports(program, timing.retirements) if timing else (),
         timing_seconds=timing_seconds,

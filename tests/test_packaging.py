@@ -101,3 +101,10 @@ def test_importing_the_project_imports_nothing_heavy():
         "assert not [m for m in sys.modules if m.startswith('tilewright.')]\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+
+def test_the_package_tells_its_version_and_public_names(project):
+    import tilewright
+
+    assert tilewright.__version__ == project["project"]["version"]
+    assert {"Config", "Session", "__version__"} <= set(dir(tilewright))

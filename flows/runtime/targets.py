@@ -34,7 +34,7 @@ class Outcome:
     seconds: float
     memory: NDArray[np.uint8] | None = None
     cycles: int | None = None
-    retired: tuple[Retired, ...] = ()
+    retirements: tuple[Retired, ...] = ()
     cycles_per_second: float | None = None
 
 
@@ -111,7 +111,7 @@ class RtlTarget:
             seconds=time.monotonic() - start,
             memory=memory,
             cycles=cycles,
-            retired=tuple(_retired(runs)),
+            retirements=tuple(_retirements(runs)),
             cycles_per_second=cycles / seconds,
         )
 
@@ -131,7 +131,7 @@ class RtlTarget:
         return result
 
 
-def _retired(runs: Sequence["RunResult"]) -> Iterator[Retired]:
+def _retirements(runs: Sequence["RunResult"]) -> Iterator[Retired]:
     """The retirements of all sections, numbers and cycles counted on."""
     counts, cycles = dict.fromkeys(Engine, 0), 0
     for run in runs:

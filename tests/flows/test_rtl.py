@@ -79,6 +79,7 @@ def test_session_on_rtl_tells_cycles(digits, digits_inputs):
     (expected,) = package.Session(digits, "nano").run(None, {"image": image})
     assert np.array_equal(scores, expected)
     assert session.last.cycles > 84224 / 16
+    assert max(cycle for _, _, cycle in session.last.retirements) < session.last.cycles
 
 
 def test_sweep_on_rtl_states_the_error_of_the_formulas(tilewright, digits):
