@@ -1,0 +1,112 @@
+"""Small models as people's files look: shares of the accelerator, and results everywhere alike.
+
+Skipped where the folder `shared/cases` next to the repository is missing. `pytest -m campaign` runs
+every section on the RTL.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tilewright.compiler.frontend.importer import import_model
+from tilewright.flows.execution import load_inputs
+from tilewright.flows.models import CompiledModel, ReferenceTarget, compile_file
+from tilewright.flows.runtime.batches import batch_of
+from tilewright.flows.runtime.targets import IssTarget, OnnxRuntimeTarget
+from tilewright.flows.runtime.tensors import Sample
+from tilewright.flows.verify import timed_rtl, verify
+from tilewright.hw.spec.config import PRESETS
+from tilewright.support.errors import ModelError
+
+CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
+
+SHARES = {
+    "asym_uint8_weights": 0.89,
+    "attention_int8": 0.88,
+    "batch4": 1.0,
+    "cast_after_q": 1.0,
+    "channel_shuffle": 1.0,
+    "convtranspose_axis1": 0.9,
+    "depth_to_space": 1.0,
+    "dynamic_batch": 1.0,
+    "if_captures": 1.0,
+    "if_constant": 1.0,
+    "mixed_float_middle": 0.8,
+    "no_zero_point": 1.0,
+    "prelu_channel": 1.0,
+    "qcdq_clip4": 1.0,
+    "reflect_pad": 1.0,
+    "resize_linear_mid": 1.0,
+    "resize_nearest_fpn": 1.0,
+    "scalar_input": 1.0,
+    "se_block": 1.0,
+    "sub_max_acts": 1.0,
+    "tokens_add_matmul": 1.0,
+    "yolo_c2f_split": 1.0,
+}
+"""The part of all multiplications that the accelerator takes at least."""
+
+REFUSALS = {"weight_only": "not quantized"}
+"""What the message says of a model that no accelerator section can come from."""
+
+LARGEST_STEPS = 2
+LARGEST_FRACTION = 2e-2
+"""A tie that one layer rounds the other way may travel through the next ones."""
+TIES = {"attention_int8": 0.04, "sub_max_acts": 0.11}
+"""The fraction where scales of two decimals, or a product of two maps, make ties common."""
+
+pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"{CASES} is missing")
+
+
+def compiled_case(name: str, config: str) -> tuple[CompiledModel, list[Sample]]:
+    compiled = compile_file(CASES / name / "model.onnx", PRESETS[config], keep_sections=True)
+    return compiled, load_inputs(compiled.program, CASES / name / "inputs.npz", 1, 0)
+
+
+@pytest.mark.parametrize("config", ["nano", "edge"])
+@pytest.mark.parametrize("name", SHARES)
+def test_share_and_results(name, config):
+    compiled, (sample,) = compiled_case(name, config)
+    coverage = compiled.imported.coverage
+    assert coverage.macs_accelerator >= SHARES[name] * coverage.macs_total
+    given = IssTarget(compiled.program).run(sample).outputs
+    witness = OnnxRuntimeTarget(compiled.path, batch_of(compiled.program)).run(sample).outputs
+    for key, expected in ReferenceTarget(compiled.imported).run(sample).outputs.items():
+        np.testing.assert_array_equal(given[key], expected)
+        assert_close(given[key], witness[key], TIES.get(name, LARGEST_FRACTION))
+
+
+def assert_close(given: np.ndarray, witness: np.ndarray, fraction: float) -> None:
+    """All but a `fraction` of the values are equal; those are a rounding tie away.
+
+    A step of a float output is the least difference between two of its values.
+    """
+    assert (given.dtype, given.shape) == (witness.dtype, witness.shape)
+    values = np.unique(witness.astype(np.float64))
+    step = 1.0 if given.dtype.kind in "iu" else np.diff(values).min(initial=np.inf)
+    steps = np.abs(given.astype(np.float64) - witness) / step
+    print(f"{np.count_nonzero(steps)} of {steps.size} differ, by {steps.max():.2f} steps at most")
+    assert steps.max() <= LARGEST_STEPS
+    assert np.count_nonzero(steps > 0.01) <= max(1, fraction * steps.size)
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refusals_name_what_the_model_is(name):
+    with pytest.raises(ModelError, match=REFUSALS[name]):
+        import_model(CASES / name / "model.onnx")
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("config", ["nano", "edge"])
+@pytest.mark.parametrize("name", SHARES)
+def test_every_section_on_the_rtl_equals_the_simulator(name, config):
+    compiled, samples = compiled_case(name, config)
+    result = verify(compiled, samples, timed_rtl(compiled.program)[0], num_rtl=1)
+    assert result.is_exact
+    assert result.estimated_cycles == result.cycles
+
+
+def test_every_case_is_listed():
+    folders = {path.name for path in CASES.iterdir() if path.is_dir()}
+    assert folders >= SHARES.keys() | REFUSALS.keys()
