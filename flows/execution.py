@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewright.flows.models import CompiledModel, ReferenceTarget, input_ranges
-from tilewright.flows.report.display import console
+from tilewright.flows.report.progress import counted
 from tilewright.flows.runtime.batches import batch_of, join_batch
 from tilewright.flows.runtime.targets import (
     IssTarget,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tilewright.compiler.frontend.importer import ImportedModel
 
 TARGET_NAMES = ("iss", "rtl", "reference", "ort")
+LINE_SECONDS = 10.0
+"""Off a terminal samples have a line of progress in this time."""
 
 
 def load_inputs(
@@ -77,17 +79,12 @@ def make_target(
 
 def run_samples(target: Target, inputs: Sequence[Sample], name: str) -> list[Outcome]:
     """Run the samples one by one, with progress."""
-    from rich.progress import track
-
-    shown = console(error=True)
-    work = track(
-        inputs,
-        description=f"running on {name}",
-        console=shown,
-        disable=not shown.is_terminal,
-        transient=True,
-    )
-    return [target.run(sample) for sample in work]
+    outcomes: list[Outcome] = []
+    with counted(f"sample on {name}", len(inputs), every_seconds=LINE_SECONDS) as advance:
+        for sample in inputs:
+            outcomes.append(target.run(sample))
+            advance("")
+    return outcomes
 
 
 def save_outputs(path: Path, program: Program, outcomes: Sequence[Outcome]) -> None:

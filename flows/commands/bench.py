@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -88,35 +88,57 @@ def command(
 
 
 def measure(cases: Sequence["Case"], output: Path | None, json_file: Path | None) -> list["Result"]:
-    """Run the cases, write the files after each, print the tables."""
+    """Run the cases, write the files after each, print the tables.
+
+    After Ctrl-C the tables hold what is done. Raises KeyboardInterrupt then.
+    """
     from tilewright.flows.bench import report as bench_report
-    from tilewright.flows.bench.measure import conditions, run_case
+    from tilewright.flows.bench.measure import conditions
     from tilewright.flows.bench.tools import measure_start
-    from tilewright.flows.report.display import status
     from tilewright.support.files import write_file
 
     start_seconds = measure_start()
     speeds: dict[str, RtlSpeed] = {}
     results: list[Result] = []
-    configs: dict[str, Config] = {}
-    for case in cases:
-        if case.config.name not in configs:
-            configs[case.config.name] = case.config
+    facts: dict[str, Any] = {}
+    left = ""
+    try:
+        for result in run_cases(cases, speeds):
+            results.append(result)
+            click.echo(line(result), err=True)
+            configs = {case.config.name: case.config for case in cases[: len(results)]}
+            facts = conditions(list(configs.values()), [result.latency for result in results])
+            facts |= {"start_seconds": start_seconds}
+            shown = list(speeds.values())
+            if output is not None:
+                write_file(output, bench_report.markdown(facts, results, shown))
+            if json_file is not None:
+                rtl = {"rtl": [speed.as_dict() for speed in shown]}
+                found = {"results": [result.as_dict() for result in results]}
+                write_file(json_file, as_json(facts | rtl | found))
+    except KeyboardInterrupt:
+        left = f"{len(results)} of {len(cases)} cases are done; --case NAME runs single ones"
+    if results:
+        print_results(bench_report.sections(facts, results, list(speeds.values())))
+    if left:
+        raise KeyboardInterrupt(left)
+    return results
+
+
+def run_cases(cases: Sequence["Case"], speeds: dict[str, "RtlSpeed"]) -> Iterator["Result"]:
+    """Yield the results of the cases; `speeds` gets what is measured of the RTL of each config."""
+    from tilewright.flows.bench.measure import run_case
+    from tilewright.flows.report.progress import Pace, status
+
+    pace, seen = Pace(len(cases)), set()
+    for done, case in enumerate(cases):
+        if case.config.name not in seen:
+            seen.add(case.config.name)
             with status(f"generating, building and timing the RTL of {case.config.name}"):
                 _measure_rtl(case.config, speeds)
-        with status(f"{case.name} ({len(results) + 1} of {len(cases)})"):
-            results.append(run_case(case))
-        click.echo(line(results[-1]), err=True)
-        facts = conditions(list(configs.values()), [result.latency for result in results])
-        facts |= {"start_seconds": start_seconds}
-        shown = list(speeds.values())
-        if output is not None:
-            write_file(output, bench_report.markdown(facts, results, shown))
-        if json_file is not None:
-            facts["rtl"] = [speed.as_dict() for speed in shown]
-            write_file(json_file, as_json(facts | {"results": [r.as_dict() for r in results]}))
-    print_results(bench_report.sections(facts, results, shown))
-    return results
+        with status(f"{case.name} ({done + 1} of {len(cases)}; {pace.sentence(done)})"):
+            result = run_case(case)
+        yield result
 
 
 def _measure_rtl(config: "Config", speeds: dict[str, "RtlSpeed"]) -> None:

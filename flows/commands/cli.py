@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -26,6 +27,10 @@ COMMANDS: dict[str, str] = {
 """Commands in the order of the help, with their one-line descriptions."""
 
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands live in modules of their own: `flows/NAME.py`, object `command`."""
 
@@ -38,6 +43,14 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"tilewright.flows.commands.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Ctrl-C ends it with a line, which may say how to go on."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            click.echo(": ".join(["interrupted", *map(str, interrupt.args)]), err=True)
+            ctx.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""

@@ -34,7 +34,8 @@ def command(
     from tilewright.flows.execution import model_inputs
     from tilewright.flows.models import import_file
     from tilewright.flows.report.comparison import compare_model, print_comparison
-    from tilewright.flows.report.display import console, status
+    from tilewright.flows.report.display import console
+    from tilewright.flows.report.progress import status
     from tilewright.support.files import check_targets, write_file
 
     check_targets([report], [model, input_file])

@@ -79,7 +79,8 @@ def command(
     """
     from tilewright.flows.execution import load_inputs
     from tilewright.flows.models import compile_file
-    from tilewright.flows.report.display import console, status
+    from tilewright.flows.report.display import console
+    from tilewright.flows.report.progress import status
     from tilewright.flows.report.verification import print_verification
     from tilewright.flows.verify import timed_rtl
     from tilewright.support.errors import InputError
@@ -113,7 +114,7 @@ def run(
     build_seconds: float,
 ) -> "Verification":
     """Run the samples, on the RTL the first `rtl_samples` or all, and compare."""
-    from tilewright.flows.report.display import status
+    from tilewright.flows.report.progress import status
     from tilewright.flows.verify import verify
 
     with status("running on the RTL"):

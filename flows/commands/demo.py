@@ -41,7 +41,8 @@ def command(
     simulator for all 360 test images; RTL, simulator and reference are compared byte for byte.
     """
     from tilewright.flows.models import compile_file
-    from tilewright.flows.report.display import console, status
+    from tilewright.flows.report.display import console
+    from tilewright.flows.report.progress import status
     from tilewright.flows.report.verification import print_verification
     from tilewright.flows.runtime.tensors import load_samples
     from tilewright.flows.verify import timed_rtl, verify

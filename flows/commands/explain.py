@@ -55,9 +55,10 @@ def command(
     """
     from tilewright.flows.models import import_file
     from tilewright.flows.report.coverage import coverage_sentence
-    from tilewright.flows.report.display import console, status, table
+    from tilewright.flows.report.display import console, table
     from tilewright.flows.report.explanation import explain
     from tilewright.flows.report.islands import print_islands
+    from tilewright.flows.report.progress import status
     from tilewright.support.files import check_targets, write_file
 
     config = resolve_config(preset, config_file, settings)

@@ -30,7 +30,8 @@ def command(
 ) -> None:
     """Write Verilog, ISA manual, C header, register map, config and manifest into a folder."""
     from tilewright.flows.hardware import document_files, hardware_folder
-    from tilewright.flows.report.display import console, size, status, table
+    from tilewright.flows.report.display import console, size, table
+    from tilewright.flows.report.progress import status
     from tilewright.support.files import write_folder
 
     config = resolve_config(preset, config_file, settings)

@@ -59,7 +59,8 @@ def command(
     """
     from tilewright.flows.quantization import quantizer
     from tilewright.flows.quantization.calibration import Normalization, calibration_samples
-    from tilewright.flows.report.display import plural, size, status
+    from tilewright.flows.report.display import plural, size
+    from tilewright.flows.report.progress import status
     from tilewright.support.files import check_targets, write_file
 
     check_targets([output], [model, Path(calibration)])

@@ -69,7 +69,7 @@ def command(
     byte. Without --input the inputs are random, from --seed.
     """
     from tilewright.flows.execution import load_inputs, make_target, run_samples, save_outputs
-    from tilewright.flows.report.display import status
+    from tilewright.flows.report.progress import status
     from tilewright.support.files import check_targets
 
     check_targets([output], [program, config_file, model, input_file])

@@ -84,13 +84,23 @@ def command(
     )
     known = load_csv(csv_file) if csv_file is not None and csv_file.exists() else []
     points = run_sweep(sweep, base, sizes, known, jobs or os.cpu_count() or 1, csv_file)
-    print_points(points, f"{model.name}, base {base.name}")
+    if points:
+        print_points(points, f"{model.name}, base {base.name}")
+    if len(points) < len(sizes):
+        raise KeyboardInterrupt(how_to_go_on(len(points), len(sizes), csv_file))
     if plot_file is not None:
         plot(plot_file, points, f"{model.name} on arrays of {base.name}")
     for path in filter(None, (csv_file, plot_file)):
         console().print(f"written: {path}", markup=False)
     if any(point.error for point in points):
         raise SystemExit(1)
+
+
+def how_to_go_on(done: int, total: int, csv_file: Path | None) -> str:
+    """Say what an interrupted sweep leaves."""
+    if csv_file is None:
+        return f"{done} of {total} points are done; with --csv FILE a sweep goes on where it ended"
+    return f"{done} of {total} points are in {csv_file}; the same command goes on from there"
 
 
 def check_files(

@@ -1,6 +1,5 @@
 """What the commands print: tables, progress and numbers in one form."""
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,22 +26,20 @@ def console(*, error: bool = False) -> Console:
     return Console(stderr=error, highlight=False, width=PLAIN_WIDTH)
 
 
-def status(text: str) -> contextlib.AbstractContextManager[object]:
-    """Return a context that shows what is being done, on a terminal."""
-    shown = console(error=True)
-    return shown.status(escape(text)) if shown.is_terminal else contextlib.nullcontext()
-
-
 def table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], width: int | None = None
 ) -> Table:
     """Return a table; columns whose name begins with '>' are right-aligned numbers.
 
-    Numbers never wrap. Where they leave too little for the text beside them in `width` characters
-    (by default the terminal's), their headings do, and then the columns whose name begins with '?'
-    are left out, the last one first; a line below the table names them.
+    Columns without any content are left out. Numbers never wrap. Where they leave too little for
+    the text beside them in `width` characters (by default the terminal's), their headings do, and
+    then the columns whose name begins with '?' are left out, the last one first; a line below the
+    table names them.
     """
-    shown = [[show(value) for value in row] for row in rows]
+    given = [list(row) for row in rows]
+    filled = [i for i in range(len(columns)) if not given or any(has_content(r[i]) for r in given)]
+    columns = [columns[i] for i in filled]
+    shown = [[show(row[i]) for i in filled] for row in given]
     parsed = [Column.of(name, [row[i] for row in shown]) for i, name in enumerate(columns)]
     limit = width or console().width
     is_narrow = sum(column.widest + GAP for column in parsed) > limit
@@ -101,6 +98,11 @@ class Column:
         )
 
 
+def has_content(value: Any) -> bool:
+    """Whether a cell says anything."""
+    return value is not None and value != ""
+
+
 def show(value: Any) -> str:
     """Return a value as text: thousands separated, None as a dash."""
     if value is None:
@@ -137,3 +139,13 @@ def size(num_bytes: int) -> str:
     if num_bytes < 1 << 20:
         return f"{num_bytes / 1024:.1f} KiB"
     return f"{num_bytes / (1 << 20):.1f} MiB"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it and the next smaller one."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if seconds < 600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -5,12 +5,12 @@ even by a crash, stops no other one.
 """
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from tilewright.flows.sweep.processes import Processes
 from tilewright.hw.spec.config import Config
 from tilewright.support.errors import TilewrightError
 
@@ -18,11 +18,18 @@ CODE = "from tilewright.flows.sweep.point import main; main()"
 
 
 def run_point(
-    model: Path, config: Config, source: str, latency: int, seed: int, options: dict[str, bool]
+    model: Path,
+    config: Config,
+    source: str,
+    latency: int,
+    seed: int,
+    options: dict[str, bool],
+    processes: Processes | None = None,
 ) -> dict[str, Any]:
     """Run a point in a process of its own and return the result's fields; `error` if it failed.
 
     options: `strict` and `keep_sections` of the compiler.
+    processes: those that its process is stopped with.
     """
     request = {
         "model": str(model),
@@ -32,12 +39,8 @@ def run_point(
         "seed": seed,
         "options": options,
     }
-    done = subprocess.run(
-        [sys.executable, "-c", CODE],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-c", CODE]
+    done = (processes or Processes()).run(command, json.dumps(request))
     try:
         result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):

@@ -1,23 +1,26 @@
 """Runs the points of a sweep, several at a time, and keeps the results as they come."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+import contextlib
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
-
 from tilewright.flows.program_cache import tool_digest
-from tilewright.flows.report.display import console
+from tilewright.flows.report.progress import counted
 from tilewright.flows.sweep.point import run_point
 from tilewright.flows.sweep.points import config_for
+from tilewright.flows.sweep.processes import Processes
 from tilewright.flows.sweep.results import Point, to_csv
 from tilewright.hw.spec.config import Config
 from tilewright.support.digests import file_digest
 from tilewright.support.errors import ConfigError
 from tilewright.support.files import write_file
+
+Size = tuple[int, int]
+"""Rows and columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,61 +45,81 @@ class Sweep:
 def run_sweep(
     sweep: Sweep,
     base: Config,
-    sizes: Sequence[tuple[int, int]],
+    sizes: Sequence[Size],
     known: Sequence[Point],
     jobs: int,
     csv_file: Path | None,
 ) -> list[Point]:
-    """Return the points in the order of `sizes`; finished ones among `known` are not run again.
+    """Return the points in the order of `sizes`, after Ctrl-C those that are done.
 
-    The CSV file is brought up to date after each point and keeps points of other sweeps.
+    Finished ones among `known` are not run again. The CSV file is brought up to date after each
+    point and keeps points of other sweeps.
     """
-    finished = {point.key: point for point in known if not point.error}
-    results: dict[tuple[int, int], Point] = {}
-    for size, point in _complete(sweep, base, sizes, finished, jobs):
-        results[size] = point
+    results, configs = _known_points(sweep, base, sizes, known)
+
+    def keep() -> None:
         if csv_file is not None:
-            ours = [results[s] for s in sizes if s in results]
-            keys = {p.key for p in ours}
-            others = [p for p in known if p.key not in keys]
+            ours = [results[size] for size in sizes if size in results]
+            keys = {point.key for point in ours}
+            others = [point for point in known if point.key not in keys]
             write_file(csv_file, to_csv([*others, *ours]))
-    return [results[size] for size in sizes]
 
-
-def _complete(
-    sweep: Sweep,
-    base: Config,
-    sizes: Sequence[tuple[int, int]],
-    finished: dict[tuple[str, str, str], Point],
-    jobs: int,
-) -> Iterator[tuple[tuple[int, int], Point]]:
-    """Yield the points as they are done, with progress."""
-    shown = console(error=True)
     with (
-        Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress,
-        ThreadPoolExecutor(jobs) as pool,
+        contextlib.suppress(KeyboardInterrupt),
+        counted("point", len(configs)) as advance,
+        contextlib.closing(_measured(sweep, configs, jobs)) as measured,
     ):
-        task = progress.add_task("points", total=len(sizes))
-        futures: dict[Future[Point], tuple[int, int]] = {}
-        for rows, cols in sizes:
-            try:
-                config = config_for(base, rows, cols)
-            except ConfigError as error:
-                progress.advance(task)
-                yield (rows, cols), _failed(sweep, rows, cols, str(error))
-                continue
-            old = finished.get((sweep.source, sweep.setup, config.digest))
-            if old is not None:
-                progress.advance(task)
-                yield (rows, cols), old
-            else:
-                futures[pool.submit(_run, sweep, config)] = (rows, cols)
+        for size, point in measured:
+            results[size] = point
+            keep()
+            advance(_sentence(point))
+    keep()
+    return [results[size] for size in sizes if size in results]
+
+
+def _known_points(
+    sweep: Sweep, base: Config, sizes: Sequence[Size], known: Sequence[Point]
+) -> tuple[dict[Size, Point], dict[Size, Config]]:
+    """Return the points that need no run, and the configs of those that do."""
+    finished = {point.key: point for point in known if not point.error}
+    results: dict[Size, Point] = {}
+    configs: dict[Size, Config] = {}
+    for rows, cols in sizes:
+        try:
+            config = config_for(base, rows, cols)
+        except ConfigError as error:
+            results[rows, cols] = _failed(sweep, rows, cols, str(error))
+            continue
+        old = finished.get((sweep.source, sweep.setup, config.digest))
+        if old is None:
+            configs[rows, cols] = config
+        else:
+            results[rows, cols] = old
+    return results, configs
+
+
+def _measured(
+    sweep: Sweep, configs: Mapping[Size, Config], jobs: int
+) -> Generator[tuple[Size, Point]]:
+    """Yield the points as they are done; closed early, it ends those that run."""
+    processes, pool = Processes(), ThreadPoolExecutor(jobs)
+    try:
+        futures = {
+            pool.submit(_run, sweep, config, processes): size for size, config in configs.items()
+        }
         for future in as_completed(futures):
-            progress.advance(task)
             yield futures[future], future.result()
+    finally:
+        processes.stop()
+        pool.shutdown(cancel_futures=True)
 
 
-def _run(sweep: Sweep, config: Config) -> Point:
+def _sentence(point: Point) -> str:
+    result = f"failed: {point.error}" if point.error else f"{point.cycles:,} cycles"
+    return f"{point.rows}x{point.cols} {result}"
+
+
+def _run(sweep: Sweep, config: Config, processes: Processes) -> Point:
     fields: dict[str, Any] = run_point(
         sweep.model,
         config,
@@ -104,6 +127,7 @@ def _run(sweep: Sweep, config: Config) -> Point:
         sweep.latency,
         sweep.seed,
         {"strict": sweep.strict, "keep_sections": sweep.keep_sections},
+        processes,
     )
     return Point(
         rows=config.rows,

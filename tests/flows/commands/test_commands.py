@@ -205,6 +205,31 @@ def test_sweep_lists_failures_and_resumes(tilewright, digits, monkeypatch):
     assert int(rows[1]["cycles"]) > int(rows[2]["cycles"]) > 84224 / 36
 
 
+def test_an_interrupted_sweep_keeps_what_is_done_and_says_how_to_go_on(
+    tilewright, digits, monkeypatch
+):
+    from tilewright.flows.sweep import running
+
+    measure = running.run_point
+
+    def run_point(model, config, *rest):
+        if config.rows == 6:
+            raise KeyboardInterrupt
+        return measure(model, config, *rest)
+
+    monkeypatch.setattr(running, "run_point", run_point)
+    words = ("sweep", digits, "--on", "cycles", "--jobs", 1, "--rows", "4,6,8")
+    result = tilewright(*words, "--csv", "s.csv")
+    assert result.status == 130
+    assert "4x4" in result.out
+    assert result.err.endswith(
+        "interrupted: 1 of 3 points are in s.csv; the same command goes on from there\n"
+    )
+    with open("s.csv", newline="") as file:
+        assert [row["rows"] for row in csv.DictReader(file)] == ["4"]
+    assert "with --csv FILE a sweep goes on where it ended" in tilewright(*words).err
+
+
 def test_a_crashing_point_is_an_error_of_that_point(digits, monkeypatch):
     from tilewright.flows.sweep import point as sweep_point
 

@@ -49,3 +49,12 @@ def test_brackets_in_cells_are_no_markup():
     assert isinstance(out.file, io.StringIO)
     assert "[bold]" in out.file.getvalue()
     assert "a [red]" in out.file.getvalue()
+
+
+def test_columns_without_content_are_left_out():
+    out = Console(file=io.StringIO(), width=80)
+    out.print(table("t", ("layer", ">cycles", "error"), [("a", None, ""), ("b", None, "")], 80))
+    assert isinstance(out.file, io.StringIO)
+    assert "cycles" not in out.file.getvalue()
+    assert "error" not in out.file.getvalue()
+    assert "layer" in out.file.getvalue()
