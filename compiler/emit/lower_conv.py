@@ -7,16 +7,15 @@ from functools import partial
 import numpy as np
 
 from tilewright.compiler.emit.context import Context
-from tilewright.compiler.emit.epilogue import (
-    combine_fields,
-    conv_header,
-    conv_scale,
-    epilogue_header,
-    folded_bias,
-)
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.streams import ParameterStream, WeightStream
-from tilewright.compiler.emit.tiles import MapReader, MapWriter, View, window_fields
+from tilewright.compiler.emit.tiles import (
+    MapReader,
+    MapWriter,
+    View,
+    combine_fields,
+    window_fields,
+)
 from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.boxes import Box, boxes, source_box, split
 from tilewright.compiler.plan.conv_plan import (
@@ -28,6 +27,12 @@ from tilewright.compiler.plan.conv_plan import (
     store_unit,
 )
 from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape, block_weights
+from tilewright.compiler.plan.epilogue import (
+    conv_header,
+    conv_scale,
+    epilogue_header,
+    folded_bias,
+)
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 

@@ -8,15 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.emit.context import Context
-from tilewright.compiler.emit.epilogue import combine_fields, conv_header, conv_scale, folded_bias
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.streams import ParameterStream
-from tilewright.compiler.emit.tiles import MapReader, MapWriter, View, window_fields
+from tilewright.compiler.emit.tiles import (
+    MapReader,
+    MapWriter,
+    View,
+    combine_fields,
+    window_fields,
+)
 from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.chains import kernel_parts
 from tilewright.compiler.plan.conv_plan import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.depthwise_plan import DepthwisePlan, DepthwiseShape
+from tilewright.compiler.plan.epilogue import conv_header, conv_scale, folded_bias
 from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source

@@ -6,10 +6,9 @@ from functools import partial
 import numpy as np
 
 from tilewright.compiler.emit.context import Context
-from tilewright.compiler.emit.epilogue import combine_fields
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.streams import ParameterStream
-from tilewright.compiler.emit.tiles import MapReader, MapWriter, window_fields
+from tilewright.compiler.emit.tiles import MapReader, MapWriter, combine_fields, window_fields
 from tilewright.compiler.graph.graph import Elementwise
 from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.rings import Ring

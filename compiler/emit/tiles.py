@@ -6,11 +6,13 @@ A resident map is one view. A map in DRAM gets ring slots: `MapReader` loads wha
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tilewright.compiler.emit.context import Context
 from tilewright.compiler.plan.boxes import Box
 from tilewright.compiler.plan.rings import Ring
-from tilewright.hw.spec.isa import Target
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import Combine, Target
 
 MAX_RUN = (1 << 16) - 1
 MAX_COUNT = (1 << 12) - 1
@@ -210,4 +212,18 @@ def window_fields(
         "width": view.box.width,
         "padding": padding,
         "source_pitch": view.pitch,
+    }
+
+
+def combine_fields(
+    kind: Literal["add", "multiply"], view: View, box: Box, first_group: int, config: Config
+) -> dict[str, int]:
+    """Return the VECTOR fields of the second operand, from lane group `first_group` on."""
+    block, group = divmod(first_group, config.row_groups)
+    return {
+        "combine": Combine.ADD if kind == "add" else Combine.MULTIPLY,
+        "operand": view.word(block, box.top, box.left),
+        "operand_stride": view.block_stride,
+        "operand_pitch": view.pitch,
+        "operand_group": group,
     }

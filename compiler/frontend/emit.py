@@ -33,9 +33,7 @@ from tilewright.compiler.graph.graph import (
     Requantize,
 )
 from tilewright.hw.spec import numerics
-from tilewright.support.errors import ModelError
 
-INT32_LIMIT = 2**31
 NOTED_FRACTION = 1e-3
 """Biases further than this from an integer number of (sx * sw) steps are noted."""
 
@@ -160,7 +158,8 @@ def store_results(
 
 def _emit_linear(request: _Request, producer: Linear) -> str:
     bias = np.rint(producer.bias)
-    _check_accumulator(request, producer, bias)
+    zero_point = producer.source.quantization.zero_point
+    numerics.check_accumulator(producer.weight, bias, zero_point, request.node_name)
     fraction = float(np.abs(producer.bias - bias).max(initial=0))
     if fraction > NOTED_FRACTION:
         request.context.notes.append(
@@ -230,18 +229,6 @@ def _split_weights(request: _Request, producer: Linear) -> tuple[str, NDArray[np
         )
     )
     return repeated, np.concatenate(parts, axis=1)
-
-
-def _check_accumulator(request: _Request, producer: Linear, bias: NDArray[np.float64]) -> None:
-    zero_point = producer.source.quantization.zero_point
-    reach = max(127 - zero_point, 128 + zero_point)
-    weights = np.abs(producer.weight.astype(np.int64)).sum(axis=(1, 2, 3))
-    bound = float((weights * reach + np.abs(bias)).max(initial=0))
-    if not bound < INT32_LIMIT:
-        raise ModelError(
-            f"{request.node_name}: the accumulator must stay within int32, but weights and bias "
-            f"reach {bound:.3g}; quantize with larger scales or fewer input channels"
-        )
 
 
 def _emit_combined(request: _Request, producer: Combined) -> str:

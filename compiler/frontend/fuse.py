@@ -129,7 +129,7 @@ def chain_epilogues(first: Epilogue, second: Epilogue) -> Epilogue:
         table = np.clip(first.table, second.low, second.high).astype(np.int8)
         return replace(first, table=table)
     stored = np.roll(np.arange(-128, 128), 128) - first.result.zero_point
-    ratio = np.float32(first.result.scale) / np.float32(second.quantization.scale)
+    ratio = numerics.scale_ratio(first.result.scale, second.quantization.scale)
     table = numerics.requantize(
         stored, 0, ratio, second.quantization.zero_point, second.low, second.high
     )

@@ -75,7 +75,7 @@ def epilogue_of(
     if source == target and np.array_equal(results, np.clip(IDENTITY, low, high)):
         is_identity = (low, high) == (-128, 127)
         return None if is_identity else Epilogue(quantization=target, low=low, high=high)
-    ratio = np.float32(source.scale) / np.float32(target.scale)
+    ratio = numerics.scale_ratio(source.scale, target.scale)
     stored = IDENTITY.astype(np.int32) - source.zero_point
     rescaled = numerics.requantize(stored, 0, ratio, target.zero_point, low, high)
     if np.array_equal(rescaled, results):

@@ -121,24 +121,22 @@ class Reference:
     ) -> Int8Map:
         (first, first_quantization), (second, second_quantization) = operands
         target = self._quantization(output)
-        scale = np.float32(target.scale)
-        first_scale = np.float32(first_quantization.scale)
-        second_scale = np.float32(second_quantization.scale)
+        scales = first_quantization.scale, second_quantization.scale
         zero_points = {
             "first_zero_point": first_quantization.zero_point,
             "second_zero_point": second_quantization.zero_point,
             "zero_point": target.zero_point,
         }
         if kind == "multiply":
-            product = float(first_scale * second_scale / scale)
+            product = float(numerics.requantize_scale(*scales, target.scale))
             return numerics.multiply(
                 first, second, scale=product, low=low, high=high, **zero_points
             )
         return numerics.add(
             first,
             second,
-            first_ratio=float(first_scale / scale),
-            second_ratio=float(second_scale / scale),
+            first_ratio=float(numerics.scale_ratio(scales[0], target.scale)),
+            second_ratio=float(numerics.scale_ratio(scales[1], target.scale)),
             low=low,
             high=high,
             **zero_points,
@@ -160,15 +158,14 @@ class Reference:
             inside = _pad(np.ones((1, *data.shape[1:]), np.int8), node.pads, 0)
             counts = _windows(inside, node.kernel, node.strides, node.dilations)
             count = counts[0, : output.height, : output.width].sum(axis=(2, 3), dtype=np.int64)
-        divisor = np.float32(output.quantization.scale) * count.astype(np.float32)
-        ratio = np.float32(source.scale) / divisor
+        ratio = numerics.average_scale(source.scale, output.quantization.scale, count)
         return numerics.requantize(
             total, 0, ratio, output.quantization.zero_point, node.low, node.high
         )
 
     def _requantize(self, node: Requantize, data: Int8Map) -> Int8Map:
         source = self._quantization(node.input)
-        ratio = np.float32(source.scale) / np.float32(node.epilogue.quantization.scale)
+        ratio = numerics.scale_ratio(source.scale, node.epilogue.quantization.scale)
         stored = data.astype(np.int32) - source.zero_point
         return _finish(stored, np.zeros((), np.int32), ratio, node.epilogue)
 

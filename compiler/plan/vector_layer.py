@@ -3,9 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from tilewright.compiler.emit.epilogue import Header, combine_header, epilogue_header, ratio
 from tilewright.compiler.graph.graph import (
     Elementwise,
     Epilogue,
@@ -16,9 +13,10 @@ from tilewright.compiler.graph.graph import (
     Requantize,
 )
 from tilewright.compiler.plan.boxes import Box, source_box
+from tilewright.compiler.plan.epilogue import Header, combine_header, epilogue_header
 from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.hw.spec.isa import Reduction
-from tilewright.hw.spec.numerics import INT8_MIN
+from tilewright.hw.spec.numerics import INT8_MIN, average_scale, scale_ratio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,16 +108,11 @@ def _pool(node: Pool, context: LayerView) -> VectorLayer:
             box=box,
             header=epilogue_header(epilogue),
             bias=-count * zero_point,
-            scale=average_scale(source.quantization, out.quantization, divisor),
+            scale=float(average_scale(source.quantization.scale, out.quantization.scale, divisor)),
         )
         for box, count, divisor in average_parts(node, whole, source.height, source.width)
     )
     return VectorLayer(node=node, source=node.input, window=window, parts=parts, epilogue=epilogue)
-
-
-def average_scale(source: Quantization, result: Quantization, divisor: int) -> float:
-    """fl(sx / fl(sy * divisor))."""
-    return float(np.float32(source.scale) / (np.float32(result.scale) * np.float32(divisor)))
 
 
 def average_parts(
@@ -172,7 +165,7 @@ def _requantize(node: Requantize, context: LayerView) -> VectorLayer:
         box=_whole(node, context),
         header=epilogue_header(node.epilogue),
         bias=-source.zero_point,
-        scale=ratio(source, node.epilogue.quantization),
+        scale=float(scale_ratio(source.scale, node.epilogue.quantization.scale)),
     )
     return VectorLayer(
         node=node, source=node.input, window=Window(), parts=(part,), epilogue=node.epilogue

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tilewright.support.errors import ModelError
 
 INT8_MIN, INT8_MAX = -128, 127
+INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 SCALE_MIN, SCALE_LIMIT = 2.0**-64, 2.0**64
 
 Int8Array = NDArray[np.int8]
@@ -36,6 +37,30 @@ def check_scale(scale: ArrayLike, where: str) -> None:
         raise ModelError(
             f"{where}: a scale must be positive, finite and below 2^64, "
             f"got {value[bad].flat[0]}; quantize the model again with a valid range"
+        )
+
+
+def check_accumulator(weight: ArrayLike, bias: ArrayLike, zero_point: int, where: str) -> None:
+    """Raise ModelError unless sum((x - zero_point) * w) + bias is an int32 for all int8 x.
+
+    `weight` are integers [output channels, ...], `bias` [output channels]. The sums on the way may
+    leave int32: they wrap there and back. The largest sum takes x = 127 at the positive weights and
+    -128 at the negative ones, the smallest the reverse.
+    """
+    weights = np.asarray(weight, np.float64)
+    weights = weights.reshape(len(weights), -1)
+    positive = np.maximum(weights, 0).sum(axis=1)
+    negative = positive - weights.sum(axis=1)
+    above, below = INT8_MAX - zero_point, zero_point - INT8_MIN
+    highest = np.asarray(bias, np.float64) + positive * above + negative * below
+    lowest = np.asarray(bias, np.float64) - positive * below - negative * above
+    fits = (lowest >= INT32_MIN) & (highest <= INT32_MAX)
+    if not fits.all():
+        channel = int(fits.argmin())
+        raise ModelError(
+            f"{where}: the accumulator must stay within int32 for every input, but that of output "
+            f"channel {channel} reaches {lowest[channel]:.0f} to {highest[channel]:.0f}; quantize "
+            f"with larger scales, a smaller bias or fewer input channels"
         )
 
 
@@ -123,8 +148,23 @@ def look_up(table: Int8Array, value: Int8Array) -> Int8Array:
 
 
 def requantize_scale(
-    input_scale: ArrayLike, weight_scale: ArrayLike, output_scale: ArrayLike
+    first_scale: ArrayLike, second_scale: ArrayLike, result_scale: ArrayLike
 ) -> Float32Array:
-    """fl(fl(sx * sw) / sy), the order of QLinearConv."""
-    product = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
-    return np.asarray(product / np.asarray(output_scale, np.float32), np.float32)
+    """fl(fl(s1 * s2) / so): a product's scale, in the order of QLinearConv and QLinearMul."""
+    product = np.asarray(first_scale, np.float32) * np.asarray(second_scale, np.float32)
+    return scale_ratio(product, result_scale)
+
+
+def scale_ratio(source_scale: ArrayLike, result_scale: ArrayLike) -> Float32Array:
+    """fl(sx / so): what a value is multiplied by to be stored with another scale."""
+    ratio = np.asarray(source_scale, np.float32) / np.asarray(result_scale, np.float32)
+    return np.asarray(ratio, np.float32)
+
+
+def average_scale(
+    source_scale: ArrayLike, result_scale: ArrayLike, divisor: ArrayLike
+) -> Float32Array:
+    """fl(sx / fl(so * divisor)): what the sum of a window is multiplied by to be its average."""
+    return scale_ratio(
+        source_scale, np.asarray(result_scale, np.float32) * np.asarray(divisor, np.float32)
+    )

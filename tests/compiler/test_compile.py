@@ -195,5 +195,5 @@ def test_accumulator_overflow_is_refused():
     maker = GraphMaker(1, (3, 1, 1))
     name = maker.conv(maker.input, 2)
     maker.nodes[-1].bias[1] = 2**31 - 1
-    with pytest.raises(ModelError, match="channel 1 can reach"):
+    with pytest.raises(ModelError, match="output channel 1 reaches"):
         compile_graph(maker.graph(name), CRAMPED)

@@ -135,3 +135,39 @@ def test_requantize_scale_rounds_twice() -> None:
         x, w, y = (abs(random_scale(rng)) or 0.5 for _ in range(3))
         expected = binary32(binary32(Fraction(x) * Fraction(w)) / Fraction(y))
         assert Fraction(float(numerics.requantize_scale(x, w, y))) == expected
+
+
+def test_scale_ratio_and_average_scale_round_each_step() -> None:
+    rng = random.Random(11)
+    for _ in range(300):
+        source, result = (Fraction(float(np.float32(rng.uniform(1e-4, 9)))) for _ in range(2))
+        divisor = rng.randint(1, 1023**2)
+        assert Fraction(float(numerics.scale_ratio(source, result))) == binary32(source / result)
+        expected = binary32(source / binary32(result * divisor))
+        assert Fraction(float(numerics.average_scale(source, result, divisor))) == expected
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_accumulator_bound_is_the_extreme_over_all_inputs(seed: int) -> None:
+    rng = random.Random(seed)
+    weights = [rng.randint(-255, 255) for _ in range(2)]
+    zero_point = rng.choice((-128, 127, 0, rng.randint(-128, 127)))
+    inputs = [value - zero_point for value in range(-128, 128)]
+    sums = [x * weights[0] + y * weights[1] for x in inputs for y in inputs]
+    for bias, is_refused in (
+        (2**31 - 1 - max(sums), False),
+        (2**31 - max(sums), True),
+        (-(2**31) - min(sums), False),
+        (-(2**31) - 1 - min(sums), True),
+    ):
+        given = ([[0, 0], weights], [0, bias], zero_point, "node fc")
+        if not is_refused:
+            numerics.check_accumulator(*given)
+            continue
+        with pytest.raises(ModelError, match=r"node fc: the accumulator .* of output channel 1"):
+            numerics.check_accumulator(*given)
+
+
+def test_accumulator_of_no_number_is_refused() -> None:
+    with pytest.raises(ModelError, match="must stay within int32"):
+        numerics.check_accumulator([[1]], [np.nan], 0, "node fc")
