@@ -47,6 +47,14 @@ def document_files(config: Config) -> dict[str, str]:
     }
 
 
+def all_files(config: Config) -> dict[str, bytes | str]:
+    """Return hardware and documents of the config by file name."""
+    files: dict[str, bytes | str] = dict(document_files(config))
+    for path in sorted(hardware_folder(config).iterdir()):
+        files[path.name] = path.read_bytes()
+    return files
+
+
 def hardware_folder(config: Config) -> Path:
     """Return a folder with the config's Verilog and manifest, made if it is not cached."""
     from tilewright.sim.cosim.cache import cached

@@ -1,19 +1,17 @@
 """`tilewright bench`: kernels, networks and models on the RTL, as Markdown and JSON."""
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilewright.flows.commands.options import FilePath, config_options, resolve_config
+from tilewright.flows.commands.options import FilePath, config_options, json_option, resolve_config
 
 if TYPE_CHECKING:
     from tilewright.flows.bench.cases import Case
     from tilewright.flows.bench.measure import Result
-    from tilewright.flows.bench.report import Section
     from tilewright.flows.bench.tools import RtlSpeed
     from tilewright.hw.spec.config import Config
 
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--no-kernels", is_flag=True, help="Leave the kernels out.")
 @click.option("--fresh", is_flag=True, help="Build the RTL anew, with an empty cache.")
 @click.option("-o", "--output", type=FilePath, help="Write the report to this Markdown file.")
-@click.option("--json", "json_file", type=FilePath, help="Write the results to this JSON file.")
+@json_option()
 def command(
     models: tuple[Path, ...],
     preset: str | None,
@@ -47,7 +45,7 @@ def command(
     no_kernels: bool,
     fresh: bool,
     output: Path | None,
-    json_file: Path | None,
+    json_files: tuple[Path, ...],
 ) -> None:
     """Measure single layers, networks and the given models on the RTL.
 
@@ -64,7 +62,7 @@ def command(
     config = None
     if preset or config_file or settings:
         config = resolve_config(preset, config_file, settings)
-    check_targets([output, json_file], [*models, config_file])
+    check_targets([output, *json_files], [*models, config_file])
     for path in models:
         if not path.is_file():
             raise InputError(missing(path, "an ONNX model"))
@@ -82,47 +80,51 @@ def command(
         return
     check_config_names(cases)
     with fresh_cache() if fresh else contextlib.nullcontext():
-        results = measure(cases, output, json_file)
+        results = measure(cases, output, json_files)
     if any(result.error for result in results):
         raise SystemExit(1)
 
 
-def measure(cases: Sequence["Case"], output: Path | None, json_file: Path | None) -> list["Result"]:
+def measure(
+    cases: Sequence["Case"], output: Path | None, json_files: Sequence[Path]
+) -> list["Result"]:
     """Run the cases, write the files after each, print the tables.
 
     After Ctrl-C the tables hold what is done. Raises KeyboardInterrupt then.
     """
-    from tilewright.flows.bench import report as bench_report
-    from tilewright.flows.bench.measure import conditions
     from tilewright.flows.bench.tools import measure_start
-    from tilewright.support.files import write_file
+    from tilewright.flows.report.json_files import STDOUT, write_json
 
     start_seconds = measure_start()
     speeds: dict[str, RtlSpeed] = {}
     results: list[Result] = []
-    facts: dict[str, Any] = {}
     left = ""
     try:
         for result in run_cases(cases, speeds):
             results.append(result)
             click.echo(line(result), err=True)
-            configs = {case.config.name: case.config for case in cases[: len(results)]}
-            facts = conditions(list(configs.values()), [result.latency for result in results])
-            facts |= {"start_seconds": start_seconds}
-            shown = list(speeds.values())
+            facts = facts_of(cases, results) | {"start_seconds": start_seconds}
             if output is not None:
-                write_file(output, bench_report.markdown(facts, results, shown))
-            if json_file is not None:
-                rtl = {"rtl": [speed.as_dict() for speed in shown]}
-                found = {"results": [result.as_dict() for result in results]}
-                write_file(json_file, as_json(facts | rtl | found))
+                write_markdown(output, facts, results, list(speeds.values()))
+            files = [path for path in json_files if path != STDOUT]
+            write_json(files, as_json(facts, results, speeds))
     except KeyboardInterrupt:
         left = f"{len(results)} of {len(cases)} cases are done; --case NAME runs single ones"
     if results:
-        print_results(bench_report.sections(facts, results, list(speeds.values())))
+        facts = facts_of(cases, results) | {"start_seconds": start_seconds}
+        if not write_json(json_files, as_json(facts, results, speeds)):
+            print_results(facts, results, list(speeds.values()))
     if left:
         raise KeyboardInterrupt(left)
     return results
+
+
+def facts_of(cases: Sequence["Case"], results: Sequence["Result"]) -> dict[str, Any]:
+    """Return the conditions under which the first cases gave the results."""
+    from tilewright.flows.bench.measure import conditions
+
+    configs = {case.config.name: case.config for case in cases[: len(results)]}
+    return conditions(list(configs.values()), [result.latency for result in results])
 
 
 def run_cases(cases: Sequence["Case"], speeds: dict[str, "RtlSpeed"]) -> Iterator["Result"]:
@@ -160,15 +162,31 @@ def line(result: "Result") -> str:
     return f"{result.name}: {result.cycles:,} cycles, {percent(result.utilization) or '-'}{failed}"
 
 
-def as_json(facts: object) -> str:
-    """Return JSON text that ends in a line end."""
-    return json.dumps(facts, indent=2) + "\n"
+def as_json(
+    facts: dict[str, Any], results: Sequence["Result"], speeds: "dict[str, RtlSpeed]"
+) -> dict[str, Any]:
+    """Return all that was measured as JSON-able values."""
+    rtl = [speed.as_dict() for speed in speeds.values()]
+    return facts | {"rtl": rtl, "results": [result.as_dict() for result in results]}
 
 
-def print_results(sections: Iterator["Section"]) -> None:
+def write_markdown(
+    path: Path, facts: dict[str, Any], results: Sequence["Result"], speeds: Sequence["RtlSpeed"]
+) -> None:
+    """Write the report."""
+    from tilewright.flows.bench.report import markdown
+    from tilewright.support.files import write_file
+
+    write_file(path, markdown(facts, results, speeds))
+
+
+def print_results(
+    facts: dict[str, Any], results: Sequence["Result"], speeds: Sequence["RtlSpeed"]
+) -> None:
     """Print the tables of the report."""
+    from tilewright.flows.bench.report import sections
     from tilewright.flows.report.display import console, table
 
     out = console()
-    for section in sections:
+    for section in sections(facts, results, speeds):
         out.print(table(section.title, section.columns, section.rows))

@@ -31,6 +31,22 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
 
+NO_JSON_SUFFIXES = (".onnx", ".tw", ".s")
+"""What ends like this behind --json is the command's argument."""
+
+
+def with_json_files(words: Sequence[str]) -> list[str]:
+    """Return a command's words with a value behind every --json: `-` where no file follows."""
+    result: list[str] = []
+    for number, (word, following) in enumerate(zip(words, [*words[1:], "--"], strict=True)):
+        if word == "--":
+            return [*result, *words[number:]]
+        is_file = following == "-" or not following.startswith("-")
+        is_file &= not following.lower().endswith(NO_JSON_SUFFIXES)
+        result.append("--json=-" if word == "--json" and not is_file else word)
+    return result
+
+
 class LazyGroup(click.Group):
     """A group whose commands live in modules of their own: `flows/NAME.py`, object `command`."""
 
@@ -43,6 +59,12 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"tilewright.flows.commands.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; --json, which may stand without a file, gets its value."""
+        return super().resolve_command(ctx, with_json_files(args))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; Ctrl-C ends it with a line, which may say how to go on."""

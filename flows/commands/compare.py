@@ -1,17 +1,16 @@
 """`tilewright compare`: a model against ONNX Runtime, operator by operator."""
 
-import json
 from pathlib import Path
 
 import click
 
-from tilewright.flows.commands.options import FilePath, input_options
+from tilewright.flows.commands.options import FilePath, input_options, json_option
 
 
 @click.command(name="compare")
 @click.argument("model", type=FilePath)
 @input_options
-@click.option("--json", "report", type=FilePath, help="Also write the result as JSON.")
+@json_option()
 @click.option(
     "--fail-above",
     type=click.IntRange(0),
@@ -23,7 +22,7 @@ def command(
     input_file: Path | None,
     samples: int | None,
     seed: int,
-    report: Path | None,
+    json_files: tuple[Path, ...],
     fail_above: int | None,
 ) -> None:
     """Compare what the accelerator computes of the ONNX MODEL with ONNX Runtime.
@@ -35,16 +34,16 @@ def command(
     from tilewright.flows.models import import_file
     from tilewright.flows.report.comparison import compare_model, print_comparison
     from tilewright.flows.report.display import console
+    from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.progress import status
-    from tilewright.support.files import check_targets, write_file
+    from tilewright.support.files import check_targets
 
-    check_targets([report], [model, input_file])
+    check_targets(json_files, [model, input_file])
     imported = import_file(model)
     inputs = model_inputs(imported, imported.batch, input_file, samples, seed)
     with status("comparing"):
         comparison = compare_model(model, imported, inputs)
-    if report is not None:
-        write_file(report, json.dumps(comparison.as_dict(), indent=2) + "\n")
-    print_comparison(console(), comparison, model.name)
+    if not write_json(json_files, comparison.as_dict()):
+        print_comparison(console(), comparison, model.name)
     if fail_above is not None and comparison.largest > fail_above:
         raise SystemExit(1)

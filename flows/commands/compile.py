@@ -1,6 +1,5 @@
 """`tilewright compile`: an ONNX model becomes a program file and a report."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from tilewright.flows.commands.options import (
     FilePath,
     cache_option,
     config_options,
+    json_option,
     pass_options,
     resolve_config,
     section_options,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=FilePath)
 @config_options()
 @click.option("-o", "--output", type=FilePath, help="Program file.  [default: MODEL.tw here]")
-@click.option("--report", type=FilePath, help="Also write the report as JSON.")
+@json_option("--report")
 @section_options
 @cache_option
 @pass_options
@@ -40,7 +40,7 @@ def command(
     config_file: Path | None,
     settings: tuple[str, ...],
     output: Path | None,
-    report: Path | None,
+    json_files: tuple[Path, ...],
     strict: bool,
     keep_sections: bool,
     cached: bool,
@@ -57,6 +57,7 @@ def command(
     """
     from tilewright.flows.models import compile_file
     from tilewright.flows.program_cache import timed
+    from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.passes import pass_printer
     from tilewright.support.errors import InputError
     from tilewright.support.files import check_targets, write_file
@@ -64,24 +65,22 @@ def command(
     config = resolve_config(preset, config_file, settings)
     observe = pass_printer(print_after, stop_after, with_weights=with_weights)
     if stop_after is not None:
-        if output or report:
+        if output or json_files:
             raise InputError("--stop-after writes no file; leave out --output and --report")
         read_options = {"strict": strict, "keep_sections": keep_sections}
         run_passes(model, config, read_options, observe, stop_after)
         return
     target = output or Path(f"{model.stem}.tw")
-    check_targets([target, report], [model, config_file])
+    check_targets([target, *json_files], [model, config_file])
     compiled = compile_file(
         model, config, strict=strict, keep_sections=keep_sections, cached=cached, observe=observe
     )
     write_file(target, compiled.program.to_bytes())
     quiet = quiet or observe is not None
-    if quiet and report is None:
+    if quiet and not json_files:
         return
     timing = timed(compiled.program, cached=cached)
-    if report is not None:
-        write_file(report, json.dumps(report_of(compiled, timing), indent=2) + "\n")
-    if not quiet:
+    if not write_json(json_files, report_of(compiled, timing)) and not quiet:
         print_report(compiled, timing, target)
 
 

@@ -1,6 +1,5 @@
 """`tilewright cosim`: compile, generate, build, run on the RTL, compare, report."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from tilewright.flows.commands.options import (
     cache_option,
     config_options,
     input_options,
+    json_option,
     resolve_config,
     section_options,
 )
@@ -52,7 +52,7 @@ def dram_options(command: Function) -> Function:
 @section_options
 @dram_options
 @click.option("-o", "--output", type=FilePath, help="Write the RTL's outputs to this .npz file.")
-@click.option("--report", type=FilePath, help="Also write the report as JSON.")
+@json_option("--report")
 def command(
     model: Path,
     preset: str | None,
@@ -70,18 +70,19 @@ def command(
     bandwidth: float,
     stalls: float,
     output: Path | None,
-    report: Path | None,
+    json_files: tuple[Path, ...],
 ) -> None:
     """Compile the ONNX MODEL, run it on the RTL, and compare with simulator and reference.
 
     The RTL's whole DRAM is compared with the instruction-set simulator's, and the simulator's
     outputs with the project's reference. Exit status 1 when anything differs.
     """
-    from tilewright.flows.execution import load_inputs
+    from tilewright.flows.execution import load_inputs, save_outputs
     from tilewright.flows.models import compile_file
     from tilewright.flows.report.display import console
+    from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.progress import status
-    from tilewright.flows.report.verification import print_verification
+    from tilewright.flows.report.verification import print_verification, report_of
     from tilewright.flows.verify import timed_rtl
     from tilewright.support.errors import InputError
     from tilewright.support.files import check_targets
@@ -89,7 +90,7 @@ def command(
     if rtl_samples is not None and rtl_samples < 1:
         raise InputError(f"--rtl-samples must be at least 1, got {rtl_samples}")
     config = resolve_config(preset, config_file, settings)
-    check_targets([output, report], [model, config_file, input_file])
+    check_targets([output, *json_files], [model, config_file, input_file])
     with status(f"compiling {model.name} for {config.name}"):
         compiled = compile_file(
             model, config, strict=strict, keep_sections=keep_sections, cached=cached
@@ -98,8 +99,10 @@ def command(
     with status(f"generating and building the RTL of {config.name}"):
         target, build_seconds = timed_rtl(compiled.program, latency, bandwidth, stalls)
     result = run(compiled, inputs, target, rtl_samples, ort=ort, build_seconds=build_seconds)
-    print_verification(console(), result, model.name)
-    save(result, target, model.name, output, report)
+    if output is not None:
+        save_outputs(output, result.program, result.rtl)
+    if not write_json(json_files, report_of(result, model.name, target.dram)):
+        print_verification(console(), result, model.name)
     if not result.is_exact:
         raise SystemExit(1)
 
@@ -126,21 +129,3 @@ def run(
             with_ort=ort,
             build_seconds=build_seconds,
         )
-
-
-def save(
-    result: "Verification",
-    target: "RtlTarget",
-    name: str,
-    output: Path | None,
-    report: Path | None,
-) -> None:
-    """Write the outputs and the report to the files that were asked for."""
-    from tilewright.flows.execution import save_outputs
-    from tilewright.flows.report.verification import report_of
-    from tilewright.support.files import write_file
-
-    if output is not None:
-        save_outputs(output, result.program, result.rtl)
-    if report is not None:
-        write_file(report, json.dumps(report_of(result, name, target.dram), indent=2) + "\n")

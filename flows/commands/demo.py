@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tilewright.flows.commands.options import config_options, resolve_config
+from tilewright.flows.commands.options import FilePath, config_options, json_option, resolve_config
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from tilewright.flows.runtime.targets import Outcome
     from tilewright.flows.verify import Verification
 
 MODEL, INPUTS, LABELS = "digits.onnx", "digits_inputs.npz", "digits_labels.npz"
@@ -32,23 +33,36 @@ def data_path(name: str) -> Path:
     show_default=True,
     help="How many images on the RTL.",
 )
+@click.option(
+    "-o", "--output", type=FilePath, help="Keep Verilog, documents and program in this folder."
+)
+@json_option()
 def command(
-    preset: str | None, config_file: Path | None, settings: tuple[str, ...], images: int
+    preset: str | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    images: int,
+    output: Path | None,
+    json_files: tuple[Path, ...],
 ) -> None:
     """Generate, compile and co-simulate the model that ships with the package.
 
     A digits classifier (int8, trained on real data) runs on the RTL for a few images and on the
     simulator for all 360 test images; RTL, simulator and reference are compared byte for byte.
     """
+    from tilewright.flows.hardware import all_files
     from tilewright.flows.models import compile_file
     from tilewright.flows.report.display import console
+    from tilewright.flows.report.json_files import STDOUT, write_json
     from tilewright.flows.report.progress import status
-    from tilewright.flows.report.verification import print_verification
-    from tilewright.flows.runtime.tensors import load_samples
+    from tilewright.flows.report.verification import print_verification, report_of
+    from tilewright.flows.runtime.tensors import load_arrays, load_samples
     from tilewright.flows.verify import timed_rtl, verify
+    from tilewright.support.files import check_targets, write_folder
 
+    check_targets(json_files, [config_file])
     config = resolve_config(preset, config_file, settings, default="edge")
-    out = console()
+    out = console(error=STDOUT in json_files)
     compiled = compile_file(data_path(MODEL), config)
     program = compiled.program
     out.print(
@@ -64,32 +78,34 @@ def command(
             compiled, samples, target, num_rtl=images, with_ort=True, build_seconds=build_seconds
         )
     out.print(f"3  ran {len(result.rtl)} images on the RTL, {len(result.iss)} on the simulator\n")
-    print_verification(out, result, MODEL)
-    print_accuracy(out, result)
+    if output is not None:
+        write_folder(output, {**all_files(config), f"{Path(MODEL).stem}.tw": program.to_bytes()})
+    labels = load_arrays(data_path(LABELS))["labels"].tolist()
+    correct = [read == label for read, label in zip(digits_of(result.iss), labels, strict=True)]
+    accuracy = {"images": len(correct), "correct": sum(correct)}
+    found = report_of(result, MODEL, target.dram) | {"accuracy": accuracy}
+    if not write_json(json_files, found):
+        print_verification(out, result, MODEL)
+        print_accuracy(out, result, labels, sum(correct))
+        if output is not None:
+            out.print(f"Verilog, documents and program: {output}", markup=False)
     if not result.is_exact:
         raise SystemExit(1)
 
 
-def print_accuracy(out: "Console", result: "Verification") -> None:
-    """Print how many test images are classified correctly."""
-    from tilewright.flows.runtime.tensors import load_arrays
+def digits_of(outcomes: "Sequence[Outcome]") -> list[int]:
+    """Return the class with the largest score of each image."""
+    return [int(outcome.outputs["scores"].argmax()) for outcome in outcomes]
 
-    labels = load_arrays(data_path(LABELS))["labels"]
-    correct = sum(
-        largest(outcome.outputs["scores"]) == label
-        for outcome, label in zip(result.iss, labels, strict=True)
-    )
-    first = ", ".join(
-        f"{largest(outcome.outputs['scores'])} (is {label})"
-        for outcome, label in zip(result.rtl[:3], labels, strict=False)
-    )
+
+def print_accuracy(
+    out: "Console", result: "Verification", labels: "Sequence[int]", correct: int
+) -> None:
+    """Print how many test images are classified correctly."""
+    read = zip(digits_of(result.rtl[:3]), labels, strict=False)
+    first = ", ".join(f"{digit} (is {label})" for digit, label in read)
     out.print(f"the RTL reads: {first}")
     out.print(
         f"accuracy: {correct} of {len(labels)} test images, {correct / len(labels):.1%}",
         style="bold",
     )
-
-
-def largest(scores: "NDArray[np.float32]") -> int:
-    """Return the class with the largest score."""
-    return int(scores.argmax())

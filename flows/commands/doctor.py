@@ -1,5 +1,6 @@
 """`tilewright doctor`: what the machine has, what is missing, and how to get it."""
 
+import dataclasses
 import importlib.metadata
 import os
 import shutil
@@ -7,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
+from tilewright.flows.commands.options import json_option
 from tilewright.sim.cosim.verilator import find_compiler, find_make, find_verilator
 from tilewright.support.errors import ToolError
 
@@ -233,18 +236,23 @@ def examine() -> tuple[Check, ...]:
 
 
 @click.command(name="doctor")
-def command() -> None:
+@json_option()
+def command(json_files: tuple[Path, ...]) -> None:
     """Say what is missing on this machine and how to get it.
 
     Exit status 1 when something that is needed is missing.
     """
     from tilewright.flows.report.display import console, table
+    from tilewright.flows.report.json_files import write_json
 
     checks = examine()
+    missing = [check.name for check in checks if check.needed and not check.found]
+    found = [dataclasses.asdict(check) | {"status": check.status} for check in checks]
+    if write_json(json_files, {"checks": found, "missing": missing}):
+        raise SystemExit(1 if missing else 0)
     rows = [(c.name, c.status, c.detail, "" if c.found else c.remedy) for c in checks]
     out = console()
     out.print(table("What the flows need", ("", "status", "found", "how to get it"), rows))
-    missing = [check.name for check in checks if check.needed and not check.found]
     if missing:
         out.print(f"Missing: {', '.join(missing)}")
         raise SystemExit(1)

@@ -1,6 +1,5 @@
 """`tilewright explain`: why a model takes the cycles it takes."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ import click
 from tilewright.flows.commands.options import (
     FilePath,
     config_options,
+    json_option,
     resolve_config,
     section_options,
 )
@@ -34,8 +34,7 @@ NOTABLE_LOSS = 0.05
 )
 @section_options
 @click.option("--no-gains", is_flag=True, help="Do not compile again without each optimization.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("-o", "--output", type=FilePath, help="Also write the JSON to this file.")
+@json_option("-o", "--output")
 def command(
     model: Path,
     preset: str | None,
@@ -45,8 +44,7 @@ def command(
     strict: bool,
     keep_sections: bool,
     no_gains: bool,
-    as_json: bool,
-    output: Path | None,
+    json_files: tuple[Path, ...],
 ) -> None:
     """Explain the cycles of the ONNX MODEL, layer by layer.
 
@@ -58,19 +56,16 @@ def command(
     from tilewright.flows.report.display import console, table
     from tilewright.flows.report.explanation import explain
     from tilewright.flows.report.islands import print_islands
+    from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.progress import status
-    from tilewright.support.files import check_targets, write_file
+    from tilewright.support.files import check_targets
 
     config = resolve_config(preset, config_file, settings)
-    check_targets([output], [model, config_file])
+    check_targets(json_files, [model, config_file])
     imported = import_file(model, config, strict=strict, keep_sections=keep_sections)
     with status(f"compiling {model.name} for {config.name}"):
         found = explain(imported, config, latency=latency, with_gains=not no_gains)
-    text = json.dumps(found.as_dict() | {"model": model.name}, indent=2)
-    if output is not None:
-        write_file(output, text + "\n")
-    if as_json:
-        click.echo(text)
+    if write_json(json_files, found.as_dict() | {"model": model.name}):
         return
     out = console()
     out.print(coverage_sentence(imported.coverage), markup=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tilewright.flows.commands.options import FilePath, config_options, resolve_config
+from tilewright.flows.commands.options import FilePath, config_options, json_option, resolve_config
 
 CONTENTS = {
     "tilewright.v": "synthesizable Verilog, top module tilewright",
@@ -25,25 +25,39 @@ CONTENTS = {
     type=FilePath,
     help="Folder for the files.  [default: build/NAME of the config]",
 )
+@json_option()
 def command(
-    preset: str | None, config_file: Path | None, settings: tuple[str, ...], output: Path | None
+    preset: str | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    output: Path | None,
+    json_files: tuple[Path, ...],
 ) -> None:
     """Write Verilog, ISA manual, C header, register map, config and manifest into a folder."""
-    from tilewright.flows.hardware import document_files, hardware_folder
+    from tilewright.flows.hardware import all_files
     from tilewright.flows.report.display import console, size, table
+    from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.progress import status
-    from tilewright.support.files import write_folder
+    from tilewright.support.files import check_targets, write_folder
 
+    check_targets(json_files, [config_file])
     config = resolve_config(preset, config_file, settings)
     folder = output or Path("build") / config.name
     start = time.monotonic()
-    files: dict[str, bytes | str] = dict(document_files(config))
     with status(f"generating {config.name} ({config.rows}x{config.cols})"):
-        for path in sorted(hardware_folder(config).iterdir()):
-            files[path.name] = path.read_bytes()
-    write_folder(folder, files)
-    rows = [(name, size((folder / name).stat().st_size), CONTENTS[name]) for name in CONTENTS]
+        write_folder(folder, all_files(config))
+    seconds = time.monotonic() - start
+    sizes = {name: (folder / name).stat().st_size for name in CONTENTS}
+    found = {
+        "folder": str(folder),
+        "config": {"name": config.name, "digest": config.digest},
+        "files": [{"name": n, "bytes": sizes[n], "holds": CONTENTS[n]} for n in CONTENTS],
+        "seconds": round(seconds, 3),
+    }
+    if write_json(json_files, found):
+        return
+    rows = [(name, size(sizes[name]), CONTENTS[name]) for name in CONTENTS]
     out = console()
     title = f"{config.name} ({config.rows}x{config.cols}) in {folder}"
     out.print(table(title, ("file", ">size", "holds"), rows))
-    out.print(f"config digest {config.digest[:16]}; {time.monotonic() - start:.1f} s")
+    out.print(f"config digest {config.digest[:16]}; {seconds:.1f} s")

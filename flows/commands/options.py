@@ -139,6 +139,19 @@ def input_options(function: Function) -> Function:
     return function
 
 
+def json_option(*further: str) -> Callable[[Function], Function]:
+    """Add --json and its `further` names; the command gets `json_files`, for `write_json`."""
+    return click.option(
+        "--json",
+        *further,
+        "json_files",
+        type=FilePath,
+        multiple=True,
+        metavar="[FILE]",
+        help="Print JSON instead of tables, or also write it to a file.",
+    )
+
+
 class CommandWithPasses(click.Command):
     """A command whose help ends with the list of the compiler's passes."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from tilewright.flows.commands.options import FilePath
+from tilewright.flows.commands.options import FilePath, json_option
 from tilewright.support.errors import InputError, ModelError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ COMPARED_SAMPLES = 16
 @click.option("--fix-batch", is_flag=True, help="Fix a dynamic first dimension of an input to 1.")
 @click.option("--per-tensor", is_flag=True, help="One weight scale a layer, not one a channel.")
 @click.option("--symmetric", is_flag=True, help="Activation zero points of 0.")
+@json_option()
 def command(
     model: Path,
     output: Path,
@@ -51,6 +52,7 @@ def command(
     fix_batch: bool,
     per_tensor: bool,
     symmetric: bool,
+    json_files: tuple[Path, ...],
 ) -> None:
     """Quantize the float ONNX model to int8, in the QDQ form that `compile` takes.
 
@@ -60,10 +62,11 @@ def command(
     from tilewright.flows.quantization import quantizer
     from tilewright.flows.quantization.calibration import Normalization, calibration_samples
     from tilewright.flows.report.display import plural, size
+    from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.progress import status
     from tilewright.support.files import check_targets, write_file
 
-    check_targets([output], [model, Path(calibration)])
+    check_targets([output, *json_files], [model, Path(calibration)])
     normalization = Normalization(
         mean=parse_values("--mean", mean),
         scale=Normalization().scale if scale is None else parse_values("--scale", scale),
@@ -87,9 +90,18 @@ def command(
     data = quantized.SerializeToString()
     write_file(output, data)
     origin = plural(len(chosen), "random sample" if calibration == "random" else "sample")
+    sentences = {name: comparison(name, given, expected) for name in expected[0]}
+    found = {
+        "model": str(output),
+        "bytes": len(data),
+        "calibrated_on": origin,
+        "outputs": [{"name": name, "found": text} for name, text in sentences.items()],
+    }
+    if write_json(json_files, found):
+        return
     click.echo(f"{output}: {size(len(data))}, calibrated on {origin}")
-    for name in expected[0]:
-        click.echo(comparison(name, given, expected))
+    for text in sentences.values():
+        click.echo(text)
 
 
 def parse_values(option: str, text: str) -> tuple[float, ...]:

@@ -1,8 +1,9 @@
 """`tilewright run`: a program or a model on the simulator, the RTL, the reference, ONNX Runtime."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +12,7 @@ from tilewright.flows.commands.options import (
     cache_option,
     config_options,
     input_options,
+    json_option,
     resolve_config,
     section_options,
 )
@@ -47,6 +49,7 @@ TIMING = "timing"
     help=f"DRAM latency in cycles, of RTL and timing model.  [default: {MEMORY_LATENCY}]",
 )
 @click.option("-o", "--output", type=FilePath, help="Write the outputs to this .npz file.")
+@json_option()
 def command(
     program: Path,
     on: str,
@@ -62,6 +65,7 @@ def command(
     seed: int,
     latency: int | None,
     output: Path | None,
+    json_files: tuple[Path, ...],
 ) -> None:
     """Run a compiled PROGRAM, or a MODEL (.onnx, compiled first), on some inputs.
 
@@ -69,10 +73,11 @@ def command(
     byte. Without --input the inputs are random, from --seed.
     """
     from tilewright.flows.execution import load_inputs, make_target, run_samples, save_outputs
+    from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.progress import status
     from tilewright.support.files import check_targets
 
-    check_targets([output], [program, config_file, model, input_file])
+    check_targets([output, *json_files], [program, config_file, model, input_file])
     given = (preset, config_file, settings)
     compiler_options = {"strict": strict, "keep_sections": keep_sections}
     loaded, compiled = load(program, model, given, compiler_options, cached=cached)
@@ -83,15 +88,18 @@ def command(
             raise InputError(
                 "--on timing has no data: it takes no --input, no --samples and no --output"
             )
-        print_timing(loaded, latency or MEMORY_LATENCY, cached=cached)
+        show_timing(loaded, latency or MEMORY_LATENCY, json_files, cached=cached)
         return
     inputs = load_inputs(loaded, input_file, samples, seed)
     with status(f"preparing {on}"):
         target = make_target(on, loaded, compiled, latency or MEMORY_LATENCY)
     outcomes = run_samples(target, inputs, on)
-    print_outcomes(outcomes, on, loaded)
     if output is not None:
         save_outputs(output, loaded, outcomes)
+    if write_json(json_files, outcomes_json(outcomes, on, loaded)):
+        return
+    print_outcomes(outcomes, on, loaded)
+    if output is not None:
         click.echo(f"outputs in {output}")
 
 
@@ -131,14 +139,26 @@ def load(
     return program, compiled
 
 
-def print_timing(program: "Program", latency: int, *, cached: bool) -> None:
+def show_timing(
+    program: "Program", latency: int, json_files: Sequence[Path], *, cached: bool
+) -> None:
     """Print the timing model's cycles of each layer."""
     from tilewright.flows.program_cache import timed
-    from tilewright.flows.report.coverage import print_coverage
+    from tilewright.flows.report.coverage import coverage_json, print_coverage
     from tilewright.flows.report.display import console, table
+    from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.report import layer_columns, layer_rows, total_row
 
     timing = timed(program, latency, cached=cached)
+    found = {
+        "coverage": coverage_json(program),
+        **program_json(program, TIMING),
+        "dram_latency_cycles": latency,
+        "cycles": timing.cycles,
+        "layers": [layer.as_dict() for layer in timing.layers],
+    }
+    if write_json(json_files, found):
+        return
     rows = [*layer_rows(timing.layers), total_row(timing.layers, program.config, timing.cycles)]
     name = program.metadata.get("model", "program")
     out = console()
@@ -164,6 +184,41 @@ def print_outcomes(outcomes: Sequence["Outcome"], on: str, program: "Program") -
     seconds = sum(outcome.seconds for outcome in outcomes)
     more = f", {len(outcomes) - 8} not shown" if len(outcomes) > 8 else ""
     out.print(f"{plural(len(outcomes), 'sample')} in {seconds:.2f} s{more}")
+
+
+def program_json(program: "Program", on: str) -> dict[str, Any]:
+    """Return what was run, where, as JSON-able values."""
+    config = program.config
+    return {
+        "model": program.metadata.get("model"),
+        "config": {"name": config.name, "digest": config.digest},
+        "on": on,
+    }
+
+
+def outcomes_json(outcomes: Sequence["Outcome"], on: str, program: "Program") -> dict[str, Any]:
+    """Return all outputs as JSON-able values; what is no number is null."""
+    from tilewright.flows.report.coverage import coverage_json
+
+    samples = [
+        {
+            "cycles": outcome.cycles,
+            "seconds": round(outcome.seconds, 6),
+            "outputs": {
+                name: {"type": str(value.dtype), "shape": list(value.shape), "values": flat(value)}
+                for name, value in outcome.outputs.items()
+            },
+        }
+        for outcome in outcomes
+    ]
+    found = {"coverage": coverage_json(program), **program_json(program, on)}
+    return found | {"samples": samples}
+
+
+def flat(value: "Array") -> list[Any]:
+    """Return a tensor's elements in their order."""
+    elements = value.reshape(-1).tolist()
+    return [e if not isinstance(e, float) or math.isfinite(e) else None for e in elements]
 
 
 def summary(value: "Array") -> str:

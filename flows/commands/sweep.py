@@ -1,5 +1,6 @@
 """`tilewright sweep`: a model on many array sizes, in parallel and resumable."""
 
+import dataclasses
 import os
 import statistics
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import click
 from tilewright.flows.commands.options import (
     FilePath,
     config_options,
+    json_option,
     resolve_config,
     section_options,
 )
@@ -42,6 +44,7 @@ from tilewright.hw.spec.dram import MEMORY_LATENCY
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random input."
 )
 @click.option("--csv", "csv_file", type=FilePath, help="Results; a later sweep resumes from it.")
+@json_option()
 @click.option("--plot", "plot_file", type=FilePath, help="Draw the results (.png, .svg, .pdf).")
 def command(
     model: Path,
@@ -57,6 +60,7 @@ def command(
     latency: int,
     seed: int,
     csv_file: Path | None,
+    json_files: tuple[Path, ...],
     plot_file: Path | None,
 ) -> None:
     """Compile and run the ONNX MODEL on many array sizes.
@@ -66,6 +70,7 @@ def command(
     error and stops no other one. Exit status 1 when any point failed.
     """
     from tilewright.flows.report.display import console
+    from tilewright.flows.report.json_files import write_json
     from tilewright.flows.sweep.points import parse_sizes, sweep_points
     from tilewright.flows.sweep.running import Sweep, run_sweep
 
@@ -73,7 +78,7 @@ def command(
     sizes = sweep_points(
         parse_sizes(rows, "--rows"), None if cols is None else parse_sizes(cols, "--cols")
     )
-    check_files(model, config_file, csv_file, plot_file)
+    check_files(model, config_file, [csv_file, plot_file, *json_files], plot_file)
     sweep = Sweep(
         model=model,
         source=on,
@@ -84,13 +89,20 @@ def command(
     )
     known = load_csv(csv_file) if csv_file is not None and csv_file.exists() else []
     points = run_sweep(sweep, base, sizes, known, jobs or os.cpu_count() or 1, csv_file)
-    if points:
+    found = {
+        "model": model.name,
+        "base": {"name": base.name, "digest": base.digest},
+        "dram_latency_cycles": latency,
+        "points": [dataclasses.asdict(point) for point in points],
+    }
+    is_printed = write_json(json_files, found)
+    if points and not is_printed:
         print_points(points, f"{model.name}, base {base.name}")
     if len(points) < len(sizes):
         raise KeyboardInterrupt(how_to_go_on(len(points), len(sizes), csv_file))
     if plot_file is not None:
         plot(plot_file, points, f"{model.name} on arrays of {base.name}")
-    for path in filter(None, (csv_file, plot_file)):
+    for path in filter(None, () if is_printed else (csv_file, plot_file)):
         console().print(f"written: {path}", markup=False)
     if any(point.error for point in points):
         raise SystemExit(1)
@@ -104,13 +116,16 @@ def how_to_go_on(done: int, total: int, csv_file: Path | None) -> str:
 
 
 def check_files(
-    model: Path, config_file: Path | None, csv_file: Path | None, plot_file: Path | None
+    model: Path,
+    config_file: Path | None,
+    outputs: Sequence[Path | None],
+    plot_file: Path | None,
 ) -> None:
     """Raise ModelError or InputError unless the model is there and the results can be written."""
     from tilewright.support.errors import ModelError
     from tilewright.support.files import check_targets, missing
 
-    check_targets([csv_file, plot_file], [model, config_file])
+    check_targets(outputs, [model, config_file])
     if plot_file is not None:
         check_plot(plot_file)
     if not model.is_file():

@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from tilewright.flows.bench.kernels import make_kernel
-from tilewright.flows.commands.cli import COMMANDS
+from tilewright.flows.commands.cli import COMMANDS, with_json_files
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -21,6 +21,25 @@ def test_the_group_lists_every_command(tilewright):
     assert result.status == 0
     for name in COMMANDS:
         assert f"\n  {name} " in result.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_json(tilewright, name):
+    assert "--json" in tilewright(name, "--help").out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("run --json m.onnx", "run --json=- m.onnx"),
+        ("run m.onnx --json", "run m.onnx --json=-"),
+        ("run --json a.txt m.onnx --json", "run --json a.txt m.onnx --json=-"),
+        ("run --json - --json /dev/null --json=b", "run --json - --json /dev/null --json=b"),
+        ("run --json -- --json", "run --json=- -- --json"),
+    ],
+)  # fmt: skip
+def test_json_without_a_file_is_for_stdout(words, expected):
+    assert with_json_files(words.split()) == expected.split()
 
 
 def test_a_missing_package_is_one_line(tilewright, digits, monkeypatch):

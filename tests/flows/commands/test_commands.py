@@ -52,6 +52,51 @@ def test_compile_writes_program_and_report(tilewright, tmp_path, digits):
     assert hosted == ["QuantizeLinear", "DequantizeLinear"]
 
 
+JSON_WORDS = {
+    "generate": (),
+    "quantize": ("float.onnx", "-o", "q.onnx"),
+    "compile": ("m.onnx",),
+    "explain": ("m.onnx", "--no-gains"),
+    "run": ("m.onnx",),
+    "run --on timing": ("m.onnx",),
+    "compare": ("m.onnx",),
+    "sweep": ("m.onnx", "--rows", "4", "--on", "cycles"),
+    "asm": ("m.s",),
+    "disasm": ("m.tw",),
+}
+WITHOUT_CONFIG = ("quantize", "compare", "disasm")
+
+
+@pytest.mark.parametrize("name", JSON_WORDS)
+def test_json_takes_the_place_of_tables_or_stands_beside_them(tilewright, make_model, name):
+    make_model(quantized=False).rename("float.onnx")
+    make_model().rename("m.onnx")
+    assert tilewright("compile", "m.onnx", "--preset", "nano").status == 0
+    assert tilewright("disasm", "m.tw", "-o", "m.s").status == 0
+    config = () if name in WITHOUT_CONFIG else ("--preset", "nano")
+    words = (*name.split(), *JSON_WORDS[name], *config)
+    alone = tilewright(*words, "--json")
+    assert alone.status == 0, alone
+    found = json.loads(alone.out)
+    beside = tilewright(*words, "--json", "found.json")
+    assert "{" not in beside.out
+    assert json.loads(Path("found.json").read_text()).keys() == found.keys()
+
+
+def test_json_of_a_run_has_all_outputs(tilewright, digits):
+    words = ("run", digits, "--preset", "nano", "--samples", 2, "-o", "o.npz")
+    samples = json.loads(tilewright(*words, "--json").out)["samples"]
+    values = [sample["outputs"]["scores"]["values"] for sample in samples]
+    assert np.array_equal(np.load("o.npz")["scores"].reshape(2, -1), np.float32(values))
+
+
+def test_disasm_as_json_has_a_text_an_instruction(tilewright, digits):
+    made = json.loads(tilewright("compile", digits, "--preset", "nano", "--json").out)
+    found = json.loads(tilewright("disasm", "digits.tw", "--json").out)
+    assert len(found["instructions"]) == made["instructions"]
+    assert found["instructions"][-1] == "END"
+
+
 def test_compile_prints_the_passes_asked_for(tilewright, tmp_path, digits):
     words = ("--preset", "nano", "--print-after", "fold_stem", "--print-after", "order")
     result = tilewright("compile", digits, *words)
