@@ -78,19 +78,28 @@ def replace_file(path: Path, data: bytes) -> None:
         raise
 
 
+def check_folder(folder: Path) -> Path:
+    """Return the folder in which `folder` is or can be made; called before long work.
+
+    Raises InputError when it is a file or cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give a folder for the output")
+    parent = next(p for p in (folder, *folder.resolve().parents) if p.is_dir())
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"{folder}: {parent} is not writable; choose another output")
+    return parent
+
+
 def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
     """Write several files into a folder (made if missing): all of them, or none on failure.
 
     Raises InputError when `folder` is a file or cannot be made, and when a file is a folder.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; give a folder for the output")
+    parent = check_folder(folder)
     for name in files:
         if (folder / name).is_dir():
             raise InputError(f"{folder / name}: is a folder; remove it or choose another output")
-    parent = next(p for p in (folder, *folder.resolve().parents) if p.is_dir())
-    if not os.access(parent, os.W_OK):
-        raise InputError(f"{folder}: {parent} is not writable; choose another output")
     staging = Path(tempfile.mkdtemp(dir=parent, prefix=".tilewright-"))
     try:
         for name, content in files.items():

@@ -58,9 +58,11 @@ def command(
     from tilewright.flows.report.verification import print_verification, report_of
     from tilewright.flows.runtime.tensors import load_arrays, load_samples
     from tilewright.flows.verify import timed_rtl, verify
-    from tilewright.support.files import check_targets, write_folder
+    from tilewright.support.files import check_folder, check_targets, write_folder
 
     check_targets(json_files, [config_file])
+    if output is not None:
+        check_folder(output)
     config = resolve_config(preset, config_file, settings, default="edge")
     out = console(error=STDOUT in json_files)
     compiled = compile_file(data_path(MODEL), config)

@@ -38,11 +38,12 @@ def command(
     from tilewright.flows.report.display import console, size, table
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.progress import status
-    from tilewright.support.files import check_targets, write_folder
+    from tilewright.support.files import check_folder, check_targets, write_folder
 
     check_targets(json_files, [config_file])
     config = resolve_config(preset, config_file, settings)
     folder = output or Path("build") / config.name
+    check_folder(folder)
     start = time.monotonic()
     with status(f"generating {config.name} ({config.rows}x{config.cols})"):
         write_folder(folder, all_files(config))

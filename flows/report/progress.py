@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tilewright.flows.report.display import console, duration
 
-LONG_SECONDS = 2.0
+LONG_SECONDS = 5.0
 """What takes longer has a line, where there is no terminal."""
 
 Advance = Callable[[str], None]
