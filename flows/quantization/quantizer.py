@@ -1,6 +1,7 @@
 """From a float ONNX model to an int8 QDQ model, through ONNX Runtime's static quantizer."""
 
 import contextlib
+import itertools
 import logging
 import tempfile
 from collections import Counter
@@ -11,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilewright.flows.quantization.expressions import find_expressions
+from tilewright.flows.quantization.graph_view import GraphView
+from tilewright.flows.quantization.outline import function_names, outlined, restore
+from tilewright.flows.quantization.selection import Selection, select
 from tilewright.flows.runtime.tensors import Sample
 from tilewright.support.errors import ModelError
 from tilewright.support.files import missing
@@ -115,22 +120,38 @@ def quantize(
 
     Raises ModelError when the quantizer fails.
     """
+    view = GraphView(prepared)
+    selection = select(view, find_expressions(view))
+    expressions = selection.expressions
+    quantized = _quantized(outlined(view, expressions), selection, samples, options)
+    restore(quantized, view, expressions)
+    return quantized
+
+
+def _quantized(
+    model: "onnx.ModelProto", selection: Selection, samples: Sequence[Sample], options: Options
+) -> "onnx.ModelProto":
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "quantized.onnx"
         try:
-            onnx.save(prepared, source)
+            onnx.save(model, source)
             quantize_static(
                 source,
                 target,
                 _reader(samples),
                 quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=[*selection.operators, *function_names(selection.expressions)],
+                nodes_to_exclude=list(selection.excluded),
                 per_channel=not options.per_tensor,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
-                extra_options={"ActivationSymmetric": options.symmetric},
+                extra_options={
+                    "ActivationSymmetric": options.symmetric,
+                    "ForceQuantizeNoInputCheck": True,
+                },
             )
         except Exception as error:  # the quantizer's exceptions have no common public base
             raise ModelError(f"ONNX Runtime cannot quantize it: {first_line(error)}") from None
@@ -193,7 +214,18 @@ def _folded(model: "onnx.ModelProto") -> "onnx.ModelProto":
         write_folded(model.SerializeToString(), path)
         folded = onnx.load(path)
     _flatten_biases(folded)
+    _name_nodes(folded)
     return folded
+
+
+def _name_nodes(model: "onnx.ModelProto") -> None:
+    """Give every node a name of its own: the first one with a name keeps it."""
+    taken: set[str] = set()
+    for node in model.graph.node:
+        stem = node.name or node.op_type
+        names = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(1)))
+        node.name = next(name for name in names if name not in taken)
+        taken.add(node.name)
 
 
 def _flatten_biases(model: "onnx.ModelProto") -> None:
