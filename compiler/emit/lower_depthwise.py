@@ -20,10 +20,10 @@ from tilewright.compiler.emit.tiles import (
 from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.chains import kernel_parts
-from tilewright.compiler.plan.conv_plan import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.depthwise_plan import DepthwisePlan, DepthwiseShape
 from tilewright.compiler.plan.epilogue import conv_header, conv_scale, folded_bias
 from tilewright.compiler.plan.layer_view import LayerView
+from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 

@@ -10,12 +10,10 @@ from typing import Literal
 
 from tilewright.compiler.emit.context import Context
 from tilewright.compiler.plan.boxes import Box
+from tilewright.compiler.plan.limits import MAX_COUNT, MAX_RUN
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Combine, Target
-
-MAX_RUN = (1 << 16) - 1
-MAX_COUNT = (1 << 12) - 1
 
 
 @dataclass(frozen=True, kw_only=True)

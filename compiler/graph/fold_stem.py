@@ -13,6 +13,7 @@ import numpy as np
 
 from tilewright.compiler.graph.graph import Conv, FeatureMap, Graph
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import matrix_tile_cycles, word_cycles
 from tilewright.hw.spec.fold import Fold
 
 
@@ -85,7 +86,6 @@ def _cycles(node: Conv, source: FeatureMap, out: FeatureMap, rows: int, config: 
     """Cycles of the layer with `rows` kernel rows folded (0: as it is); the longer of array and
     input load."""
     filters = -(-out.channels // config.cols)
-    beats = max(1, config.activation_pitch // config.axi_bytes)
     if rows == 0:
         blocks = -(-source.channels // config.rows)
         tiles, pixels = blocks * node.kernel[0] * node.kernel[1], source.pixels
@@ -93,4 +93,5 @@ def _cycles(node: Conv, source: FeatureMap, out: FeatureMap, rows: int, config: 
         fold = _fold(node, source, out, rows)
         blocks = -(-source.channels * fold.rows * fold.columns // config.rows)
         tiles, pixels = blocks * -(-node.kernel[0] // rows), fold.height * fold.width
-    return max(tiles * filters * max(out.pixels, config.rows), blocks * pixels * beats)
+    array = tiles * filters * matrix_tile_cycles(out.pixels, config)
+    return max(array, blocks * pixels * word_cycles(config.activation_pitch, config))

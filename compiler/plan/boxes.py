@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.plan.placement import MAX_SIDE
+from tilewright.compiler.plan.limits import MAX_SIDE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from tilewright.compiler.plan.boxes import ceilings, split, tile_sides
 from tilewright.compiler.plan.conv_shape import ConvShape
 from tilewright.compiler.plan.layer_view import DoesNotFitError
+from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.hw.spec.config import Config, largest_divisor
-from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
+from tilewright.hw.spec.cycles import matrix_tile_cycles, vector_pixel_cycles, word_cycles
 
 MIN_INSTRUCTION_CYCLES = 512
 """Output blocks are put into one instruction until it takes about this long."""
-MAX_BLOCKS = (1 << 10) - 1
-MAX_GROUPS = (1 << 12) - 1
-MAX_KERNEL = (1 << 10) - 1
 FIRST_PIECES = 8
 """Pieces in which the first block group reads its input, so that the array starts early."""
 
@@ -116,7 +114,7 @@ def group_limit(shape: ConvShape, accumulators: int, pixels: int, unit: int, chu
     if chunk < shape.in_blocks or sources > MAX_BLOCKS:
         return 1
     tiles = sources * shape.taps
-    cycles = tiles * max(pixels, config.rows, ACCUMULATE_LATENCY)
+    cycles = tiles * matrix_tile_cycles(pixels, config)
     wanted = -(-MIN_INSTRUCTION_CYCLES // cycles)
     by_weights = config.weight_words // 3 // (tiles * config.rows)
     by_accumulators = accumulators // pixels
@@ -193,7 +191,6 @@ class TileSums:
 
 def tile_sums(shape: ConvShape, tile_height: int, tile_width: int) -> TileSums:
     """Return the sums; a tile's source is the product of its rows' and its columns' reach."""
-    floor = max(shape.config.rows, ACCUMULATE_LATENCY)
     rows = split(shape.out_height, tile_height)
     columns = split(shape.out_width, tile_width)
     heights = [_reach(shape, 0, part, shape.in_height) for part in rows]
@@ -203,7 +200,7 @@ def tile_sums(shape: ConvShape, tile_height: int, tile_width: int) -> TileSums:
     return TileSums(
         count=len(rows) * len(columns),
         array_cycles=sum(
-            max(y * x, floor) * count_y * count_x
+            matrix_tile_cycles(y * x, shape.config) * count_y * count_x
             for y, count_y in sizes_y.items()
             for x, count_x in sizes_x.items()
         ),
@@ -238,23 +235,21 @@ def _work(
     groups = shape.groups(group)
     group_fits = weight_words // len(groups) <= config.weight_words // 2
     once = resident or tiles.count == 1 or (not pixels_outer and group_fits)
-    load = _load_cycles(weight_words * (1 if once else tiles.count), config.weight_pitch, config)
+    load = weight_words * (1 if once else tiles.count) * word_cycles(config.weight_pitch, config)
+    beats = word_cycles(config.activation_pitch, config)
     first_input = 0
     if memory.streams_input:
         once = chunk == shape.in_blocks and (pixels_outer or tiles.count == 1)
         blocks = shape.in_blocks
         if not once:
             blocks = sum(g.source_range[1] - g.source_range[0] for g in groups)
-        words = blocks * tiles.source
-        load += _load_cycles(words, config.activation_pitch, config)
+        load += blocks * tiles.source * beats
         first_input = tiles.first_source * -(-chunk // FIRST_PIECES)
     out_words = -(-shape.out_channels // config.rows) * shape.out_height * shape.out_width
-    if memory.streams_operand:
-        load += _load_cycles(out_words, config.activation_pitch, config)
-    store = _load_cycles(out_words, config.activation_pitch, config) * memory.streams_output
+    load += out_words * beats * memory.streams_operand
+    store = out_words * beats * memory.streams_output
     drain = -(-shape.out_channels // config.lanes) * shape.out_height * shape.out_width
-    if memory.streams_operand:
-        drain *= config.lanes // config.operand_lanes
+    drain *= vector_pixel_cycles(1, memory.streams_operand, config)
     last = tiles.last_pixels * config.col_groups
     parts = -(-shape.in_blocks // chunk)
     overhead = INSTRUCTION_OVERHEAD * tiles.count * len(groups) * parts
@@ -263,7 +258,3 @@ def _work(
     if memory.is_chained:  # what the next layer waits for: a tile, or a block of the only one
         startup += array // (tiles.count if tiles.count > 1 else len(groups))
     return work, startup
-
-
-def _load_cycles(words: int, pitch: int, config: Config) -> int:
-    return words * max(1, pitch // config.axi_bytes)

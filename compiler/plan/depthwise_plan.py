@@ -9,6 +9,7 @@ from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import depthwise_block_cycles, vector_pixel_cycles, word_cycles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,11 @@ class DepthwiseShape:
 
     def cycles(self, height: int, width: int) -> int:
         """Return the unit's cycles for one block of a tile."""
-        step = max(self.strides[1], 1)
-        return sum(height * rows * ((width - 1) * step + columns) for rows, columns in self.parts)
+        columns = (width - 1) * self.strides[1]
+        return sum(
+            depthwise_block_cycles(height * rows * (columns + taps), self.config)
+            for rows, taps in self.parts
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +134,9 @@ def _plans(
 
 def _work(shape: DepthwiseShape, memory: ConvMemory, tiles: list[Box], source: int) -> Work:
     config = shape.config
-    beats = max(1, config.activation_pitch // config.axi_bytes)
+    beats = word_cycles(config.activation_pitch, config)
     outputs = shape.out_height * shape.out_width * shape.blocks
-    drain = config.row_groups
-    if memory.streams_operand:
-        drain *= config.lanes // config.operand_lanes
+    drain = config.row_groups * vector_pixel_cycles(1, memory.streams_operand, config)
     load = source * shape.blocks * memory.streams_input + outputs * memory.streams_operand
     return Work(
         depthwise=shape.blocks * sum(shape.cycles(tile.height, tile.width) for tile in tiles),

@@ -32,7 +32,7 @@ from tilewright.compiler.plan.conv_plan import (
 from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape
 from tilewright.compiler.plan.schedule_cache import memoised
 from tilewright.compiler.plan.tiling import Work
-from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
+from tilewright.hw.spec.cycles import matrix_tile_cycles, vector_pixel_cycles, word_cycles
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 
@@ -170,11 +170,10 @@ class _Costs:
     def __init__(self, shape: ConvShape, memory: ConvMemory) -> None:
         config = shape.config
         self.shape, self.memory, self.config = shape, memory, config
-        self.floor = max(config.rows, ACCUMULATE_LATENCY)
-        self.weight_beats = max(1, config.weight_pitch // config.axi_bytes)
-        self.beats = max(1, config.activation_pitch // config.axi_bytes)
-        self.fetch_beats = max(1, INSTRUCTION_BYTES // config.axi_bytes)
-        self.lane_cycles = config.lanes // config.operand_lanes if memory.streams_operand else 1
+        self.weight_beats = word_cycles(config.weight_pitch, config)
+        self.beats = word_cycles(config.activation_pitch, config)
+        self.fetch_beats = word_cycles(INSTRUCTION_BYTES, config)
+        self.pixel_cycles = vector_pixel_cycles(1, memory.streams_operand, config)
         self.pixels = shape.out_height * shape.out_width
         self.weights = shape.weight_tiles * config.rows * self.weight_beats
         self.is_resident = shape.weight_tiles * config.rows <= config.weight_words
@@ -189,7 +188,7 @@ class _Costs:
             + self._weight_loads(t)
             + self._input_loads(t)
             + self.out_beats * self.memory.streams_operand,
-            vector=-(-self.shape.out_channels // config.lanes) * self.pixels * self.lane_cycles,
+            vector=-(-self.shape.out_channels // config.lanes) * self.pixels * self.pixel_cycles,
             store=self.out_beats * self.memory.streams_output,
         )
 
@@ -232,7 +231,7 @@ class _Costs:
         if t.pixels_outer:
             loaded = self.weights * self.memory.streams_input
             loaded += self._source(t, self._tile_blocks(t))
-            behind = self.shape.weight_tiles * max(pixels, self.floor)
+            behind = self.shape.weight_tiles * matrix_tile_cycles(pixels, self.config)
             return loaded + work.matrix - behind + self._array(last, pixels)
         loaded = self._weights(first)
         loaded += tiles.source * _reach(first) * self.beats * self.memory.streams_input
@@ -253,7 +252,7 @@ class _Costs:
     def _last(self, t: Tiling) -> int:
         """The array's work when the last load has arrived."""
         if t.pixels_outer and t.tiles.count > 1 and self._weight_loads(t) == self.weights:
-            return self.shape.weight_tiles * max(t.tiles.last_pixels, self.floor)
+            return self.shape.weight_tiles * matrix_tile_cycles(t.tiles.last_pixels, self.config)
         return self._array(t.groups[-1], t.tiles.last_pixels) * self.memory.streams_input
 
     def _buffers(self, t: Tiling, work: Work) -> int:
@@ -273,7 +272,9 @@ class _Costs:
         return max(bounds)
 
     def _array(self, group: BlockGroup, pixels: int) -> int:
-        return group.blocks * group.sources * self.shape.taps * max(pixels, self.floor)
+        return (
+            group.blocks * group.sources * self.shape.taps * matrix_tile_cycles(pixels, self.config)
+        )
 
     def _weights(self, group: BlockGroup) -> int:
         """Beats of a group's weights; 0 within a network, where they are loaded ahead."""
@@ -286,7 +287,7 @@ class _Costs:
 
     def _results(self, group: BlockGroup, pixels: int) -> tuple[int, int]:
         """Cycles of a step's drain and store."""
-        drained = pixels * group.blocks * self.config.col_groups * self.lane_cycles
+        drained = pixels * group.blocks * self.config.col_groups * self.pixel_cycles
         words = -(-group.blocks * self.config.cols // self.config.rows) * pixels
         return drained, words * self.beats * self.memory.streams_output
 

@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from tilewright.compiler.graph.graph import Concat, Graph, Node, Pool, View
 from tilewright.compiler.graph.normalize import keeps_slots
 from tilewright.compiler.plan.allocate import Lifetime, allocate, extent, largest_gap
+from tilewright.compiler.plan.limits import MAX_SIDE
 from tilewright.hw.spec.config import Config
 
 DRAM_ALIGNMENT = 4096
-MAX_SIDE = (1 << 12) - 1
-"""Rows, or columns, of a resident map, of a tile, and of a tile's source, at most: the counts of
-runs hold it, and the fields of a window's origin have room for its padding."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tilewright.compiler.plan.boxes import boxes, ceilings, split, tile_sides
-from tilewright.compiler.plan.conv_plan import MAX_GROUPS
 from tilewright.compiler.plan.layer_view import DoesNotFitError, LayerView
+from tilewright.compiler.plan.limits import MAX_GROUPS
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.compiler.plan.vector_layer import VectorLayer
+from tilewright.hw.spec.cycles import vector_pixel_cycles, word_cycles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +64,11 @@ def _plans(
     words = (max(sources) * chunk, *[tile[0] * tile[1] * chunk] * 2)
     steps = len(tiles) * len(split(blocks, chunk))
     window = layer.window.kernel[0] * layer.window.kernel[1]
-    pace = max(window, config.lanes // config.operand_lanes) if layer.operand else window
-    beats = max(1, config.activation_pitch // config.axi_bytes)
+    pixel = vector_pixel_cycles(window, layer.operand is not None, config)
+    beats = word_cycles(config.activation_pitch, config)
     outputs = out.pixels * blocks
     work = Work(
-        vector=outputs * pace * config.row_groups,
+        vector=outputs * pixel * config.row_groups,
         load=(sum(sources) * blocks * streams[0] + outputs * streams[1]) * beats,
         store=outputs * streams[2] * beats,
     )

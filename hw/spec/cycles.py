@@ -11,7 +11,7 @@ import numpy as np
 from tilewright.hw.spec.access import DEPTHWISE_COUNTS, depthwise_positions
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.dram import MEMORY_LATENCY
-from tilewright.hw.spec.isa import Target
+from tilewright.hw.spec.isa import Combine, Target
 
 # Fetch, dispatch and control. Cycles count from the start write.
 
@@ -109,13 +109,14 @@ DEPTHWISE_LATCH_CYCLES = 4
 """From the turn of a block's first word to the first read of the next block's weights."""
 
 
-def depthwise_block_cycles(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles from the first word of a block to that of the next one, or of the next instruction.
-
-    One word a cycle, or what the weights of the next block take.
-    """
-    words = fields["out_height"] * fields["kernel_height"] * depthwise_positions(fields)
+def depthwise_block_cycles(words: int, config: Config) -> int:
+    """Cycles that a block of so many words has the loops for: what its successor's weights take."""
     return max(words, DEPTHWISE_LATCH_CYCLES + config.depthwise_words)
+
+
+def depthwise_block_words(fields: Mapping[str, int]) -> int:
+    """Words of one block of a DEPTHWISE instruction."""
+    return fields["out_height"] * fields["kernel_height"] * depthwise_positions(fields)
 
 
 def depthwise_cycles(fields: Mapping[str, int], config: Config) -> int:
@@ -125,7 +126,7 @@ def depthwise_cycles(fields: Mapping[str, int], config: Config) -> int:
     """
     if any(fields[name] == 0 for name in DEPTHWISE_COUNTS):
         return 1
-    return fields["blocks"] * depthwise_block_cycles(fields, config)
+    return fields["blocks"] * depthwise_block_cycles(depthwise_block_words(fields), config)
 
 
 def depthwise_latency(fields: Mapping[str, int], config: Config) -> int:
@@ -133,8 +134,8 @@ def depthwise_latency(fields: Mapping[str, int], config: Config) -> int:
     pipeline = DEPTHWISE_ADDRESS_CYCLES + DEPTHWISE_RESULT_CYCLES
     if any(fields[name] == 0 for name in DEPTHWISE_COUNTS):
         return 1 + pipeline
-    words = fields["out_height"] * fields["kernel_height"] * depthwise_positions(fields)
-    earlier_blocks = (fields["blocks"] - 1) * depthwise_block_cycles(fields, config)
+    words = depthwise_block_words(fields)
+    earlier_blocks = (fields["blocks"] - 1) * depthwise_block_cycles(words, config)
     return config.depthwise_words + earlier_blocks + words - 1 + pipeline
 
 
@@ -158,13 +159,18 @@ EMPTY_LOAD_LATENCY, EMPTY_STORE_LATENCY = 5, 3
 """Acceptance to retirement of an instruction with a zero count."""
 
 
+def word_cycles(pitch: int, config: Config) -> int:
+    """Cycles a word of that DRAM pitch takes: one, or as many as it has beats."""
+    return max(1, pitch // config.axi_bytes)
+
+
 def transfer_data_cycles(fields: Mapping[str, int], config: Config) -> int:
     """Cycles the words of a LOAD or STORE occupy the data path for.
 
-    A word takes a cycle, or as many as its pitch has beats. `target` is in the fields of a LOAD.
+    `target` is in the fields of a LOAD.
     """
     words = fields["run"] * fields["count0"] * fields["count1"] * fields["count2"]
-    return words * max(1, transfer_pitch(fields, config) // config.axi_bytes)
+    return words * word_cycles(transfer_pitch(fields, config), config)
 
 
 BURST_BOUNDARY_BYTES = 4096
@@ -262,6 +268,11 @@ TABLE_CYCLES = 32
 """Eight table entries a cycle."""
 
 
+def vector_pixel_cycles(kernel: int, combines: bool, config: Config) -> int:
+    """Cycles of one output pixel of a lane group, whose window has `kernel` source pixels."""
+    return max(kernel, config.lanes // config.operand_lanes) if combines else kernel
+
+
 def vector_setup_cycles(fields: Mapping[str, int], config: Config) -> int:
     """Cycles from the offer of a VECTOR to an idle engine to its acceptance: header and table.
 
@@ -313,7 +324,7 @@ def _is_empty(fields: Mapping[str, int]) -> bool:
 def _vector_interval(fields: Mapping[str, int], config: Config) -> int:
     """Cycles of one output pixel of a lane group."""
     window = fields["kernel_height"] * fields["kernel_width"]
-    return max(window, config.lanes // config.operand_lanes) if fields["combine"] else window
+    return vector_pixel_cycles(window, fields["combine"] != Combine.NONE, config)
 
 
 def _vector_group_start(group: int, fields: Mapping[str, int], config: Config) -> int:

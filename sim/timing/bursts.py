@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import burst_limit, transfer_pitch, transfer_runs
+from tilewright.hw.spec.cycles import burst_limit, transfer_pitch, transfer_runs, word_cycles
 
 BUFFERED_BEATS = 2
 """Between the bus and a load's assembler."""
@@ -95,7 +95,7 @@ def _cut(
     `transfer_runs` has them.
     """
     axi_bytes, limit = config.axi_bytes, burst_limit(config)
-    beat_words, word_beats = max(1, axi_bytes // pitch), max(1, pitch // axi_bytes)
+    beat_words, word_beats = max(1, axi_bytes // pitch), word_cycles(pitch, config)
     shapes = []
     for place, (offset, sram_offset) in enumerate(runs):
         address = first = origin + offset

@@ -25,7 +25,7 @@ class MatrixModel:
     def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self._config = config = machine.config
-        self._tile_load = max(config.rows, ACCUMULATE_LATENCY)
+        self._tile_load = matrix_tile_cycles(0, config)
         self._first_load = max(self._tile_load, MATRIX_SETUP_CYCLES)
         self._pipeline = MATRIX_ISSUE_CYCLES + array_latency(config)
         self._ready = 0

@@ -13,7 +13,7 @@ from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS, tile_layou
 from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY, MATRIX_SETUP_CYCLES
+from tilewright.hw.spec.cycles import MATRIX_SETUP_CYCLES, matrix_tile_cycles
 
 MATRIX = isa.BY_NAME["MATRIX"]
 PRODUCT_STEPS = MATRIX_SETUP_CYCLES - 1
@@ -55,7 +55,7 @@ class TileSequencer(wiring.Component):
                 "load_row": Out(index_bits(config.rows)),
             }
         )
-        self._tile_cycles = max(config.rows, ACCUMULATE_LATENCY)
+        self._tile_cycles = matrix_tile_cycles(0, config)
         self._first_cycles = max(self._tile_cycles, MATRIX_SETUP_CYCLES)
         self._current = Signal(instruction, reset_less=True)
         self._fields = self._current.fields

@@ -11,6 +11,7 @@ from tilewright.hw.spec.cycles import (
     DEPTHWISE_LATCH_CYCLES,
     DEPTHWISE_RESULT_CYCLES,
     depthwise_block_cycles,
+    depthwise_block_words,
     depthwise_cycles,
     depthwise_latency,
 )
@@ -83,7 +84,7 @@ def test_short_blocks_wait_for_their_weights(config):
     program = [complete(SHAPES[name], config) for name in names]
     trace = run(config, contents(config), program)
     interval = DEPTHWISE_LATCH_CYCLES + config.depthwise_words
-    assert depthwise_block_cycles(program[0], config) == interval
+    assert depthwise_block_cycles(depthwise_block_words(program[0]), config) == interval
     assert np.diff(trace.granted["activation_read"][:9]).tolist() == [interval] * 8
 
 
