@@ -6,6 +6,7 @@ Every word it reads must have been written by an instruction it knows to have re
 it writes must have been read and written only by such (docs/architecture.md, "Order"). Word sets
 are exact (`hw.spec.access`). Within an instruction no word may be written before it is read
 (`hw.spec.hazard`), no transfer may write a word twice, and stores reach the writable DRAM only.
+Where instructions may still meet at a bank's port is listed (`meetings`).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.program.meetings import Meetings
 from tilewright.hw.spec.access import (
     Access,
     Accesses,
@@ -45,16 +47,17 @@ class CheckError(ProgramError):
 
 def check_program(
     instructions: Sequence[Instruction], config: Config, *, writable: Sequence[ByteRange]
-) -> None:
-    """Raise CheckError, naming the instruction, unless the program is race free and in range.
+) -> Meetings:
+    """Return where instructions may meet at a bank's port; the program is race free and in range.
 
     `writable` are the DRAM byte ranges that stores may touch; nothing else (the program, the
-    constants) may be written.
+    constants) may be written. Raises CheckError, naming the instruction, where that does not hold.
     """
     checker = _Checker(config, writable)
     for index, instruction in enumerate(instructions):
         if instruction.engine is not None:
             checker.step(index, instruction)
+    return Meetings(instructions=instructions, config=config, clocks=checker.clocks)
 
 
 class _Tracks:
