@@ -3,8 +3,9 @@
 from tilewright.compiler.frontend.importer import ImportedModel, model_of_graph
 from tilewright.compiler.graph.graph import Graph
 from tilewright.compiler.options import DEFAULT, Options
-from tilewright.compiler.passes import PASSES, Observer, Section, run_passes
-from tilewright.compiler.program.assemble import Lowered, assemble
+from tilewright.compiler.passes import PASSES, Observer, run_passes
+from tilewright.compiler.program.assemble import assemble
+from tilewright.compiler.section import Section
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
 
@@ -19,7 +20,7 @@ def compile_model(
 
     Raises ModelError when a layer does not fit the config. The checker has passed on the result.
     """
-    return assemble(model, lower_model(model, config, options, observe), config)
+    return assemble(model, run_sections(model, config, options, observe))
 
 
 def compile_graph(graph: Graph, config: Config, options: Options = DEFAULT) -> Program:
@@ -27,21 +28,10 @@ def compile_graph(graph: Graph, config: Config, options: Options = DEFAULT) -> P
     return compile_model(model_of_graph(graph), config, options)
 
 
-def lower_model(
-    model: ImportedModel,
-    config: Config,
-    options: Options = DEFAULT,
-    observe: Observer | None = None,
-) -> tuple[Lowered, ...]:
-    """Lower every section of a model, each behind the one before it in DRAM."""
-    sections = run_sections(model, config, options, observe)
-    return tuple(_lowered(section) for section in sections)
-
-
-def lower(graph: Graph, config: Config, options: Options = DEFAULT) -> Lowered:
+def lower(graph: Graph, config: Config, options: Options = DEFAULT) -> Section:
     """Place, tile, synchronize and order a graph. Raises DoesNotFitError, ModelError."""
-    (lowered,) = lower_model(model_of_graph(graph), config, options)
-    return lowered
+    (section,) = run_sections(model_of_graph(graph), config, options)
+    return section
 
 
 def run_sections(
@@ -61,24 +51,8 @@ def run_sections(
     start = 0
     for given in model.sections:
         section = Section(
-            config=config, options=options, name=given.name, dram_start=start, graph=given.graph
+            config=config, options=options, imported=given, graph=given.graph, dram_start=start
         )
         sections.append(run_passes(section, passes, observe))
         start = sections[-1].dram_end
     return tuple(sections)
-
-
-def _lowered(section: Section) -> Lowered:
-    assert section.placement is not None
-    assert section.context is not None
-    return Lowered(
-        graph=section.graph,
-        output_names=section.output_names,
-        placement=section.placement,
-        tasks=section.tasks,
-        constants=section.context.constants,
-        folds=section.folds,
-        chains=section.chains,
-        on_unit=section.on_unit,
-        macs=section.macs,
-    )

@@ -5,30 +5,27 @@ pass with what there is by then.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from tilewright.compiler.emit.context import CONSTANT_ALIGNMENT, Constants, Context
 from tilewright.compiler.emit.lower_chain import lower_chain
-from tilewright.compiler.emit.tasks import Task, TaskList
+from tilewright.compiler.emit.tasks import TaskList
 from tilewright.compiler.graph.fold_stem import fold_stem
 from tilewright.compiler.graph.graph import Graph, Node
 from tilewright.compiler.graph.normalize import normalize
-from tilewright.compiler.options import DEFAULT, Options
 from tilewright.compiler.plan.chains import find_chains, runs_on_unit
 from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.placement import (
-    DRAM_ALIGNMENT,
     Place,
-    Placement,
     find_places,
     layers_of,
     place,
 )
 from tilewright.compiler.program.order import program_order
 from tilewright.compiler.program.synchronize import synchronize
+from tilewright.compiler.section import Section
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.fold import Fold
 
 
 class Level(Enum):
@@ -37,44 +34,6 @@ class Level(Enum):
     GRAPH = "a quantized graph"
     PLACEMENT = "storages with addresses, chains of layers"
     TASKS = "tilings and instructions"
-
-
-@dataclass(kw_only=True)
-class Section:
-    """A section of a model on its way through the passes; what no pass has made is empty."""
-
-    config: Config
-    options: Options = DEFAULT
-    name: str = "section0"
-    dram_start: int = 0
-    """DRAM byte at which its maps begin."""
-    graph: Graph
-    allow_residents: bool = True
-    """Whether feature maps may stay in activation SRAM."""
-    macs: Mapping[str, int] = field(default_factory=dict)
-    """The model's own multiply-accumulates by output map; copies and folded zeros are none."""
-    folds: Mapping[str, Fold] = field(default_factory=dict)
-    """How the host folds input maps."""
-    output_names: tuple[str, ...] = ()
-    """The caller's name of each output of `graph`, which may be a copy."""
-    on_unit: tuple[bool, ...] = ()
-    """Whether the depthwise unit runs each layer."""
-    chains: tuple[range, ...] = ()
-    """Numbers of the layers that run together."""
-    placement: Placement | None = None
-    context: Context | None = None
-    """Constants and tilings."""
-    tasks: tuple[Task, ...] = ()
-
-    @property
-    def dram_end(self) -> int:
-        """DRAM byte, aligned, behind what has a place by now."""
-        ends = [self.dram_start]
-        if self.placement is not None:
-            ends.append(self.placement.dram_end)
-        if self.context is not None:
-            ends.append(self.context.constants.end)
-        return -(-max(ends) // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,16 +118,16 @@ def _place(section: Section) -> None:
 
 def _emit(section: Section) -> None:
     placement, config = section.placement, section.config
-    assert placement is not None
-    section.context = context = Context(
+    section.constants = Constants(
+        start=section.dram_end,
+        alignment=max(CONSTANT_ALIGNMENT, config.weight_pitch, config.parameter_pitch),
+    )
+    context = Context(
         config=config,
         graph=section.graph,
         placement=placement,
         tasks=TaskList(config=config, has_depthwise=any(section.on_unit)),
-        constants=Constants(
-            start=-(-placement.dram_end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT,
-            alignment=max(CONSTANT_ALIGNMENT, config.weight_pitch, config.parameter_pitch),
-        ),
+        constants=section.constants,
     )
     layers = layers_of(section.graph)
     together: list[range] = []
@@ -177,13 +136,12 @@ def _emit(section: Section) -> None:
         units = [section.on_unit[layer] for layer in chain]
         together += lower_chain([layers[layer] for layer in chain], chain, units, context)
     section.chains = tuple(together)
+    section.plans = context.plans
     section.tasks = tuple(context.tasks.tasks)
 
 
 def _synchronize(section: Section) -> None:
-    assert section.context is not None
-    end = section.context.constants.end
-    section.tasks = tuple(synchronize(section.tasks, section.config, end))
+    section.tasks = tuple(synchronize(section.tasks, section.config, section.constants.end))
 
 
 def _order(section: Section) -> None:

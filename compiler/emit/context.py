@@ -15,7 +15,7 @@ CONSTANT_ALIGNMENT = 64
 class Constants:
     """The constant bytes (weights, parameters) from DRAM address `start` on."""
 
-    start: int
+    start: int = 0
     alignment: int = CONSTANT_ALIGNMENT
     data: bytearray = field(default_factory=bytearray)
 

@@ -5,7 +5,7 @@ storage, each from a fresh block on, so that a logical channel sits at a physica
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -57,14 +57,14 @@ class Place:
 class Placement:
     """All places, the storages, and the addresses of those in SRAM and of those in DRAM."""
 
-    places: dict[str, Place]
-    storages: dict[str, Storage]
-    sram: dict[str, int]
+    places: dict[str, Place] = field(default_factory=dict)
+    storages: dict[str, Storage] = field(default_factory=dict)
+    sram: dict[str, int] = field(default_factory=dict)
     """First activation word of each resident storage."""
-    dram: dict[str, int]
+    dram: dict[str, int] = field(default_factory=dict)
     """Byte address of each storage in DRAM."""
-    dram_end: int
-    workspaces: tuple[tuple[int, int], ...]
+    dram_end: int = 0
+    workspaces: tuple[tuple[int, int], ...] = ()
     """(first word, words) free for tiles in each chain."""
 
 

@@ -1,95 +1,53 @@
-"""Lowered sections become one program: instruction words, DRAM image, tensors, layers, steps."""
+"""Sections become one program: instruction words, DRAM image, tensors, layers, steps."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
 
-from tilewright.compiler.emit.context import Constants
-from tilewright.compiler.emit.tasks import Task
-from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.plan.placement import DRAM_ALIGNMENT, Placement, layers_of
+from tilewright.compiler.frontend.importer import ImportedModel
+from tilewright.compiler.graph.graph import Node
+from tilewright.compiler.plan.placement import DRAM_ALIGNMENT, layers_of
 from tilewright.compiler.program.checker import check_program
-from tilewright.hw.spec.config import Config
+from tilewright.compiler.section import Section
+from tilewright.hw.spec import steps
 from tilewright.hw.spec.encoding import encode
-from tilewright.hw.spec.fold import Fold
-from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Instruction, instruction
+from tilewright.hw.spec.isa import INSTRUCTION_BYTES, instruction
 from tilewright.hw.spec.program import Layer, Program, Symbol
-from tilewright.hw.spec.steps import Island, Section, Step
-from tilewright.hw.spec.tensor import MapLayout, Tensor
+from tilewright.hw.spec.tensor import Tensor
 from tilewright.support.errors import ModelError, ProgramError
 
 PREFETCH_BYTES = 64 * INSTRUCTION_BYTES
 """Zero bytes behind the last END that the hardware's prefetch may read."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lowered:
-    """One section's tasks in program order with waits, and the memory they use."""
-
-    graph: Graph
-    output_names: tuple[str, ...]
-    """The caller's name of each output of `graph`, which may be a copy."""
-    placement: Placement
-    tasks: tuple[Task, ...]
-    constants: Constants
-    folds: Mapping[str, Fold] = field(default_factory=dict)
-    """How the host folds input maps."""
-    chains: tuple[range, ...] = ()
-    """Numbers of the layers that run together."""
-    on_unit: tuple[bool, ...] = ()
-    """Whether the depthwise unit runs each layer."""
-    macs: Mapping[str, int] = field(default_factory=dict)
-    """The model's own multiply-accumulates by output map; copies and folded zeros are none."""
-
-    @property
-    def instructions(self) -> tuple[Instruction, ...]:
-        return (*(task.instruction for task in self.tasks), instruction("END"))
-
-    @property
-    def dram_end(self) -> int:
-        """DRAM byte behind the section's maps and constants, aligned."""
-        return -(-self.constants.end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
-
-    def layout_of(self, name: str, config: Config) -> MapLayout:
-        """Where an input or output map lies in DRAM."""
-        where, stored = self.placement.places[name], self.graph.maps[name]
-        offset = where.block * stored.pixels * config.activation_pitch
-        return MapLayout.of(self.placement.dram[where.storage] + offset, stored.shape, config)
-
-
-def assemble(model: ImportedModel, lowered: Sequence[Lowered], config: Config) -> Program:
-    """Return the program of a model's lowered sections. The checker has passed on the result.
+def assemble(model: ImportedModel, sections: Sequence[Section]) -> Program:
+    """Return the program of a model's sections behind all passes; the checker has passed on it.
 
     Raises ModelError where a layer's value has no field.
     """
-    for item in lowered:
-        check_program(item.instructions, config, writable=_writable(item, config))
-    address = lowered[-1].dram_end
+    for section in sections:
+        check_program(section.instructions, section.config, writable=_writable(section))
+    address = sections[-1].dram_end
     image = bytearray(address)
-    for section, item in zip(model.sections, lowered, strict=True):
-        _write_constants(section, item, image, config)
-    image += b"".join(_encoded(item, config) for item in lowered) + bytes(PREFETCH_BYTES)
+    for section in sections:
+        _write_constants(section, image)
+    image += b"".join(map(_encoded, sections)) + bytes(PREFETCH_BYTES)
     return Program(
-        config=config,
+        config=sections[-1].config,
         image=bytes(image),
         memory_bytes=-(-len(image) // DRAM_ALIGNMENT) * DRAM_ALIGNMENT,
         program_address=address,
-        num_instructions=sum(len(item.instructions) for item in lowered),
+        num_instructions=sum(len(section.instructions) for section in sections),
         inputs=model.inputs,
         outputs=model.outputs,
-        steps=tuple(_steps(model, lowered, config)),
-        symbols=tuple(
-            symbol
-            for section, item in zip(model.sections, lowered, strict=True)
-            for symbol in _symbols(section, item, config)
-        ),
-        layers=tuple(_layers(model, lowered)),
-        instruction_layers=_layer_numbers(lowered),
+        steps=tuple(_steps(model, sections)),
+        symbols=tuple(symbol for section in sections for symbol in _symbols(section)),
+        layers=tuple(_layers(sections)),
+        instruction_layers=_layer_numbers(sections),
         metadata={
             "model": model.name,
-            "host_work": [line for item in lowered for line in _host_work(item)],
+            "host_work": [line for section in sections for line in _host_work(section)],
             "notes": list(model.notes),
             "host_operators": [asdict(operator) for operator in model.host_operators],
             "batch": None if model.batch is None else model.batch.as_dict(),
@@ -98,126 +56,123 @@ def assemble(model: ImportedModel, lowered: Sequence[Lowered], config: Config) -
     )
 
 
-def _write_constants(
-    section: ImportedSection, lowered: Lowered, image: bytearray, config: Config
-) -> None:
+def _write_constants(section: Section, image: bytearray) -> None:
     """Put weights, parameters and constant input maps into the image."""
-    constants = lowered.constants
+    constants = section.constants
     image[constants.start : constants.end] = constants.data
     memory = np.frombuffer(image, np.uint8)
-    for name, values in section.constants.items():
-        lowered.layout_of(name, config).write(memory, values)
+    for name, values in section.imported.constants.items():
+        section.layout_of(name).write(memory, values)
 
 
-def _encoded(lowered: Lowered, config: Config) -> bytes:
+def _encoded(section: Section) -> bytes:
     words = []
-    for task in lowered.tasks:
+    for task in section.tasks:
         try:
-            words.append(encode(task.instruction, config))
+            words.append(encode(task.instruction, section.config))
         except ProgramError as error:
-            name = layers_of(lowered.graph)[task.layer].name
+            name = layers_of(section.graph)[task.layer].name
             raise ModelError(f"{name}: beyond what an instruction can hold: {error}") from None
-    return b"".join([*words, encode(instruction("END"), config)])
+    return b"".join([*words, encode(instruction("END"), section.config)])
 
 
-def _steps(model: ImportedModel, lowered: Sequence[Lowered], config: Config) -> list[Step]:
-    steps: list[Step] = []
-    remaining, first = iter(lowered), 0
+def _steps(model: ImportedModel, sections: Sequence[Section]) -> list[steps.Step]:
+    found: list[steps.Step] = []
+    remaining, first = iter(sections), 0
     for step in model.steps:
-        if isinstance(step, Island):
-            steps.append(step)
+        if isinstance(step, steps.Island):
+            found.append(step)
             continue
-        item = next(remaining)
-        count = len(item.instructions)
-        outputs = dict(zip(item.output_names, item.graph.outputs, strict=True))
-        steps.append(
-            Section(
+        section = next(remaining)
+        count = len(section.instructions)
+        outputs = dict(zip(section.output_names, section.graph.outputs, strict=True))
+        found.append(
+            steps.Section(
                 name=step.name,
                 first=first,
                 num_instructions=count,
-                inputs=tuple(_placed(tensor, tensor.map, item, config) for tensor in step.inputs),
+                inputs=tuple(_placed(tensor, tensor.map, section) for tensor in step.inputs),
                 outputs=tuple(
-                    _placed(tensor, outputs[tensor.map], item, config) for tensor in step.outputs
+                    _placed(tensor, outputs[tensor.map], section) for tensor in step.outputs
                 ),
             )
         )
         first += count
-    return steps
+    return found
 
 
-def _placed(tensor: Tensor, name: str, lowered: Lowered, config: Config) -> Tensor:
-    layout = lowered.layout_of(name, config)
-    return replace(tensor, fold=lowered.folds.get(name), layout=layout)
+def _placed(tensor: Tensor, name: str, section: Section) -> Tensor:
+    return replace(tensor, fold=section.folds.get(name), layout=section.layout_of(name))
 
 
-def _host_work(lowered: Lowered) -> list[str]:
+def _host_work(section: Section) -> list[str]:
     """What the host does to input maps besides packing, a sentence each."""
     return [
         f"input map {name}: {fold.rows} kernel rows x {fold.columns} columns fold into "
-        f"{lowered.graph.maps[name].channels} channels, "
-        f"{lowered.graph.maps[name].channels * fold.height * fold.width} bytes"
-        for name, fold in lowered.folds.items()
+        f"{section.graph.maps[name].channels} channels, "
+        f"{section.graph.maps[name].channels * fold.height * fold.width} bytes"
+        for name, fold in section.folds.items()
     ]
 
 
-def _writable(lowered: Lowered, config: Config) -> list[tuple[int, int]]:
+def _writable(section: Section) -> list[tuple[int, int]]:
     """DRAM byte ranges of every storage but the graph's inputs."""
-    placement = lowered.placement
-    inputs = {placement.places[name].storage for name in lowered.graph.inputs}
+    placement = section.placement
+    inputs = {placement.places[name].storage for name in section.graph.inputs}
     return [
-        (address, address + placement.storages[name].words * config.activation_pitch)
+        (address, address + placement.storages[name].words * section.config.activation_pitch)
         for name, address in placement.dram.items()
         if name not in inputs
     ]
 
 
-def _symbols(section: ImportedSection, lowered: Lowered, config: Config) -> list[Symbol]:
+def _symbols(section: Section) -> list[Symbol]:
     """The section's maps in DRAM: inputs, outputs, and what else is stored between layers."""
-    placement = lowered.placement
-    graph = lowered.graph
+    placement = section.placement
+    graph = section.graph
     borders = [(name, name, "input") for name in graph.inputs]
     borders += [
         (name, given, "output")
-        for name, given in zip(graph.outputs, lowered.output_names, strict=True)
+        for name, given in zip(graph.outputs, section.output_names, strict=True)
     ]
     symbols = []
     for name, given, kind in borders:
-        layout = lowered.layout_of(name, config)
+        layout = section.layout_of(name)
         symbols.append(
             Symbol(name=given, kind=kind, address=layout.address, size_bytes=layout.size_bytes)
         )
     named = {placement.places[name].storage for name, _, _ in borders}
     for name, address in sorted(placement.dram.items()):
         if name not in named:
-            size = placement.storages[name].words * config.activation_pitch
+            size = placement.storages[name].words * section.config.activation_pitch
             symbols.append(Symbol(name=name, kind="map", address=address, size_bytes=size))
     return symbols
 
 
-def _layer_numbers(lowered: Sequence[Lowered]) -> np.ndarray:
+def _layer_numbers(sections: Sequence[Section]) -> np.ndarray:
     """The layer of each instruction, counted over all sections; -1 for END."""
     numbers: list[int] = []
     before = 0
-    for item in lowered:
-        numbers += [before + task.layer for task in item.tasks]
+    for section in sections:
+        numbers += [before + task.layer for task in section.tasks]
         numbers.append(-1)
-        before += len(item.on_unit)
+        before += len(section.on_unit)
     return np.array(numbers, np.int32)
 
 
-def _layers(model: ImportedModel, lowered: Sequence[Lowered]) -> list[Layer]:
-    numbers = _layer_numbers(lowered)
+def _layers(sections: Sequence[Section]) -> list[Layer]:
+    numbers = _layer_numbers(sections)
     layers: list[Layer] = []
-    for section, item in zip(model.sections, lowered, strict=True):
-        chained = {number for chain in item.chains for number in chain[:-1]}
-        for number, node in enumerate(layers_of(item.graph)):
+    for section in sections:
+        chained = {number for chain in section.chains for number in chain[:-1]}
+        for number, node in enumerate(layers_of(section.graph)):
             members = np.flatnonzero(numbers == len(layers))
             layers.append(
                 Layer(
                     name=node.name,
-                    operator=_operator(node, is_on_unit=item.on_unit[number]),
+                    operator=_operator(node, is_on_unit=section.on_unit[number]),
                     sources=node.source,
-                    macs=item.macs.get(node.output, 0),
+                    macs=section.macs.get(node.output, 0),
                     first=int(members[0]) if members.size else -1,
                     last=int(members[-1]) if members.size else -1,
                     is_chained=number in chained,

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 
-from tilewright.compiler.passes import Level, Pass, Section
+from tilewright.compiler.passes import Level, Pass
+from tilewright.compiler.section import Section
 from tilewright.compiler.text.graph import graph_operation
 from tilewright.compiler.text.instructions import task_operations
 from tilewright.compiler.text.mlir import Operation, Printer
@@ -39,7 +40,6 @@ def _operations(level: Level, section: Section) -> Iterator[Operation]:
 
 def _placement(section: Section) -> Operation:
     placement = section.placement
-    assert placement is not None
     return Operation(
         name="tw.plan",
         attributes={
@@ -56,8 +56,7 @@ def _placement(section: Section) -> Operation:
 
 
 def _tasks(section: Section) -> Operation:
-    assert section.context is not None
-    constants = section.context.constants
+    constants = section.constants
     return Operation(
         name="tw.tasks",
         attributes={
@@ -69,7 +68,7 @@ def _tasks(section: Section) -> Operation:
             },
         },
         body=(
-            *tiling_operations(section.graph, section.context.plans),
+            *tiling_operations(section.graph, section.plans),
             *task_operations(section.tasks),
         ),
     )

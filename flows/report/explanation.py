@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilewright.compiler import options as compiler_options
-from tilewright.compiler.compile import compile_model, lower_model
+from tilewright.compiler.compile import compile_model, run_sections
 from tilewright.compiler.frontend.importer import ImportedModel
 from tilewright.compiler.graph.graph import Conv, Graph, Node, Pool
 from tilewright.compiler.options import DEFAULT, Options
 from tilewright.compiler.plan.placement import layers_of
-from tilewright.compiler.program.assemble import Lowered, assemble
+from tilewright.compiler.program.assemble import assemble
+from tilewright.compiler.section import Section
 from tilewright.flows.report.coverage import coverage_json
 from tilewright.flows.report.islands import islands_json, steps_json
 from tilewright.flows.report.occupancy import ENGINE_NAMES, Occupancy, occupancies
@@ -137,22 +138,22 @@ def explain(
     model: ImportedModel, config: Config, *, latency: int = MEMORY_LATENCY, with_gains: bool = True
 ) -> Explanation:
     """Compile a model's sections and explain the program. Raises ModelError."""
-    sections = lower_model(model, config)
-    program = assemble(model, sections, config)
+    sections = run_sections(model, config)
+    program = assemble(model, sections)
     timed = timeline(program, latency)
     found = occupancies(timed.spans)
     reports = iter(enumerate(layer_reports(program, timed.retirements)))
     layers = []
-    for lowered in sections:
-        for place, node in enumerate(layers_of(lowered.graph)):
+    for section in sections:
+        for place, node in enumerate(layers_of(section.graph)):
             number, report = next(reports)
             layers.append(
                 LayerExplanation(
                     report=report,
-                    shape=layer_shape(lowered.graph, node),
+                    shape=layer_shape(section.graph, node),
                     occupancy=found.get(number),
-                    padding=_padding(node, report.macs, lowered, place, config),
-                    maps=tuple(map_places(node, lowered)),
+                    padding=_padding(node, report.macs, section, place),
+                    maps=tuple(map_places(node, section)),
                 )
             )
     return Explanation(
@@ -163,13 +164,11 @@ def explain(
     )
 
 
-def _padding(
-    node: Node, macs: int, lowered: Lowered, number: int, config: Config
-) -> Padding | None:
+def _padding(node: Node, macs: int, section: Section, number: int) -> Padding | None:
     if not isinstance(node, Conv):
         return None
-    find = unit_padding if lowered.on_unit[number] else padding_of
-    return find(node, macs, lowered, config)
+    find = unit_padding if section.on_unit[number] else padding_of
+    return find(node, macs, section)
 
 
 def gains(model: ImportedModel, config: Config, latency: int) -> list[Gain]:
@@ -205,9 +204,9 @@ def option_meanings() -> dict[str, str]:
     return meanings
 
 
-def map_places(node: Node, lowered: Lowered) -> list[MapPlace]:
+def map_places(node: Node, section: Section) -> list[MapPlace]:
     """Return where the layer's inputs and output live."""
-    placement, graph = lowered.placement, lowered.graph
+    placement, graph = section.placement, section.graph
     roles = ["input", *["operand"] * (len(node.inputs) - 1), "output"]
     return [
         MapPlace(

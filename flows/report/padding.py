@@ -6,7 +6,7 @@ from tilewright.compiler.emit.lower_depthwise import depthwise_shape
 from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.conv_shape import ConvShape, conv_shape
 from tilewright.compiler.plan.layer_view import LayerView
-from tilewright.compiler.program.assemble import Lowered
+from tilewright.compiler.section import Section
 from tilewright.flows.report.display import plural
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import matrix_tile_cycles
@@ -27,9 +27,9 @@ class Padding:
     """All of this is the depthwise unit's, which works beside the array."""
 
 
-def padding_of(node: Conv, macs: int, lowered: Lowered, config: Config) -> Padding:
+def padding_of(node: Conv, macs: int, section: Section) -> Padding:
     """Return the padding of a convolution on the array; `macs` are the model's own."""
-    shape = conv_shape(node, _view(lowered, config))
+    config, shape = section.config, conv_shape(node, _view(section))
     pixels = shape.out_height * shape.out_width
     multiplications = shape.weight_tiles * config.rows * config.cols * pixels
     cycles = shape.weight_tiles * matrix_tile_cycles(pixels, config)
@@ -41,9 +41,9 @@ def padding_of(node: Conv, macs: int, lowered: Lowered, config: Config) -> Paddi
     )
 
 
-def unit_padding(node: Conv, macs: int, lowered: Lowered, config: Config) -> Padding:
+def unit_padding(node: Conv, macs: int, section: Section) -> Padding:
     """Return the same of a layer on the depthwise unit, whose cycles are the ceiling."""
-    shape = depthwise_shape(node, _view(lowered, config))
+    config, shape = section.config, depthwise_shape(node, _view(section))
     cycles = shape.blocks * shape.cycles(shape.out_height, shape.out_width)
     utilization = macs / (cycles * config.rows * config.depthwise_taps)
     columns = shape.cycles(1, shape.out_width) // shape.kernel[0]
@@ -59,8 +59,8 @@ def unit_padding(node: Conv, macs: int, lowered: Lowered, config: Config) -> Pad
     )
 
 
-def _view(lowered: Lowered, config: Config) -> LayerView:
-    return LayerView(config=config, graph=lowered.graph, placement=lowered.placement)
+def _view(section: Section) -> LayerView:
+    return LayerView(config=section.config, graph=section.graph, placement=section.placement)
 
 
 def _reasons(node: Conv, macs: int, shape: ConvShape, config: Config) -> list[str]:

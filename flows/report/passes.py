@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import click
 
-from tilewright.compiler.passes import PASSES, Observer, Pass, Section
+from tilewright.compiler.passes import PASSES, Observer, Pass
+from tilewright.compiler.section import Section
 from tilewright.compiler.text.levels import section_text
 from tilewright.support.errors import InputError
 

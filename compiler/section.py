@@ -1,0 +1,66 @@
+"""A section of a model on its way through the compiler, from graph to ordered tasks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tilewright.compiler.emit.context import Constants
+from tilewright.compiler.emit.tasks import Task
+from tilewright.compiler.frontend.importer import ImportedSection
+from tilewright.compiler.graph.graph import Graph
+from tilewright.compiler.options import DEFAULT, Options
+from tilewright.compiler.plan.placement import DRAM_ALIGNMENT, Placement
+from tilewright.compiler.plan.tiling import Plan
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.fold import Fold
+from tilewright.hw.spec.isa import Instruction, instruction
+from tilewright.hw.spec.tensor import MapLayout
+
+
+@dataclass(kw_only=True)
+class Section:
+    """What the passes know of a section so far; what no pass has made is empty."""
+
+    config: Config
+    options: Options = DEFAULT
+    imported: ImportedSection
+    graph: Graph
+    """The imported one, as the passes so far have changed it."""
+    dram_start: int = 0
+    """DRAM byte at which its maps begin."""
+    allow_residents: bool = True
+    """Whether feature maps may stay in activation SRAM."""
+    macs: Mapping[str, int] = field(default_factory=dict)
+    """The model's own multiply-accumulates by output map; copies and folded zeros are none."""
+    folds: Mapping[str, Fold] = field(default_factory=dict)
+    """How the host folds input maps."""
+    output_names: tuple[str, ...] = ()
+    """The caller's name of each output of `graph`, which may be a copy."""
+    on_unit: tuple[bool, ...] = ()
+    """Whether the depthwise unit runs each layer."""
+    chains: tuple[range, ...] = ()
+    """Numbers of the layers that run together."""
+    placement: Placement = field(default_factory=Placement)
+    constants: Constants = field(default_factory=Constants)
+    plans: Mapping[int, Plan] = field(default_factory=dict)
+    """The tiling of each layer, by its number."""
+    tasks: tuple[Task, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.imported.name
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        return (*(task.instruction for task in self.tasks), instruction("END"))
+
+    @property
+    def dram_end(self) -> int:
+        """DRAM byte, aligned, behind what has a place by now."""
+        end = max(self.dram_start, self.placement.dram_end, self.constants.end)
+        return -(-end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
+
+    def layout_of(self, name: str) -> MapLayout:
+        """Where an input or output map lies in DRAM."""
+        where, stored = self.placement.places[name], self.graph.maps[name]
+        offset = where.block * stored.pixels * self.config.activation_pitch
+        return MapLayout.of(self.placement.dram[where.storage] + offset, stored.shape, self.config)
