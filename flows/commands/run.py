@@ -49,6 +49,12 @@ TIMING = "timing"
     help=f"DRAM latency in cycles, of RTL and timing model.  [default: {MEMORY_LATENCY}]",
 )
 @click.option("-o", "--output", type=FilePath, help="Write the outputs to this .npz file.")
+@click.option(
+    "--trace",
+    "trace_file",
+    type=FilePath,
+    help="Write the run in the timing model to this file, for Perfetto or chrome://tracing.",
+)
 @json_option()
 def command(
     program: Path,
@@ -65,6 +71,7 @@ def command(
     seed: int,
     latency: int | None,
     output: Path | None,
+    trace_file: Path | None,
     json_files: tuple[Path, ...],
 ) -> None:
     """Run a compiled PROGRAM, or a MODEL (.onnx, compiled first), on some inputs.
@@ -75,14 +82,17 @@ def command(
     from tilewright.flows.execution import load_inputs, make_target, run_samples, save_outputs
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.progress import status
-    from tilewright.support.files import check_targets
+    from tilewright.flows.report.trace import chrome_trace
+    from tilewright.support.files import check_targets, write_file
 
-    check_targets([output, *json_files], [program, config_file, model, input_file])
+    check_targets([output, trace_file, *json_files], [program, config_file, model, input_file])
     given = (preset, config_file, settings)
     compiler_options = {"strict": strict, "keep_sections": keep_sections}
     loaded, compiled = load(program, model, given, compiler_options, cached=cached)
-    if latency is not None and on not in (TIMING, "rtl"):
+    if latency is not None and on not in (TIMING, "rtl") and trace_file is None:
         raise InputError(f"--latency is of --on rtl and --on timing; --on {on} has no DRAM timing")
+    if trace_file is not None:
+        write_file(trace_file, chrome_trace(loaded, latency or MEMORY_LATENCY))
     if on == TIMING:
         if (output, input_file, samples) != (None, None, None):
             raise InputError(

@@ -1,5 +1,6 @@
 """A program's instructions in time, by the timing model."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tilewright.compiler.plan.estimate import issue_cycles
@@ -7,7 +8,7 @@ from tilewright.flows.report.report import Retired
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.program import Program
-from tilewright.sim.timing import simulate
+from tilewright.sim.timing import TimingResult, simulate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,23 +40,25 @@ class Timeline:
 def timeline(program: Program, latency: int = MEMORY_LATENCY) -> Timeline:
     """Return when each instruction runs, for a DRAM latency in cycles."""
     timing = simulate(program, latency=latency)
+    spans = tuple(spans_of(program, timing))
+    return Timeline(spans=spans, cycles=timing.cycles, retirements=timing.retirements)
+
+
+def spans_of(program: Program, timing: TimingResult) -> Iterator[Span]:
+    """Yield the instructions in program order, END left out."""
     free = dict.fromkeys(Engine, 0)
     together = (*program.chain_ends, -1)
-    spans = []
     for number, instruction in enumerate(program.instructions):
         engine, retired = timing.engines[number], timing.retired[number]
         if engine is None or retired < 0:
             continue
         start = min(max(timing.issued[number], free[engine]), retired)
         free[engine] = min(start + max(issue_cycles(instruction, program.config), 1), retired)
-        spans.append(
-            Span(
-                engine=engine,
-                layer=together[int(program.instruction_layers[number])],
-                start=start,
-                free=free[engine],
-                retired=retired,
-                held_by=timing.waited_for[number],
-            )
+        yield Span(
+            engine=engine,
+            layer=together[int(program.instruction_layers[number])],
+            start=start,
+            free=free[engine],
+            retired=retired,
+            held_by=timing.waited_for[number],
         )
-    return Timeline(spans=tuple(spans), cycles=timing.cycles, retirements=timing.retirements)

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from tilewright.hw.spec.cycles import READ_ARBITER_CYCLES
+from tilewright.sim.timing.activity import DRAM
 from tilewright.sim.timing.simulation import Simulation
 
 Settle = Callable[[int], int | None]
@@ -51,6 +52,8 @@ class ReadChannel(InOrder):
         beat = cycle + self._delay
         return beat if beat > self._free else self._free
 
-    def occupy(self, free: int) -> None:
-        """The next beat can be taken in cycle `free`, which is behind all those before it."""
+    def occupy(self, first: int, free: int, engine: str, number: int) -> None:
+        """An instruction's beats are taken from cycle `first` on, the next one from `free` on."""
         self._free = free
+        if self._machine.trace is not None:
+            self._machine.trace.note(DRAM, "read", engine, number, [(first, free)])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.isa import Engine
+from tilewright.sim.timing.activity import ACCUMULATOR, ACTIVATION, Trace
 from tilewright.sim.timing.depthwise_pipeline import (
     WRITE,
     Pipeline,
@@ -137,6 +138,8 @@ class DepthwiseModel:
         self._settled = flight.state
         flight.retired = flight.state.write
         self._note_refusals(flight.record)
+        if self._machine.trace is not None:
+            self._note_ports(flight, self._machine.trace)
         self._machine.retire(flight.number, flight.retired, cycle)
 
     def _note_refusals(self, record: Record) -> None:
@@ -152,6 +155,16 @@ class DepthwiseModel:
                 if isinstance(each, Request):
                     refusals += timeline.within(*each)
         refusals += [(each.start, each.end - 1) for each in record.weights]
+
+    def _note_ports(self, flight: Flight, trace: Trace) -> None:
+        """Note in the trace when an instruction asks for its ports."""
+        name, number = Engine.DEPTHWISE.name, flight.number
+        trace.note_banks(ACTIVATION, "read", name, number, self._timeline(flight, "reads"))
+        if flight.words.accumulates:
+            trace.note_banks(ACCUMULATOR, "read", name, number, self._timeline(flight, "sums"))
+        banks, like = flight.words.writes, self._machine.accumulator_writes.like()
+        writes = timeline_of(flight.record.writes, banks, like)
+        trace.note_banks(ACCUMULATOR, "write", name, number, writes)
 
     def is_idle(self, kind: Literal["reads", "sums"], begin: int) -> bool:
         """Tell whether it reads no activations, or no accumulators, from `begin` on."""

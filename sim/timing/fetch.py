@@ -60,7 +60,7 @@ class Front:
         """Decide the beats of an instruction; the read channel's transfers before it are."""
         channel = self._machine.channel
         first = channel.first_beat(offered)
-        channel.occupy(first + self._beats)
+        channel.occupy(first, first + self._beats, "FETCH", number)
         arrival = first + self._beats - 1
         self.idle_cycle = arrival + 1
         if number >= len(self._machine.engines):

@@ -94,7 +94,7 @@ class LoadModel(TransferModel):
         decided = max(last, uses[0] + 1, uses[1])
         if transfer.is_activation and decided > cycle:
             return decided  # then, mostly, the last words are known as well
-        self._channel.occupy(decided + 1)
+        self._channel.occupy(first, decided + 1, self.engine.name, transfer.number)
         self._is_used = False
         due = self._write(writing, uses, end, cycle)
         if due is not None:
@@ -128,6 +128,7 @@ class LoadModel(TransferModel):
         self._uses = uses
         self._occupation.busy.append((begin, end + 1))
         self._occupation.refused += end - begin - shape.cycles
+        self._note(transfer, shape, begin + 1, end + 1, "write")
         if shape.ends:
             self.machine.retire(transfer.number, end, cycle)
         return None

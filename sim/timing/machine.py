@@ -11,6 +11,7 @@ from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.encoding import IllegalInstruction
 from tilewright.hw.spec.isa import Engine, Instruction
 from tilewright.hw.spec.program import Program
+from tilewright.sim.timing.activity import Trace
 from tilewright.sim.timing.buckets import bucket_sums
 from tilewright.sim.timing.bus import ReadChannel
 from tilewright.sim.timing.depthwise import DepthwiseModel
@@ -30,11 +31,18 @@ from tilewright.support.errors import ExecutionError
 class Machine:
     """One run of one section's instructions; cycles count from the start write."""
 
-    def __init__(self, instructions: Sequence[Instruction], config: Config, latency: int) -> None:
+    def __init__(
+        self,
+        instructions: Sequence[Instruction],
+        config: Config,
+        latency: int,
+        trace: Trace | None = None,
+    ) -> None:
         self.config = config
         self.instructions = instructions
         self.engines = [instruction.engine for instruction in self.instructions]
         self.latency = latency
+        self.trace = trace
         unknown = [-1] * len(self.instructions)
         self.taken, self.issued, self.retired = unknown.copy(), unknown.copy(), unknown.copy()
         self.offered = unknown.copy()
@@ -43,7 +51,7 @@ class Machine:
         self.activation_reads = BankTimeline(config.activation_words, config.activation_banks)
         self.accumulator_reads = BankTimeline(config.accumulator_words, config.accumulator_banks)
         self.accumulator_writes = self.accumulator_reads.like()
-        """Of the matrix engine, as the two before; noted for a program with DEPTHWISE only."""
+        """Of the matrix engine, as the two before; noted for DEPTHWISE and traces only."""
         self.front = Front(self)
         self.matrix = MatrixModel(self)
         self.depthwise = DepthwiseModel(self)
@@ -129,11 +137,15 @@ class Machine:
         self.queues[engine].retire(cycle, now)
 
 
-def simulate(program: Program, *, latency: int = MEMORY_LATENCY) -> TimingResult:
+def simulate(
+    program: Program, *, latency: int = MEMORY_LATENCY, is_traced: bool = False
+) -> TimingResult:
     """Return when each instruction of a program issues and retires, section behind section.
 
     latency: DRAM cycles, from a read's address to its first beat and from a write's last beat to
     its response; DRAM takes an address and moves a beat a cycle and direction.
+
+    is_traced: the result has the activities of ports and DRAM, too.
 
     Raises ExecutionError for a program that the accelerator stops with a fault of dispatch.
     """
@@ -143,21 +155,31 @@ def simulate(program: Program, *, latency: int = MEMORY_LATENCY) -> TimingResult
         raise ExecutionError(f"the program has an illegal instruction: {error}") from None
     return joined(
         [
-            _simulate(instructions[section.first : section.stop], program.config, latency)
+            _simulate(
+                instructions[section.first : section.stop],
+                program.config,
+                latency,
+                Trace() if is_traced else None,
+            )
             for section in program.sections
         ]
     )
 
 
-def _simulate(instructions: Sequence[Instruction], config: Config, latency: int) -> TimingResult:
-    machine = Machine(instructions, config, latency)
+def _simulate(
+    instructions: Sequence[Instruction], config: Config, latency: int, trace: Trace | None
+) -> TimingResult:
+    machine = Machine(instructions, config, latency, trace)
     machine.run()
+    if trace is not None:
+        machine.matrix.note_ports(trace)
     return TimingResult(
         cycles=machine.cycles,
         engines=tuple(machine.engines),
         dispatched=tuple(machine.taken),
         issued=tuple(machine.issued),
         retired=tuple(machine.retired),
+        activities=() if trace is None else tuple(trace.activities),
         find_waits=machine.waits,
         count_buckets=partial(bucket_sums, machine),
     )

@@ -8,6 +8,7 @@ from tilewright.hw.spec.cycles import (
     matrix_tile_cycles,
 )
 from tilewright.hw.spec.isa import Engine
+from tilewright.sim.timing.activity import ACCUMULATOR, ACTIVATION, Trace
 from tilewright.sim.timing.matrix_ports import (
     accumulator_reads,
     accumulator_writes,
@@ -41,9 +42,17 @@ class MatrixModel:
             (accumulator_reads(machine.accumulator_reads), adds),
         ]
         """And how long behind a tile's first cycle its first pixel's are."""
-        if Engine.DEPTHWISE in machine.engines:
+        if Engine.DEPTHWISE in machine.engines or machine.trace is not None:
             pattern = accumulator_writes(machine.accumulator_writes)
             self._accesses.append((pattern, adds + ACCUMULATE_LATENCY - 1))
+
+    def note_ports(self, trace: Trace) -> None:
+        """Note in the trace when it reads activations, and reads and writes accumulators."""
+        machine = self._machine
+        name = Engine.MATRIX.name
+        trace.note_banks(ACTIVATION, "read", name, -1, machine.activation_reads)
+        trace.note_banks(ACCUMULATOR, "read", name, -1, machine.accumulator_reads)
+        trace.note_banks(ACCUMULATOR, "write", name, -1, machine.accumulator_writes)
 
     def acceptance(self, number: int, offer: int) -> int | None:
         """As EngineModel: when the last tile before it is taken."""

@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
+from tilewright.sim.timing.activity import Activity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class TimingResult:
     issued: tuple[int, ...]
     """When each instruction left it for the engine."""
     retired: tuple[int, ...]
+    activities: tuple[Activity, ...] = ()
+    """What ports and DRAM do, of a run that is traced."""
     find_waits: Callable[[], tuple[Engine | None, ...]] = field(repr=False, compare=False)
     """Returns what `waited_for` is."""
     count_buckets: Callable[[], Mapping[Engine, Mapping[Bucket, int]]] = field(
@@ -64,6 +67,13 @@ def joined(parts: Sequence[TimingResult]) -> TimingResult:
             for cycle in cycles(part)
         )
 
+    firsts = accumulate((len(part.engines) for part in parts), initial=0)
+    activities = [
+        activity.moved(start, first)
+        for start, first, part in zip(starts, firsts, parts, strict=False)
+        for activity in part.activities
+    ]
+
     def buckets() -> Mapping[Engine, Mapping[Bucket, int]]:
         return {
             engine: {bucket: sum(p.buckets[engine][bucket] for p in parts) for bucket in Bucket}
@@ -76,6 +86,7 @@ def joined(parts: Sequence[TimingResult]) -> TimingResult:
         dispatched=moved(lambda part: part.dispatched),
         issued=moved(lambda part: part.issued),
         retired=moved(lambda part: part.retired),
+        activities=tuple(activities),
         find_waits=lambda: tuple(wait for part in parts for wait in part.waited_for),
         count_buckets=buckets,
     )

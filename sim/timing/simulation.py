@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
+from tilewright.sim.timing.activity import Trace
 from tilewright.sim.timing.ports import BankTimeline, Claim
 from tilewright.sim.timing.vector_ports import Kind
 
@@ -88,7 +89,7 @@ class Channel(Protocol):
 
     def first_beat(self, cycle: int) -> int: ...
 
-    def occupy(self, free: int) -> None: ...
+    def occupy(self, first: int, free: int, engine: str, number: int) -> None: ...
 
 
 class FrontState(Protocol):
@@ -105,6 +106,7 @@ class Simulation(Protocol):
     instructions: Sequence[Instruction]
     engines: list[Engine | None]
     latency: int
+    trace: Trace | None
     taken: list[int]
     offered: list[int]
     issued: list[int]

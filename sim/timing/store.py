@@ -5,6 +5,7 @@ from functools import partial
 
 from tilewright.hw.spec.cycles import EMPTY_STORE_LATENCY, STORE_READ_AHEAD_BURSTS
 from tilewright.hw.spec.isa import Engine
+from tilewright.sim.timing.activity import DRAM
 from tilewright.sim.timing.bursts import Shape
 from tilewright.sim.timing.bus import InOrder
 from tilewright.sim.timing.ports import walk
@@ -71,6 +72,10 @@ class StoreModel(TransferModel):
             occupation = self.machine.occupations[Engine.STORE]
             occupation.busy.append((taken + 1, granted + 1))
             occupation.busy.append((beat - shape.beats + 1, beat + 1))
+            self._note(transfer, shape, taken + 1, granted + 1, "read")
+            if self.machine.trace is not None:
+                beats = [(beat - shape.beats + 1, beat + 1)]
+                self.machine.trace.note(DRAM, "write", self.engine.name, transfer.number, beats)
             if shape.word_beats == 1:
                 occupation.refused += granted - taken - shape.words
             self._response = max(beat + self.machine.latency, self._response + 1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tilewright.hw.spec.isa import Engine, Target
+from tilewright.sim.timing.activity import ACTIVATION
 from tilewright.sim.timing.bursts import Shape, ShapeCache
 from tilewright.sim.timing.ports import BankTimeline
 from tilewright.sim.timing.simulation import Simulation
@@ -105,6 +106,21 @@ class TransferModel(ABC):
         if self._is_blocked:
             self._due = max(self._due, cycle)
             self._retry(self._find_place(self._transfers[0].shapes[self._num_sent]))
+
+    def _note(self, transfer: Transfer, shape: Shape, start: int, end: int, port: str) -> None:
+        """Note in the trace, if there is one, in which cycles a burst moves words of activations.
+
+        Refusals are spread: the words of each bank have their share of the cycles.
+        """
+        trace = self.machine.trace
+        if trace is None or not transfer.is_activation:
+            return
+        done, cycles = 0, end - start
+        for bank, words in transfer.banks(shape, self.machine.activation_reads):
+            part = start + done * cycles // shape.words
+            done += words
+            moved = [(part, start + done * cycles // shape.words)]
+            trace.note(ACTIVATION, f"bank {bank} {port}", self.engine.name, transfer.number, moved)
 
     @abstractmethod
     def place(self, shape: Shape, cycle: int) -> int | None:

@@ -9,6 +9,7 @@ from tilewright.sim.timing.ports import BankTimeline, Claim
 from tilewright.sim.timing.simulation import Simulation
 from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Flight, Interval, Planner
 from tilewright.sim.timing.vector_ports import Work, WorkCache
+from tilewright.sim.timing.vector_trace import note_ports
 
 ACCEPT_INTERVAL = 2
 """A successor's header is read from this many cycles after an acceptance on."""
@@ -131,6 +132,10 @@ class VectorModel:
 
     def _retire(self, flight: Flight, retired: int, cycle: int) -> None:
         flight.retired = retired
+        machine = self._machine
+        if machine.trace is not None and not flight.is_empty:
+            banks = machine.accumulator_reads
+            note_ports(machine.trace, self._planner, flight, machine.config, banks)
         if flight.previous is not None:
             flight.previous.previous = None
         self._machine.retire(flight.number, retired, cycle)

@@ -307,7 +307,7 @@ class Planner:
     def _source_reads(self, flight: Flight) -> SourceReads:
         """Return when it reads sources from the activation SRAM."""
         first, repeats = (self._machine.activation_reads.like() for _ in range(2))
-        banks, cycles = source_banks(flight.work.segments), self._turn_cycles(flight)
+        banks, cycles = source_banks(flight.work.segments), self.turn_cycles(flight)
         first.occupy_union(banks, cycles, cycles + 1)
         if flight.replay is not None:
             lasts = flight.replay.moves > cycles + 1
@@ -323,7 +323,7 @@ class Planner:
         if replay is not None:
             starts, ends = replay.moves[::turns], replay.enters[::turns]
         elif flight.work.group_turns:
-            starts = self._turn_cycles(flight)[::turns] + MOVE_CYCLES
+            starts = self.turn_cycles(flight)[::turns] + MOVE_CYCLES
             ends = starts + 1
         else:
             start = flight.runs[0][0] + MOVE_CYCLES
@@ -349,7 +349,7 @@ class Planner:
         """
         work, replay = flight.work, flight.replay
         if work.kind == "reads":
-            starts = self._turn_cycles(flight)
+            starts = self.turn_cycles(flight)
             ends = starts + 1 if replay is None else replay.moves
             yield source_banks(work.segments), starts, ends
         if work.combines:
@@ -375,7 +375,7 @@ class Planner:
             flight.writes.occupy_union(pixel_banks(fields, config, "destination"), starts, ends)
         return flight.writes
 
-    def _turn_cycles(self, flight: Flight) -> NDArray[np.int64]:
+    def turn_cycles(self, flight: Flight) -> NDArray[np.int64]:
         """Return the cycle of every turn."""
         if flight.replay is not None:
             return flight.replay.reads
@@ -387,5 +387,5 @@ class Planner:
         if flight.replay is not None:
             return flight.replay.uses
         window = flight.work.window
-        last_reads = self._turn_cycles(flight)[window - 1 :: window]
+        last_reads = self.turn_cycles(flight)[window - 1 :: window]
         return last_reads - 1 + TO_RESULT + (self._pace if flight.work.combines else 1)

@@ -200,6 +200,15 @@ def test_the_timing_model_has_the_latency_asked_for(tilewright, digits, latency)
     assert f"{simulate(program, latency=latency).cycles:,} cycles" in result.out
 
 
+def test_a_run_is_traced_wherever_it_runs(tilewright, digits):
+    words = ("run", digits, "--preset", "nano", "--latency", 20, "--trace")
+    assert tilewright(*words, "iss.json").status == 0
+    assert tilewright(*words, "timing.json", "--on", "timing").status == 0
+    assert Path("iss.json").read_bytes() == Path("timing.json").read_bytes()
+    cycles = simulate(compile_file(digits, Config.load("nano")).program, latency=20).cycles
+    assert json.loads(Path("iss.json").read_text())["otherData"]["cycles"] == cycles
+
+
 def test_disasm_and_asm_are_inverse(tilewright, digits):
     tilewright("compile", digits, "--preset", "nano", "-o", "d.tw")
     text = tilewright("disasm", "d.tw").out
