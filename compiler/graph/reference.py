@@ -1,15 +1,16 @@
 """The project's own reference: a quantized graph, executed with the normative numerics.
 
-Feature maps are int8 arrays (channels, height, width). Sums of products are exact: matrix
-products run in float32 where every partial sum stays below 2^24, else in float64.
+Feature maps are int8 arrays (channels, height, width), or those of several samples at once
+(channels, height, width, samples): the last axis lies next to each other in memory, and every
+operator works along it.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tilewright.compiler.graph.graph import (
@@ -25,23 +26,22 @@ from tilewright.compiler.graph.graph import (
     Requantize,
     View,
 )
+from tilewright.compiler.graph.products import Products, by_channel, steps
 from tilewright.hw.spec import numerics
 from tilewright.support.errors import InputError
 
 Int8Map = NDArray[np.int8]
 
-FLOAT_EXACT = 2**24
-"""Integers up to this magnitude are exact in binary32."""
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """Executes a graph operator by operator."""
+    """Executes a graph operator by operator; keeps its weights in the form of the products."""
 
     graph: Graph
+    _products: dict[str, Products] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, inputs: Mapping[str, Int8Map]) -> dict[str, Int8Map]:
-        """Return the output maps for the given input maps.
+        """Return the output maps for the given input maps, all of one or of as many samples.
 
         Raises:
             InputError: an input map is missing or has the wrong shape or dtype.
@@ -52,6 +52,9 @@ class Reference:
     def run_all(self, inputs: Mapping[str, Int8Map]) -> dict[str, Int8Map]:
         """Like run, but return every feature map by name."""
         maps = {name: self._checked(inputs, name) for name in self.graph.inputs}
+        counts = {name: data.shape[3:] for name, data in maps.items()}
+        if len(set(counts.values())) > 1:
+            raise InputError(f"the input maps differ in their number of samples: {counts}")
         for node in self.graph.nodes:
             maps[node.output] = self.run_node(node, maps)
         return maps
@@ -73,16 +76,17 @@ class Reference:
         if isinstance(node, Pad):
             return _pad(maps[node.input], node.pads, node.value)
         assert isinstance(node, View), type(node)
-        return maps[node.input].reshape(self.graph.maps[node.output].shape)
+        data = maps[node.input]
+        return data.reshape(*self.graph.maps[node.output].shape, *data.shape[3:])
 
     def _checked(self, inputs: Mapping[str, Int8Map], name: str) -> Int8Map:
         if name not in inputs:
             raise InputError(f"the input map {name!r} is missing; got {sorted(inputs)}")
         given, shape = inputs[name], self.graph.maps[name].shape
-        if given.dtype != np.int8 or given.shape != shape:
+        if given.dtype != np.int8 or given.shape[:3] != shape or given.ndim > 4:
             raise InputError(
-                f"the input map {name!r} must be int8 {list(shape)}, "
-                f"got {given.dtype} {list(given.shape)}"
+                f"the input map {name!r} must be int8 {list(shape)}, or that with an axis of "
+                f"samples behind it, got {given.dtype} {list(given.shape)}"
             )
         return given
 
@@ -91,24 +95,25 @@ class Reference:
 
     def _conv(self, node: Conv, maps: Mapping[str, Int8Map]) -> Int8Map:
         source = self._quantization(node.input)
-        output = self.graph.maps[node.output]
-        padded = _pad(maps[node.input], node.pads, source.zero_point).astype(np.int16)
-        windows = _windows(
-            padded - np.int16(source.zero_point), node.kernel, node.strides, node.dilations
-        )[:, : output.height, : output.width]
-        accumulator = _accumulate(windows, node.weight, node.groups, source.zero_point)
+        padded = _pad(maps[node.input], node.pads, source.zero_point)
+        result = np.empty((*self.graph.maps[node.output].shape, *padded.shape[3:]), np.int8)
         epilogue = node.epilogue
         scale = numerics.requantize_scale(
             source.scale, node.weight_scale, epilogue.quantization.scale
         )
-        result = _finish(accumulator, node.bias[:, None, None], scale[:, None, None], epilogue)
-        if node.residual is None:
-            return result
+        if node.output not in self._products:
+            self._products[node.output] = Products(node=node, zero_point=source.zero_point)
+        for place, total in self._products[node.output].blocks(padded, result.shape):
+            part = _finish(total, by_channel(scale[place[0]], total), epilogue)
+            if node.residual is not None:
+                part = self._add_residual(node, part, maps[node.residual.other][place])
+            result[place] = part
+        return result
+
+    def _add_residual(self, node: Conv, own: Int8Map, other: Int8Map) -> Int8Map:
         residual = node.residual
-        operands = [
-            (result, epilogue.result),
-            (maps[residual.other], self._quantization(residual.other)),
-        ]
+        assert residual is not None
+        operands = [(own, node.epilogue.result), (other, self._quantization(residual.other))]
         return self._combine(residual.kind, operands, node.output, residual.low, residual.high)
 
     def _combine(
@@ -144,93 +149,64 @@ class Reference:
 
     def _pool(self, node: Pool, data: Int8Map) -> Int8Map:
         source, output = self._quantization(node.input), self.graph.maps[node.output]
-        fill = -128 if node.kind == "max" else source.zero_point
-        windows = _windows(_pad(data, node.pads, fill), node.kernel, node.strides, node.dilations)[
-            :, : output.height, : output.width
-        ]
         if node.kind == "max":
-            largest: Int8Map = windows.max(axis=(3, 4))
-            return np.clip(largest, node.low, node.high).astype(np.int8)
-        total = windows.sum(axis=(3, 4), dtype=np.int64)
-        total -= windows[0, 0, 0].size * source.zero_point
-        count = np.full((output.height, output.width), windows[0, 0, 0].size)
-        if not node.count_include_pad:
-            inside = _pad(np.ones((1, *data.shape[1:]), np.int8), node.pads, 0)
-            counts = _windows(inside, node.kernel, node.strides, node.dilations)
-            count = counts[0, : output.height, : output.width].sum(axis=(2, 3), dtype=np.int64)
+            largest = _reduce_windows(np.maximum, _pad(data, node.pads, -128), node, output.shape)
+            return np.asarray(np.clip(largest, node.low, node.high), np.int8)
+        padded = _pad(data, node.pads, source.zero_point).astype(np.int32)
+        total = _reduce_windows(np.add, padded, node, output.shape)
+        total -= node.kernel[0] * node.kernel[1] * source.zero_point
+        inside = np.ones((1, *data.shape[1:3]), np.int32)
+        count = _reduce_windows(
+            np.add, _pad(inside, node.pads, int(node.count_include_pad)), node, output.shape
+        )
         ratio = numerics.average_scale(source.scale, output.quantization.scale, count)
         return numerics.requantize(
-            total, 0, ratio, output.quantization.zero_point, node.low, node.high
+            total,
+            0,
+            ratio.reshape(ratio.shape + (1,) * (total.ndim - 3)),
+            output.quantization.zero_point,
+            node.low,
+            node.high,
         )
 
     def _requantize(self, node: Requantize, data: Int8Map) -> Int8Map:
+        """A unary operator is a table of all int8 values."""
         source = self._quantization(node.input)
         ratio = numerics.scale_ratio(source.scale, node.epilogue.quantization.scale)
-        stored = data.astype(np.int32) - source.zero_point
-        return _finish(stored, np.zeros((), np.int32), ratio, node.epilogue)
+        values = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.float32)
+        return numerics.look_up(_finish(values - source.zero_point, ratio, node.epilogue), data)
 
 
 def _finish(
-    accumulator: NDArray[np.int64] | NDArray[np.int32],
-    bias: NDArray[np.int32],
-    scale: NDArray[np.float32] | np.float32,
-    epilogue: Epilogue,
+    total: NDArray[np.float32], scale: NDArray[np.float32] | np.float32, epilogue: Epilogue
 ) -> Int8Map:
-    result = numerics.requantize(
-        accumulator, bias, scale, epilogue.quantization.zero_point, epilogue.low, epilogue.high
+    result = numerics.rescale(
+        total, scale, epilogue.quantization.zero_point, epilogue.low, epilogue.high
     )
     return result if epilogue.table is None else numerics.look_up(epilogue.table, result)
 
 
-def _pad(data: Int8Map, pads: tuple[int, int, int, int], value: int) -> Int8Map:
+def _pad(data: NDArray[Any], pads: tuple[int, int, int, int], value: int) -> NDArray[Any]:
     top, left, bottom, right = pads
     if not any(pads):
         return data
-    return np.pad(data, ((0, 0), (top, bottom), (left, right)), constant_values=value)
+    channels, height, width, *samples = data.shape
+    padded = np.full(
+        (channels, height + top + bottom, width + left + right, *samples), value, data.dtype
+    )
+    padded[:, top : top + height, left : left + width] = data
+    return padded
 
 
-def _windows(
-    padded: NDArray[np.integer],
-    kernel: tuple[int, int],
-    strides: tuple[int, int],
-    dilations: tuple[int, int],
-) -> NDArray[np.integer]:
-    """Return (channels, output height, output width, kernel height, kernel width)."""
-    reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
-    windows = sliding_window_view(padded, reach, axis=(1, 2))
-    return windows[:, :: strides[0], :: strides[1], :: dilations[0], :: dilations[1]]
-
-
-def _accumulate(
-    windows: NDArray[np.integer], weight: NDArray[np.int8], groups: int, zero_point: int
-) -> NDArray[np.int64]:
-    """Sums of products (output channels, height, width); `windows` has no zero point left."""
-    channels, height, width = windows.shape[:3]
-    largest = max(127 - zero_point, 128 + zero_point)
-    bound = int(np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)).max()) * largest
-    dtype: np.dtype[Any] = np.dtype(np.float32 if bound < FLOAT_EXACT else np.float64)
-    per_group, outputs = channels // groups, weight.shape[0] // groups
-    results = np.empty((weight.shape[0], height * width), np.int64)
-    if per_group == 1 and outputs == 1:
-        return _accumulate_depthwise(windows, weight)
-    for group in range(groups):
-        part = windows[group * per_group : (group + 1) * per_group]
-        columns = part.transpose(0, 3, 4, 1, 2).reshape(-1, height * width).astype(dtype)
-        rows = slice(group * outputs, (group + 1) * outputs)
-        matrix = weight[rows].reshape(outputs, -1).astype(dtype)
-        results[rows] = matrix @ columns
-    return results.reshape(-1, height, width)
-
-
-def _accumulate_depthwise(
-    windows: NDArray[np.integer], weight: NDArray[np.int8]
-) -> NDArray[np.int64]:
-    total = np.zeros(windows.shape[:3], np.int64)
-    for row, column in _taps(weight):
-        factor = weight[:, 0, row, column].astype(np.int32)[:, None, None]
-        total += windows[..., row, column] * factor
-    return total
-
-
-def _taps(weight: NDArray[np.int8]) -> Iterator[tuple[int, int]]:
-    return ((row, column) for row in range(weight.shape[2]) for column in range(weight.shape[3]))
+def _reduce_windows(
+    combine: np.ufunc, padded: NDArray[Any], node: Pool, shape: tuple[int, int, int]
+) -> NDArray[Any]:
+    """Combine the pixels of each window: along the kernel's rows, then along its columns."""
+    for axis in (1, 2):
+        kernel, stride, dilation = (
+            pair[axis - 1] for pair in (node.kernel, node.strides, node.dilations)
+        )
+        along = np.moveaxis(padded, axis, 0)
+        views = [along[steps(k * dilation, stride, shape[axis])] for k in range(kernel)]
+        padded = np.moveaxis(reduce(combine, views), 0, axis)
+    return padded

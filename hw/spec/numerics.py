@@ -66,16 +66,21 @@ def check_accumulator(weight: ArrayLike, bias: ArrayLike, zero_point: int, where
 
 def wrap_int32(value: ArrayLike) -> Int32Array:
     """Reduce integers modulo 2^32 to the int32 range."""
-    return np.asarray(value, np.int64).astype(np.uint32).view(np.int32)
+    given = np.asarray(value)
+    return given if given.dtype == np.int32 else given.astype(np.int64).astype(np.int32)
 
 
 def round_and_place(
     value: Float32Array, zero_point: ArrayLike, low: ArrayLike, high: ArrayLike
 ) -> Int8Array:
-    """rint(value) + zero_point, then max(low), then min(high); all bounds are int8 values."""
-    rounded = np.rint(np.clip(value, np.float32(-1024), np.float32(1024))).astype(np.int32)
-    placed = rounded + np.asarray(zero_point, np.int32)
-    return np.minimum(np.maximum(placed, low), high).astype(np.int8)
+    """rint(value) + zero_point, then max(low), then min(high); all bounds are int8 values.
+
+    In binary32, where the integers that the bounds leave are exact.
+    """
+    placed = np.asarray(np.rint(value))
+    np.add(placed, np.asarray(zero_point, np.float32), out=placed)
+    bounds = np.asarray(low, np.float32), np.asarray(high, np.float32)
+    return np.clip(placed, *bounds, out=placed).astype(np.int8)
 
 
 def requantize(
@@ -92,9 +97,15 @@ def requantize(
     broadcast. (ONNX QLinearConv, QLinearMatMul; the clamp to [low, high] after rounding equals
     the clamp before it, because the bounds are integers.)
     """
-    total = wrap_int32(np.asarray(accumulator, np.int64) + np.asarray(bias, np.int64))
-    product = total.astype(np.float32) * effective_scale(scale)
-    return round_and_place(product, zero_point, low, high)
+    total = np.add(wrap_int32(accumulator), wrap_int32(bias))
+    return rescale(total.astype(np.float32), scale, zero_point, low, high)
+
+
+def rescale(
+    total: Float32Array, scale: ArrayLike, zero_point: ArrayLike, low: ArrayLike, high: ArrayLike
+) -> Int8Array:
+    """Stage 1 behind its sum, for a `total` that is fl(accumulator + bias)."""
+    return round_and_place(total * effective_scale(scale), zero_point, low, high)
 
 
 def add(
@@ -113,11 +124,14 @@ def add(
 
     The ratios are r1 = fl(s1/so), r2 = fl(s2/so).
     """
-    left = (first.astype(np.float32) - np.float32(first_zero_point)) * effective_scale(first_ratio)
-    right = (second.astype(np.float32) - np.float32(second_zero_point)) * effective_scale(
-        second_ratio
-    )
-    return round_and_place(left + right, zero_point, low, high)
+    left = first.astype(np.float32)
+    left -= np.float32(first_zero_point)
+    left *= effective_scale(first_ratio)
+    right = second.astype(np.float32)
+    right -= np.float32(second_zero_point)
+    right *= effective_scale(second_ratio)
+    left += right
+    return round_and_place(left, zero_point, low, high)
 
 
 def multiply(
@@ -144,7 +158,8 @@ def multiply(
 
 def look_up(table: Int8Array, value: Int8Array) -> Int8Array:
     """256-entry table: entry number is the int8 value taken as an unsigned byte."""
-    return table[value.view(np.uint8)]
+    entries = bytearray(value.tobytes()).translate(table.tobytes())
+    return np.frombuffer(entries, np.int8).reshape(value.shape)
 
 
 def requantize_scale(

@@ -5,6 +5,7 @@ import pytest
 
 from tilewright.compiler.graph.graph import (
     Conv,
+    Elementwise,
     Epilogue,
     FeatureMap,
     Graph,
@@ -157,3 +158,17 @@ def test_input_maps_of_another_shape_or_type_are_refused(given):
     graph = graph_of(node, {"x": (1, 2, 2), "y": (1, 2, 2)}, [INPUT, INPUT])
     with pytest.raises(InputError, match=r"must be int8 \[1, 2, 2\]"):
         Reference(graph=graph).run({"x": given})
+
+
+def test_samples_are_as_many_in_every_input_map():
+    node = Elementwise(name="add", output="y", kind="add", first="a", second="b")
+    shapes = dict.fromkeys("aby", (2, 3, 4))
+    reference = Reference(graph=graph_of(node, shapes, [INPUT, INPUT, OUTPUT]))
+    random = np.random.default_rng(1)
+    many = {name: random.integers(-128, 128, (2, 3, 4, 5)).astype(np.int8) for name in "ab"}
+    together = reference.run(many)["y"]
+    for sample in range(5):
+        alone = reference.run({name: array[..., sample] for name, array in many.items()})["y"]
+        np.testing.assert_array_equal(together[..., sample], alone)
+    with pytest.raises(InputError, match="differ in their number of samples"):
+        reference.run({"a": many["a"], "b": many["b"][..., :4]})
