@@ -38,8 +38,21 @@ COMPARED_SAMPLES = 16
 )
 @click.option("--scale", help="Factor behind that, as for --mean.  [default: 1/255]")
 @click.option("--fix-batch", is_flag=True, help="Fix a dynamic first dimension of an input to 1.")
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="NAME=N[,N...]",
+    help="Size of a symbolic dimension, or an input's shape; may be repeated.",
+)
 @click.option("--per-tensor", is_flag=True, help="One weight scale a layer, not one a channel.")
 @click.option("--symmetric", is_flag=True, help="Activation zero points of 0.")
+@click.option(
+    "--activations",
+    multiple=True,
+    metavar="OPERATOR=KIND",
+    help="What operators of a type read is `symmetric` or `asymmetric`; may be repeated.",
+)
 @json_option()
 def command(
     model: Path,
@@ -50,8 +63,10 @@ def command(
     mean: str,
     scale: str | None,
     fix_batch: bool,
+    shapes: tuple[str, ...],
     per_tensor: bool,
     symmetric: bool,
+    activations: tuple[str, ...],
     json_files: tuple[Path, ...],
 ) -> None:
     """Quantize the float ONNX model to int8, in the QDQ form that `compile` takes.
@@ -61,6 +76,8 @@ def command(
     """
     from tilewright.flows.quantization import quantizer
     from tilewright.flows.quantization.calibration import Normalization, calibration_samples
+    from tilewright.flows.quantization.overrides import parse_activations
+    from tilewright.flows.quantization.shapes import batch_of, inputs_of, parse_shapes
     from tilewright.flows.report.display import plural, size
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.progress import status
@@ -71,15 +88,22 @@ def command(
         mean=parse_values("--mean", mean),
         scale=Normalization().scale if scale is None else parse_values("--scale", scale),
     )
+    options = quantizer.Options(
+        per_tensor=per_tensor, symmetric=symmetric, by_operator=parse_activations(activations)
+    )
+    sizes = parse_shapes(shapes)
     loaded = quantizer.load_model(model)
     try:
         with status("folding constants and batch normalization"):
-            prepared = quantizer.prepare(loaded, fix_batch=fix_batch)
-        inputs = quantizer.inputs_of(prepared)
+            prepared = quantizer.prepare(loaded, shapes=sizes, one_sample=fix_batch)
         chosen = calibration_samples(
-            calibration, inputs, count=samples, seed=seed, normalization=normalization
+            calibration,
+            inputs_of(prepared),
+            count=samples,
+            seed=seed,
+            normalization=normalization,
+            batch=batch_of(prepared),
         )
-        options = quantizer.Options(per_tensor=per_tensor, symmetric=symmetric)
         with status(f"calibrating on {plural(len(chosen), 'sample')}"):
             quantized = quantizer.quantize(prepared, chosen, options)
             compared = chosen[:COMPARED_SAMPLES]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tilewright.flows.quantization.quantizer import FloatInput
+from tilewright.flows.quantization.shapes import FloatInput
 from tilewright.flows.report.display import plural
 from tilewright.flows.runtime.tensors import Array, Sample, load_samples
+from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import InputError, ToolError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -35,9 +36,11 @@ def calibration_samples(
     count: int | None = None,
     seed: int = 0,
     normalization: Normalization | None = None,
+    batch: Batch | None = None,
 ) -> list[Sample]:
     """Return samples from `source`: "random", a folder of images, or a .npz file.
 
+    `batch`: that of the model, whose samples a file may hold as [n, ...].
     By default all samples of a file, the first MAX_IMAGES images, or RANDOM_SAMPLES random ones.
     Raises InputError when the source does not fit the model's inputs.
     """
@@ -53,7 +56,7 @@ def calibration_samples(
             f"--calibration {source}: no such file or folder; give a .npz file, a folder of images "
             "or the word random"
         )
-    samples = load_samples(path, inputs, count)
+    samples = load_samples(path, inputs, count, batch)
     for number, sample in enumerate(samples):
         for name, array in sample.items():
             if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():

@@ -5,17 +5,21 @@ import itertools
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tilewright.flows.quantization.expressions import find_expressions
 from tilewright.flows.quantization.graph_view import GraphView
 from tilewright.flows.quantization.outline import function_names, outlined, restore
+from tilewright.flows.quantization.overrides import (
+    Overrides,
+    activation_overrides,
+    weight_overrides,
+)
 from tilewright.flows.quantization.selection import Selection, select
+from tilewright.flows.quantization.shapes import fix_batch, fix_shapes, inputs_of
 from tilewright.flows.runtime.tensors import Sample
 from tilewright.support.errors import ModelError
 from tilewright.support.files import missing
@@ -32,15 +36,6 @@ MIN_IR_VERSION = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatInput:
-    """Name, NumPy dtype name and static shape of a model input."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Options:
     """How a model is quantized; weights are symmetric int8, activations int8."""
 
@@ -48,6 +43,8 @@ class Options:
     """One weight scale a layer instead of one an output channel."""
     symmetric: bool = False
     """Activation zero points of 0."""
+    by_operator: tuple[tuple[str, bool], ...] = ()
+    """Whether what operators of a type read has zero points of 0, in place of `symmetric`."""
 
 
 def load_model(path: Path) -> "onnx.ModelProto":
@@ -73,44 +70,29 @@ def load_model(path: Path) -> "onnx.ModelProto":
     return model
 
 
-def prepare(model: "onnx.ModelProto", *, fix_batch: bool = False) -> "onnx.ModelProto":
-    """Return the model ready for calibration: static inputs, a recent opset, folded constants and
-    batch normalization. `fix_batch` fixes a dynamic first dimension of an input to 1.
+def prepare(
+    model: "onnx.ModelProto",
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    one_sample: bool = False,
+) -> "onnx.ModelProto":
+    """Return the model ready for calibration: a recent opset, folded constants and batch
+    normalization, inputs whose axis 0 alone may be symbolic.
 
-    Raises ModelError for other dynamic dimensions and for what ONNX Runtime refuses.
+    shapes: sizes of symbolic dimensions, shapes of inputs, by name. `one_sample` sets a symbolic
+    axis 0 of inputs to 1. Raises ModelError for other symbolic dimensions and for what ONNX Runtime
+    refuses.
     """
     import onnx
 
     prepared = onnx.ModelProto()
     prepared.CopyFrom(model)
     _drop_constant_inputs(prepared)
-    if fix_batch:
-        _fix_batch(prepared)
+    fix_shapes(prepared, shapes or {})
+    if one_sample:
+        fix_batch(prepared)
     inputs_of(prepared)
     return _folded(_converted(prepared))
-
-
-def inputs_of(model: "onnx.ModelProto") -> tuple[FloatInput, ...]:
-    """Return the inputs that are no constants. Raises ModelError for a dynamic dimension."""
-    from onnx import helper
-
-    constants = {item.name for item in model.graph.initializer}
-    inputs = []
-    for item in model.graph.input:
-        if item.name in constants:
-            continue
-        tensor = item.type.tensor_type
-        shape = tuple(int(dimension.dim_value) for dimension in tensor.shape.dim)
-        if not tensor.HasField("shape") or min(shape, default=1) < 1:
-            names = [d.dim_param or d.dim_value or "?" for d in tensor.shape.dim]
-            raise ModelError(
-                f"input {item.name!r} must have a static shape, got [{', '.join(map(str, names))}];"
-                " --fix-batch fixes a dynamic first dimension to 1, other ones are fixed with "
-                "`python -m onnxruntime.tools.make_dynamic_shape_fixed`"
-            )
-        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
-        inputs.append(FloatInput(name=item.name, dtype=dtype, shape=shape))
-    return tuple(inputs)
 
 
 def quantize(
@@ -123,13 +105,21 @@ def quantize(
     view = GraphView(prepared)
     selection = select(view, find_expressions(view))
     expressions = selection.expressions
-    quantized = _quantized(outlined(view, expressions), selection, samples, options)
+    overrides = weight_overrides(view, options.per_tensor) | activation_overrides(
+        view, options.by_operator, options.symmetric
+    )
+    model = outlined(view, expressions)
+    quantized = _quantized(model, selection, samples, options, _known(overrides, model))
     restore(quantized, view, expressions)
     return quantized
 
 
 def _quantized(
-    model: "onnx.ModelProto", selection: Selection, samples: Sequence[Sample], options: Options
+    model: "onnx.ModelProto",
+    selection: Selection,
+    samples: Sequence[Sample],
+    options: Options,
+    overrides: Overrides,
 ) -> "onnx.ModelProto":
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -151,11 +141,19 @@ def _quantized(
                 extra_options={
                     "ActivationSymmetric": options.symmetric,
                     "ForceQuantizeNoInputCheck": True,
+                    "TensorQuantOverrides": overrides,
                 },
             )
         except Exception as error:  # the quantizer's exceptions have no common public base
             raise ModelError(f"ONNX Runtime cannot quantize it: {first_line(error)}") from None
         return onnx.load(target)
+
+
+def _known(overrides: Overrides, model: "onnx.ModelProto") -> Overrides:
+    """The overrides of tensors that the model has: those inside of expressions are gone."""
+    graph = model.graph
+    names = {name for node in graph.node for name in (*node.input, *node.output)}
+    return {name: value for name, value in overrides.items() if name in names}
 
 
 def run_model(model: "onnx.ModelProto", samples: Sequence[Sample]) -> list[Sample]:
@@ -174,20 +172,6 @@ def _drop_constant_inputs(model: "onnx.ModelProto") -> None:
     del model.graph.input[:]
     model.graph.input.extend(kept)
     model.ir_version = max(model.ir_version, MIN_IR_VERSION)
-
-
-def _fix_batch(model: "onnx.ModelProto") -> None:
-    """Set a dynamic first dimension of each input to 1, and its name wherever it occurs."""
-    graph, names = model.graph, set()
-    for item in graph.input:
-        dimensions = item.type.tensor_type.shape.dim
-        if dimensions and not dimensions[0].dim_value:
-            names.add(dimensions[0].dim_param)
-            dimensions[0].dim_value = 1
-    for item in (*graph.input, *graph.output, *graph.value_info):
-        for dimension in item.type.tensor_type.shape.dim:
-            if dimension.dim_param and dimension.dim_param in names:
-                dimension.dim_value = 1
 
 
 def _converted(model: "onnx.ModelProto") -> "onnx.ModelProto":

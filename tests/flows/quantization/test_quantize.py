@@ -7,14 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tilewright.flows.commands.quantize import comparison, parse_values
 from tilewright.flows.quantization.calibration import Normalization, calibration_samples
-from tilewright.flows.quantization.quantizer import (
-    FloatInput,
-    Options,
-    inputs_of,
-    prepare,
-    quantize,
-    run_model,
-)
+from tilewright.flows.quantization.quantizer import Options, prepare, quantize, run_model
+from tilewright.flows.quantization.shapes import FloatInput
 from tilewright.support.errors import InputError
 
 IMAGE = FloatInput(name="x", dtype="float32", shape=(1, 3, 4, 6))
@@ -200,10 +194,6 @@ def test_parse_values():
     assert parse_values("--mean", "1,2.5,3") == (1.0, 2.5, 3.0)
 
 
-def test_inputs_of_leaves_constants_out():
-    assert [item.name for item in inputs_of(float_model(ir_version=3))] == ["x"]
-
-
 @pytest.fixture
 def fails(tilewright, model_path, tmp_path):
     """Return a function that quantizes the float model and checks the form of the error."""
@@ -233,14 +223,11 @@ def test_wrong_options(fails, words, message):
     assert message in fails(*words)
 
 
-def test_dynamic_batch_needs_the_option(fails):
-    error = fails(batch="N")
-    assert "input 'x' must have a static shape, got [N, 2, 6, 6]" in error
-    assert "--fix-batch" in error
-
-
-def test_a_negative_dimension_is_not_static(fails):
-    assert "input 'x' must have a static shape, got [-1, 2, 6, 6]" in fails(batch=-1)
+def test_wrong_activations(fails):
+    message = "--activations needs OPERATOR=symmetric or OPERATOR=asymmetric, got 'Conv'"
+    assert message in fails("--activations", "Conv")
+    error = fails("--activations", "Softmax=symmetric")
+    assert "has no such operator; it has Conv, Flatten, Gemm, Relu" in error
 
 
 def test_quantized_model_is_refused(fails, digits):
