@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
     from tilewright.compiler.passes import Observer
 
-LAYOUT_OPERATORS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Identity")
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompiledModel:
@@ -200,6 +198,8 @@ def output_steps(path: Path) -> dict[str, float]:
     """Return the quantization step of each model output that a DequantizeLinear makes."""
     import onnx
     from onnx import numpy_helper
+
+    from tilewright.compiler.frontend.source import LAYOUT_OPERATORS
 
     model = onnx.load(path)
     producers: dict[str, Any] = {name: n for n in model.graph.node for name in n.output}

@@ -105,11 +105,7 @@ def scalar_quantization(
 
 def quantize_float(value: float, quantization: Quantization) -> int:
     """QuantizeLinear of one float32, saturated to int8."""
-    scaled = np.float32(value) / np.float32(quantization.scale)
-    if np.isnan(scaled):
-        return quantization.zero_point
-    placed = np.rint(np.clip(scaled, np.float32(-1024), np.float32(1024)))
-    return int(np.clip(int(placed) + quantization.zero_point, -128, 127))
+    return int(numerics.quantize(value, quantization.scale, quantization.zero_point))
 
 
 def dequantize_all(quantization: Quantization) -> NDArray[np.float32]:

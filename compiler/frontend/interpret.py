@@ -14,7 +14,7 @@ from tilewright.compiler.frontend.builder import GraphBuilder, natural_index
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.evaluate import run_nodes
 from tilewright.compiler.frontend.scales import find_quantization
-from tilewright.compiler.frontend.source import Operator, Source
+from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator, Source
 from tilewright.compiler.frontend.values import (
     Array,
     Constant,
@@ -58,7 +58,6 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     (MICROSOFT, "QuantizeLinear"): store.quantize,
 }
 
-LAYOUT = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 BINARY = ("Add", "Div", "Mul", "Sub")
 # fmt: off
 UNARY = (
@@ -69,7 +68,7 @@ UNARY = (
 )
 # fmt: on
 MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
-HANDLERS.update({("", name): layout.change_layout for name in LAYOUT})
+HANDLERS.update({("", name): layout.change_layout for name in LAYOUT_OPERATORS})
 HANDLERS.update({("", name): elementwise.combine for name in BINARY})
 HANDLERS.update({("", name): elementwise.apply_unary for name in UNARY})
 HANDLERS.update({(MICROSOFT, name): elementwise.apply_unary for name in MICROSOFT_UNARY})
@@ -185,7 +184,7 @@ def _fold(context: Context, node: Operator, values: Values) -> list[Value] | Non
         return None
     if node.op_type == "DequantizeLinear":
         return store.dequantize(context, node, values)
-    if node.op_type in LAYOUT and not node.domain:
+    if node.op_type in LAYOUT_OPERATORS and not node.domain:
         kept = layout.change_constant(node, values)
         if kept is not None:
             return [kept]

@@ -34,6 +34,7 @@ from tilewright.compiler.frontend.values import (
     Value,
 )
 from tilewright.compiler.frontend.window import Pads, spatial_index
+from tilewright.hw.spec.tensor import HALF_RANGE
 
 Change = Callable[[Array], Array]
 
@@ -144,7 +145,7 @@ def pad(context: Context, node: Operator, values: Values) -> list[Value]:
     if not any(map(any, _pad_widths(node, values, value.index.ndim))):
         return [value]
     if isinstance(value, Quantized):
-        offset = 128 if value.is_unsigned else 0
+        offset = HALF_RANGE if value.is_unsigned else 0
         zero_point = value.quantization.zero_point + offset
         steps = np.float32(_pad_value(node, values)) - np.float32(zero_point)
         real = _padded(node, values, value, float(steps * np.float32(value.quantization.scale)))

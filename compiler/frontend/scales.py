@@ -3,16 +3,11 @@
 import numpy as np
 
 from tilewright.compiler.frontend.context import scalar_quantization
-from tilewright.compiler.frontend.source import Operator, Source
+from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator, Source
 from tilewright.compiler.frontend.values import Array, UnsupportedError
 from tilewright.compiler.graph.graph import Quantization
 
-# fmt: off
-TRANSPARENT = (
-    "Concat", "Dropout", "Flatten", "Identity", "MaxPool", "Pad", "Reshape", "Squeeze",
-    "Transpose", "Unsqueeze",
-)
-# fmt: on
+TRANSPARENT = (*LAYOUT_OPERATORS, "Concat", "MaxPool", "Pad")
 """Operators on int8 values that keep scale and zero point."""
 
 FIRST_OPERANDS = {

@@ -20,6 +20,11 @@ from tilewright.support.ort import first_line
 
 Array = NDArray[np.generic]
 
+LAYOUT_OPERATORS = (
+    "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze",
+)  # fmt: skip
+"""Operators that only give the values of their first input another shape or order."""
+
 OLDEST_OPSET = 10
 """The first operator set with QuantizeLinear and QLinearConv."""
 

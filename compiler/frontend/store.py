@@ -33,6 +33,7 @@ from tilewright.compiler.frontend.values import (
 )
 from tilewright.compiler.frontend.window import NO_PADS, Pads
 from tilewright.compiler.graph.graph import Quantization
+from tilewright.hw.spec.tensor import HALF_RANGE
 
 
 def dequantize(context: Context, node: Operator, values: Values) -> list[Value]:
@@ -151,7 +152,7 @@ def _store_exactly(context: Context, value: Real) -> Quantized | None:
         quantization = producer.source.quantization
         levels = dequantize_all(quantization)
         stored = quantize_float(producer.value, quantization)
-        if levels[stored + 128] != np.float32(producer.value):
+        if levels[stored + HALF_RANGE] != np.float32(producer.value):
             raise UnsupportedError("its padding value is not representable; quantize the Pad")
         source = producer.source
     elif isinstance(producer, Dequantized):
@@ -159,7 +160,7 @@ def _store_exactly(context: Context, value: Real) -> Quantized | None:
         quantization = source.quantization
         results = real_results(context, value)
         stored_values = quantize_all(results, quantization).astype(np.int16)
-        if not np.array_equal(dequantize_all(quantization)[stored_values + 128], results):
+        if not np.array_equal(dequantize_all(quantization)[stored_values + HALF_RANGE], results):
             return None
     else:
         return None

@@ -10,7 +10,7 @@ from onnx import NodeProto, helper
 
 from tilewright.compiler.frontend.context import Context, dequantize_all, shift_to_int8
 from tilewright.compiler.frontend.evaluate import run_nodes
-from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator
 from tilewright.compiler.frontend.values import (
     Array,
     Constant,
@@ -22,7 +22,6 @@ from tilewright.compiler.frontend.values import (
 from tilewright.compiler.graph.graph import Epilogue, Quantization
 from tilewright.hw.spec import numerics
 
-LAYOUT = frozenset({"Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Dropout"})
 STORED, REAL, SCALE, ZERO_POINT = "stored", "real", "scale", "zero_point"
 IDENTITY = np.arange(-128, 128).astype(np.int8)
 
@@ -111,7 +110,7 @@ def _expression(
             done.add(pending.pop())
         else:
             assert node is not None, name
-            is_layout = node.op_type in LAYOUT
+            is_layout = node.op_type in LAYOUT_OPERATORS
             operands = node.inputs[:1] if is_layout else tuple(filter(None, node.inputs))
             missing = [item for item in operands if item not in done]
             pending.extend(missing)

@@ -8,7 +8,7 @@ sees the constants inside.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tilewright.compiler.frontend.interpret import LAYOUT
+from tilewright.compiler.frontend.source import LAYOUT_OPERATORS
 from tilewright.flows.quantization.expressions import Expression
 from tilewright.flows.quantization.graph_view import GraphView
 
@@ -114,9 +114,9 @@ def _between(view: GraphView, expression: Expression) -> list[str]:
     tensors = [expression.source]
     while True:
         maker = view.makers.get(tensors[-1])
-        if maker is None or maker.op_type not in LAYOUT or not view.is_read_once(maker.input[0]):
+        if maker is None or maker.op_type not in LAYOUT_OPERATORS:
             return tensors
-        if maker.input[0] not in view.makers:
+        if maker.input[0] not in view.makers or not view.is_read_once(maker.input[0]):
             return tensors
         tensors.append(maker.input[0])
 

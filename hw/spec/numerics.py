@@ -83,6 +83,17 @@ def round_and_place(
     return np.clip(placed, *bounds, out=placed).astype(np.int8)
 
 
+def quantize(value: ArrayLike, scale: ArrayLike, zero_point: ArrayLike) -> Int8Array:
+    """QuantizeLinear of binary32 values: rint(fl(value / scale)) + zero_point, saturated.
+
+    A NaN becomes the zero point.
+    """
+    with np.errstate(over="ignore"):
+        scaled = scale_ratio(value, scale)
+    number = np.where(np.isnan(scaled), np.float32(0), scaled)
+    return round_and_place(number, zero_point, INT8_MIN, INT8_MAX)
+
+
 def requantize(
     accumulator: ArrayLike,
     bias: ArrayLike,

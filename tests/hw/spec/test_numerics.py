@@ -171,3 +171,20 @@ def test_accumulator_bound_is_the_extreme_over_all_inputs(seed: int) -> None:
 def test_accumulator_of_no_number_is_refused() -> None:
     with pytest.raises(ModelError, match="must stay within int32"):
         numerics.check_accumulator([[1]], [np.nan], 0, "node fc")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_quantize_equals_exact_rationals(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(500):
+        scale = abs(random_scale(rng)) or 1.0
+        steps = rng.choice((rng.uniform(-140, 140), rng.randint(-9, 9) + 0.5))
+        value = float(np.float32(steps * scale))
+        zero_point = rng.randint(-128, 127)
+        rounded = round(binary32(Fraction(value) / Fraction(scale))) + zero_point
+        assert int(numerics.quantize(value, scale, zero_point)) == max(-128, min(127, rounded))
+
+
+def test_quantize_saturates_infinity_and_takes_nan_for_zero() -> None:
+    values = np.array([np.inf, -np.inf, np.nan, 3e38], np.float32)
+    assert numerics.quantize(values, 1e-3, 5).tolist() == [127, -128, 5, 127]
