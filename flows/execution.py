@@ -58,16 +58,20 @@ def model_inputs(
 
 
 def make_target(
-    on: str, program: Program, compiled: CompiledModel | None, latency: int = MEMORY_LATENCY
+    on: str,
+    program: Program,
+    compiled: CompiledModel | None,
+    latency: int = MEMORY_LATENCY,
+    waveform: Path | None = None,
 ) -> Target:
-    """Return what runs the samples; latency: DRAM cycles of the RTL.
+    """Return what runs the samples; latency: DRAM cycles of the RTL; waveform: as RtlTarget.
 
     Raises InputError when it needs the model and has none.
     """
     if on == "iss":
         return IssTarget(program)
     if on == "rtl":
-        return timed_rtl(program, latency)[0]
+        return timed_rtl(program, latency, waveform=waveform)[0]
     if compiled is None:
         raise InputError(f"--on {on} runs the ONNX model; give it with --model MODEL.onnx")
     if on == "reference":

@@ -66,14 +66,17 @@ def hardware_folder(config: Config) -> Path:
     return cached("verilog", _hardware_key(config), produce)[0]
 
 
-def rtl_model(config: Config, *, srams_public: bool = False) -> "Model":
+def rtl_model(
+    config: Config, *, srams_public: bool = False, waveform: Path | None = None
+) -> "Model":
     """Return the RTL simulator of a config, built if it is not cached.
 
+    waveform: a file of the format that it can write waveforms in (slower).
     srams_public: the SRAMs can be compared with expectations at each retirement (slower).
 
     Raises ToolError when a tool is missing or the build fails.
     """
-    from tilewright.sim.cosim.build import build
+    from tilewright.sim.cosim.build import build, trace_format
 
     folder = hardware_folder(config.replace(name=SIMULATED_NAME))
     facts: dict[str, Any] = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
@@ -83,6 +86,7 @@ def rtl_model(config: Config, *, srams_public: bool = False) -> "Model":
         no_inline_modules=(facts["tile_module"],),
         probes=probes(facts),
         srams_public=srams_public,
+        trace=None if waveform is None else trace_format(waveform),
     )
 
 

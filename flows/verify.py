@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tilewright.flows.compare import Agreement, compare_outputs, first_difference
 from tilewright.flows.models import CompiledModel, ReferenceTarget, output_steps
@@ -126,12 +127,16 @@ def run_all(target: Target, samples: Sequence[Sample]) -> list[Outcome]:
 
 
 def timed_rtl(
-    program: Program, latency: int = MEMORY_LATENCY, bandwidth: float = 1.0, stalls: float = 0.0
+    program: Program,
+    latency: int = MEMORY_LATENCY,
+    bandwidth: float = 1.0,
+    stalls: float = 0.0,
+    waveform: Path | None = None,
 ) -> tuple[RtlTarget, float]:
     """Return the RTL target and the seconds that generating and building took.
 
     DRAM: latency in cycles, bandwidth in beats a cycle and direction, and the chance with which a
-    handshake is withheld in a cycle.
+    handshake is withheld in a cycle. waveform: as RtlTarget.
     """
     from tilewright.sim.cosim.parameters import DramParameters
 
@@ -139,5 +144,5 @@ def timed_rtl(
     dram = DramParameters(
         latency_cycles=latency, beats_per_cycle=bandwidth, stall_probability=stalls
     )
-    target = RtlTarget(program, dram)
+    target = RtlTarget(program, dram, waveform)
     return target, time.monotonic() - start

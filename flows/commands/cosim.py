@@ -9,11 +9,13 @@ from tilewright.flows.commands.options import (
     FilePath,
     Function,
     cache_option,
+    check_waveform,
     config_options,
     input_options,
     json_option,
     resolve_config,
     section_options,
+    waveform_option,
 )
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 
@@ -52,6 +54,7 @@ def dram_options(command: Function) -> Function:
 @section_options
 @dram_options
 @click.option("-o", "--output", type=FilePath, help="Write the RTL's outputs to this .npz file.")
+@waveform_option
 @json_option("--report")
 def command(
     model: Path,
@@ -70,6 +73,7 @@ def command(
     bandwidth: float,
     stalls: float,
     output: Path | None,
+    waveform: Path | None,
     json_files: tuple[Path, ...],
 ) -> None:
     """Compile the ONNX MODEL, run it on the RTL, and compare with simulator and reference.
@@ -90,19 +94,22 @@ def command(
     if rtl_samples is not None and rtl_samples < 1:
         raise InputError(f"--rtl-samples must be at least 1, got {rtl_samples}")
     config = resolve_config(preset, config_file, settings)
-    check_targets([output, *json_files], [model, config_file, input_file])
+    check_targets([output, waveform, *json_files], [model, config_file, input_file])
+    check_waveform(waveform)
     with status(f"compiling {model.name} for {config.name}"):
         compiled = compile_file(
             model, config, strict=strict, keep_sections=keep_sections, cached=cached
         )
     inputs = load_inputs(compiled.program, input_file, samples, seed)
     with status(f"generating and building the RTL of {config.name}"):
-        target, build_seconds = timed_rtl(compiled.program, latency, bandwidth, stalls)
+        target, build_seconds = timed_rtl(compiled.program, latency, bandwidth, stalls, waveform)
     result = run(compiled, inputs, target, rtl_samples, ort=ort, build_seconds=build_seconds)
     if output is not None:
         save_outputs(output, result.program, result.rtl)
     if not write_json(json_files, report_of(result, model.name, target.dram)):
         print_verification(console(), result, model.name)
+        if waveform is not None:
+            click.echo(f"waveforms in {waveform}")
     if not result.is_exact:
         raise SystemExit(1)
 

@@ -139,6 +139,25 @@ def input_options(function: Function) -> Function:
     return function
 
 
+def waveform_option(function: Function) -> Function:
+    """Add --vcd; the command gets `waveform`."""
+    return click.option(
+        "--vcd",
+        "waveform",
+        type=FilePath,
+        metavar="FILE.vcd|FILE.fst",
+        help="Write the RTL's waveforms of the first sample.",
+    )(function)
+
+
+def check_waveform(waveform: Path | None) -> None:
+    """Raise InputError for a name that is none of a waveform file; called before long work."""
+    from tilewright.sim.cosim.build import trace_format
+
+    if waveform is not None:
+        trace_format(waveform)
+
+
 def json_option(*further: str) -> Callable[[Function], Function]:
     """Add --json and its `further` names; the command gets `json_files`, for `write_json`."""
     return click.option(

@@ -1,28 +1,29 @@
 """`tilewright run`: a program or a model on the simulator, the RTL, the reference, ONNX Runtime."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tilewright.flows.commands.options import (
     FilePath,
     cache_option,
+    check_waveform,
     config_options,
     input_options,
     json_option,
     resolve_config,
     section_options,
+    waveform_option,
 )
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.support.errors import InputError
 
 if TYPE_CHECKING:
     from tilewright.flows.models import CompiledModel
-    from tilewright.flows.runtime.targets import Outcome
-    from tilewright.flows.runtime.tensors import Array
+    from tilewright.flows.runtime.targets import Target
+    from tilewright.flows.runtime.tensors import Sample
     from tilewright.hw.spec.program import Program
 
 TIMING = "timing"
@@ -33,10 +34,8 @@ TIMING = "timing"
 @click.option(
     "--on",
     type=click.Choice(("iss", "rtl", "reference", "ort", TIMING)),
-    default="iss",
-    show_default=True,
     help="Simulator, RTL, the project's reference, ONNX Runtime with optimizations off; or the "
-    "timing model, which has cycles and no outputs.",
+    "timing model, which has cycles and no outputs.  [default: iss; rtl with --vcd]",
 )
 @config_options()
 @cache_option
@@ -49,6 +48,7 @@ TIMING = "timing"
     help=f"DRAM latency in cycles, of RTL and timing model.  [default: {MEMORY_LATENCY}]",
 )
 @click.option("-o", "--output", type=FilePath, help="Write the outputs to this .npz file.")
+@waveform_option
 @click.option(
     "--trace",
     "trace_file",
@@ -58,7 +58,7 @@ TIMING = "timing"
 @json_option()
 def command(
     program: Path,
-    on: str,
+    on: str | None,
     preset: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
@@ -71,6 +71,7 @@ def command(
     seed: int,
     latency: int | None,
     output: Path | None,
+    waveform: Path | None,
     trace_file: Path | None,
     json_files: tuple[Path, ...],
 ) -> None:
@@ -79,38 +80,72 @@ def command(
     The same inputs give the same outputs on the simulator, the RTL and the reference, byte for
     byte. Without --input the inputs are random, from --seed.
     """
-    from tilewright.flows.execution import load_inputs, make_target, run_samples, save_outputs
-    from tilewright.flows.report.json_files import write_json
-    from tilewright.flows.report.progress import status
     from tilewright.flows.report.trace import chrome_trace
     from tilewright.support.files import check_targets, write_file
 
-    check_targets([output, trace_file, *json_files], [program, config_file, model, input_file])
+    outputs = [output, waveform, trace_file, *json_files]
+    check_targets(outputs, [program, config_file, model, input_file])
+    on = on or ("iss" if waveform is None else "rtl")
+    check_waveform(waveform)
     given = (preset, config_file, settings)
     compiler_options = {"strict": strict, "keep_sections": keep_sections}
     loaded, compiled = load(program, model, given, compiler_options, cached=cached)
-    if latency is not None and on not in (TIMING, "rtl") and trace_file is None:
-        raise InputError(f"--latency is of --on rtl and --on timing; --on {on} has no DRAM timing")
+    check_target_options(on, latency, waveform, is_traced=trace_file is not None)
+    dram_latency = latency or MEMORY_LATENCY
     if trace_file is not None:
-        write_file(trace_file, chrome_trace(loaded, latency or MEMORY_LATENCY))
+        write_file(trace_file, chrome_trace(loaded, dram_latency))
     if on == TIMING:
         if (output, input_file, samples) != (None, None, None):
             raise InputError(
                 "--on timing has no data: it takes no --input, no --samples and no --output"
             )
-        show_timing(loaded, latency or MEMORY_LATENCY, json_files, cached=cached)
+        is_printed = show_timing(loaded, dram_latency, json_files, cached=cached)
+    else:
+        from tilewright.flows.execution import load_inputs, make_target
+        from tilewright.flows.report.progress import status
+
+        inputs = load_inputs(loaded, input_file, samples, seed)
+        with status(f"preparing {on}"):
+            target = make_target(on, loaded, compiled, dram_latency, waveform)
+        is_printed = run_inputs(target, inputs, on, loaded, output, json_files)
+    if is_printed:
         return
-    inputs = load_inputs(loaded, input_file, samples, seed)
-    with status(f"preparing {on}"):
-        target = make_target(on, loaded, compiled, latency or MEMORY_LATENCY)
+    for kind, path in (("outputs", output), ("waveforms", waveform), ("trace", trace_file)):
+        if path is not None:
+            click.echo(f"{kind} in {path}")
+
+
+def check_target_options(
+    on: str, latency: int | None, waveform: Path | None, *, is_traced: bool
+) -> None:
+    """Raise InputError for options that mean nothing where it runs."""
+    if waveform is not None and on != "rtl":
+        raise InputError(f"--vcd is of --on rtl; --on {on} has no waveforms")
+    if latency is not None and on not in (TIMING, "rtl") and not is_traced:
+        raise InputError(f"--latency is of --on rtl and --on timing; --on {on} has no DRAM timing")
+
+
+def run_inputs(
+    target: "Target",
+    inputs: Sequence["Sample"],
+    on: str,
+    program: "Program",
+    output: Path | None,
+    json_files: Sequence[Path],
+) -> bool:
+    """Run the samples and show what they give; return whether stdout has it as JSON."""
+    from tilewright.flows.execution import run_samples, save_outputs
+    from tilewright.flows.report.display import console
+    from tilewright.flows.report.json_files import write_json
+    from tilewright.flows.report.outcomes import outcomes_json, print_outcomes
+
     outcomes = run_samples(target, inputs, on)
     if output is not None:
-        save_outputs(output, loaded, outcomes)
-    if write_json(json_files, outcomes_json(outcomes, on, loaded)):
-        return
-    print_outcomes(outcomes, on, loaded)
-    if output is not None:
-        click.echo(f"outputs in {output}")
+        save_outputs(output, program, outcomes)
+    if write_json(json_files, outcomes_json(outcomes, on, program)):
+        return True
+    print_outcomes(console(), outcomes, on, program)
+    return False
 
 
 def load(
@@ -151,12 +186,13 @@ def load(
 
 def show_timing(
     program: "Program", latency: int, json_files: Sequence[Path], *, cached: bool
-) -> None:
-    """Print the timing model's cycles of each layer."""
+) -> bool:
+    """Show the timing model's cycles of each layer; return whether stdout has them as JSON."""
     from tilewright.flows.program_cache import timed
     from tilewright.flows.report.coverage import coverage_json, print_coverage
     from tilewright.flows.report.display import console, table
     from tilewright.flows.report.json_files import write_json
+    from tilewright.flows.report.outcomes import program_json
     from tilewright.flows.report.report import layer_columns, layer_rows, total_row
 
     timing = timed(program, latency, cached=cached)
@@ -168,72 +204,11 @@ def show_timing(
         "layers": [layer.as_dict() for layer in timing.layers],
     }
     if write_json(json_files, found):
-        return
+        return True
     rows = [*layer_rows(timing.layers), total_row(timing.layers, program.config, timing.cycles)]
     name = program.metadata.get("model", "program")
     out = console()
     print_coverage(out, program)
     out.print(table(f"{name} in the timing model", layer_columns(), rows))
     out.print(f"{timing.cycles:,} cycles")
-
-
-def print_outcomes(outcomes: Sequence["Outcome"], on: str, program: "Program") -> None:
-    """Print samples, time and cycles, and the outputs of a few samples in short."""
-    from tilewright.flows.report.coverage import print_coverage
-    from tilewright.flows.report.display import console, plural, table
-
-    out = console()
-    print_coverage(out, program)
-    rows = [
-        (number, name, f"{value.dtype}{list(value.shape)}", summary(value), outcome.cycles)
-        for number, outcome in enumerate(outcomes[:8])
-        for name, value in outcome.outputs.items()
-    ]
-    columns = (">sample", "output", "type", "values", ">cycles")
-    out.print(table(f"{program.metadata.get('model', 'program')} on {on}", columns, rows))
-    seconds = sum(outcome.seconds for outcome in outcomes)
-    more = f", {len(outcomes) - 8} not shown" if len(outcomes) > 8 else ""
-    out.print(f"{plural(len(outcomes), 'sample')} in {seconds:.2f} s{more}")
-
-
-def program_json(program: "Program", on: str) -> dict[str, Any]:
-    """Return what was run, where, as JSON-able values."""
-    config = program.config
-    return {
-        "model": program.metadata.get("model"),
-        "config": {"name": config.name, "digest": config.digest},
-        "on": on,
-    }
-
-
-def outcomes_json(outcomes: Sequence["Outcome"], on: str, program: "Program") -> dict[str, Any]:
-    """Return all outputs as JSON-able values; what is no number is null."""
-    from tilewright.flows.report.coverage import coverage_json
-
-    samples = [
-        {
-            "cycles": outcome.cycles,
-            "seconds": round(outcome.seconds, 6),
-            "outputs": {
-                name: {"type": str(value.dtype), "shape": list(value.shape), "values": flat(value)}
-                for name, value in outcome.outputs.items()
-            },
-        }
-        for outcome in outcomes
-    ]
-    found = {"coverage": coverage_json(program), **program_json(program, on)}
-    return found | {"samples": samples}
-
-
-def flat(value: "Array") -> list[Any]:
-    """Return a tensor's elements in their order."""
-    elements = value.reshape(-1).tolist()
-    return [e if not isinstance(e, float) or math.isfinite(e) else None for e in elements]
-
-
-def summary(value: "Array") -> str:
-    """Return a tensor's first elements and the place of its largest."""
-    flat = value.reshape(-1)
-    shown = " ".join(f"{element:.4g}" for element in flat[:6].tolist())
-    dots = " ..." if flat.size > 6 else ""
-    return f"{shown}{dots}  (largest at {int(flat.argmax())})"
+    return False

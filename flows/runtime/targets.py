@@ -74,15 +74,24 @@ class RtlTarget:
     """The RTL under cocotb and Verilator; the simulator is built on construction.
 
     An access outside DRAM gets an error response, which is the accelerator's fault BUS_ERROR.
+
+    waveform: a .vcd or .fst file for the first sample's waveforms; of further sections in files of
+        their own, with the section's name behind this one's.
     """
 
-    def __init__(self, program: Program, dram: "DramParameters | None" = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        dram: "DramParameters | None" = None,
+        waveform: Path | None = None,
+    ) -> None:
         from tilewright.sim.cosim import runner
         from tilewright.sim.cosim.parameters import DramParameters
 
         self.program = program
         self._host = Host()
-        self.model = rtl_model(program.config)
+        self.model = rtl_model(program.config, waveform=waveform)
+        self._waveforms = iter(waveform_files(program, waveform))
         self.dram = dataclasses.replace(dram or DramParameters(), allow_out_of_range=True)
         self._simulate = runner.run
 
@@ -123,12 +132,22 @@ class RtlTarget:
             program_address=program.address_of(section),
             digest_word=program.config.digest_word,
             dram=self.dram,
+            trace=next(self._waveforms, None),
         )
         if result.fault != Fault.NONE:
             index = result.fault_instruction
             place = None if index is None else section.first + index
             raise ExecutionError(fault_message(program, result.fault, place))
         return result
+
+
+def waveform_files(program: Program, waveform: Path | None) -> list[Path]:
+    """Return the file of each section's waveforms, none without one."""
+    if waveform is None:
+        return []
+    further = [section.name for section in program.sections[1:]]
+    names = [f"{waveform.stem}-{name}{waveform.suffix}" for name in further]
+    return [waveform, *(waveform.with_name(name) for name in names)]
 
 
 def _retirements(runs: Sequence["RunResult"]) -> Iterator[Retired]:

@@ -32,7 +32,7 @@ from tilewright.sim.cosim.verilator import (
     make_variables,
 )
 from tilewright.support.digests import digest
-from tilewright.support.errors import ToolError
+from tilewright.support.errors import InputError, ToolError
 
 BENCH_SOURCES = ("testbench.sv", "axi_lite_master.sv")
 
@@ -76,6 +76,14 @@ class Model:
     srams_public: bool = False
     trace: TraceFormat | None = None
     build_seconds: float = 0.0
+
+
+def trace_format(path: Path) -> TraceFormat:
+    """Return the format of a waveform file. Raises InputError for another suffix."""
+    formats: dict[str, TraceFormat] = {".vcd": "vcd", ".fst": "fst"}
+    if path.suffix not in formats:
+        raise InputError(f"a waveform file ends in .vcd or .fst, got {path.name!r}")
+    return formats[path.suffix]
 
 
 def build(

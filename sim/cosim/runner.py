@@ -22,7 +22,7 @@ import numpy as np
 
 from tilewright.hw.spec import registers
 from tilewright.sim.cosim import cache
-from tilewright.sim.cosim.build import Model, build
+from tilewright.sim.cosim.build import Model, build, trace_format
 from tilewright.sim.cosim.parameters import DramParameters, Expectation, RunResult
 from tilewright.sim.cosim.results import LOG_NAME, encode_expectations, read_result
 from tilewright.support.errors import ExecutionError, InputError, ToolError
@@ -171,10 +171,8 @@ def _write_parameters(
 
 
 def _traced(model: Model, trace: Path) -> Model:
-    formats = {".vcd": "vcd", ".fst": "fst"}
-    if trace.suffix not in formats:
-        raise InputError(f"a trace file ends in .vcd or .fst, got {trace.name!r}")
-    if model.trace == formats[trace.suffix]:
+    wanted = trace_format(trace)
+    if model.trace == wanted:
         return model
     return build(
         model.verilog_path,
@@ -182,7 +180,7 @@ def _traced(model: Model, trace: Path) -> Model:
         no_inline_modules=model.no_inline_modules,
         probes=model.probes,
         srams_public=model.srams_public,
-        trace="fst" if trace.suffix == ".fst" else "vcd",
+        trace=wanted,
     )
 
 

@@ -1,6 +1,8 @@
 """The flows on the RTL of `nano`, which is built once and cached."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +72,22 @@ def test_run_on_rtl_gives_the_simulators_outputs(tilewright, digits):
     for on in ("iss", "rtl"):
         assert tilewright("run", "d.tw", "--on", on, "-o", f"{on}.npz").status == 0
     assert np.array_equal(np.load("iss.npz")["scores"], np.load("rtl.npz")["scores"])
+
+
+def test_waveforms_are_those_of_the_first_sample(tilewright, digits):
+    words = ("run", digits, "--preset", "nano", "--samples", 2, "--vcd", "w.vcd")
+    result = tilewright(*words, "--json")
+    assert result.status == 0, result
+    first, second = json.loads(result.out)["samples"]
+    text = Path("w.vcd").read_text()
+    assert "interrupt_line" in text
+    clock = re.search(r"\$var wire +1 (\S+) clk ", text)[1]
+    edges = len(re.findall(rf"^1{re.escape(clock)}$", text, re.MULTILINE))
+    assert first["cycles"] < edges < first["cycles"] + second["cycles"]
+    assert tilewright(*words, "--on", "iss").err == (
+        "error: --vcd is of --on rtl; --on iss has no waveforms\n"
+    )
+    assert "ends in .vcd or .fst, got 'w.txt'" in tilewright("cosim", digits, "--vcd", "w.txt").err
 
 
 def test_session_on_rtl_tells_cycles(digits, digits_inputs):
