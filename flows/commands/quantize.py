@@ -1,19 +1,12 @@
 """`tilewright quantize`: a float ONNX model becomes an int8 QDQ model."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
 from tilewright.flows.commands.options import FilePath, json_option
-from tilewright.support.errors import InputError, ModelError
-
-if TYPE_CHECKING:
-    from tilewright.flows.runtime.tensors import Sample
-
-COMPARED_SAMPLES = 16
+from tilewright.support.errors import InputError
 
 
 @click.command(name="quantize")
@@ -53,6 +46,12 @@ COMPARED_SAMPLES = 16
     metavar="OPERATOR=KIND",
     help="What operators of a type read is `symmetric` or `asymmetric`; may be repeated.",
 )
+@click.option(
+    "--data",
+    metavar="FILE.npz|FOLDER",
+    help="Samples to compare both models on.  [default: those of the calibration]",
+)
+@click.option("--labels", type=FilePath, help="A .npz file with a label for each; for accuracy.")
 @json_option()
 def command(
     model: Path,
@@ -67,65 +66,48 @@ def command(
     per_tensor: bool,
     symmetric: bool,
     activations: tuple[str, ...],
+    data: str | None,
+    labels: Path | None,
     json_files: tuple[Path, ...],
 ) -> None:
     """Quantize the float ONNX model to int8, in the QDQ form that `compile` takes.
 
     ONNX Runtime's static quantizer sets the ranges to the smallest and largest value that occurs
-    on the calibration samples. Old opsets are converted, batch normalization is folded.
+    on the calibration samples. Old opsets are converted, batch normalization is folded. The table
+    says how far each layer is from the float model's, the worst one is marked.
     """
-    from tilewright.flows.quantization import quantizer
-    from tilewright.flows.quantization.calibration import Normalization, calibration_samples
+    from tilewright.flows.quantization.calibration import Normalization
+    from tilewright.flows.quantization.flow import Request, quantize_file
     from tilewright.flows.quantization.overrides import parse_activations
-    from tilewright.flows.quantization.shapes import batch_of, inputs_of, parse_shapes
-    from tilewright.flows.report.display import plural, size
+    from tilewright.flows.quantization.quantizer import Options
+    from tilewright.flows.quantization.shapes import parse_shapes
+    from tilewright.flows.report.display import console
     from tilewright.flows.report.json_files import write_json
-    from tilewright.flows.report.progress import status
+    from tilewright.flows.report.quality import as_dict, print_quantization
     from tilewright.support.files import check_targets, write_file
 
-    check_targets([output, *json_files], [model, Path(calibration)])
-    normalization = Normalization(
-        mean=parse_values("--mean", mean),
-        scale=Normalization().scale if scale is None else parse_values("--scale", scale),
+    sources = [Path(name) for name in (calibration, data) if name is not None]
+    check_targets([output, *json_files], [model, labels, *sources])
+    by_operator = parse_activations(activations)
+    request = Request(
+        model=model,
+        options=Options(per_tensor=per_tensor, symmetric=symmetric, by_operator=by_operator),
+        calibration=calibration,
+        samples=samples,
+        seed=seed,
+        normalization=Normalization(
+            mean=parse_values("--mean", mean),
+            scale=Normalization().scale if scale is None else parse_values("--scale", scale),
+        ),
+        data=data,
+        labels=labels,
+        shapes=parse_shapes(shapes),
+        one_sample=fix_batch,
     )
-    options = quantizer.Options(
-        per_tensor=per_tensor, symmetric=symmetric, by_operator=parse_activations(activations)
-    )
-    sizes = parse_shapes(shapes)
-    loaded = quantizer.load_model(model)
-    try:
-        with status("folding constants and batch normalization"):
-            prepared = quantizer.prepare(loaded, shapes=sizes, one_sample=fix_batch)
-        chosen = calibration_samples(
-            calibration,
-            inputs_of(prepared),
-            count=samples,
-            seed=seed,
-            normalization=normalization,
-            batch=batch_of(prepared),
-        )
-        with status(f"calibrating on {plural(len(chosen), 'sample')}"):
-            quantized = quantizer.quantize(prepared, chosen, options)
-            compared = chosen[:COMPARED_SAMPLES]
-            given = quantizer.run_model(quantized, compared)
-            expected = quantizer.run_model(prepared, compared)
-    except ModelError as error:
-        raise ModelError(f"{model}: {error}") from None
-    data = quantized.SerializeToString()
-    write_file(output, data)
-    origin = plural(len(chosen), "random sample" if calibration == "random" else "sample")
-    sentences = {name: comparison(name, given, expected) for name in expected[0]}
-    found = {
-        "model": str(output),
-        "bytes": len(data),
-        "calibrated_on": origin,
-        "outputs": [{"name": name, "found": text} for name, text in sentences.items()],
-    }
-    if write_json(json_files, found):
-        return
-    click.echo(f"{output}: {size(len(data))}, calibrated on {origin}")
-    for text in sentences.values():
-        click.echo(text)
+    result = quantize_file(request)
+    write_file(output, result.model.SerializeToString())
+    if not write_json(json_files, as_dict(result, output)):
+        print_quantization(console(), result, output)
 
 
 def parse_values(option: str, text: str) -> tuple[float, ...]:
@@ -137,20 +119,3 @@ def parse_values(option: str, text: str) -> tuple[float, ...]:
     if not np.isfinite(values).all():
         raise InputError(f"{option} needs finite numbers, got {text!r}")
     return values
-
-
-def comparison(name: str, given: Sequence["Sample"], expected: Sequence["Sample"]) -> str:
-    """Say how far the int8 model's output is from the float model's, over some samples."""
-    ours = np.stack([sample[name] for sample in given]).astype(np.float64)
-    theirs = np.stack([sample[name] for sample in expected]).astype(np.float64)
-    noise = float(((ours - theirs) ** 2).sum())
-    signal = float((theirs**2).sum())
-    if noise == 0:
-        return f"output {name!r}: equal to the float model's"
-    ratio = f"{10 * np.log10(signal / noise):.1f} dB" if signal else "no"
-    flat_ours, flat_theirs = ours.reshape(len(ours), -1), theirs.reshape(len(theirs), -1)
-    same = int((flat_ours.argmax(axis=1) == flat_theirs.argmax(axis=1)).sum())
-    return (
-        f"output {name!r} against the float model: {ratio} signal to noise, largest element at the "
-        f"same place in {same} of {len(ours)} samples"
-    )

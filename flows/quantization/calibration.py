@@ -17,6 +17,8 @@ WIDE_MODES = ("I", "F")
 """What Pillow's modes of more than 8 bits a channel begin with; it would cut their values off."""
 MAX_IMAGES = 100
 """Images of a folder that are used where no number is given."""
+RANDOM = "random"
+"""The source that is no file."""
 RANDOM_SAMPLES = 8
 
 
@@ -37,23 +39,25 @@ def calibration_samples(
     seed: int = 0,
     normalization: Normalization | None = None,
     batch: Batch | None = None,
+    option: str = "--calibration",
 ) -> list[Sample]:
     """Return samples from `source`: "random", a folder of images, or a .npz file.
 
-    `batch`: that of the model, whose samples a file may hold as [n, ...].
+    `batch`: that of the model, whose samples a file may hold as [n, ...]; `option` names the source
+    in messages.
     By default all samples of a file, the first MAX_IMAGES images, or RANDOM_SAMPLES random ones.
     Raises InputError when the source does not fit the model's inputs.
     """
     if count is not None and count < 1:
         raise InputError(f"--samples must be at least 1, got {count}")
-    if source == "random":
+    if source == RANDOM:
         return random_calibration(inputs, count or RANDOM_SAMPLES, seed)
     path = Path(source)
     if path.is_dir():
         return image_samples(path, inputs, count, normalization or Normalization())
     if not path.exists():
         raise InputError(
-            f"--calibration {source}: no such file or folder; give a .npz file, a folder of images "
+            f"{option} {source}: no such file or folder; give a .npz file, a folder of images "
             "or the word random"
         )
     samples = load_samples(path, inputs, count, batch)

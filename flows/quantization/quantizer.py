@@ -23,7 +23,7 @@ from tilewright.flows.quantization.shapes import fix_batch, fix_shapes, inputs_o
 from tilewright.flows.runtime.tensors import Sample
 from tilewright.support.errors import ModelError
 from tilewright.support.files import missing
-from tilewright.support.ort import first_line, open_session, run_session, write_folded
+from tilewright.support.ort import first_line, write_folded
 
 if TYPE_CHECKING:
     import onnx
@@ -154,15 +154,6 @@ def _known(overrides: Overrides, model: "onnx.ModelProto") -> Overrides:
     graph = model.graph
     names = {name for node in graph.node for name in (*node.input, *node.output)}
     return {name: value for name, value in overrides.items() if name in names}
-
-
-def run_model(model: "onnx.ModelProto", samples: Sequence[Sample]) -> list[Sample]:
-    """Return the model's outputs on ONNX Runtime, graph optimizations off.
-
-    Raises ModelError when ONNX Runtime refuses the model, InputError when it refuses a sample.
-    """
-    session = open_session(model.SerializeToString())
-    return [run_session(session, sample) for sample in samples]
 
 
 def _drop_constant_inputs(model: "onnx.ModelProto") -> None:

@@ -5,6 +5,8 @@ import ast
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper
 
+from tilewright.support.ort import open_session, run_session
+
 ACTIVATIONS = {
     "silu": "s = Sigmoid c; a = Mul c s",
     "hard_swish": "a = HardSwish c",
@@ -90,6 +92,12 @@ def samples(shape, count=4, seed=7):
     """Normal samples of the input x."""
     random = np.random.default_rng(seed)
     return [{"x": random.normal(0, 1, shape).astype(np.float32)} for _ in range(count)]
+
+
+def run_model(model, inputs):
+    """The model's outputs on ONNX Runtime, graph optimizations off, one dict a sample."""
+    session = open_session(model.SerializeToString())
+    return [run_session(session, sample) for sample in inputs]
 
 
 def signal_to_noise(given, expected):

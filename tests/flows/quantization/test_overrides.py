@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from float_graphs import graph, samples, signal_to_noise, weights
+from float_graphs import graph, run_model, samples, signal_to_noise, weights
 from onnx import numpy_helper
 
-from tilewright.flows.quantization.quantizer import Options, prepare, quantize, run_model
+from tilewright.flows.quantization.quantizer import Options, prepare, quantize
 from tilewright.support.errors import InputError
 
 

@@ -3,11 +3,19 @@
 from collections import Counter
 
 import pytest
-from float_graphs import ACTIVATIONS, activation_model, graph, samples, signal_to_noise, weights
+from float_graphs import (
+    ACTIVATIONS,
+    activation_model,
+    graph,
+    run_model,
+    samples,
+    signal_to_noise,
+    weights,
+)
 
 from tilewright.compiler.compare import compare_with_onnxruntime
 from tilewright.compiler.frontend.importer import import_model
-from tilewright.flows.quantization.quantizer import Options, prepare, quantize, run_model
+from tilewright.flows.quantization.quantizer import Options, prepare, quantize
 
 
 def quantized(model, inputs, **options):

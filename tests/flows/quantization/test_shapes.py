@@ -3,9 +3,9 @@
 import numpy as np
 import onnx
 import pytest
-from float_graphs import graph, samples, weights
+from float_graphs import graph, run_model, samples, weights
 
-from tilewright.flows.quantization.quantizer import prepare, run_model
+from tilewright.flows.quantization.quantizer import prepare
 from tilewright.flows.quantization.shapes import (
     batch_of,
     fix_batch,
