@@ -24,13 +24,14 @@ from tilewright.hw.rtl.transfer.arbiter import ReadArbiter
 from tilewright.hw.rtl.transfer.load import LoadEngine
 from tilewright.hw.rtl.transfer.store import StoreEngine
 from tilewright.hw.rtl.vector.engine import VectorEngine
+from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Fault
 
 TOP_MODULE = "tilewright"
 RETIRE_SIGNAL = "retire"
-"""A signal of the top: bit i pulses when the engine at place i of engine_operations retires."""
+"""A signal of the top: bit i pulses when the engine at place i of engines(config) retires."""
 READ_CHANNELS = ("ar", "r")
 WRITE_CHANNELS = ("aw", "w", "b")
 
@@ -65,12 +66,13 @@ class Accelerator(wiring.Component):
         self._config = config
         self.control = Control(config=config)
         self.fetch = Fetch(config=config)
-        self.dispatch = Dispatch(config=config)
+        operations = isa.operations(config)
+        self.dispatch = Dispatch(config=config, operations=operations)
         self.arbiter = ReadArbiter(config=config)
         self.retirements = RetirementCounters(config=config)
         self.queues = {
-            engine: IssueQueue(config=config, operation=operation)
-            for engine, operation in engine_operations(config).items()
+            engine: IssueQueue(config=config, operations=own)
+            for engine, own in engine_operations(operations).items()
         }
         self.engines = {
             Engine.LOAD: LoadEngine(config=config),

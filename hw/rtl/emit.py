@@ -4,7 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 from tilewright.hw.rtl.accelerator import RETIRE_SIGNAL, TOP_MODULE, Accelerator
-from tilewright.hw.rtl.control.decoder import engine_operations
+from tilewright.hw.rtl.control.decoder import engines
 from tilewright.hw.rtl.matrix.tile import TILE_MODULE, Tile
 from tilewright.hw.rtl.memory import bank_verilog
 from tilewright.hw.rtl.vector.lanes import LANE_MODULES
@@ -69,7 +69,7 @@ def manifest(config: Config) -> dict[str, Any]:
         "digest": config.digest,
         "retire": {
             engine.name.lower(): f"{RETIRE_SIGNAL}[{place}]"
-            for place, engine in enumerate(engine_operations(config))
+            for place, engine in enumerate(engines(config))
         },
         "srams": {
             name: {

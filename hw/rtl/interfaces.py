@@ -1,5 +1,8 @@
 """The signatures that join the components: instructions, engines, SRAM ports, AXI."""
 
+from collections.abc import Sequence
+from enum import IntEnum
+
 from amaranth.hdl import Shape, Signal, signed, unsigned
 from amaranth.lib import data, enum, stream
 from amaranth.lib.wiring import In, Out, Signature
@@ -43,14 +46,29 @@ def fields_layout(operation: isa.Operation, config: Config) -> data.StructLayout
     )
 
 
-def engine_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
-    """What an engine receives: `fields` and the instruction's `index` in the program."""
+def engine_layout(
+    operations: Sequence[isa.Operation],
+    config: Config,
+    element_types: type[IntEnum] = isa.ElementType,
+) -> data.StructLayout:
+    """What an engine of these operations receives.
+
+    fields: a union that has each operation's own fields under its name
+    index: of the instruction in the program
+    operation: which of the operations it is, their position; no bits where there is one
+    element_type: the word's element type; no bits where only type 0 is legal
+    """
     return data.StructLayout(
-        {"fields": fields_layout(operation, config), "index": unsigned(INDEX_BITS)}
+        {
+            "fields": data.UnionLayout({o.name: fields_layout(o, config) for o in operations}),
+            "index": unsigned(INDEX_BITS),
+            "operation": unsigned((len(operations) - 1).bit_length()),
+            "element_type": unsigned(max(element_types).bit_length()),
+        }
     )
 
 
-def engine_signature(operation: isa.Operation, config: Config) -> Signature:
+def engine_signature(operations: Sequence[isa.Operation], config: Config) -> Signature:
     """Ports every engine has, seen from the engine.
 
     instruction: stream of engine_layout; its waits are met. An engine accepts the next one while
@@ -65,7 +83,7 @@ def engine_signature(operation: isa.Operation, config: Config) -> Signature:
     """
     return Signature(
         {
-            "instruction": In(stream.Signature(engine_layout(operation, config))),
+            "instruction": In(stream.Signature(engine_layout(operations, config))),
             "retire": Out(1),
             "fault": Out(1),
             "fault_is_bus": Out(1),

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.control.axi_lite import AxiLiteSlave
 from tilewright.hw.rtl.control.counters import CycleCounters, Watchdog
-from tilewright.hw.rtl.control.decoder import ENGINE_BITS, engine_operations
+from tilewright.hw.rtl.control.decoder import ENGINE_BITS, engines
 from tilewright.hw.rtl.control.dispatch import COUNT_BITS, FAULT_BITS, counts_layout
 from tilewright.hw.rtl.interfaces import INDEX_BITS, Activity, axi_lite_signature, bits
 from tilewright.hw.spec import isa, registers
@@ -41,7 +41,7 @@ class Control(wiring.Component):
     A start or clear write in cycle t makes `reset` (and `start`) high in t; `run` is high from t+1
     until the cycle in which the program is done, or the first fault is reported. `run` low halts
     dispatch and issue. Start and clear are ignored while busy. The first fault sticks; of faults in
-    the same cycle, engines in the order of engine_operations win, then dispatch, then the watchdog.
+    the same cycle, engines win in their order, then dispatch, then the watchdog.
 
     Members
     -------
@@ -52,7 +52,7 @@ class Control(wiring.Component):
     program_address : Out(32), bytes from the DRAM base
     dram_base : Out(64), bits above axi_address_bits are 0
     single_step, step : Out(1), the mode; a pulse
-    engines : In(array of engine_state_layout(), in the order of engine_operations)
+    engines : In(array of engine_state_layout(), in the order of engines(config))
     engine_faults : In(array of fault_layout(), in the same order)
     dispatch_fault : In(fault_layout())
     dispatched, retired : In, counts for the registers
@@ -63,7 +63,7 @@ class Control(wiring.Component):
 
     def __init__(self, *, config: Config):
         self._config = config
-        num_engines = len(engine_operations(config))
+        num_engines = len(engines(config))
         super().__init__(
             {
                 "bus": In(axi_lite_signature()),
@@ -212,7 +212,7 @@ class Control(wiring.Component):
         with m.Elif(self.run):
             m.d.sync += cycles.eq(cycles + 1)
         values: dict[str, Value] = {"cycles_low": cycles[:32], "cycles_high": cycles[32:]}
-        existing = list(engine_operations(self._config))
+        existing = engines(self._config)
         for engine in isa.Engine:
             name = engine.name.lower()
             buckets = [cycles[:32] if bucket == Bucket.IDLE else Const(0) for bucket in Bucket]

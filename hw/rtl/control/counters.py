@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.control.decoder import ENGINE_BITS, engine_operations
+from tilewright.hw.rtl.control.decoder import ENGINE_BITS, engines
 from tilewright.hw.rtl.control.dispatch import counts_layout
 from tilewright.hw.rtl.interfaces import Activity
 from tilewright.hw.spec.config import Config
@@ -26,13 +26,13 @@ class RetirementCounters(wiring.Component):
 
     Members
     -------
-    retire : In, a pulse an instruction; a bit an engine of engine_operations(config)
+    retire : In, a pulse an instruction; a bit an engine of engines(config)
     reset : In(1)
     retired : Out(counts_layout()); 0 for an engine that does not exist
     """
 
     def __init__(self, *, config: Config):
-        self._engines = list(engine_operations(config))
+        self._engines = engines(config)
         super().__init__(
             {
                 "retire": In(len(self._engines)),

@@ -1,25 +1,36 @@
 """Combinational instruction decoder, derived from the instruction table."""
 
+from collections.abc import Sequence
+from enum import IntEnum
+
 from amaranth.hdl import Cat, Const, Module, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import fields_layout
 from tilewright.hw.spec import encoding, isa
 from tilewright.hw.spec.config import Config
 
 ENGINE_BITS = 3
 
 
-def engine_operations(config: Config) -> dict[isa.Engine, isa.Operation]:
-    """Return the operation of each engine that this config has, in the order of the table.
+def queued(operations: Sequence[isa.Operation]) -> tuple[isa.Operation, ...]:
+    """Return the operations that go to an engine, not those of dispatch itself."""
+    return tuple(operation for operation in operations if operation.engine is not None)
 
-    A queue's entries have the fields of one operation, so an engine has one.
-    """
-    operations = [o for o in isa.operations(config) if o.engine is not None]
-    found = {o.engine: o for o in operations if o.engine is not None}
-    assert len(found) == len(operations), "two operations of one engine"
+
+def engine_operations(
+    operations: Sequence[isa.Operation],
+) -> dict[isa.Engine, tuple[isa.Operation, ...]]:
+    """Return the operations of each engine, engines in the order of their first operation."""
+    found: dict[isa.Engine, tuple[isa.Operation, ...]] = {}
+    for operation in queued(operations):
+        found[operation.engine] = (*found.get(operation.engine, ()), operation)
     return found
+
+
+def engines(config: Config) -> tuple[isa.Engine, ...]:
+    """Return the engines that this config has, in the order of their places in the hardware."""
+    return tuple(engine_operations(isa.operations(config)))
 
 
 def waits_layout() -> data.ArrayLayout:
@@ -30,55 +41,69 @@ def waits_layout() -> data.ArrayLayout:
     return data.ArrayLayout(slot, isa.NUM_WAITS)
 
 
-def fields_of_word(word: Value, operation: isa.Operation, config: Config) -> data.View:
-    """View the bits of an instruction word (512) as the operation's own fields."""
-    layout = fields_layout(operation, config)
-    first = encoding.layout(operation, config)[len(isa.COMMON_FIELDS)][1]
-    return data.View(layout, word[first : first + layout.size])
+def common_fields(word: Value, config: Config) -> dict[str, Value]:
+    """Return the bits of an instruction word (512) that every operation has, by field name."""
+    rows = encoding.layout(isa.BY_NAME["END"], config)
+    return {field.name: word[first : first + bits] for field, first, bits in rows}
+
+
+def own_fields(word: Value, bits: int, config: Config) -> Value:
+    """Return the first bits of an instruction word (512) behind the common fields.
+
+    Every operation's own fields start there, so this is the union of several operations' fields.
+    """
+    _, first, width = encoding.layout(isa.BY_NAME["END"], config)[-1]
+    return word[first + width : first + width + bits]
 
 
 class Decoder(wiring.Component):
-    """Says what an instruction word is; combinational.
+    """Says what an instruction word is, among these operations; combinational.
 
     Members
     -------
     word : In(512)
     illegal : Out(1), exactly where `encoding.decode` raises IllegalInstruction
     is_end : Out(1), the opcode is END
-    operation : Out, one-hot by opcode, in the order of engine_operations(config)
+    operation : Out, one-hot by opcode, in the order of queued(operations)
     waits : Out(waits_layout())
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(
+        self,
+        *,
+        config: Config,
+        operations: Sequence[isa.Operation],
+        element_types: type[IntEnum] = isa.ElementType,
+    ):
         self._config = config
+        self._operations = operations
+        self._element_types = element_types
         super().__init__(
             {
                 "word": In(isa.INSTRUCTION_BITS),
                 "illegal": Out(1),
                 "is_end": Out(1),
-                "operation": Out(len(engine_operations(config))),
+                "operation": Out(len(queued(operations))),
                 "waits": Out(waits_layout()),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        opcode = self.word[0 : isa.COMMON_FIELDS[0].width]
+        common = common_fields(self.word, self._config)
+        opcode = common["opcode"]
         m.d.comb += [
             self.illegal.eq(1),
             self.is_end.eq(opcode == isa.BY_NAME["END"].opcode),
-            self.operation.eq(
-                Cat(opcode == o.opcode for o in engine_operations(self._config).values())
-            ),
+            self.operation.eq(Cat(opcode == o.opcode for o in queued(self._operations))),
         ]
         with m.Switch(opcode):
-            for operation in isa.operations(self._config):
+            for operation in self._operations:
                 with m.Case(operation.opcode):
                     m.d.comb += self.illegal.eq(~self._is_legal(operation))
-        common = encoding.layout(isa.BY_NAME["END"], self._config)
-        for field, first, bits in common[-2 * isa.NUM_WAITS :]:
-            slot, member = field.name.removeprefix("wait").split("_")
-            m.d.comb += self.waits[int(slot)][member].eq(self.word[first : first + bits])
+        for slot in range(isa.NUM_WAITS):
+            for member in ("engine", "count"):
+                m.d.comb += self.waits[slot][member].eq(common[f"wait{slot}_{member}"])
         return m
 
     def _is_legal(self, operation: isa.Operation) -> Value:
@@ -87,7 +112,8 @@ class Decoder(wiring.Component):
         end = 0
         for field, first, bits in encoding.layout(operation, self._config):
             end = first + bits
-            if field.values is not None and len(field.values) < 1 << bits:
+            values = self._element_types if field.name == "element_type" else field.values
+            if values is not None and len(values) < 1 << bits:
                 value = self.word[first:end]
-                legal &= Cat(value == int(each) for each in field.values).any()
+                legal &= Cat(value == int(each) for each in values).any()
         return legal & ~self.word[end:].any()

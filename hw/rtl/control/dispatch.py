@@ -1,16 +1,23 @@
 """Dispatch: checks each fetched instruction and sends it to the queue of its engine."""
 
+from collections.abc import Sequence
+from enum import IntEnum
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.control.decoder import (
     Decoder,
+    common_fields,
     engine_operations,
-    fields_of_word,
+    own_fields,
+    queued,
     waits_layout,
 )
-from tilewright.hw.rtl.interfaces import INDEX_BITS, fields_layout
+from tilewright.hw.rtl.interfaces import INDEX_BITS, engine_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.registers import Fault
@@ -25,15 +32,14 @@ def fetched_layout() -> data.StructLayout:
     return data.StructLayout({"word": isa.INSTRUCTION_BITS, "error": 1, "index": INDEX_BITS})
 
 
-def entry_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
-    """What waits in an engine's queue: the operation's own fields, its waits and its index."""
-    return data.StructLayout(
-        {
-            "fields": fields_layout(operation, config),
-            "waits": waits_layout(),
-            "index": unsigned(INDEX_BITS),
-        }
-    )
+def entry_layout(
+    operations: Sequence[isa.Operation],
+    config: Config,
+    element_types: type[IntEnum] = isa.ElementType,
+) -> data.StructLayout:
+    """What waits in the queue of an engine of these operations: an instruction and its waits."""
+    members = engine_layout(operations, config, element_types).members
+    return data.StructLayout({"fields": members["fields"], "waits": waits_layout(), **members})
 
 
 def counts_layout() -> data.ArrayLayout:
@@ -60,7 +66,7 @@ class Dispatch(wiring.Component):
     run : In(1), a program runs and has no fault; nothing is taken without it
     single_step, step : In(1), the mode; a pulse that allows one instruction
     retired : In(counts_layout())
-    <engine>_entry : Out(stream of entry_layout), one for each engine of engine_operations(config)
+    <engine>_entry : Out(stream of entry_layout), one for each engine of engine_operations
     fault : Out(1), with `cause` (a Fault) and `fault_index`
     dispatched : Out(COUNT_BITS), instructions sent to engines
     drained : Out(1), every engine has retired all it was sent
@@ -68,8 +74,16 @@ class Dispatch(wiring.Component):
     stopped : Out(1), waits for a step
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(
+        self,
+        *,
+        config: Config,
+        operations: Sequence[isa.Operation],
+        element_types: type[IntEnum] = isa.ElementType,
+    ):
         self._config = config
+        self._operations = operations
+        self._element_types = element_types
         super().__init__(
             {
                 "instruction": In(stream.Signature(fetched_layout())),
@@ -79,8 +93,10 @@ class Dispatch(wiring.Component):
                 "step": In(1),
                 "retired": In(counts_layout()),
                 **{
-                    queue_name(engine): Out(stream.Signature(entry_layout(operation, config)))
-                    for engine, operation in engine_operations(config).items()
+                    queue_name(engine): Out(
+                        stream.Signature(entry_layout(own, config, element_types))
+                    )
+                    for engine, own in engine_operations(operations).items()
                 },
                 "fault": Out(1),
                 "cause": Out(FAULT_BITS),
@@ -94,12 +110,15 @@ class Dispatch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.decoder = decoder = Decoder(config=self._config)
+        m.submodules.decoder = decoder = Decoder(
+            config=self._config, operations=self._operations, element_types=self._element_types
+        )
         payload = self.instruction.payload
-        operations = engine_operations(self._config)
-        queues = [getattr(self, queue_name(engine)) for engine in operations]
+        operations = self._bits_of_engines(decoder)
+        chosen = {engine: reduce(or_, bits) for engine, bits in operations.items()}
+        queues = {engine: getattr(self, queue_name(engine)) for engine in chosen}
         sent = {engine: Signal(COUNT_BITS, name=f"sent_{engine.name.lower()}")
-                for engine in operations}  # fmt: skip
+                for engine in queues}  # fmt: skip
 
         permitted = self._permit(m)
         m.d.comb += [
@@ -111,7 +130,8 @@ class Dispatch(wiring.Component):
         examined = Signal()
         accepted = Signal()
         taken = Signal()
-        room = (Cat(queue.ready for queue in queues) & decoder.operation).any() | decoder.is_end
+        ready = Cat(queue.ready for queue in queues.values())
+        room = (ready & Cat(chosen.values())).any() | decoder.is_end
         m.d.comb += [
             examined.eq(self.instruction.valid & self.run & ~self.ended & permitted),
             self.fault.eq(examined & (self.cause != Fault.NONE)),
@@ -121,16 +141,10 @@ class Dispatch(wiring.Component):
             self.instruction.ready.eq(taken),
         ]
         self._find_cause(m, decoder, sent)
-        for position, (engine, operation) in enumerate(operations.items()):
-            entry = queues[position].payload
-            chosen = decoder.operation[position]
-            m.d.comb += [
-                queues[position].valid.eq(accepted & chosen),
-                entry.fields.eq(fields_of_word(payload.word, operation, self._config)),
-                entry.waits.eq(decoder.waits),
-                entry.index.eq(payload.index),
-            ]
-            with m.If(taken & chosen):
+        for engine, queue in queues.items():
+            m.d.comb += queue.valid.eq(accepted & chosen[engine])
+            self._fill(m, queue.payload, decoder, operations[engine])
+            with m.If(taken & chosen[engine]):
                 m.d.sync += sent[engine].eq(sent[engine] + 1)
         with m.If(taken):
             m.d.sync += self.ended.eq(decoder.is_end)
@@ -139,6 +153,26 @@ class Dispatch(wiring.Component):
             m.d.sync += [count.eq(0) for count in sent.values()]
             m.d.sync += [self.dispatched.eq(0), self.ended.eq(0)]
         return m
+
+    def _bits_of_engines(self, decoder: Decoder) -> dict[isa.Engine, list[Value]]:
+        """The decoder's bits of each engine's operations, in the order of engine_operations."""
+        found: dict[isa.Engine, list[Value]] = {}
+        for operation, bit in zip(queued(self._operations), decoder.operation, strict=True):
+            found.setdefault(operation.engine, []).append(bit)
+        return found
+
+    def _fill(self, m: Module, entry: data.View, decoder: Decoder, bits: list[Value]) -> None:
+        """Make an engine's entry of the word; `bits` say which of its operations it is."""
+        payload = self.instruction.payload
+        m.d.comb += [
+            entry.fields.eq(own_fields(payload.word, entry.fields.shape().size, self._config)),
+            entry.waits.eq(decoder.waits),
+            entry.index.eq(payload.index),
+            entry.element_type.eq(common_fields(payload.word, self._config)["element_type"]),
+        ]
+        for position, bit in enumerate(bits[1:], start=1):
+            with m.If(bit):
+                m.d.comb += entry.operation.eq(position)
 
     def _find_cause(self, m: Module, decoder: Decoder, sent: dict[isa.Engine, Signal]) -> None:
         """What is wrong with the instruction, if anything is."""

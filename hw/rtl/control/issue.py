@@ -1,5 +1,8 @@
 """The queue of decoded instructions in front of an engine, with the wait gate at its head."""
 
+from collections.abc import Sequence
+from enum import IntEnum
+
 from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -13,7 +16,7 @@ from tilewright.hw.spec.config import Config
 
 
 class IssueQueue(wiring.Component):
-    """FIFO of `config.queue_depth` instructions; issues the head once its waits are met.
+    """FIFO of `config.queue_depth` instructions of an engine; issues the head once it may.
 
     An entry accepted in cycle t can issue in t+1. A retirement that `retired` shows in cycle t
     can release the head in cycle t; the engine takes one instruction a cycle at most.
@@ -29,13 +32,20 @@ class IssueQueue(wiring.Component):
     waiting_for : Out(3), the engine of the head's first unmet slot, valid with `waiting`
     """
 
-    def __init__(self, *, config: Config, operation: isa.Operation):
+    def __init__(
+        self,
+        *,
+        config: Config,
+        operations: Sequence[isa.Operation],
+        element_types: type[IntEnum] = isa.ElementType,
+    ):
         self._depth = config.queue_depth
-        self._layout = entry_layout(operation, config)
+        self._layout = entry_layout(operations, config, element_types)
+        instruction = engine_layout(operations, config, element_types)
         super().__init__(
             {
                 "entry": In(stream.Signature(self._layout)),
-                "instruction": Out(stream.Signature(engine_layout(operation, config))),
+                "instruction": Out(stream.Signature(instruction)),
                 "retired": In(counts_layout()),
                 "halt": In(1),
                 "flush": In(1),
@@ -49,7 +59,7 @@ class IssueQueue(wiring.Component):
         m.submodules.storage = storage = Memory(shape=self._layout, depth=self._depth, init=[])
         write_port = storage.write_port()
         read_port = storage.read_port(domain="comb")
-        head = read_port.data
+        head, payload = read_port.data, self.instruction.payload
         level = Signal(range(self._depth + 1))
         accepted = Signal()
         issued = Signal()
@@ -60,8 +70,7 @@ class IssueQueue(wiring.Component):
             issued.eq(self.instruction.valid & self.instruction.ready),
             write_port.en.eq(accepted),
             write_port.data.eq(self.entry.payload),
-            self.instruction.payload.fields.eq(head.fields),
-            self.instruction.payload.index.eq(head.index),
+            *(payload[name].eq(head[name]) for name in payload.shape().members),
             self.instruction.valid.eq((level != 0) & ~self.waiting & ~self.halt),
         ]
         m.d.sync += [

@@ -43,7 +43,7 @@ class DepthwiseEngine(wiring.Component):
         }
         super().__init__(
             {
-                **engine_signature(DEPTHWISE, config).members,
+                **engine_signature([DEPTHWISE], config).members,
                 **{name: Out(port.signature) for name, port in self._ports.items()},
             }
         )

@@ -79,7 +79,7 @@ class DepthwiseLoops(wiring.Component):
         every = fields_layout(DEPTHWISE, config).members
         super().__init__(
             {
-                "instruction": In(stream.Signature(engine_layout(DEPTHWISE, config))),
+                "instruction": In(stream.Signature(engine_layout([DEPTHWISE], config))),
                 "available": In(1),
                 "claim": Out(1),
                 "empty": Out(1),
@@ -91,7 +91,7 @@ class DepthwiseLoops(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        new, here = self.instruction.p.fields, self.position.p
+        new, here = self.instruction.p.fields.DEPTHWISE, self.position.p
         active, accept, step, finish = bits("active", "accept", "step", "finish")
         ends = self._count(m, accept, step)
         m.d.comb += [
@@ -119,7 +119,11 @@ class DepthwiseLoops(wiring.Component):
 
     def _count(self, m, accept, step):
         """Counters of the loops; ends[loop]: this is its last position."""
-        new, fields, row = self.instruction.p.fields, self.fields, self.position.p.kernel_row
+        new, fields, row = (
+            self.instruction.p.fields.DEPTHWISE,
+            self.fields,
+            self.position.p.kernel_row,
+        )
         ends = {
             name: Signal(name=f"{name}_ends")
             for name in ("position", "output", "row", "block", "instruction")
@@ -154,7 +158,7 @@ class DepthwiseLoops(wiring.Component):
 
     def _walk_coordinates(self, m, accept, step, ends):
         """Block address, y and x of the source word; y of the row's first window row."""
-        new, fields, here = self.instruction.p.fields, self.fields, self.position.p
+        new, fields, here = self.instruction.p.fields.DEPTHWISE, self.fields, self.position.p
         row_y = Signal(signed(COORDINATE_BITS), reset_less=True)
         next_y = Signal(signed(COORDINATE_BITS))
         m.d.comb += next_y.eq(Mux(ends["block"], fields.origin_y, row_y + fields.stride_y))
@@ -176,7 +180,7 @@ class DepthwiseLoops(wiring.Component):
 
     def _walk_destination(self, m, accept, step, ends):
         """Accumulator word of the next output."""
-        new, here = self.instruction.p.fields, self.position.p
+        new, here = self.instruction.p.fields.DEPTHWISE, self.position.p
         block = Signal(address_shape(), reset_less=True)
         next_block = Signal(address_shape())
         m.d.comb += next_block.eq(block + self.fields.destination_stride)
@@ -204,7 +208,7 @@ class DepthwiseSequencer(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "instruction": In(stream.Signature(engine_layout(DEPTHWISE, config))),
+                "instruction": In(stream.Signature(engine_layout([DEPTHWISE], config))),
                 "available": In(1),
                 "claim": Out(1),
                 "empty": Out(1),

@@ -42,7 +42,7 @@ class WeightLatch(wiring.Component):
         super().__init__(
             {
                 "offered": In(1),
-                "next": In(engine_layout(DEPTHWISE, config)),
+                "next": In(engine_layout([DEPTHWISE], config)),
                 "accept": In(1),
                 "available": Out(1),
                 "claim": In(1),
@@ -62,7 +62,7 @@ class WeightLatch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        blocks_left = Signal.like(self.next.fields.blocks)
+        blocks_left = Signal.like(self.next.fields.DEPTHWISE.blocks)
         word = Signal(range(max(2, self._config.depthwise_words)))
         ahead = Signal()
         from_next, wanted, exists, moves, block_ends = bits(
@@ -91,7 +91,7 @@ class WeightLatch(wiring.Component):
         with m.Elif(from_next & block_ends):
             m.d.sync += ahead.eq(1)
         with m.If(self.accept):
-            m.d.sync += blocks_left.eq(self.next.fields.blocks - (ahead | block_ends))
+            m.d.sync += blocks_left.eq(self.next.fields.DEPTHWISE.blocks - (ahead | block_ends))
         with m.Elif(block_ends & ~from_next):
             m.d.sync += blocks_left.eq(blocks_left - 1)
         self._hold(m, moves & exists, word)
@@ -114,7 +114,7 @@ class WeightLatch(wiring.Component):
         """The address of the word that is read next."""
         address = Signal(address_shape())
         following = Signal(address_shape(), reset_less=True)
-        m.d.comb += address.eq(Mux(at_start_of_next, self.next.fields.weights, following))
+        m.d.comb += address.eq(Mux(at_start_of_next, self.next.fields.DEPTHWISE.weights, following))
         with m.If(moves):
             m.d.sync += following.eq(address + 1)
         with m.Elif(self.accept & ~ahead):

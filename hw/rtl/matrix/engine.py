@@ -62,7 +62,7 @@ class MatrixEngine(wiring.Component):
         }
         super().__init__(
             {
-                **engine_signature(MATRIX, config).members,
+                **engine_signature([MATRIX], config).members,
                 **{name: Out(signature) for name, signature in ports.items()},
             }
         )

@@ -40,7 +40,7 @@ class TileSequencer(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        instruction = engine_layout(MATRIX, config)
+        instruction = engine_layout([MATRIX], config)
         super().__init__(
             {
                 "instruction": In(stream.Signature(instruction)),
@@ -58,7 +58,7 @@ class TileSequencer(wiring.Component):
         self._tile_cycles = matrix_tile_cycles(0, config)
         self._first_cycles = max(self._tile_cycles, MATRIX_SETUP_CYCLES)
         self._current = Signal(instruction, reset_less=True)
-        self._fields = self._current.fields
+        self._fields = self._current.fields.MATRIX
         self._busy = Signal()
         self._accept = Signal()
         self._taken = Signal()
@@ -86,7 +86,7 @@ class TileSequencer(wiring.Component):
             self.tile.valid.eq(self._busy & (self._cycle >= ready_cycle)),
             self._product_step.eq(self._is_first_tile & (self._cycle < PRODUCT_STEPS)),
         ]
-        new = self.instruction.payload.fields
+        new = self.instruction.payload.fields.MATRIX
         with m.If(self._accept | self._taken):
             m.d.sync += self._cycle.eq(0)
         with m.Elif(self._cycle != self._first_cycles):

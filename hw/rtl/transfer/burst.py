@@ -107,11 +107,12 @@ class RunIterator(wiring.Component):
     """
 
     def __init__(self, *, config: Config, operation: isa.Operation):
+        self._operation = operation
         self._pitches = target_pitches(operation, config)
         self._layout = run_layout(operation, config)
         super().__init__(
             {
-                "instruction": In(stream.Signature(engine_layout(operation, config))),
+                "instruction": In(stream.Signature(engine_layout([operation], config))),
                 "run": Out(stream.Signature(self._layout)),
                 "active": Out(1),
             }
@@ -119,7 +120,7 @@ class RunIterator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        fields = self.instruction.payload.fields
+        fields = self.instruction.payload.fields[self._operation.name]
         target = fields.target if "target" in fields.shape().members else Const(0, TARGET_BITS)
         head = Signal(self._layout, reset_less=True)
         finished, exhausted = bits("finished", "exhausted")
@@ -154,7 +155,7 @@ class RunIterator(wiring.Component):
 
         Axis k keeps where its iteration began; the innermost one lives in `head`.
         """
-        fields = self.instruction.payload.fields
+        fields = self.instruction.payload.fields[self._operation.name]
         ones = (1 << DRAM_ADDRESS_BITS) - 1
         aligned = choose(target, tuple(Const(ones & -pitch) for pitch in self._pitches))
         axes = [(head.address, head.sram_address)] + [

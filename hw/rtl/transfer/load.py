@@ -54,7 +54,7 @@ class LoadEngine(wiring.Component):
         }
         super().__init__(
             {
-                **engine_signature(LOAD, config).members,
+                **engine_signature([LOAD], config).members,
                 "bus": Out(axi_read_signature(config)),
                 **{
                     name: Out(

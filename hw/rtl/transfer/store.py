@@ -59,7 +59,7 @@ class StoreEngine(wiring.Component):
         )
         super().__init__(
             {
-                **engine_signature(STORE, config).members,
+                **engine_signature([STORE], config).members,
                 "bus": Out(axi_write_signature(config)),
                 "activation": Out(port),
                 "dram_base": In(64),

@@ -55,7 +55,7 @@ class VectorEngine(wiring.Component):
         self._writer = Writer(config=config)
         super().__init__(
             {
-                **engine_signature(VECTOR, config).members,
+                **engine_signature([VECTOR], config).members,
                 "source": Out(activation_port(config)),
                 "operand": Out(activation_port(config)),
                 "accumulator": Out(self._reader.accumulator.signature),
@@ -115,7 +115,7 @@ class VectorEngine(wiring.Component):
 
     def _accept(self, m, walker, prefetch, writer, operands):
         """Take an instruction once its header is there: to the loops, and its output jobs."""
-        fields = self.instruction.p.fields
+        fields = self.instruction.p.fields.VECTOR
         self._empty, self._misplaced = empty, misplaced = bits("empty", "misplaced")
         in_flight = Signal(range(NUM_SLOTS + 1))
         room, accept, slot = bits("room", "accept", "slot")

@@ -37,7 +37,7 @@ class Prefetch(wiring.Component):
         super().__init__(
             {
                 "valid": In(1),
-                "instruction": In(engine_layout(VECTOR, config)),
+                "instruction": In(engine_layout([VECTOR], config)),
                 "slot": In(1),
                 "start": In(1),
                 "done": Out(1),
@@ -50,7 +50,7 @@ class Prefetch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        fields = self.instruction.fields
+        fields = self.instruction.fields.VECTOR
         in_table = Signal()
         word = Signal(range(NUM_CHUNKS))
         chunk = Signal(range(NUM_CHUNKS))

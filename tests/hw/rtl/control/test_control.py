@@ -6,7 +6,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from tilewright.hw.rtl.control.control import Control
-from tilewright.hw.rtl.control.decoder import engine_operations
+from tilewright.hw.rtl.control.decoder import engines
 from tilewright.hw.rtl.interfaces import Activity
 from tilewright.hw.spec import registers
 from tilewright.hw.spec.config import PRESETS
@@ -14,7 +14,7 @@ from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import BY_NAME, Bucket, Fault
 
 CONFIG = PRESETS["nano"]
-ENGINES = list(engine_operations(CONFIG))
+ENGINES = list(engines(CONFIG))
 BUSY, DONE, FAULT, STOPPED = (
     registers.STATUS_BUSY,
     registers.STATUS_DONE,

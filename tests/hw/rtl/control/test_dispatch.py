@@ -1,5 +1,6 @@
 """Dispatch, the issue queues and the retirement counters together, with stand-in engines."""
 
+import enum
 import random
 
 import pytest
@@ -8,29 +9,30 @@ from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from tilewright.hw.rtl.control.counters import RetirementCounters
-from tilewright.hw.rtl.control.decoder import engine_operations
-from tilewright.hw.rtl.control.dispatch import Dispatch, queue_name
+from tilewright.hw.rtl.control.decoder import engine_operations, engines
+from tilewright.hw.rtl.control.dispatch import Dispatch, entry_layout, queue_name
 from tilewright.hw.rtl.control.issue import IssueQueue
 from tilewright.hw.spec import encoding, isa
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.isa import Engine, Wait, instruction
+from tilewright.hw.spec.isa import ElementType, Engine, Wait, instruction
 from tilewright.hw.spec.registers import Fault
 
 CONFIG = PRESETS["nano"].replace(queue_depth=2)
-OPERATIONS = engine_operations(CONFIG)
+ENGINES = engines(CONFIG)
 END = instruction("END")
 
 
 class Front(Elaboratable):
     """Everything between fetch and the engines."""
 
-    def __init__(self):
-        self.dispatch = Dispatch(config=CONFIG)
+    def __init__(self, operations, element_types):
+        self.operations = engine_operations(operations)
+        self.dispatch = Dispatch(config=CONFIG, operations=operations, element_types=element_types)
         self.counters = RetirementCounters(config=CONFIG)
         self.halt = Signal()
         self.queues = {
-            engine: IssueQueue(config=CONFIG, operation=operation)
-            for engine, operation in OPERATIONS.items()
+            engine: IssueQueue(config=CONFIG, operations=own, element_types=element_types)
+            for engine, own in self.operations.items()
         }
 
     def elaborate(self, platform):
@@ -53,18 +55,27 @@ class Front(Elaboratable):
 
 
 class Bench:
-    """Feeds a program, plays the engines, and checks every issue against the waits."""
+    """Feeds a program, plays the engines, and checks every issue against its word and waits."""
 
-    def __init__(self, program, *, seed=None, latency=lambda rng: rng.randrange(12)):
+    def __init__(
+        self,
+        program,
+        *,
+        seed=None,
+        latency=lambda rng: rng.randrange(12),
+        operations=isa.operations(CONFIG),  # noqa: B008
+        element_types=ElementType,
+    ):
         self.program = program
+        self.by_opcode = {operation.opcode: operation for operation in operations}
         self.rng = random.Random(0 if seed is None else seed)
         self.stalls = seed is not None
         self.latency = latency
         self.issued = []
         self.issue_cycles = []
         self.retired = dict.fromkeys(Engine, 0)
-        self.under_way = {engine: [] for engine in OPERATIONS}
-        self.dut = Front()
+        self.under_way = {engine: [] for engine in ENGINES}
+        self.dut = Front(operations, element_types)
 
     def run(self, script=None, cycles=4000):
         simulator = Simulator(self.dut)
@@ -100,7 +111,7 @@ class Bench:
             self.offered = False
         ctx.set(dispatch.instruction.valid, self.offered)
         retire = 0
-        for place, engine in enumerate(OPERATIONS):
+        for place, engine in enumerate(ENGINES):
             if self.under_way[engine] and self.under_way[engine][0] <= self.now:
                 self.under_way[engine].pop(0)
                 retire |= 1 << place
@@ -111,7 +122,7 @@ class Bench:
         if self.offered and ctx.get(dispatch.instruction.ready):
             self.position += 1
             self.offered = False
-        for place, engine in enumerate(OPERATIONS):
+        for place, engine in enumerate(ENGINES):
             self.retired[engine] += retire >> place & 1
         self.now += 1
         await ctx.tick()
@@ -122,12 +133,19 @@ class Bench:
             if not (ctx.get(stream.valid) and ctx.get(stream.ready)):
                 continue
             index = ctx.get(stream.payload.index)
-            expected = decoded(self.program[index])
-            fields = ctx.get(stream.payload.fields)
-            assert {name: fields[name] for name in expected.fields} == dict(expected.fields)
-            assert expected.engine == engine
-            for wait in expected.waits:
-                assert self.retired[wait.engine] >= wait.count, f"instruction {index} too early"
+            expected = unpacked(self.program[index], self.by_opcode)
+            operation = self.dut.operations[engine][ctx.get(stream.payload.operation)]
+            assert operation.opcode == expected["opcode"]
+            assert operation.engine == engine
+            assert ctx.get(stream.payload.element_type) == expected["element_type"]
+            fields = ctx.get(stream.payload.fields[operation.name])
+            names = [field.name for field in operation.fields]
+            assert {name: fields[name] for name in names} == {
+                name: expected[name] for name in names
+            }
+            for slot in range(isa.NUM_WAITS):
+                retired = self.retired[expected[f"wait{slot}_engine"]]
+                assert retired >= expected[f"wait{slot}_count"], f"instruction {index} too early"
             self.issued.append(index)
             self.issue_cycles.append(self.now)
             self.under_way[engine].append(self.now + 1 + self.latency(self.rng))
@@ -137,38 +155,94 @@ def words(*program):
     return [int.from_bytes(encoding.encode(each, CONFIG), "little") for each in program]
 
 
-def decoded(word):
-    return encoding.decode(word.to_bytes(64, "little"), CONFIG)
+def packed(operation, values):
+    """The word of an operation with these fields; of the others, the common ones too, are 0."""
+    word = 0
+    for field, first, bits in encoding.layout(operation, CONFIG):
+        word |= (values.get(field.name, 0) & (1 << bits) - 1) << first
+    return word | operation.opcode
 
 
-def random_program(rng, length):
-    """Instructions of random fields and waits that can be met."""
+def unpacked(word, by_opcode):
+    """Every field of a word by name, the common ones included."""
+    values = {}
+    for field, first, bits in encoding.layout(by_opcode[word & 0xFF], CONFIG):
+        value = word >> first & (1 << bits) - 1
+        negative = field.signed and value >> bits - 1
+        values[field.name] = value - (1 << bits) if negative else value
+    return values
+
+
+def random_program(rng, length, operations, element_types):
+    """Words of random operations, element types and fields, with waits that can be met."""
     sent = dict.fromkeys(Engine, 0)
     program = []
     for _ in range(length):
-        operation = rng.choice(list(OPERATIONS.values()))
-        fields = {}
+        operation = rng.choice([each for each in operations if each.engine is not None])
+        values = {"element_type": rng.choice(list(element_types))}
         for field in operation.fields:
             low, high = encoding.field_range(field, CONFIG)
-            fields[field.name] = rng.randint(low, high)
-        waits = tuple(
-            Wait(engine=engine, count=rng.randint(max(0, sent[engine] - 3), sent[engine]))
-            for engine in rng.choices(list(Engine), k=rng.randrange(5))
-        )
-        program.append(instruction(operation.name, waits, **fields))
+            values[field.name] = rng.randint(low, high)
+        for slot, engine in enumerate(rng.choices(list(Engine), k=rng.randrange(5))):
+            values[f"wait{slot}_engine"] = engine
+            values[f"wait{slot}_count"] = rng.randint(max(0, sent[engine] - 3), sent[engine])
+        program.append(packed(operation, values))
         sent[operation.engine] += 1
-    return [*program, END]
+    return [*program, *words(END)]
+
+
+def check_random_program(seed, operations, element_types):
+    """All instructions of a random program issue, those of an engine in order."""
+    program = random_program(random.Random(seed), 60, operations, element_types)
+    bench = Bench(program, seed=seed, operations=operations, element_types=element_types)
+    bench.run()
+    assert sorted(bench.issued) == list(range(60))
+    for engine in ENGINES:
+        mine = [i for i in bench.issued if bench.by_opcode[program[i] & 0xFF].engine == engine]
+        assert mine == sorted(mine)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_programs_issue_in_order_and_after_their_waits(seed):
-    program = words(*random_program(random.Random(seed), 60))
-    bench = Bench(program, seed=seed)
-    bench.run()
-    assert sorted(bench.issued) == list(range(60))
-    for engine in OPERATIONS:
-        mine = [index for index in bench.issued if decoded(program[index]).engine == engine]
-        assert mine == sorted(mine)
+    check_random_program(seed, isa.operations(CONFIG), ElementType)
+
+
+class TwoTypes(enum.IntEnum):
+    """Element types with a gap: 1 and 2 are illegal."""
+
+    INT8 = 0
+    BFLOAT16 = 3
+
+
+def toy(name, opcode, engine, *fields):
+    return isa.Operation(name=name, opcode=opcode, engine=engine, meaning="", fields=fields)
+
+
+TOYS = (
+    toy("SHORT", 0x31, Engine.VECTOR,
+        isa.Field(name="kind", width=2, values=isa.Combine, meaning=""),
+        isa.Field(name="offset", width=9, signed=True, meaning="")),
+    toy("LONG", 0x32, Engine.VECTOR,
+        *(isa.Field(name=f"word{number}", width=31, meaning="") for number in range(13))),
+    toy("BARE", 0x12, Engine.LOAD),
+)  # fmt: skip
+WITH_TOYS = (*isa.operations(CONFIG), *TOYS)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_several_operations_and_element_types_of_an_engine_reach_it(seed):
+    check_random_program(seed, WITH_TOYS, TwoTypes)
+
+
+def test_the_choice_among_one_operation_or_type_costs_no_bits():
+    for operations, types, choices in (
+        (isa.operations(CONFIG), ElementType, {"LOAD": (0, 0), "VECTOR": (0, 0), "STORE": (0, 0)}),
+        (WITH_TOYS, TwoTypes, {"LOAD": (1, 2), "VECTOR": (2, 2), "STORE": (0, 2)}),
+    ):
+        for name, expected in choices.items():
+            own = engine_operations(operations)[Engine[name]]
+            layout = entry_layout(own, CONFIG, types)
+            assert (layout["operation"].width, layout["element_type"].width) == expected
 
 
 def test_one_instruction_a_cycle_goes_through():
@@ -193,6 +267,8 @@ def test_a_released_wait_issues_in_the_cycle_after_the_retirement():
 
 BAD = {
     "illegal word": (words(instruction("LOAD"))[0] | 0x55, Fault.ILLEGAL_INSTRUCTION),
+    "unknown opcode": (0x7F, Fault.ILLEGAL_INSTRUCTION),
+    "unknown element type": (words(instruction("LOAD"))[0] | 1 << 8, Fault.ILLEGAL_INSTRUCTION),
     "error of the read": (words(instruction("LOAD"))[0] | 1 << 512, Fault.BUS_ERROR),
     "future": (words(instruction("LOAD", (Wait(engine=Engine.LOAD, count=2),)))[0],
                Fault.FUTURE_WAIT),
@@ -208,7 +284,26 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_instruction_stops_dispatch(name):
     word, cause = BAD[name]
-    bench = Bench([*words(instruction("LOAD")), word, *words(instruction("LOAD"), END)])
+    check_fault(cause, Bench([*words(instruction("LOAD")), word, *words(instruction("LOAD"), END)]))
+
+
+BAD_TOYS = {
+    "type in the gap": packed(TOYS[0], {"element_type": 2}),
+    "no such kind": packed(TOYS[0], {"kind": 3}),
+    "bits of a longer operation of the engine": packed(TOYS[0], {}) | 1 << 200,
+    "unknown opcode": 0x33,
+}
+
+
+@pytest.mark.parametrize("name", BAD_TOYS)
+def test_what_no_operation_of_the_engine_has_is_illegal(name):
+    program = [*words(instruction("LOAD")), BAD_TOYS[name], *words(END)]
+    bench = Bench(program, operations=WITH_TOYS, element_types=TwoTypes)
+    check_fault(Fault.ILLEGAL_INSTRUCTION, bench)
+
+
+def check_fault(cause, bench):
+    """The second instruction is at fault: it and what follows are not taken."""
     dispatch = bench.dut.dispatch
 
     async def script(ctx):

@@ -110,7 +110,7 @@ class Run:
                 await ctx.tick().repeat(int(self.gaps[index]))
             if self.decoys is not None:
                 await self.offer_in_vain(ctx, self.decoys[index], index)
-            ctx.set(stream.payload, {"fields": dict(fields), "index": index})
+            ctx.set(stream.payload, {"fields": {"DEPTHWISE": dict(fields)}, "index": index})
             ctx.set(stream.valid, 1)
             await ctx.tick().until(stream.ready)
             ctx.set(stream.valid, 0)
@@ -120,7 +120,7 @@ class Run:
         for _ in range(cycles):
             if ctx.get(stream.ready):
                 break
-            ctx.set(stream.payload, {"fields": fields, "index": cycles})
+            ctx.set(stream.payload, {"fields": {"DEPTHWISE": fields}, "index": cycles})
             ctx.set(stream.valid, 1)
             await ctx.tick()
         ctx.set(stream.valid, 0)

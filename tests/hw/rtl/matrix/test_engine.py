@@ -91,7 +91,9 @@ def run(config, contents, program, gaps=None):
         for index, fields in enumerate(program):
             if gaps is not None and gaps[index]:
                 await ctx.tick().repeat(int(gaps[index]))
-            ctx.set(engine.instruction.payload, {"fields": dict(fields), "index": index})
+            ctx.set(
+                engine.instruction.payload, {"fields": {"MATRIX": dict(fields)}, "index": index}
+            )
             ctx.set(engine.instruction.valid, 1)
             await ctx.tick().until(engine.instruction.ready)
             ctx.set(engine.instruction.valid, 0)

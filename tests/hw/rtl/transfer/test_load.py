@@ -148,7 +148,7 @@ class Bench:
             ctx.set(design.instruction.valid, offered)
             if offered:
                 fields = self.loads[self.accepted].fields
-                ctx.set(design.instruction.payload.fields, dict(fields))
+                ctx.set(design.instruction.payload.fields.LOAD, dict(fields))
                 ctx.set(design.instruction.payload.index, self.accepted)
             for port in self.ports:
                 ctx.set(port.grant, self.rng.random() < self.grant)
@@ -334,7 +334,7 @@ def test_valid_does_not_depend_on_ready(axi):
     fields = contiguous(config, 4).fields
 
     async def run(ctx):
-        ctx.set(design.instruction.payload.fields, dict(fields))
+        ctx.set(design.instruction.payload.fields.LOAD, dict(fields))
         ctx.set(design.instruction.valid, 1)
         await ctx.tick().until(design.bus.arvalid)
         for ready in (1, 0, 1):

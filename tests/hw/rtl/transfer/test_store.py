@@ -131,7 +131,7 @@ class Bench:
             ctx.set(design.instruction.valid, offered)
             if offered:
                 fields = self.stores[self.accepted].fields
-                ctx.set(design.instruction.payload.fields, dict(fields))
+                ctx.set(design.instruction.payload.fields.STORE, dict(fields))
                 ctx.set(design.instruction.payload.index, self.accepted)
             data = self.read_data or self.rng.randbytes(self.config.rows)
             ctx.set(port.data, int.from_bytes(data, "little"))
@@ -286,7 +286,7 @@ def test_address_and_data_are_offered_without_waiting_for_each_other(axi):
     fields = contiguous(4).fields
 
     async def run(ctx):
-        ctx.set(design.instruction.payload.fields, dict(fields))
+        ctx.set(design.instruction.payload.fields.STORE, dict(fields))
         ctx.set(design.instruction.valid, 1)
         ctx.set(design.activation.grant, 1)
         await ctx.tick().repeat(12)

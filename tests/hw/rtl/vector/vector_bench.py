@@ -89,7 +89,7 @@ class Bench:
             index, fields = queue[0]
             ctx.set(stream.p.index, index)
             for name, value in fields.items():
-                ctx.set(stream.p.fields[name], value)
+                ctx.set(stream.p.fields.VECTOR[name], value)
         ctx.set(stream.valid, int(self._offered))
 
     def run(self, program, *, limit=20_000):
