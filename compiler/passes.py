@@ -4,6 +4,7 @@ A pass fills in fields of the section; `PASSES` is their order. An observer is c
 pass with what there is by then.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -26,6 +27,9 @@ from tilewright.compiler.program.order import program_order
 from tilewright.compiler.program.synchronize import synchronize
 from tilewright.compiler.section import Section
 from tilewright.hw.spec.config import Config
+from tilewright.support.log import timed
+
+LOG = logging.getLogger(__name__)
 
 
 class Level(Enum):
@@ -71,7 +75,8 @@ def run_passes(section: Section, passes: "Sequence[Pass]", observe: Observer | N
 
 def _run(section: Section, passes: "Sequence[Pass]", observe: Observer | None) -> None:
     for step in passes:
-        step.run(section)
+        with timed(LOG, f"{section.name} after {step.name}", level=logging.DEBUG):
+            step.run(section)
         if observe is not None:
             observe(step, section)
 

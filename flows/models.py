@@ -1,6 +1,7 @@
 """A model with its program: what the commands that take an ONNX file work on."""
 
 import dataclasses
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ from tilewright.hw.spec.program import Program
 from tilewright.support.digests import file_digest
 from tilewright.support.errors import ModelError
 from tilewright.support.files import missing
+from tilewright.support.log import timed
 
 if TYPE_CHECKING:
     from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
     from tilewright.compiler.passes import Observer
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +84,7 @@ def compile_file(
     key = program_key(data, path.stem, config, options=options) if cached else None
     program = load_program(key) if key and observe is None else None
     if program is not None:
+        LOG.info("%s: the program comes from the cache", path)
         seconds = time.monotonic() - start
         return CompiledModel(
             path=path,
@@ -89,8 +94,11 @@ def compile_file(
             keep_sections=keep_sections,
         )
     with schedule_cache.enabled(cached):
-        imported = import_file(path, config, strict=strict, keep_sections=keep_sections)
-        program = _compile(imported, config, path.stem, file_digest(path), observe)
+        with timed(LOG, f"reading {path}"):
+            imported = import_file(path, config, strict=strict, keep_sections=keep_sections)
+        LOG.info("%s", imported.coverage)
+        with timed(LOG, f"compiling for {config.name} ({config.rows}x{config.cols})"):
+            program = _compile(imported, config, path.stem, file_digest(path), observe)
     if key:
         save_program(key, program)
     seconds = time.monotonic() - start

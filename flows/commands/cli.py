@@ -3,11 +3,14 @@
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilewright.support.errors import TilewrightError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: dict[str, str] = {
     "demo": "Generate, compile and co-simulate the model that ships with the package.",
@@ -47,6 +50,36 @@ def with_json_files(words: Sequence[str]) -> list[str]:
     return result
 
 
+def set_verbosity(ctx: click.Context, parameter: click.Parameter, value: int) -> None:
+    """Show the log while the command runs."""
+    if value:
+        from tilewright.flows.report.log import show_log
+
+        ctx.find_root().call_on_close(show_log(value))
+
+
+VERBOSE = click.Option(
+    ["-v", "--verbose"],
+    count=True,
+    expose_value=False,
+    callback=set_verbosity,
+    help="Log what is done to stderr, and where an error comes from; -vv: passes and programs.",
+)
+"""An option of the group and of every command."""
+
+
+def print_completion(ctx: click.Context, parameter: click.Parameter, shell: str | None) -> None:
+    """Print a shell's completion script and end."""
+    if shell is None or ctx.resilient_parsing:
+        return
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(ctx.command, {}, "tilewright", "_TILEWRIGHT_COMPLETE").source())
+    ctx.exit()
+
+
 class LazyGroup(click.Group):
     """A group whose commands live in modules of their own: `flows/NAME.py`, object `command`."""
 
@@ -58,7 +91,20 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"tilewright.flows.commands.{cmd_name}")
         command: click.Command = module.command
+        if VERBOSE not in command.params:
+            command.params.append(VERBOSE)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list["CompletionItem"]:
+        """Complete commands without importing any, and the group's options."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=meaning)
+            for name, meaning in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -73,6 +119,11 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt as interrupt:
             click.echo(": ".join(["interrupted", *map(str, interrupt.args)]), err=True)
             ctx.exit(INTERRUPTED)
+        except TilewrightError:
+            import logging
+
+            logging.getLogger(__name__).info("where the error comes from", exc_info=True)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
@@ -85,9 +136,20 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="tilewright", prog_name="tilewright")
+@click.option(
+    "--completion",
+    type=click.Choice(["bash", "zsh", "fish"]),
+    is_eager=True,
+    expose_value=False,
+    callback=print_completion,
+    help="Print what makes a shell complete commands, options and files.",
+)
 def cli() -> None:
     """Tensor-accelerator co-design: one config gives Verilog, an instruction set, a compiler and
     simulators that agree byte for byte."""
+
+
+cli.params.append(VERBOSE)
 
 
 def as_lines(message: str) -> str:

@@ -32,6 +32,7 @@ def config_options(default: str | None = "base") -> Callable[[Function], Functio
             "settings",
             multiple=True,
             metavar="FIELD=VALUE",
+            shell_complete=complete_fields,
             help="Change a config field, for example --set rows=8 --set lanes=4.",
         ),
     )
@@ -42,6 +43,19 @@ def config_options(default: str | None = "base") -> Callable[[Function], Functio
         return function
 
     return decorate
+
+
+def complete_fields(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the config's fields that begin like that, for shells."""
+    names = [field.name for field in dataclasses.fields(Config)]
+    return [f"{name}=" for name in names if name.startswith(incomplete)]
+
+
+def complete_passes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the compiler's passes that begin like that, for shells."""
+    from tilewright.compiler.passes import PASSES
+
+    return [step.name for step in PASSES if step.name.startswith(incomplete)]
 
 
 def resolve_config(
@@ -192,11 +206,13 @@ def pass_options(function: Function) -> Function:
             "--print-after",
             multiple=True,
             metavar="PASS",
+            shell_complete=complete_passes,
             help="Print MLIR of each section after a pass, or `all`; may be repeated.",
         ),
         click.option(
             "--stop-after",
             metavar="PASS",
+            shell_complete=complete_passes,
             help="End after a pass, which is printed, and write no program.",
         ),
         click.option(

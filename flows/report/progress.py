@@ -1,6 +1,7 @@
 """What is being done: on a terminal as a spinner or a bar, elsewhere as lines on stderr."""
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tilewright.flows.report.display import console, duration
+from tilewright.support.log import timed
 
 LONG_SECONDS = 5.0
 """What takes longer has a line, where there is no terminal."""
@@ -21,11 +23,17 @@ Advance = Callable[[str], None]
 @contextlib.contextmanager
 def status(text: str) -> Iterator[None]:
     """Show what is being done while the context lasts; off a terminal, once it lasts long."""
-    shown = console(error=True)
-    if shown.is_terminal:
-        with shown.status(escape(text)):
-            yield
-        return
+    with timed(logging.getLogger(__name__), text):
+        if console(error=True).is_terminal:
+            with console(error=True).status(escape(text)):
+                yield
+        else:
+            with _line_if_long(text):
+                yield
+
+
+@contextlib.contextmanager
+def _line_if_long(text: str) -> Iterator[None]:
     line = threading.Timer(LONG_SECONDS, click.echo, (f"{text} ...",), {"err": True})
     line.daemon = True
     line.start()

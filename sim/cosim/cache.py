@@ -1,5 +1,6 @@
 """The build cache: one directory per key, installed atomically, one builder at a time."""
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -8,6 +9,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from tilewright.support.cache import cache_directory
+from tilewright.support.log import timed
+
+LOG = logging.getLogger(__name__)
 
 
 def cached(kind: str, key: str, produce: Callable[[Path], None]) -> tuple[Path, bool]:
@@ -19,6 +23,7 @@ def cached(kind: str, key: str, produce: Callable[[Path], None]) -> tuple[Path, 
     root = cache_directory() / kind
     entry = root / key
     if entry.is_dir():
+        LOG.info("%s: from the cache in %s", kind, entry)
         return entry, True
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / f"{key}.lock"):
@@ -26,7 +31,8 @@ def cached(kind: str, key: str, produce: Callable[[Path], None]) -> tuple[Path, 
             return entry, True
         fresh = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=root))
         try:
-            produce(fresh)
+            with timed(LOG, f"{kind}: made for the cache, {entry}"):
+                produce(fresh)
             fresh.rename(entry)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)

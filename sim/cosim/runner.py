@@ -6,6 +6,7 @@ result = run(model, image, program_address=0)
 
 import dataclasses
 import json
+import logging
 import os
 import re
 import shutil
@@ -26,9 +27,11 @@ from tilewright.sim.cosim.build import Model, build, trace_format
 from tilewright.sim.cosim.parameters import DramParameters, Expectation, RunResult
 from tilewright.sim.cosim.results import LOG_NAME, encode_expectations, read_result
 from tilewright.support.errors import ExecutionError, InputError, ToolError
+from tilewright.support.log import timed
 
 __all__ = ["Model", "build", "run", "run_bare", "run_clock"]
 
+LOG = logging.getLogger(__name__)
 PAGE_BYTES = 4096
 TEST_MODULE = "tilewright.sim.cosim.bench"
 MARGIN_CYCLES = 10_000_000
@@ -263,7 +266,10 @@ def _simulate(
     command = [str(model.executable), str(work / "settings.txt")]
     if dram.stall_probability:  # uninitialized registers and memories start at random, too
         command += ["+verilator+rand+reset+2", f"+verilator+seed+{dram.seed + 1}"]
-    with (work / LOG_NAME).open("wb") as log:
+    with (
+        (work / LOG_NAME).open("wb") as log,
+        timed(LOG, f"simulating, {' '.join(command)}", level=logging.DEBUG),
+    ):
         done = subprocess.run(
             command, cwd=work, env=environment, stdout=log, stderr=subprocess.STDOUT
         )

@@ -1,9 +1,14 @@
 """Runs the build's programs and finds the files that ship with this package."""
 
+import logging
 import subprocess
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+
+from tilewright.support.log import timed
+
+LOG = logging.getLogger(__name__)
 
 
 def source_path(name: str) -> Path:
@@ -21,11 +26,12 @@ def run_tool(command: list[str], work: Path, log: Path, environment: Mapping[str
     with log.open("ab") as output:
         output.write((" ".join(command) + "\n").encode())
         output.flush()
-        subprocess.run(
-            command,
-            cwd=work,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
+        with timed(LOG, " ".join(command), level=logging.DEBUG):
+            subprocess.run(
+                command,
+                cwd=work,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=True,
+            )

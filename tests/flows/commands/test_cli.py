@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from tilewright.flows.bench.kernels import make_kernel
-from tilewright.flows.commands.cli import COMMANDS, with_json_files
+from tilewright.flows.commands.cli import COMMANDS, main, with_json_files
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -40,6 +40,61 @@ def test_every_command_takes_json(tilewright, name):
 )  # fmt: skip
 def test_json_without_a_file_is_for_stdout(words, expected):
     assert with_json_files(words.split()) == expected.split()
+
+
+def complete(monkeypatch, capsys, words):
+    """Return what bash is offered for the last word."""
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    monkeypatch.setenv("_TILEWRIGHT_COMPLETE", "bash_complete")
+    with pytest.raises(SystemExit):
+        main([])
+    return capsys.readouterr().out.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("tilewright co", ["compile", "cosim", "compare"]),
+        ("tilewright compile --preset n", ["nano"]),
+        ("tilewright run --set axi_d", ["axi_data_bits="]),
+        ("tilewright compile --stop-after fold", ["fold_stem"]),
+        ("tilewright compile --keep", ["--keep-sections"]),
+        ("tilewright --comp", ["--completion"]),
+    ],
+)
+def test_shells_complete(monkeypatch, capsys, words, expected):
+    offered = complete(monkeypatch, capsys, words)
+    assert offered == [f"plain,{text}" for text in expected]
+
+
+def test_files_are_completed_by_the_shell(monkeypatch, capsys):
+    assert complete(monkeypatch, capsys, "tilewright compile x") == ["file,x"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_the_shells_script(tilewright, shell):
+    result = tilewright("--completion", shell)
+    assert result.status == 0
+    assert f"_TILEWRIGHT_COMPLETE={shell}_complete" in result.out
+
+
+@pytest.mark.parametrize("words", [("-v", "compile"), ("compile", "-v")])
+def test_verbose_logs_steps_on_stderr(tilewright, digits, tmp_path, words):
+    output = ("-o", tmp_path / "d.tw", "--preset", "nano", "--quiet", "--no-cache")
+    result = tilewright(*words, digits, *output)
+    assert (result.status, result.out) == (0, "")
+    assert f"tilewright.flows.models: reading {digits}: " in result.err
+    assert "after fold_stem" not in result.err
+    assert "after fold_stem" in tilewright("-vv", "compile", digits, *output).err
+    assert tilewright("compile", digits, *output).err == ""
+
+
+def test_verbose_tells_where_an_error_comes_from(tilewright):
+    result = tilewright("compile", "-v", "missing.onnx")
+    assert result.status == 2
+    assert "Traceback" in result.err
+    assert result.err.endswith("\nerror: missing.onnx: no such file; give an ONNX model\n")
 
 
 def test_a_missing_package_is_one_line(tilewright, digits, monkeypatch):
