@@ -7,6 +7,7 @@ from itertools import pairwise
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.interfaces import read_port_signature, write_port_signature
 from tilewright.hw.rtl.signals import index_bits
@@ -167,6 +168,7 @@ class BankedMemory(wiring.Component):
         self.words = words
         self.address_bits = index_bits(words)
         self.bank_words = words // banks
+        self._has_power_of_two = self.bank_words.bit_count() == 1
         self.bank_shape = BankShape(words=self.bank_words, width=width, granularity=granularity)
         self.banks = [Bank(self.bank_shape, instance=instances) for _ in range(banks)]
         read = read_port_signature(address_bits=self.address_bits, width=width)
@@ -234,8 +236,8 @@ class BankedMemory(wiring.Component):
     def _wanted_banks(self, m, port, name):
         """One bit a bank: the port requests a word of it."""
         wants = Signal(len(self.banks), name=name)
-        local_bits = exact_log(self.bank_words)
-        if local_bits is not None:
+        if self._has_power_of_two:
+            local_bits = exact_log2(self.bank_words)
             inside = [port.address[local_bits:] == number for number in range(len(self.banks))]
         else:
             reaches = [port.address >= n * self.bank_words for n in range(1, len(self.banks))]
@@ -246,7 +248,7 @@ class BankedMemory(wiring.Component):
 
     def _local(self, address, bank):
         """Address inside the bank; the bits above the bank's address are 0 for its words."""
-        if exact_log(self.bank_words) is not None:
+        if self._has_power_of_two:
             return address[: index_bits(self.bank_words)]
         return (address - bank * self.bank_words)[: index_bits(self.bank_words)]
 
@@ -262,11 +264,6 @@ class BankedMemory(wiring.Component):
                 yield port, m.Elif(wants[bank])
             else:
                 yield port, m.Else()
-
-
-def exact_log(words: int) -> int | None:
-    """Return the logarithm of a power of two, None for another number."""
-    return words.bit_length() - 1 if words & (words - 1) == 0 else None
 
 
 def activation_memory(config: Config, *, instances: bool = False) -> BankedMemory:

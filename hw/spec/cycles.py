@@ -18,7 +18,7 @@ from tilewright.hw.spec.isa import Combine, Target
 FETCH_START_CYCLES = 1
 """From the start write to the request of the first instruction."""
 FETCH_AHEAD = 16
-"""Instructions between fetch's request and dispatch."""
+"""Instructions between fetch's request and dispatch: in its FIFO or under way from DRAM."""
 FETCH_ARRIVAL_CYCLES = 2
 """From an instruction's last beat until dispatch can take it."""
 DONE_CYCLES = 2

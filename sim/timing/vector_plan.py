@@ -32,9 +32,7 @@ from tilewright.sim.timing.vector_ports import (
     source_banks,
 )
 
-DECISION_CYCLES = 2
-"""From a source position's turn to its read; as many positions are between."""
-TO_RESULT = VECTOR_PIPELINE_CYCLES - DECISION_CYCLES
+TO_RESULT = VECTOR_PIPELINE_CYCLES - POSITION_CYCLES
 """From a source read to the cycle behind that in which its value can be used."""
 WRITE_CYCLES = COMBINE_PIPELINE_CYCLES + 1
 """From the use of a value and its operand to the write of the result."""
@@ -179,7 +177,7 @@ class Planner:
             flight.runs = self._walk(flight)
             last = max(last, sum(flight.runs[-1]) - 1)
         flight.replay = None
-        flight.walker_due, flight.last_read = last - DECISION_CYCLES, last
+        flight.walker_due, flight.last_read = last - POSITION_CYCLES, last
         used = last + TO_RESULT
         operand_moved, operand_used = before.operand_moved, before.operand_used
         if work.combines:
@@ -194,7 +192,7 @@ class Planner:
             operand_moved=operand_moved,
             operand_used=operand_used,
             reads=(last - 1, last),
-            window_end=last - DECISION_CYCLES if work.combines else -NEVER,
+            window_end=last - POSITION_CYCLES if work.combines else -NEVER,
             moved=last + MOVE_CYCLES,
             entered=last + ENTER_CYCLES,
         )

@@ -4,26 +4,25 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.control.dispatch import fetched_layout
 from tilewright.hw.rtl.interfaces import FETCH_ID, INDEX_BITS, axi_read_signature, bits
-from tilewright.hw.rtl.transfer.burst import AXI_INCR, log_of_power
+from tilewright.hw.rtl.transfer.burst import AXI_INCR
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import BURST_BOUNDARY_BYTES
+from tilewright.hw.spec.cycles import BURST_BOUNDARY_BYTES, FETCH_AHEAD
 
-DEPTH = 16
-"""Instructions in the FIFO or under way from DRAM."""
 PROGRAM_ADDRESS_BITS = 32
 
 
 class Fetch(wiring.Component):
-    """Reads a program in order, one burst an instruction, up to DEPTH instructions ahead.
+    """Reads a program in order, one burst an instruction, up to FETCH_AHEAD instructions ahead.
 
     An address goes out only when its instruction has a place, so rready is constant 1. Nothing
     more is requested once an END has arrived. An instruction whose last beat is accepted in cycle t
     shows in t+2. With latency L on `bus` and n = 64/axi_bytes beats an instruction the sustained
-    rate is DEPTH instructions in max(DEPTH*n, L + n + 3) cycles.
+    rate is FETCH_AHEAD instructions in max(FETCH_AHEAD*n, L + n + 3) cycles.
 
     Members
     -------
@@ -53,7 +52,7 @@ class Fetch(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         running = Signal()
-        in_flight = Signal(range(DEPTH + 1))
+        in_flight = Signal(range(FETCH_AHEAD + 1))
         arrived, ended, taken = bits("arrived", "ended", "taken")
         requested = self._request(m, running & ~ended, taken)
         with m.If(self.start):
@@ -68,16 +67,18 @@ class Fetch(wiring.Component):
     def _request(self, m, wanted, taken):
         """Send out the addresses; return whether an instruction is requested in this cycle."""
         bus = self.bus
-        instruction_bits = log_of_power(isa.INSTRUCTION_BYTES)
-        boundary_bits = log_of_power(BURST_BOUNDARY_BYTES)
+        instruction_bits = exact_log2(isa.INSTRUCTION_BYTES)
+        boundary_bits = exact_log2(BURST_BOUNDARY_BYTES)
         number = Signal(PROGRAM_ADDRESS_BITS - instruction_bits)
-        kept = Signal(range(DEPTH + 1))
+        kept = Signal(range(FETCH_AHEAD + 1))
         requested = Signal()
         m.d.comb += [
-            requested.eq(wanted & ~self.stop & (kept != DEPTH) & (~bus.arvalid | bus.arready)),
+            requested.eq(
+                wanted & ~self.stop & (kept != FETCH_AHEAD) & (~bus.arvalid | bus.arready)
+            ),
             bus.arid.eq(FETCH_ID),
             bus.arlen.eq(isa.INSTRUCTION_BYTES // self._config.axi_bytes - 1),
-            bus.arsize.eq(log_of_power(self._config.axi_bytes)),
+            bus.arsize.eq(exact_log2(self._config.axi_bytes)),
             bus.arburst.eq(AXI_INCR),
             bus.rready.eq(1),
         ]
@@ -103,11 +104,11 @@ class Fetch(wiring.Component):
         bus, head = self.bus, self.instruction
         bits = self._config.axi_data_bits
         beats = isa.INSTRUCTION_BITS // bits
-        m.submodules.words = words = Memory(shape=isa.INSTRUCTION_BITS, depth=DEPTH, init=[])
+        m.submodules.words = words = Memory(shape=isa.INSTRUCTION_BITS, depth=FETCH_AHEAD, init=[])
         write, read = words.write_port(granularity=bits), words.read_port()
-        errors = Signal(DEPTH)
+        errors = Signal(FETCH_AHEAD)
         beat = Signal(range(beats))
-        level = Signal(range(DEPTH + 1))
+        level = Signal(range(FETCH_AHEAD + 1))
         index = Signal(INDEX_BITS)
         next_head = Signal()
         opcode = bus.rdata[: isa.COMMON_FIELDS[0].width]
@@ -124,7 +125,7 @@ class Fetch(wiring.Component):
             head.payload.index.eq(index),
         ]
         with m.If(bus.rvalid):
-            place = Const(1, DEPTH) << write.addr
+            place = Const(1, FETCH_AHEAD) << write.addr
             m.d.sync += [
                 beat.eq(Mux(arrived, 0, beat + 1)),
                 errors.eq(Mux(bus.rresp[1], errors | place, errors & ~Mux(beat == 0, place, 0))),

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.depthwise.lane import Lane
 from tilewright.hw.rtl.depthwise.layouts import access_layout, mark_layout
-from tilewright.hw.rtl.depthwise.read import RepeatedRead
 from tilewright.hw.rtl.interfaces import bits, read_port_signature, write_port_signature
+from tilewright.hw.rtl.read import RepeatedRead
 from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 

@@ -3,13 +3,13 @@
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits
 from tilewright.hw.rtl.transfer.burst import (
     TARGET_BITS,
     burst_words_layout,
     choose,
-    log_of_power,
     target_pitches,
 )
 from tilewright.hw.spec import isa
@@ -199,5 +199,5 @@ class WordAssembler(wiring.Component):
         step = min(pitch for pitch, _ in narrow)
         moved = Signal(8 * max(size for _, size in narrow))
         lanes = [beat[first:][: len(moved)] for first in range(0, len(beat), 8 * step)]
-        m.d.comb += moved.eq(Array(lanes)[burst.offset[log_of_power(step) :]])
+        m.d.comb += moved.eq(Array(lanes)[burst.offset[exact_log2(step) :]])
         return Cat(moved, beat[len(moved) :])

@@ -6,6 +6,7 @@ AMBA AXI4 (IHI 0022), A3.4.1: INCR bursts of 1 to 256 full-width beats that stay
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, engine_layout
 from tilewright.hw.spec import isa
@@ -26,12 +27,6 @@ def target_pitches(operation: isa.Operation, config: Config) -> tuple[int, ...]:
     return (config.activation_pitch, config.weight_pitch, config.parameter_pitch)
 
 
-def log_of_power(value: int) -> int:
-    """Return the base-2 logarithm of a power of two."""
-    assert value.bit_count() == 1, value
-    return value.bit_length() - 1
-
-
 def choose(target: Value, values: tuple) -> Value:
     """Return the value of the target; targets past the last one get the last one's."""
     chosen = values[-1]
@@ -46,7 +41,7 @@ def run_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
     address: DRAM byte, from the DRAM base; last_byte: bytes of the run - 1 (gaps included); empty:
     the instruction has no run at all and this entry only carries its retirement.
     """
-    largest = log_of_power(max(target_pitches(operation, config)))
+    largest = exact_log2(max(target_pitches(operation, config)))
     return data.StructLayout(
         {
             "address": unsigned(DRAM_ADDRESS_BITS),
@@ -72,8 +67,8 @@ def burst_words_layout(operation: isa.Operation, config: Config) -> data.StructL
         {
             "sram_address": address_shape(),
             "first": 1,
-            "offset": unsigned(log_of_power(config.axi_bytes)),
-            "last_word": unsigned(log_of_power(burst_limit(config) // smallest)),
+            "offset": unsigned(exact_log2(config.axi_bytes)),
+            "last_word": unsigned(exact_log2(burst_limit(config) // smallest)),
             "target": unsigned(TARGET_BITS),
             "last": 1,
             "empty": 1,
@@ -135,7 +130,7 @@ class RunIterator(wiring.Component):
         self._step(m, head, exhausted, accept, self.run.valid & self.run.ready, target)
         with m.If(accept):
             last_words = tuple(
-                Cat(Const(pitch - 1, log_of_power(pitch)), (fields.run - 1)[:16])
+                Cat(Const(pitch - 1, exact_log2(pitch)), (fields.run - 1)[:16])
                 for pitch in self._pitches
             )
             counts = [fields[f"count{axis}"] for axis in range(NUM_AXES)]
@@ -219,8 +214,8 @@ class BurstSplitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        split_bits = log_of_power(burst_limit(self._config))
-        beat_bits = log_of_power(self._config.axi_bytes)
+        split_bits = exact_log2(burst_limit(self._config))
+        beat_bits = exact_log2(self._config.axi_bytes)
         burst = self.burst.payload
         run = Signal(self._layout, reset_less=True)
         occupied, first = bits("occupied", "first")
@@ -241,7 +236,7 @@ class BurstSplitter(wiring.Component):
             burst.words.first.eq(first),
             burst.words.offset.eq(run.address[:beat_bits]),
             burst.words.last_word.eq(
-                choose(run.target, tuple(last_byte >> log_of_power(p) for p in self._pitches))
+                choose(run.target, tuple(last_byte >> exact_log2(p) for p in self._pitches))
             ),
             burst.words.target.eq(run.target),
             burst.words.last.eq(run.last & ends),

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.interfaces import (
     LOAD_ID,
@@ -18,7 +19,6 @@ from tilewright.hw.rtl.transfer.burst import (
     BurstSplitter,
     RunIterator,
     burst_words_layout,
-    log_of_power,
 )
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
@@ -92,7 +92,7 @@ class LoadEngine(wiring.Component):
             bus.arid.eq(LOAD_ID),
             bus.araddr.eq(burst.payload.address),
             bus.arlen.eq(burst.payload.length),
-            bus.arsize.eq(log_of_power(config.axi_bytes)),
+            bus.arsize.eq(exact_log2(config.axi_bytes)),
             bus.arburst.eq(AXI_INCR),
             bus.arvalid.eq(burst.valid & ~burst.payload.words.empty & bursts.w_rdy),
             burst.ready.eq(bursts.w_rdy & (burst.payload.words.empty | bus.arready)),

@@ -4,9 +4,10 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, read_port_signature
-from tilewright.hw.rtl.transfer.burst import burst_words_layout, log_of_power
+from tilewright.hw.rtl.transfer.burst import burst_words_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
@@ -19,7 +20,7 @@ def placement_layout(config: Config) -> data.StructLayout:
     ends: the last word of its beat or its burst; last: of its burst; present: it has data (it was
     not out of range).
     """
-    offset_bits = log_of_power(config.axi_bytes)
+    offset_bits = exact_log2(config.axi_bytes)
     return data.StructLayout({"offset": unsigned(offset_bits), "ends": 1, "last": 1, "present": 1})
 
 
@@ -196,7 +197,7 @@ class BeatPacker(wiring.Component):
         """Put the word at its place in the beat; `fresh`: the beat starts with this word."""
         config, word, beat = self._config, self.word.payload, self.beat.payload
         pitch, size = config.activation_pitch, config.activation_word_bytes
-        place = word.placement.offset[log_of_power(pitch) :]
+        place = word.placement.offset[exact_log2(pitch) :]
         with m.If(self.moving):
             for position in range(config.axi_bytes // pitch):
                 first = position * pitch

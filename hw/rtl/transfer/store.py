@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.interfaces import (
     INDEX_BITS,
@@ -18,7 +19,6 @@ from tilewright.hw.rtl.transfer.burst import (
     BurstSplitter,
     RunIterator,
     burst_words_layout,
-    log_of_power,
 )
 from tilewright.hw.rtl.transfer.pack import BeatPacker, WordReader
 from tilewright.hw.spec import isa
@@ -121,7 +121,7 @@ class StoreEngine(wiring.Component):
             responses.w_en.eq(burst.valid & burst.ready),
             responses.w_data.eq(response),
             bus.awid.eq(STORE_ID),
-            bus.awsize.eq(log_of_power(self._config.axi_bytes)),
+            bus.awsize.eq(exact_log2(self._config.axi_bytes)),
             bus.awburst.eq(AXI_INCR),
         ]
         with m.If(bursts.w_en):

@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits
+from tilewright.hw.rtl.read import ReplayedRead
 from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.rtl.vector.layouts import job_layout
-from tilewright.hw.rtl.vector.read import ReplayedRead
 from tilewright.hw.rtl.vector.source import activation_port
 from tilewright.hw.rtl.vector.walker import Walker
 from tilewright.hw.spec.config import Config

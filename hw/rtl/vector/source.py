@@ -5,9 +5,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits, read_port_signature
+from tilewright.hw.rtl.read import ReplayedRead
 from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.rtl.vector.layouts import slots_layout, source_layout, values_layout
-from tilewright.hw.rtl.vector.read import ReplayedRead
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 

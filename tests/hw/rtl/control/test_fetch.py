@@ -8,10 +8,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from tilewright.hw.rtl.control.fetch import DEPTH, Fetch
+from tilewright.hw.rtl.control.fetch import Fetch
 from tilewright.hw.rtl.interfaces import FETCH_ID, LOAD_ID, axi_read_signature
 from tilewright.hw.rtl.transfer.arbiter import ReadArbiter
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import FETCH_AHEAD
 
 BASE = 0x5_0000_3000
 PROGRAM = 0x80BC0
@@ -95,7 +96,7 @@ def test_random_stalls_deliver_the_program_in_order(axi, bus_bits):
     assert [address for _, address, _ in bench.memory.bursts] == [
         BASE + PROGRAM + 64 * i for i in range(len(bench.memory.bursts))
     ]
-    assert len(bench.memory.bursts) <= 40 + DEPTH
+    assert len(bench.memory.bursts) <= 40 + FETCH_AHEAD
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -137,13 +138,13 @@ def test_no_more_is_requested_than_has_a_place(axi):
         await bench.step(ctx, start=True)
         for _ in range(200):
             await bench.step(ctx)
-        assert len(bench.memory.bursts) == DEPTH
+        assert len(bench.memory.bursts) == FETCH_AHEAD
         bench.take = 1.0
         await bench.step(ctx)
         bench.take = 0.0
         for _ in range(50):
             await bench.step(ctx)
-        assert len(bench.memory.bursts) == DEPTH + 1
+        assert len(bench.memory.bursts) == FETCH_AHEAD + 1
 
     bench.execute(scenario)
 
@@ -171,7 +172,7 @@ def test_nothing_is_requested_behind_an_end(axi):
 
 @pytest.mark.parametrize("bus_bits", [64, 128, 512])
 def test_latency_does_not_starve_dispatch(axi, bus_bits):
-    latency, count = 64, 4 * DEPTH
+    latency, count = 64, 4 * FETCH_AHEAD
     bench = Bench(axi, make_config(bus_bits), latency=latency)
 
     async def scenario(ctx):
@@ -182,8 +183,8 @@ def test_latency_does_not_starve_dispatch(axi, bus_bits):
     bench.execute(scenario)
     beats = 64 // bench.config.axi_bytes
     assert bench.taken_cycles[0] == 2 + latency + beats + 1
-    a_round = bench.taken_cycles[3 * DEPTH - 1] - bench.taken_cycles[2 * DEPTH - 1]
-    assert a_round == max(DEPTH * beats, latency + beats + 3)
+    a_round = bench.taken_cycles[3 * FETCH_AHEAD - 1] - bench.taken_cycles[2 * FETCH_AHEAD - 1]
+    assert a_round == max(FETCH_AHEAD * beats, latency + beats + 3)
 
 
 class Shared(wiring.Component):

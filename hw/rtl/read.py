@@ -1,0 +1,118 @@
+"""Read stages that survive stalls without a data register: lost data is read again.
+
+The vector unit's reads replay in the very cycle of the stall and lose none; the depthwise unit's
+wait for registered requests only, which keeps its stalls off the path to the other ports' grants.
+"""
+
+from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.rtl.interfaces import bits
+
+
+def _members(address_shape: Shape) -> dict[str, wiring.Member]:
+    """What both have: an access that comes in, the held one behind it, the memory port."""
+    return {
+        "valid": In(1),
+        "read": In(1),
+        "address": In(address_shape),
+        "ready": Out(1),
+        "held_valid": Out(1),
+        "held_ready": In(1),
+        "request": Out(1),
+        "request_address": Out(address_shape),
+        "grant": In(1),
+    }
+
+
+class ReplayedRead(wiring.Component):
+    """The cycle between a request and its data, one access a cycle.
+
+    SRAM data is on the port in the cycle after the grant only. While the consumer stalls, the
+    held address is requested again in every cycle, so that its data is there in the next.
+
+    Members
+    -------
+    valid, read, address : In; an access (`read`) or a placeholder that needs no data
+    ready : Out(1); the access is granted and moves to the held place
+    held_valid : Out(1); the held access has its data on the port in this cycle
+    held_ready : In(1); the consumer takes it
+    request, request_address : Out, grant : In; the memory port
+    replay : Out(1); the request is the held access's
+    """
+
+    def __init__(self, address_shape: Shape):
+        super().__init__(_members(address_shape) | {"replay": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        occupied = Signal()
+        reads = Signal(reset_less=True)
+        fresh = Signal()
+        address = Signal.like(self.address, reset_less=True)
+        leaves, free = bits("leaves", "free")
+        m.d.comb += [
+            self.held_valid.eq(occupied & (~reads | fresh)),
+            leaves.eq(self.held_valid & self.held_ready),
+            free.eq(~occupied | leaves),
+            self.replay.eq(~free & reads),
+            self.request.eq(self.replay | (free & self.valid & self.read)),
+            self.request_address.eq(Mux(self.replay, address, self.address)),
+            self.ready.eq(free & (~self.read | self.grant)),
+        ]
+        m.d.sync += fresh.eq(self.request & self.grant)
+        with m.If(self.valid & self.ready):
+            m.d.sync += [occupied.eq(1), reads.eq(self.read)]
+            with m.If(self.read):
+                m.d.sync += address.eq(self.address)
+        with m.Elif(leaves):
+            m.d.sync += occupied.eq(0)
+        return m
+
+
+class RepeatedRead(wiring.Component):
+    """The cycle between a request and its data, one access a cycle.
+
+    SRAM data is on the port in the cycle after the grant only. An access that could not leave in
+    that cycle requests again in the next, before any other. No request depends on `held_ready` of
+    its cycle, so that a stall does not lengthen the path to the other ports' grants; for it, a
+    stall of n cycles behind a read takes n rounded up to an even number.
+
+    Members
+    -------
+    valid, read, address : In; an access (`read`) or a placeholder that needs no data
+    ready : Out(1); the access moves to the held place
+    free : Out(1); the held place is empty, or is left in this cycle
+    held_valid : Out(1); the held access has its data on the port in this cycle
+    held_ready : In(1); the consumer takes it
+    request, request_address : Out, grant : In; the memory port
+    """
+
+    def __init__(self, address_shape: Shape):
+        super().__init__(_members(address_shape) | {"free": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        occupied, fresh = bits("occupied", "fresh")
+        reads = Signal(reset_less=True)
+        address = Signal.like(self.address, reset_less=True)
+        leaves, moves, repeats = bits("leaves", "moves", "repeats")
+        m.d.comb += [
+            repeats.eq(occupied & reads & ~fresh),
+            self.request.eq(repeats | (self.valid & self.read)),
+            self.request_address.eq(Mux(repeats, address, self.address)),
+            self.held_valid.eq(occupied & (~reads | fresh)),
+            leaves.eq(self.held_valid & self.held_ready),
+            self.free.eq(~occupied | leaves),
+            self.ready.eq(self.free & (~self.read | self.grant)),
+            moves.eq(self.valid & self.ready),
+        ]
+        m.d.sync += fresh.eq(Mux(repeats, self.grant, moves & self.read))
+        with m.If(moves):
+            m.d.sync += [occupied.eq(1), reads.eq(self.read)]
+            with m.If(self.read):
+                m.d.sync += address.eq(self.address)
+        with m.Elif(leaves):
+            m.d.sync += occupied.eq(0)
+        return m
