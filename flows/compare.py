@@ -31,6 +31,18 @@ class Agreement:
     def is_exact(self) -> bool:
         return self.equal == self.elements
 
+    @classmethod
+    def together(cls, parts: "Sequence[Agreement]") -> "Agreement":
+        """Return the agreement over the samples of all parts."""
+        return cls(
+            samples=sum(part.samples for part in parts),
+            elements=sum(part.elements for part in parts),
+            equal=sum(part.equal for part in parts),
+            largest_difference=max(part.largest_difference for part in parts),
+            steps_known=all(part.steps_known for part in parts),
+            same_top=sum(part.same_top for part in parts),
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as JSON-able values."""
         return dataclasses.asdict(self)

@@ -2,8 +2,9 @@
 
 import dataclasses
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from tilewright.compiler.passes import Observer
 
 LOG = logging.getLogger(__name__)
+SAMPLES_AT_ONCE = 32
+MAPS_BYTES = 2**28
+"""Of all feature maps of the samples that run together on the reference."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,18 +154,40 @@ class ReferenceTarget:
             section.name: Reference(graph=section.graph) for section in imported.sections
         }
 
+    @property
+    def samples_at_once(self) -> int:
+        """Of a batch: more are no faster, or their feature maps take much memory."""
+        elements = max(
+            sum(math.prod(stored.shape) for stored in section.graph.maps.values())
+            for section in self._imported.sections
+        )
+        return min(max(1, MAPS_BYTES // elements), SAMPLES_AT_ONCE)
+
     def run(self, sample: Mapping[str, Array]) -> Outcome:
         """Run one sample."""
         start = time.monotonic()
-        model = self._imported
-        specs = model.inputs, model.outputs
-        outputs = walk(model.steps, specs, sample, self._run_section, self._host)
+        (outputs,) = self.run_batch([sample])
         return Outcome(outputs=outputs, seconds=time.monotonic() - start)
 
-    def _run_section(self, section: "ImportedSection", tensors: Sample) -> Sample:
-        maps = {item.map: item.to_map(tensors[item.name]) for item in section.inputs}
-        results = self._references[section.name].run({**maps, **section.constants})
-        return {item.name: item.from_map(results[item.map]) for item in section.outputs}
+    def run_batch(self, samples: Sequence[Mapping[str, Array]]) -> list[Sample]:
+        """Return the outputs of samples that run together, each as it would alone."""
+        model = self._imported
+        return walk(
+            model.steps, (model.inputs, model.outputs), samples, self._run_section, self._host
+        )
+
+    def _run_section(self, section: "ImportedSection", samples: Sequence[Sample]) -> list[Sample]:
+        maps = {
+            item.map: np.stack([item.to_map(tensors[item.name]) for tensors in samples], axis=-1)
+            for item in section.inputs
+        }
+        for name, values in section.constants.items():
+            maps[name] = np.repeat(values[..., None], len(samples), axis=-1)
+        results = self._references[section.name].run(maps)
+        return [
+            {item.name: item.from_map(results[item.map][..., i]) for item in section.outputs}
+            for i in range(len(samples))
+        ]
 
 
 def input_ranges(program: "Program | ImportedModel") -> dict[str, tuple[float, float]]:

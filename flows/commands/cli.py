@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "run": "Run a program or a model on the simulator, the RTL or ONNX Runtime.",
     "cosim": "Compile a model, run it on the RTL and compare it with simulator and reference.",
     "compare": "Compare a model with ONNX Runtime, operator by operator.",
+    "evaluate": "Accuracy of a model on a data set, and its agreement with ONNX Runtime.",
     "sweep": "Compile and run a model on many configs.",
     "bench": "Measure kernels and models on the RTL, as a table.",
     "asm": "Assemble a text into a program file.",

@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tilewright.flows.accuracy import top_accuracy
+from tilewright.flows.accuracy import Labels, top_accuracy
 from tilewright.flows.quantization.graph_view import GraphView
 from tilewright.flows.runtime.tensors import Sample
+from tilewright.flows.signal_noise import SignalToNoise
 from tilewright.support.ort import open_session, run_session
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ LAYER_SAMPLES = 16
 
 
 @dataclass(kw_only=True)
-class Layer:
+class Layer(SignalToNoise):
     """A tensor of the float model that the int8 model stores as int8."""
 
     name: str
@@ -33,25 +31,6 @@ class Layer:
     """The types of the operators that compute it from what is stored before."""
     stored: str
     """The int8 model's tensor behind the pair of QuantizeLinear and DequantizeLinear."""
-    elements: int = 0
-    signal: float = 0.0
-    """Sum of squares, over all samples; elements that are not finite are left out."""
-    noise: float = 0.0
-
-    def add(self, given: NDArray[Any], expected: NDArray[Any]) -> None:
-        """Count one sample's values of the int8 and the float model."""
-        first, second = given.astype(np.float64), expected.astype(np.float64)
-        is_finite = np.isfinite(second)
-        self.elements += second.size
-        self.signal += float((second[is_finite] ** 2).sum())
-        self.noise += float(((first - second)[is_finite] ** 2).sum())
-
-    @property
-    def decibels(self) -> float | None:
-        """The ratio of signal to noise; None where one of them is 0."""
-        if not self.signal or not self.noise:
-            return None
-        return float(10 * np.log10(self.signal / self.noise))
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-able values."""
@@ -99,12 +78,12 @@ class Quality:
             int(given[name].argmax() == expected[name].argmax()) for given, expected in pairs
         )
 
-    def accuracy(self, labels: NDArray[np.int64]) -> Accuracy:
+    def accuracy(self, labels: Labels) -> Accuracy:
         """Return the accuracy by the first output. Raises InputError for labels without a score."""
         name = next(iter(self.expected[0]))
         return Accuracy(
             output=name,
-            samples=len(labels),
+            samples=int((labels >= 0).sum()),
             float32=top_accuracy([sample[name] for sample in self.expected], labels),
             int8=top_accuracy([sample[name] for sample in self.given], labels),
         )

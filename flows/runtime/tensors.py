@@ -50,8 +50,9 @@ def load_samples(
 ) -> list[Sample]:
     """Read the inputs of `count` samples (all by default) from a .npz file.
 
-    An array is one sample of the input's shape, or samples stacked as [n, *shape]; for a model with
-    a batch what one inference takes, or such arrays stacked. Raises InputError for missing or
+    An array is one sample of the input's shape, or samples stacked as [n, *shape], a leading 1 of
+    the shape left out or not; for a model with a batch what one inference takes, or such arrays
+    stacked. Raises InputError for missing or
     unknown names, wrong shapes and dtypes, and too few samples.
     """
     arrays = load_arrays(path)
@@ -126,13 +127,15 @@ def _one_by_one(array: Array, spec: Spec, path: Path, batch: Batch | None) -> Ar
 
 def _stack(array: Array, spec: Spec, path: Path) -> Array:
     """Return the samples of one input as [n, *shape]."""
-    shape = tuple(spec.shape)
-    if array.shape == shape:
+    shape, given = tuple(spec.shape), list(array.shape)
+    if shape[:1] == (1,) and array.ndim == len(shape):
+        array = array[:, None]
+    elif array.shape == shape:
         array = array[None]
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
         raise InputError(
             f"{path}: input {spec.name!r} must have shape {list(shape)}, or [n, "
-            f"{', '.join(map(str, shape))}] for n samples, got {list(array.shape)}"
+            f"{', '.join(map(str, shape))}] for n samples, got {given}"
         )
     if not len(array):
         raise InputError(f"{path}: input {spec.name!r} has no samples")

@@ -44,24 +44,26 @@ class Host:
 def walk(
     steps: Sequence[SomeSection | Island],
     specs: tuple[Sequence[TensorSpec], Sequence[TensorSpec]],
-    sample: Mapping[str, Array],
-    run_section: Callable[[SomeSection, Sample], Sample],
+    samples: Sequence[Mapping[str, Array]],
+    run_section: Callable[[SomeSection, Sequence[Sample]], Sequence[Sample]],
     host: Host,
-) -> Sample:
-    """Return the outputs of one sample; specs: the model's inputs and outputs.
+) -> list[Sample]:
+    """Return the outputs of each sample; specs: the model's inputs and outputs.
 
-    run_section: runs a section on the tensors that there are; returns those that it gives.
+    run_section: runs a section on the tensors that there are of each sample; returns those that it
+    gives.
 
     Raises InputError for inputs that are not the model's.
     """
     inputs, outputs = specs
-    tensors = check_inputs(inputs, sample)
+    tensors = [check_inputs(inputs, sample) for sample in samples]
     for step in steps:
         if isinstance(step, Island):
-            tensors |= host.run(step, tensors)
+            results: Sequence[Sample] = [host.run(step, known) for known in tensors]
         else:
-            tensors |= run_section(step, tensors)
-    return {spec.name: tensors[spec.name] for spec in outputs}
+            results = run_section(step, tensors)
+        tensors = [known | new for known, new in zip(tensors, results, strict=True)]
+    return [{spec.name: known[spec.name] for spec in outputs} for known in tensors]
 
 
 def run_program(
@@ -78,14 +80,16 @@ def run_program(
     memory = np.zeros(program.memory_bytes, np.uint8)
     memory[: len(program.image)] = np.frombuffer(program.image, np.uint8)
 
-    def run_section(section: Section, tensors: Sample) -> Sample:
+    def run_section(section: Section, samples: Sequence[Sample]) -> list[Sample]:
         nonlocal memory
+        (tensors,) = samples
         for tensor in section.inputs:
             tensor.write(memory, tensors[tensor.name])
         memory = execute(section, memory)
-        return {tensor.name: tensor.read(memory) for tensor in section.outputs}
+        return [{tensor.name: tensor.read(memory) for tensor in section.outputs}]
 
-    outputs = walk(program.steps, (program.inputs, program.outputs), sample, run_section, host)
+    specs = program.inputs, program.outputs
+    (outputs,) = walk(program.steps, specs, [sample], run_section, host)
     return outputs if program.outputs else {"memory": memory}, memory
 
 

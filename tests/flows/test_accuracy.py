@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tilewright.flows.accuracy import check_labels, load_labels, top_accuracy
+from tilewright.flows.accuracy import check_labels, load_labels, ranks, top_accuracy
 from tilewright.support.errors import InputError
 
 
@@ -12,6 +12,22 @@ def test_accuracy_counts_labels_among_the_largest_scores():
     labels = np.array([2, 0, 1])
     assert top_accuracy(scores, labels) == 1 / 3
     assert top_accuracy(scores, labels, top=2) == 1.0
+
+
+def test_of_equal_scores_the_first_comes_first():
+    scores = [np.array([[3, 7, 7, -2]], np.int8)] * 4
+    assert ranks(scores, np.arange(4)).tolist() == [2, 0, 1, 3]
+
+
+def test_negative_labels_are_not_counted():
+    random = np.random.default_rng(1)
+    scores = list(random.permuted(np.tile(np.arange(8.0), (50, 1)), axis=1))
+    labels = random.integers(-1, 8, 50)
+    known = [(s, n) for s, n in zip(scores, labels, strict=True) if n >= 0]
+    assert len(known) < 50
+    for top in (1, 5):
+        expected = np.mean([n in np.argsort(s)[-top:] for s, n in known])
+        assert top_accuracy(scores, labels, top) == expected
 
 
 def test_labels_without_a_score():
@@ -29,8 +45,8 @@ def test_labels_are_the_only_array_or_the_one_of_that_name(tmp_path, arrays):
     ("arrays", "message"),
     [
         ({"a": [1], "b": [2]}, "must have one array, or one named 'labels'; it has a, b"),
-        ({"a": [0.5]}, "labels must be integers from 0 up, one a sample as [n], got float64[1]"),
-        ({"a": [-1]}, "labels must be integers from 0 up"),
+        ({"a": [0.5]}, "labels must be integers, one a sample as [n], got float64[1]"),
+        ({"a": [-1]}, "labels from 0 up are classes, and there is none"),
         ({"a": [[0, 1], [1, 0]]}, "got int64[2, 2]"),
     ],
 )

@@ -18,6 +18,7 @@ from tilewright.hw.spec.config import PRESETS, Config
 WORKLOADS = Path(__file__).resolve().parents[3] / "shared" / "workloads"
 SMALL = ("mnist_cnn", "ad_autoencoder", "kws_dscnn", "resnet8_cifar10")
 LARGE = ("vww_mobilenetv1_025", "mobilenetv2_035_128", "squeezenet_224")
+SECTIONED = ("cct2_cifar_randomweights", "silero_vad_step", "stories260k_prefill64")
 BASE = PRESETS["base"]
 CONFIGS: dict[str, Config] = {
     "nano": PRESETS["nano"],
@@ -39,29 +40,30 @@ def samples_of(name: str, limit: int | None = None) -> list[Sample]:
     return [{key: arrays[key][i] for key in arrays} for i in range(count)[:limit]]
 
 
-def assert_outputs_equal(compiled: CompiledModel, sample: Sample) -> None:
-    """Compare simulator and reference, byte for byte."""
-    given = IssTarget(compiled.program).run(sample).outputs
-    expected = ReferenceTarget(compiled.imported).run(sample).outputs
-    assert set(given) == set(expected)
-    for name, values in expected.items():
-        np.testing.assert_array_equal(given[name], values)
+def assert_outputs_equal(compiled: CompiledModel, samples: list[Sample], num_iss: int) -> None:
+    """Compare the reference on all samples at once with simulator runs, byte for byte."""
+    simulator = IssTarget(compiled.program)
+    expected = ReferenceTarget(compiled.imported).run_batch(samples)
+    for number in range(num_iss):
+        given = simulator.run(samples[number]).outputs
+        assert set(given) == set(expected[number])
+        for name, values in expected[number].items():
+            np.testing.assert_array_equal(given[name], values)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("name", SMALL)
 def test_simulator_equals_the_reference(name, config):
     compiled = compile_file(WORKLOADS / name / "model.onnx", CONFIGS[config])
-    for sample in samples_of(name, 1):
-        assert_outputs_equal(compiled, sample)
+    assert_outputs_equal(compiled, samples_of(name), 1)
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("name", SMALL + LARGE)
+@pytest.mark.parametrize("name", SMALL + LARGE + SECTIONED)
 def test_simulator_equals_the_reference_for_every_sample(name):
     compiled = compile_file(WORKLOADS / name / "model.onnx", BASE)
-    for sample in samples_of(name):
-        assert_outputs_equal(compiled, sample)
+    samples = samples_of(name)
+    assert_outputs_equal(compiled, samples, len(samples))
 
 
 CASES = [(name, config) for name in SMALL for config in CONFIGS] + [(n, "base") for n in LARGE]
