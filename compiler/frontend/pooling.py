@@ -173,15 +173,9 @@ def _average_of_rows(
     result: tuple[int, ...],
 ) -> Real:
     """Average each row of `rows` [channels, pixels]; an image row has `last` pixels."""
-    builder = context.builder
     channels, pixels = rows.shape
-    if source.is_border:
-        kernel = (pixels // last, last)
-        feature_map = builder.as_map(source, rows.reshape(channels, *kernel))
-    else:
-        builder.as_map(source, rows[:, None, :])
-        feature_map, stored = source.origin, builder.maps[source.origin]
-        kernel = (stored.height, stored.width)
+    kernel = (pixels // last, last)
+    feature_map = context.builder.as_map(source, rows.reshape(channels, *kernel))
     producer = Pooled(
         kind="average",
         source=source,

@@ -92,6 +92,23 @@ def test_reduce_mean_over_the_rows_of_a_matrix(make_builder, agree):
     agree(builder)
 
 
+def test_reduce_mean_over_what_is_stored_in_another_order(make_builder, agree):
+    builder = make_builder(seed=13)
+    value = builder.node("Add", [builder.activation((1, 8, 16)), builder.weight((1, 8, 16))])
+    value = builder.node("ReduceMean", [builder.requantized(value)], axes=[1])
+    builder.output(builder.quantize(value, around=2.0**-6))
+    agree(builder)
+
+
+def test_reduce_mean_of_a_reshaped_image(make_builder, agree):
+    builder = make_builder(seed=14)
+    value = builder.node("Conv", [builder.activation((1, 3, 8, 4)), builder.weight((5, 3, 1, 1))])
+    value = builder.node("Reshape", [builder.requantized(value), builder.constant([1, 5, 32])])
+    value = builder.node("ReduceMean", [value], axes=[2])
+    builder.output(builder.quantize(value, around=2.0**-4))
+    agree(builder)
+
+
 def test_max_pool_of_integers(make_builder, agree):
     builder = make_builder(seed=8, dtype="int8")
     value = builder.node("MaxPool", [builder.stored_input((1, 3, 8, 8))], kernel_shape=[2, 2])
