@@ -20,6 +20,7 @@ from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
 from tilewright.compiler.frontend.source import load_source
 from tilewright.compiler.graph.graph import Node
 from tilewright.compiler.graph.reference import Reference
+from tilewright.hw.spec.binding import Binding
 from tilewright.support.ort import open_session, run_session
 
 Array = NDArray[np.generic]
@@ -67,9 +68,9 @@ class OperatorComparer:
 
     def __init__(self, model: "str | PathLike[str] | ModelProto", imported: ImportedModel) -> None:
         self._model = imported
-        bindings = imported.bindings
-        stored = {binding.tensor for binding in bindings.values()}
-        read = {tensor.name for section in imported.sections for tensor in section.inputs}
+        self._bindings = bindings = _bindings(imported)
+        stored = {binding.name for binding in bindings.values()}
+        read = {item.name for section in imported.sections for item in section.inputs}
         self._moved = {host_name(name): name for name in bindings}
         given = {spec.name for spec in imported.inputs}
         proto = ModelProto()
@@ -80,11 +81,6 @@ class OperatorComparer:
             for name in sorted((stored | read) - given - self._moved.keys())
         )
         self._session = open_session(proto.SerializeToString(deterministic=True))
-        self._maps = {
-            name: stored_map
-            for section in imported.sections
-            for name, stored_map in section.graph.maps.items()
-        }
 
     @property
     def not_compared(self) -> tuple[tuple[str, Node], ...]:
@@ -93,7 +89,7 @@ class OperatorComparer:
             (section.name, node)
             for section in self._model.sections
             for node in section.graph.nodes
-            if node.output not in self._model.bindings
+            if node.output not in self._bindings
         )
 
     def run(self, inputs: Mapping[str, Array]) -> tuple[OperatorComparison, ...]:
@@ -113,11 +109,11 @@ class OperatorComparer:
     ) -> Iterator[OperatorComparison]:
         graph, reference = section.graph, Reference(graph=section.graph)
         feeds = {
-            **{tensor.map: tensor.to_map(bound[tensor.name]) for tensor in section.inputs},
+            **{item.stored.name: item.to_map(bound[item.name]) for item in section.inputs},
             **section.constants,
         }
         total = reference.run_all(feeds)
-        bindings = self._model.bindings
+        bindings = self._bindings
         witness = dict(feeds)
         for name in graph.maps:
             if name in bindings and name not in witness:
@@ -144,10 +140,20 @@ class OperatorComparer:
 
     def _as_map(self, name: str, tensors: Mapping[str, Array]) -> Int8Map:
         """Return the feature map `name` as ONNX Runtime's tensor fills it."""
-        stored, binding = self._maps[name], self._model.bindings[name]
-        flat = np.empty(stored.channels * stored.pixels, np.int8)
-        flat[binding.index.reshape(-1)] = shift_to_int8(tensors[binding.tensor]).reshape(-1)
-        return flat.reshape(stored.shape)
+        binding = self._bindings[name]
+        values = np.empty(binding.stored.shape, np.int8)
+        binding.gather.put(values, shift_to_int8(tensors[binding.name]))
+        return values
+
+
+def _bindings(model: ImportedModel) -> dict[str, Binding]:
+    """How the sections' maps store tensors of the model, by map."""
+    maps = {name: stored for part in model.sections for name, stored in part.graph.maps.items()}
+    return {
+        name: Binding.of(tensor, maps[name], value.index, is_unsigned=value.is_unsigned)
+        for name, (tensor, value) in model.stored.items()
+        if name in maps
+    }
 
 
 def _difference(first: Int8Map, second: Int8Map) -> Difference:

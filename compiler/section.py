@@ -13,7 +13,7 @@ from tilewright.compiler.plan.tiling import Plan
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.fold import Fold
 from tilewright.hw.spec.isa import Instruction, instruction
-from tilewright.hw.spec.tensor import MapLayout
+from tilewright.hw.spec.tensor import Tensor
 
 
 @dataclass(kw_only=True)
@@ -59,8 +59,8 @@ class Section:
         end = max(self.dram_start, self.placement.dram_end, self.constants.end)
         return -(-end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
 
-    def layout_of(self, name: str) -> MapLayout:
-        """Where an input or output map lies in DRAM."""
+    def in_dram(self, name: str) -> Tensor:
+        """Return an input or output map where it lies in DRAM."""
         where, stored = self.placement.places[name], self.graph.maps[name]
         offset = where.block * stored.pixels * self.config.activation_pitch
-        return MapLayout.of(self.placement.dram[where.storage] + offset, stored.shape, self.config)
+        return stored.in_dram(self.placement.dram[where.storage] + offset, self.config)

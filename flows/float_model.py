@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.flows.runtime.tensors import Array, Spec
-from tilewright.hw.spec.tensor import HALF_RANGE, Tensor
+from tilewright.hw.spec.binding import HALF_RANGE
+from tilewright.hw.spec.tensor import Quantization
 from tilewright.support.errors import InputError
 from tilewright.support.files import missing
 from tilewright.support.ort import open_session, run_session
@@ -32,7 +33,9 @@ class FloatModel:
         self._path = path
         self._session = open_session(str(path), optimized=True, what=str(path))
         self._stored = {
-            tensor.name: tensor for section in model.sections for tensor in section.inputs
+            item.name: item.stored.quantization
+            for section in model.sections
+            for item in section.inputs
         }
         types = {item.name: item.type for item in self._session.get_inputs()}
         ours = [spec.name for spec in model.inputs]
@@ -73,8 +76,8 @@ class FloatModel:
         return found
 
 
-def real_values(tensor: Tensor, values: Array) -> NDArray[np.float32]:
-    """Return what the stored integers of a tensor stand for."""
+def real_values(quantization: Quantization, values: Array) -> NDArray[np.float32]:
+    """Return what int8 or uint8 values stand for; the quantization is that of the stored int8."""
     half = HALF_RANGE if values.dtype == np.uint8 else 0
-    centered = values.astype(np.int32) - (half + tensor.zero_point)
-    return centered.astype(np.float32) * np.float32(tensor.scale)
+    centered = values.astype(np.int32) - (half + quantization.zero_point)
+    return centered.astype(np.float32) * np.float32(quantization.scale)

@@ -178,14 +178,19 @@ class ReferenceTarget:
 
     def _run_section(self, section: "ImportedSection", samples: Sequence[Sample]) -> list[Sample]:
         maps = {
-            item.map: np.stack([item.to_map(tensors[item.name]) for tensors in samples], axis=-1)
+            item.stored.name: np.stack(
+                [item.to_map(given[item.name]) for given in samples], axis=-1
+            )
             for item in section.inputs
         }
         for name, values in section.constants.items():
             maps[name] = np.repeat(values[..., None], len(samples), axis=-1)
         results = self._references[section.name].run(maps)
         return [
-            {item.name: item.from_map(results[item.map][..., i]) for item in section.outputs}
+            {
+                item.name: item.from_map(results[item.stored.name][..., i])
+                for item in section.outputs
+            }
             for i in range(len(samples))
         ]
 
@@ -196,9 +201,9 @@ def input_ranges(program: "Program | ImportedModel") -> dict[str, tuple[float, f
     Of floating-point inputs what the first input maps can express; of integers that index a tensor,
     its indices.
     """
-    tensors = program.sections[0].inputs
-    lows = [t.scale * (-128 - t.zero_point) for t in tensors]
-    highs = [t.scale * (127 - t.zero_point) for t in tensors]
+    stored = [binding.stored.quantization for binding in program.sections[0].inputs]
+    lows = [item.scale * (-128 - item.zero_point) for item in stored]
+    highs = [item.scale * (127 - item.zero_point) for item in stored]
     ranges: dict[str, tuple[float, float]] = {}
     for spec in program.inputs:
         if lows and np.dtype(spec.dtype).kind == "f":

@@ -11,9 +11,9 @@ from tilewright.flows.runtime.batches import batch_of, join_batch, split_batch
 from tilewright.flows.runtime.targets import Outcome
 from tilewright.flows.runtime.tensors import Array
 from tilewright.hw.spec.batch import Batch
+from tilewright.hw.spec.binding import TensorSpec
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
-from tilewright.hw.spec.tensor import TensorSpec
 from tilewright.support.errors import InputError
 
 TargetName = Literal["iss", "rtl", "reference", "ort"]

@@ -1,31 +1,15 @@
 """The quantized graph under construction, and the layouts in which its maps can be read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.values import Index, Quantized, UnsupportedError
-from tilewright.compiler.graph.graph import FeatureMap, Node, Quantization, View
-
-Shape = tuple[int, int, int]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Binding:
-    """Which elements of the ONNX tensor `tensor` a feature map holds.
-
-    `index` has the feature map's shape and holds flat positions in the ONNX tensor, for a graph
-    input; for any other map it has the ONNX shape and holds flat positions in the map.
-    """
-
-    map: str
-    tensor: str
-    index: Index
-    is_unsigned: bool
-    source_map: str = ""
-    """For a graph input: the map that `tensor` is, where it is no tensor of the model."""
+from tilewright.compiler.graph.graph import Node, View
+from tilewright.hw.spec.binding import Binding
+from tilewright.hw.spec.tensor import Quantization, Shape, Tensor
 
 
 def host_name(map_name: str) -> str:
@@ -42,7 +26,7 @@ def natural_index(shape: Sequence[int]) -> Index:
 class GraphBuilder:
     """Collects maps and nodes in topological order."""
 
-    maps: dict[str, FeatureMap] = field(default_factory=dict)
+    maps: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     packs: dict[str, Binding] = field(default_factory=dict)
     """By map name: how the host fills the graph's inputs."""
@@ -51,20 +35,25 @@ class GraphBuilder:
 
     def add_map(self, name: str, shape: Shape, quantization: Quantization) -> str:
         """Add a feature map and return its name, which is made unique."""
+        unique = self._free_name(name)
+        self.maps[unique] = Tensor(name=unique, shape=shape, quantization=quantization)
+        return unique
+
+    def _free_name(self, name: str) -> str:
         unique, number = name, 1
         while unique in self.maps:
             number += 1
             unique = f"{name}#{number}"
-        channels, height, width = shape
-        self.maps[unique] = FeatureMap(
-            name=unique, channels=channels, height=height, width=width, quantization=quantization
-        )
         return unique
 
+    @property
+    def moved(self) -> dict[str, str]:
+        """By the name that the host gives it: every map, which the host may read to write it."""
+        return {host_name(name): name for name in self.maps}
+
     def add_constant(self, name: str, data: NDArray[np.int8], quantization: Quantization) -> str:
-        """Add an input map that always holds `data` (channels, height, width)."""
-        channels, height, width = data.shape
-        unique = self.add_map(name, (channels, height, width), quantization)
+        """Add an input map that always holds `data`."""
+        unique = self.add_map(name, data.shape, quantization)
         self.constants[unique] = data
         return unique
 
@@ -75,21 +64,20 @@ class GraphBuilder:
     def as_map(self, value: Quantized, want: Index) -> str:
         """Return the map that holds `value` in the layout `want`.
 
-        `want` has the shape (channels, height, width) and holds positions in the value's store. The
-        host writes what it holds itself, and what the device stores in another order.
+        `want` has the map's shape and holds positions in the value's store. The host writes what it
+        holds itself, and what the device stores in another order.
         """
-        channels, height, width = (int(size) for size in want.shape)
         if value.is_border:
             return self._pack(value, want)
         stored = self.maps[value.origin]
-        is_whole = want.size == stored.channels * stored.pixels and is_identity(want)
-        if not is_whole or channels != stored.channels:
+        is_whole = want.size == stored.elements and is_identity(want)
+        if not is_whole or want.shape[stored.word_axis] != stored.channels:
             return self._pack(value, want)
         if want.shape == stored.shape:
             return value.origin
-        name = f"{value.origin}@{height}x{width}"
+        name = f"{value.origin}@{'x'.join(map(str, want.shape[1:]))}"
         if name not in self.maps:
-            self.add_map(name, (channels, height, width), stored.quantization)
+            self.add_map(name, want.shape, stored.quantization)
             self.add(View(name=name, output=name, input=value.origin))
         return name
 
@@ -125,21 +113,16 @@ class GraphBuilder:
 
     def _pack(self, value: Quantized, want: Index) -> str:
         """Return the input map that the host fills with `value` in the layout `want`."""
-        source_map = "" if value.is_border else value.origin
-        tensor = host_name(source_map) if source_map else value.origin
-        for name, binding in self.packs.items():
-            same = binding.tensor == tensor and np.array_equal(binding.index, want)
-            if same and self.maps[name].quantization == value.quantization:
-                return name
-        channels, height, width = want.shape
-        name = self.add_map(value.origin, (channels, height, width), value.quantization)
-        self.packs[name] = Binding(
-            map=name,
-            tensor=tensor,
-            index=want,
-            is_unsigned=value.is_unsigned and not source_map,
-            source_map=source_map,
-        )
+        tensor = value.origin if value.is_border else host_name(value.origin)
+        is_unsigned = value.is_unsigned and value.is_border
+        name = self._free_name(value.origin)
+        stored = Tensor(name=name, shape=want.shape, quantization=value.quantization)
+        wanted = Binding.of(tensor, stored, want, is_unsigned=is_unsigned)
+        for known, binding in self.packs.items():
+            if binding == replace(wanted, stored=replace(stored, name=known)):
+                return known
+        self.maps[name] = stored
+        self.packs[name] = wanted
         return name
 
 

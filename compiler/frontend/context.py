@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.frontend.builder import Binding, GraphBuilder
+from tilewright.compiler.frontend.builder import GraphBuilder
 from tilewright.compiler.frontend.source import Operator, Source
 from tilewright.compiler.frontend.values import (
     Array,
@@ -18,9 +18,9 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
-from tilewright.compiler.graph.graph import Quantization
 from tilewright.hw.spec import numerics
-from tilewright.hw.spec.tensor import HALF_RANGE
+from tilewright.hw.spec.binding import HALF_RANGE
+from tilewright.hw.spec.tensor import Quantization
 
 Values = Sequence[Value | None]
 
@@ -34,8 +34,8 @@ class Context:
     values: dict[str, Value] = field(default_factory=dict)
     producers: dict[str, Operator] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    bindings: dict[str, Binding] = field(default_factory=dict)
-    """By map name: the ONNX tensor that the map stores."""
+    stored: dict[str, tuple[str, Quantized]] = field(default_factory=dict)
+    """By map name: the ONNX tensor that the map stores, and how."""
 
 
 def constant(values: Values, position: int, what: str) -> Array:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.frontend.builder import Binding
 from tilewright.compiler.frontend.context import Context, dequantize_all, quantize_float
 from tilewright.compiler.frontend.table import epilogue_of, quantize_all, real_results
 from tilewright.compiler.frontend.values import (
@@ -25,14 +24,13 @@ from tilewright.compiler.graph.graph import (
     Conv,
     Elementwise,
     Epilogue,
-    FeatureMap,
     Node,
     Pad,
     Pool,
-    Quantization,
     Requantize,
 )
 from tilewright.hw.spec import numerics
+from tilewright.hw.spec.tensor import Quantization, Shape
 
 NOTED_FRACTION = 1e-3
 """Biases further than this from an integer number of (sx * sw) steps are noted."""
@@ -71,9 +69,9 @@ def emit(
             origin=map_name, index=value.index, quantization=quantization, is_unsigned=is_unsigned
         )
     if not stored.is_border:
-        context.bindings.setdefault(
+        context.stored.setdefault(
             stored.origin,
-            Binding(map=stored.origin, tensor=name, index=stored.index, is_unsigned=is_unsigned),
+            (name, stored),
         )
     return stored
 
@@ -100,7 +98,7 @@ class _Request:
     def node_name(self) -> str:
         return self.sources[0] if self.sources else self.name
 
-    def map(self, shape: tuple[int, int, int], name: str = "") -> str:
+    def map(self, shape: Shape, name: str = "") -> str:
         return self.builder.add_map(name or self.name, shape, self.quantization)
 
     def append(self, node: Node) -> str:
@@ -308,10 +306,10 @@ def _emit_padded(request: _Request, producer: Padded) -> str:
 
 def _rescale(request: _Request, map_name: str, name: str) -> str:
     """Return the map, clamped and with the requested quantization; the identity adds no node."""
-    stored: FeatureMap = request.builder.maps[map_name]
+    stored = request.builder.maps[map_name]
     values = dequantize_all(stored.quantization)
     results = np.clip(quantize_all(values, request.quantization), request.low, request.high)
-    whole = np.arange(stored.channels * stored.pixels).reshape(stored.shape)
+    whole = np.arange(stored.elements).reshape(stored.shape)
     source = Quantized(
         origin=map_name, index=whole, quantization=stored.quantization, is_unsigned=False
     )

@@ -24,11 +24,11 @@ from tilewright.compiler.graph.graph import (
     Node,
     Pad,
     Pool,
-    Quantization,
     Requantize,
     Residual,
 )
 from tilewright.hw.spec import numerics
+from tilewright.hw.spec.tensor import Quantization
 
 Clamped = TypeVar("Clamped", Pool | Elementwise, Epilogue)
 

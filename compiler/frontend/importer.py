@@ -8,21 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from tilewright.compiler.frontend.builder import Binding, host_name, natural_index
+from tilewright.compiler.frontend.builder import host_name, natural_index
 from tilewright.compiler.frontend.coverage import coverage_of
 from tilewright.compiler.frontend.fuse import simplify
 from tilewright.compiler.frontend.interpret import Interpretation, interpret
 from tilewright.compiler.frontend.islands import island_of
 from tilewright.compiler.frontend.partition import Cut, Needs, Part, cut, find_needs
 from tilewright.compiler.frontend.source import load_source
-from tilewright.compiler.frontend.values import Index
+from tilewright.compiler.frontend.values import Quantized
 from tilewright.compiler.frontend.worth import Candidate, unprofitable
-from tilewright.compiler.graph.graph import FeatureMap, Graph
+from tilewright.compiler.graph.graph import Graph
 from tilewright.hw.spec.batch import Batch
+from tilewright.hw.spec.binding import Binding, TensorSpec
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.coverage import Coverage
 from tilewright.hw.spec.steps import HostOperator, Island
-from tilewright.hw.spec.tensor import Gather, Tensor, TensorSpec
+from tilewright.hw.spec.tensor import Tensor
 from tilewright.support.errors import ModelError
 
 UNNEEDED = "its value is one that the host holds already"
@@ -32,23 +33,23 @@ UNNEEDED = "its value is one that the host holds already"
 class ImportedSection:
     """A part of the model that the accelerator runs at one go, as a graph of its own.
 
-    `inputs` and `outputs` have no place in DRAM yet.
+    The maps that store `inputs` and `outputs` have no place in DRAM yet.
     """
 
     name: str
     graph: Graph
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[Binding, ...]
+    outputs: tuple[Binding, ...]
     constants: Mapping[str, NDArray[np.int8]]
-    """Input maps (C, H, W) that hold the same values in every inference."""
+    """Input maps that hold the same values in every inference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedModel:
     """A model ready for the back end.
 
-    `notes` tell what was rounded or approximated; `bindings` name, by feature map, the ONNX tensor
-    that the map stores (for comparisons operator by operator).
+    `notes` tell what was rounded or approximated; `stored` has, by feature map, the tensor of the
+    model that the map stores, and how (for comparisons operator by operator).
     """
 
     name: str
@@ -59,7 +60,7 @@ class ImportedModel:
     batch: Batch | None
     """Of the file; the graphs are those of one sample."""
     notes: tuple[str, ...]
-    bindings: Mapping[str, Binding]
+    stored: Mapping[str, tuple[str, Quantized]]
 
     @property
     def sections(self) -> tuple[ImportedSection, ...]:
@@ -112,7 +113,7 @@ def _candidates(steps: Sequence[ImportedSection | Island]) -> list[Candidate]:
     return [
         Candidate(
             graph=step.graph,
-            tensors=(*step.inputs, *step.outputs),
+            borders=(*step.inputs, *step.outputs),
             is_between=islands[position] and islands[position + 2],
         )
         for position, step in enumerate(steps)
@@ -123,11 +124,10 @@ def _candidates(steps: Sequence[ImportedSection | Island]) -> list[Candidate]:
 def model_of_graph(graph: Graph) -> ImportedModel:
     """Return a model of one section whose inputs and outputs are the graph's maps as they are."""
 
-    def tensors(names: Sequence[str]) -> tuple[Tensor, ...]:
-        stored = (graph.maps[name] for name in names)
-        return tuple(_tensor(m, m.name, natural_index(m.shape), False) for m in stored)
+    def bindings(names: Sequence[str]) -> tuple[Binding, ...]:
+        return tuple(_as_it_is(name, graph.maps[name]) for name in names)
 
-    inputs, outputs = tensors(graph.inputs), tensors(graph.outputs)
+    inputs, outputs = bindings(graph.inputs), bindings(graph.outputs)
     section = ImportedSection(
         name="section0", graph=graph, inputs=inputs, outputs=outputs, constants={}
     )
@@ -141,7 +141,7 @@ def model_of_graph(graph: Graph) -> ImportedModel:
         ),
         batch=None,
         notes=(),
-        bindings={},
+        stored={},
     )
 
 
@@ -160,7 +160,6 @@ def _import(interpretation: Interpretation) -> tuple[ImportedModel, dict[str, st
         raise ModelError(_nothing_to_do(interpretation))
     graph = simplify(_graph(interpretation, needs))
     pieces = cut(interpretation, needs, graph)
-    kept = {name: item for name, item in context.bindings.items() if name in graph.maps}
     imported = ImportedModel(
         name=graph.name,
         inputs=source.inputs,
@@ -169,7 +168,7 @@ def _import(interpretation: Interpretation) -> tuple[ImportedModel, dict[str, st
         coverage=coverage_of(interpretation, needs.operators),
         batch=source.batch,
         notes=tuple(context.notes),
-        bindings=kept,
+        stored={name: item for name, item in context.stored.items() if name in graph.maps},
     )
     return imported, unneeded
 
@@ -211,18 +210,18 @@ def _section(
     graph, source = part.graph, interpretation.context.source
     constants = interpretation.context.builder.constants
     outputs = [
-        _tensor(graph.maps[value.origin], tensor, value.index, value.is_unsigned)
+        Binding.of(tensor, graph.maps[value.origin], value.index, is_unsigned=value.is_unsigned)
         for tensor, value in needs.stored.items()
         if value.origin in part.made
     ]
-    for map_name in sorted(pieces.moved & part.made):
-        stored = graph.maps[map_name]
-        outputs.append(_tensor(stored, host_name(map_name), natural_index(stored.shape), False))
+    outputs += [
+        _as_it_is(host_name(name), graph.maps[name]) for name in sorted(pieces.moved & part.made)
+    ]
     inputs = []
     for map_name, binding in part.packs.items():
-        tensor = _tensor(graph.maps[map_name], binding.tensor, binding.index, binding.is_unsigned)
-        shape = source.types.get(binding.tensor, ("", None))[1]
-        inputs.append(replace(tensor, shape=shape or tensor.shape))
+        shape = source.types.get(binding.name, ("", None))[1]
+        stored = graph.maps[map_name]
+        inputs.append(replace(binding, shape=shape or binding.shape, stored=stored))
     return ImportedSection(
         name=name,
         graph=graph,
@@ -232,17 +231,9 @@ def _section(
     )
 
 
-def _tensor(stored: FeatureMap, name: str, index: Index, is_unsigned: bool) -> Tensor:
-    return Tensor(
-        name=name,
-        dtype="uint8" if is_unsigned else "int8",
-        shape=index.shape,
-        scale=stored.quantization.scale,
-        zero_point=stored.quantization.zero_point,
-        map=stored.name,
-        map_shape=stored.shape,
-        gather=Gather.of(index),
-    )
+def _as_it_is(name: str, stored: Tensor) -> Binding:
+    """A tensor that is the int8 map itself."""
+    return Binding.of(name, stored, natural_index(stored.shape), is_unsigned=False)
 
 
 def _nothing_to_do(interpretation: Interpretation) -> str:

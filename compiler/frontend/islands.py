@@ -51,7 +51,7 @@ def _moved_bytes(needs: Needs, pieces: Cut, inputs: list[str], outputs: list[str
     """What sections hand to an island and take from it; an element has a byte."""
     given = sum(needs.stored[name].index.size for name in inputs if name in needs.stored)
     packs = (binding for part in pieces.parts for binding in part.packs.values())
-    return given + sum(pack.index.size for pack in packs if pack.tensor in outputs)
+    return given + sum(pack.stored.elements for pack in packs if pack.name in outputs)
 
 
 def _wanted_elsewhere(source: Source, pieces: Cut, level: int) -> set[str]:
@@ -61,7 +61,7 @@ def _wanted_elsewhere(source: Source, pieces: Cut, level: int) -> set[str]:
         if other != level:
             wanted.update(value for operator in operators for value in operator.reads)
     for part in pieces.parts:
-        wanted.update(binding.tensor for binding in part.packs.values())
+        wanted.update(binding.name for binding in part.packs.values())
     return wanted
 
 

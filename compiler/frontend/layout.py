@@ -34,7 +34,7 @@ from tilewright.compiler.frontend.values import (
     Value,
 )
 from tilewright.compiler.frontend.window import Pads, spatial_index
-from tilewright.hw.spec.tensor import HALF_RANGE
+from tilewright.hw.spec.binding import HALF_RANGE
 
 Change = Callable[[Array], Array]
 
@@ -201,7 +201,7 @@ def _join(context: Context, parts: list[Quantized], axis: int, name: str) -> Rea
         stored = builder.maps[map_name]
         names.append(map_name)
         indices.append(index + offset)
-        offset += stored.channels * stored.pixels
+        offset += stored.elements
         sizes.add((stored.height, stored.width))
     if len(sizes) > 1:
         raise UnsupportedError("its inputs are stored with different heights and widths")

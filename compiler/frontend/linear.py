@@ -235,7 +235,7 @@ def _product(context: Context, node: Operator, source: Quantized, weights: Weigh
         kernel, shape = weight.T.reshape(channels, depth, 1, 1), (channels, 1, len(rows))
     else:
         feature_map, stored = source.origin, builder.maps[source.origin]
-        if len(rows) == 1 and stored.channels * stored.pixels == depth:
+        if len(rows) == 1 and stored.elements == depth:
             flat = np.empty((channels, depth), np.int16)
             flat[:, rows[0]] = weight.T
             kernel, shape = flat.reshape(channels, *stored.shape), (channels, 1, 1)

@@ -9,11 +9,12 @@ so a section is convex, and it is as large as can be without waiting for a later
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from tilewright.compiler.frontend.builder import Binding, host_name, natural_index
+from tilewright.compiler.frontend.builder import host_name, natural_index
 from tilewright.compiler.frontend.interpret import Interpretation
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.values import Constant, Quantized
 from tilewright.compiler.graph.graph import Graph
+from tilewright.hw.spec.binding import Binding
 
 Member = tuple[str, str]
 """("map", name of the map that a graph node makes) or ("host", name of an operator)."""
@@ -35,7 +36,7 @@ def find_needs(interpretation: Interpretation, names: Iterable[str]) -> Needs:
     """Walk back from the values `names`, through host operators and through graph nodes."""
     context = interpretation.context
     builder = context.builder
-    makers = {node.output: node for node in builder.nodes}
+    makers, moved = {node.output: node for node in builder.nodes}, builder.moved
     result = Needs()
     done: set[Member] = set()
     pending: list[Member] = [("value", name) for name in names]
@@ -55,12 +56,12 @@ def find_needs(interpretation: Interpretation, names: Iterable[str]) -> Needs:
         elif name in makers:
             pending.extend(("map", read) for read in makers[name].inputs)
         elif name in builder.packs:
-            binding = builder.packs[name]
-            if binding.source_map:
-                result.moved.add(binding.source_map)
-                pending.append(("map", binding.source_map))
+            tensor = builder.packs[name].name
+            if tensor in moved:
+                result.moved.add(moved[tensor])
+                pending.append(("map", moved[tensor]))
             else:
-                pending.append(("value", binding.tensor))
+                pending.append(("value", tensor))
     return result
 
 
@@ -85,12 +86,8 @@ class Cut:
 
     parts: tuple[Part, ...]
     operators: Mapping[int, tuple[Operator, ...]]
-
-    @property
-    def moved(self) -> set[str]:
-        """Maps that the host reads to write them, as they are or reordered, for another section."""
-        packs = (binding for part in self.parts for binding in part.packs.values())
-        return {binding.source_map for binding in packs if binding.source_map}
+    moved: frozenset[str]
+    """Maps that the host reads to write them, as they are or reordered, for another section."""
 
 
 def cut(interpretation: Interpretation, needs: Needs, graph: Graph) -> Cut:
@@ -104,8 +101,11 @@ def cut(interpretation: Interpretation, needs: Needs, graph: Graph) -> Cut:
     parts = [
         _part(interpretation, graph, level, numbers) for level in sorted(set(numbers.values()))
     ]
+    moved = interpretation.context.builder.moved
+    packed = {binding.name for part in parts for binding in part.packs.values()}
     return Cut(
         parts=tuple(parts),
+        moved=frozenset(moved[name] for name in packed & moved.keys()),
         operators={level: tuple(members) for level, members in sorted(by_level.items())},
     )
 
@@ -117,6 +117,7 @@ class _Levels:
         self.context = interpretation.context
         self.makers = {node.output: node for node in graph.nodes}
         self.by_name = {operator.name: operator for operator in self.context.source.operators}
+        self.moved = self.context.builder.moved
         self.found: dict[Member, int] = {}
 
     def of(self, member: Member) -> int:
@@ -146,10 +147,10 @@ class _Levels:
             binding = self.context.builder.packs.get(read)
             if read in self.makers:
                 found.append((("map", read), 0))
-            elif binding is not None and binding.source_map:
-                found.append((("map", binding.source_map), 2))
+            elif binding is not None and binding.name in self.moved:
+                found.append((("map", self.moved[binding.name]), 2))
             elif binding is not None:
-                maker = self._maker(binding.tensor)
+                maker = self._maker(binding.name)
                 if maker is not None:
                     found.append((maker, 2 if maker[0] == "map" else 1))
         return found
@@ -186,10 +187,4 @@ def _part(
 def _carried(graph: Graph, name: str) -> Binding:
     """How a section gets a map that an earlier one made: as it is."""
     stored = graph.maps[name]
-    return Binding(
-        map=name,
-        tensor=host_name(name),
-        index=natural_index(stored.shape),
-        is_unsigned=False,
-        source_map=name,
-    )
+    return Binding.of(host_name(name), stored, natural_index(stored.shape), is_unsigned=False)

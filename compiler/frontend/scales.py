@@ -5,7 +5,7 @@ import numpy as np
 from tilewright.compiler.frontend.context import scalar_quantization
 from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator, Source
 from tilewright.compiler.frontend.values import Array, UnsupportedError
-from tilewright.compiler.graph.graph import Quantization
+from tilewright.hw.spec.tensor import Quantization
 
 TRANSPARENT = (*LAYOUT_OPERATORS, "Concat", "MaxPool", "Pad")
 """Operators on int8 values that keep scale and zero point."""

@@ -14,7 +14,7 @@ from onnx.inliner import inline_local_functions
 
 from tilewright.compiler.frontend.batch import single_sample
 from tilewright.hw.spec.batch import Batch
-from tilewright.hw.spec.tensor import TensorSpec
+from tilewright.hw.spec.binding import TensorSpec
 from tilewright.support.errors import ModelError
 from tilewright.support.ort import first_line
 

@@ -32,8 +32,8 @@ from tilewright.compiler.frontend.values import (
     Value,
 )
 from tilewright.compiler.frontend.window import NO_PADS, Pads
-from tilewright.compiler.graph.graph import Quantization
-from tilewright.hw.spec.tensor import HALF_RANGE
+from tilewright.hw.spec.binding import HALF_RANGE
+from tilewright.hw.spec.tensor import Quantization
 
 
 def dequantize(context: Context, node: Operator, values: Values) -> list[Value]:

@@ -19,8 +19,9 @@ from tilewright.compiler.frontend.values import (
     Real,
     UnsupportedError,
 )
-from tilewright.compiler.graph.graph import Epilogue, Quantization
+from tilewright.compiler.graph.graph import Epilogue
 from tilewright.hw.spec import numerics
+from tilewright.hw.spec.tensor import Quantization
 
 STORED, REAL, SCALE, ZERO_POINT = "stored", "real", "scale", "zero_point"
 IDENTITY = np.arange(-128, 128).astype(np.int8)

@@ -1,7 +1,7 @@
 """What the importer knows about an ONNX value: constant, quantized, real or left to the host.
 
 Every value on the device carries an `index`: an integer array of the value's ONNX shape whose
-entries are positions in the flat (channels, height, width) feature map that stores it. Layout
+entries are positions in the flat feature map that stores it. Layout
 operators only change the index.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph.graph import Quantization
+from tilewright.hw.spec.tensor import Quantization, Shape
 from tilewright.support.errors import ModelError
 
 Array = NDArray[np.generic]
@@ -84,7 +84,7 @@ class Linear:
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)
     groups: int = 1
-    shape: tuple[int, int, int]
+    shape: Shape
 
     @property
     def sources(self) -> tuple[Quantized, ...]:
@@ -114,7 +114,7 @@ class Pooled:
     dilations: tuple[int, int] = (1, 1)
     count_include_pad: bool = False
     is_global: bool = False
-    shape: tuple[int, int, int]
+    shape: Shape
 
     @property
     def sources(self) -> tuple[Quantized, ...]:
@@ -135,10 +135,10 @@ class Padded:
 
     source: Quantized
     want: Index
-    """The source's index as (channels, height, width)."""
+    """The source's index in its map's shape."""
     pads: tuple[int, int, int, int]
     value: float
-    shape: tuple[int, int, int]
+    shape: Shape
 
     @property
     def sources(self) -> tuple[Quantized, ...]:

@@ -9,8 +9,8 @@ from tilewright.compiler import host_cost
 from tilewright.compiler.frontend.interpret import Interpretation
 from tilewright.compiler.frontend.work import elements_of, macs_of
 from tilewright.compiler.graph.graph import Graph
+from tilewright.hw.spec.binding import Binding
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.tensor import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Candidate:
     """A section that may join the host."""
 
     graph: Graph
-    tensors: tuple[Tensor, ...]
+    borders: tuple[Binding, ...]
     """What the host writes and reads."""
     is_between: bool
     """It parts two islands, which would be one call of the host without it."""
@@ -58,8 +58,8 @@ def _loss(interpretation: Interpretation, section: Candidate, config: Config) ->
         for item in operators
     )
     macs = sum(graph.macs(node) for node in graph.nodes)
-    results = [int(np.prod(graph.maps[node.output].shape)) for node in graph.nodes]
-    moved = sum(int(np.prod(tensor.map_shape)) for tensor in section.tensors)
+    results = [graph.maps[node.output].elements for node in graph.nodes]
+    moved = sum(binding.stored.elements for binding in section.borders)
     accelerator = host_cost.section_seconds(macs, results, config)
     extra = host_cost.HOST_CALL_SECONDS if section.is_between else 0.0
     return accelerator + host_cost.moving_seconds(moved) + extra - host

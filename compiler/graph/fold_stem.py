@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from tilewright.compiler.graph.graph import Conv, FeatureMap, Graph
+from tilewright.compiler.graph.graph import Conv, Graph
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import matrix_tile_cycles, word_cycles
 from tilewright.hw.spec.fold import Fold
+from tilewright.hw.spec.tensor import Tensor
 
 
 def fold_stem(graph: Graph, config: Config) -> tuple[Graph, Mapping[str, Fold]]:
@@ -32,12 +33,8 @@ def fold_stem(graph: Graph, config: Config) -> tuple[Graph, Mapping[str, Fold]]:
         if best == 0 or source.channels >= config.rows:
             continue
         folds[name] = fold = _fold(node, source, out, best)
-        maps[name] = replace(
-            source,
-            channels=source.channels * fold.rows * fold.columns,
-            height=fold.height,
-            width=fold.width,
-        )
+        channels = source.channels * fold.rows * fold.columns
+        maps[name] = replace(source, shape=(channels, fold.height, fold.width))
         nodes[nodes.index(node)] = _folded_conv(node, best)
     return replace(graph, maps=maps, nodes=tuple(nodes)), folds
 
@@ -49,7 +46,7 @@ def _is_foldable(node: object, name: str) -> bool:
     return node.kernel != (1, 1) and not is_operand
 
 
-def _fold(node: Conv, source: FeatureMap, out: FeatureMap, rows: int) -> Fold:
+def _fold(node: Conv, source: Tensor, out: Tensor, rows: int) -> Fold:
     groups = -(-node.kernel[0] // rows)
     step = node.strides[0] if groups == 1 else 1
     span = (out.height - 1) * node.strides[0] + (groups - 1) * rows + 1
@@ -82,7 +79,7 @@ def _folded_conv(node: Conv, rows: int) -> Conv:
     )
 
 
-def _cycles(node: Conv, source: FeatureMap, out: FeatureMap, rows: int, config: Config) -> int:
+def _cycles(node: Conv, source: Tensor, out: Tensor, rows: int, config: Config) -> int:
     """Cycles of the layer with `rows` kernel rows folded (0: as it is); the longer of array and
     input load."""
     filters = -(-out.channels // config.cols)

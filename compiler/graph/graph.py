@@ -1,8 +1,8 @@
 """The quantized graph: feature maps and the operators that the accelerator executes.
 
-Every activation is an int8 feature map of shape (channels, height, width), batch 1; a matrix
-[M, K] is the feature map (K, 1, M). The accelerator's back end, the reference interpreter and the
-reports all read this one form. `numerics` defines each operator's arithmetic.
+Every activation is an int8 feature map, a tensor with `MAP_AXES`. The accelerator's back end, the
+reference interpreter and the reports all read this one form. `numerics` defines each operator's
+arithmetic.
 """
 
 from collections.abc import Iterator
@@ -12,32 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True, kw_only=True)
-class Quantization:
-    """real = (q - zero_point) * scale, with q in int8 and a binary32 scale."""
-
-    scale: float
-    zero_point: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureMap:
-    """An int8 activation tensor of shape (channels, height, width)."""
-
-    name: str
-    channels: int
-    height: int
-    width: int
-    quantization: Quantization
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (self.channels, self.height, self.width)
-
-    @property
-    def pixels(self) -> int:
-        return self.height * self.width
+from tilewright.hw.spec.tensor import Quantization, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +180,7 @@ class View(Node):
 class Graph:
     """Feature maps by name and nodes in topological order; inputs and outputs by name."""
 
-    maps: dict[str, FeatureMap]
+    maps: dict[str, Tensor]
     nodes: tuple[Node, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]

@@ -17,7 +17,6 @@ from tilewright.compiler.graph.graph import (
     Conv,
     Elementwise,
     Epilogue,
-    FeatureMap,
     Graph,
     Node,
     Pad,
@@ -97,7 +96,7 @@ class _Normalizer:
         return self._root(producer.input) if isinstance(producer, View) else name
 
     def _copy(self, name: str) -> str:
-        source: FeatureMap = self.maps[name]
+        source = self.maps[name]
         count = sum(1 for known in self.maps if known.startswith(f"{name}.copy"))
         output = f"{name}.copy{count}"
         self.maps[output] = replace(source, name=output)

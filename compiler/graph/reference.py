@@ -22,12 +22,12 @@ from tilewright.compiler.graph.graph import (
     Node,
     Pad,
     Pool,
-    Quantization,
     Requantize,
     View,
 )
 from tilewright.compiler.graph.products import Products, by_channel, steps
 from tilewright.hw.spec import numerics
+from tilewright.hw.spec.tensor import Quantization, Shape
 from tilewright.support.errors import InputError
 
 Int8Map = NDArray[np.int8]
@@ -199,7 +199,7 @@ def _pad(data: NDArray[Any], pads: tuple[int, int, int, int], value: int) -> NDA
 
 
 def _reduce_windows(
-    combine: np.ufunc, padded: NDArray[Any], node: Pool, shape: tuple[int, int, int]
+    combine: np.ufunc, padded: NDArray[Any], node: Pool, shape: Shape
 ) -> NDArray[Any]:
     """Combine the pixels of each window: along the kernel's rows, then along its columns."""
     for axis in (1, 2):

@@ -5,9 +5,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph.graph import Conv, Epilogue, Quantization
+from tilewright.compiler.graph.graph import Conv, Epilogue
 from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.hw.spec.numerics import check_accumulator, requantize_scale, scale_ratio
+from tilewright.hw.spec.tensor import Quantization
 
 Header = dict[str, int | float]
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.graph.graph import FeatureMap, Graph
+from tilewright.compiler.graph.graph import Graph
 from tilewright.compiler.plan.placement import Place, Placement
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.tensor import Tensor
 from tilewright.support.errors import ModelError
 
 
@@ -22,7 +23,7 @@ class LayerView:
     workspace: tuple[int, int] = (0, 0)
     """First word and words of activation SRAM for the tiles of the present chain."""
 
-    def map(self, name: str) -> FeatureMap:
+    def map(self, name: str) -> Tensor:
         return self.graph.maps[name]
 
     def place(self, name: str) -> Place:

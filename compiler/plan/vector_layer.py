@@ -9,7 +9,6 @@ from tilewright.compiler.graph.graph import (
     Node,
     Pad,
     Pool,
-    Quantization,
     Requantize,
 )
 from tilewright.compiler.plan.boxes import Box, source_box
@@ -17,6 +16,7 @@ from tilewright.compiler.plan.epilogue import Header, combine_header, epilogue_h
 from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.hw.spec.isa import Reduction
 from tilewright.hw.spec.numerics import INT8_MIN, average_scale, scale_ratio
+from tilewright.hw.spec.tensor import Quantization
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from tilewright.compiler.plan.placement import DRAM_ALIGNMENT, layers_of
 from tilewright.compiler.program.checker import check_program
 from tilewright.compiler.section import Section
 from tilewright.hw.spec import steps
+from tilewright.hw.spec.binding import Binding
 from tilewright.hw.spec.encoding import encode
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, instruction
 from tilewright.hw.spec.program import Layer, Program, Symbol
-from tilewright.hw.spec.tensor import Tensor
 from tilewright.support.errors import ModelError, ProgramError
 
 PREFETCH_BYTES = 64 * INSTRUCTION_BYTES
@@ -62,7 +62,7 @@ def _write_constants(section: Section, image: bytearray) -> None:
     image[constants.start : constants.end] = constants.data
     memory = np.frombuffer(image, np.uint8)
     for name, values in section.imported.constants.items():
-        section.layout_of(name).write(memory, values)
+        section.in_dram(name).write(memory, values)
 
 
 def _encoded(section: Section) -> bytes:
@@ -91,9 +91,9 @@ def _steps(model: ImportedModel, sections: Sequence[Section]) -> list[steps.Step
                 name=step.name,
                 first=first,
                 num_instructions=count,
-                inputs=tuple(_placed(tensor, tensor.map, section) for tensor in step.inputs),
+                inputs=tuple(_placed(item, item.stored.name, section) for item in step.inputs),
                 outputs=tuple(
-                    _placed(tensor, outputs[tensor.map], section) for tensor in step.outputs
+                    _placed(item, outputs[item.stored.name], section) for item in step.outputs
                 ),
             )
         )
@@ -101,8 +101,8 @@ def _steps(model: ImportedModel, sections: Sequence[Section]) -> list[steps.Step
     return found
 
 
-def _placed(tensor: Tensor, name: str, section: Section) -> Tensor:
-    return replace(tensor, fold=section.folds.get(name), layout=section.layout_of(name))
+def _placed(binding: Binding, name: str, section: Section) -> Binding:
+    return replace(binding, fold=section.folds.get(name), stored=section.in_dram(name))
 
 
 def _host_work(section: Section) -> list[str]:
@@ -110,7 +110,7 @@ def _host_work(section: Section) -> list[str]:
     return [
         f"input map {name}: {fold.rows} kernel rows x {fold.columns} columns fold into "
         f"{section.graph.maps[name].channels} channels, "
-        f"{section.graph.maps[name].channels * fold.height * fold.width} bytes"
+        f"{section.graph.maps[name].elements} bytes"
         for name, fold in section.folds.items()
     ]
 
@@ -137,9 +137,9 @@ def _symbols(section: Section) -> list[Symbol]:
     ]
     symbols = []
     for name, given, kind in borders:
-        layout = section.layout_of(name)
+        stored = section.in_dram(name)
         symbols.append(
-            Symbol(name=given, kind=kind, address=layout.address, size_bytes=layout.size_bytes)
+            Symbol(name=given, kind=kind, address=stored.placed.base, size_bytes=stored.size_bytes)
         )
     named = {placement.places[name].storage for name, _, _ in borders}
     for name, address in sorted(placement.dram.items()):

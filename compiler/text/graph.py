@@ -8,9 +8,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import numpy as np
-
-from tilewright.compiler.graph.graph import FeatureMap, Graph, Node
+from tilewright.compiler.graph.graph import Graph, Node
 from tilewright.compiler.text.mlir import (
     Names,
     Operation,
@@ -22,6 +20,7 @@ from tilewright.compiler.text.mlir import (
     tensor_type,
 )
 from tilewright.hw.spec.fold import Fold
+from tilewright.hw.spec.tensor import DTYPES, Tensor
 
 _OPERANDS = ("input", "first", "second", "parts", "other")
 """Fields that name the maps a node reads: its operands, in the order of `inputs`."""
@@ -55,10 +54,10 @@ def graph_operation(
     )
 
 
-def map_type(feature_map: FeatureMap) -> str:
+def map_type(feature_map: Tensor) -> str:
     """Return the type of a map's value."""
     encoding = Printer().attribute(feature_map.quantization)
-    return tensor_type(feature_map.shape, np.dtype(np.int8), encoding)
+    return tensor_type(feature_map.shape, DTYPES[feature_map.element_type], encoding)
 
 
 def operation_name(kind: type) -> str:

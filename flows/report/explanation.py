@@ -213,7 +213,7 @@ def map_places(node: Node, section: Section) -> list[MapPlace]:
             name=name,
             role=role,
             place="SRAM" if placement.places[name].storage in placement.sram else "DRAM",
-            num_bytes=graph.maps[name].channels * graph.maps[name].pixels,
+            num_bytes=graph.maps[name].elements,
         )
         for name, role in zip((*node.inputs, node.output), roles, strict=True)
     ]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.flows.runtime.tensors import Array, Sample, check_names, check_tensor
+from tilewright.hw.spec.binding import TensorSpec
 from tilewright.hw.spec.program import Program
 from tilewright.hw.spec.steps import Island, Section
-from tilewright.hw.spec.tensor import TensorSpec
 from tilewright.support.ort import open_session, run_session
 
 if TYPE_CHECKING:

@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.hw.spec.binding import TensorSpec
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.decoding import decode_program
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, ISA_VERSION, Instruction
 from tilewright.hw.spec.steps import Island, Section, Step, step_as_dict, step_from_dict
-from tilewright.hw.spec.tensor import TensorSpec
 from tilewright.support.errors import ConfigError, ProgramError
 from tilewright.support.files import replace_file
 
 MAGIC = b"TILEWRT\x1a"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 HEADER = struct.Struct("<8sIIQIII")
 SECTION_ALIGNMENT = 64
 SYMBOL_KINDS = ("input", "output", "map", "program")

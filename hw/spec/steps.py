@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tilewright.hw.spec.tensor import Tensor
+from tilewright.hw.spec.binding import Binding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,8 @@ class Section:
     """Index of its first instruction."""
     num_instructions: int
     """END included."""
-    inputs: tuple[Tensor, ...] = ()
-    outputs: tuple[Tensor, ...] = ()
+    inputs: tuple[Binding, ...] = ()
+    outputs: tuple[Binding, ...] = ()
 
     @property
     def stop(self) -> int:
@@ -63,16 +63,16 @@ Step = Section | Island
 def step_as_dict(step: Step) -> dict[str, Any]:
     """Return JSON-able values; an island's model is a file of its own."""
     if isinstance(step, Section):
-        tensors = {
-            "inputs": [tensor.as_dict() for tensor in step.inputs],
-            "outputs": [tensor.as_dict() for tensor in step.outputs],
+        bindings = {
+            "inputs": [binding.as_dict() for binding in step.inputs],
+            "outputs": [binding.as_dict() for binding in step.outputs],
         }
         return {
             "kind": "section",
             "name": step.name,
             "first": step.first,
             "num_instructions": step.num_instructions,
-            **tensors,
+            **bindings,
         }
     return {"kind": "island"} | {
         key: value for key, value in asdict(step).items() if key != "model"
@@ -84,7 +84,7 @@ def step_from_dict(fields: Mapping[str, Any], models: Mapping[str, bytes]) -> St
     values = {key: value for key, value in fields.items() if key != "kind"}
     if fields["kind"] == "section":
         for key in ("inputs", "outputs"):
-            values[key] = tuple(Tensor.from_dict(item) for item in values[key])
+            values[key] = tuple(Binding.from_dict(item) for item in values[key])
         return Section(**values)
     return Island(
         **{

@@ -8,12 +8,10 @@ from tilewright.compiler.graph.graph import (
     Conv,
     Elementwise,
     Epilogue,
-    FeatureMap,
     Graph,
     Node,
     Pad,
     Pool,
-    Quantization,
     Requantize,
     Residual,
     View,
@@ -22,9 +20,8 @@ from tilewright.compiler.graph.reference import Reference
 from tilewright.compiler.options import DEFAULT, Options
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
+from tilewright.hw.spec.tensor import Quantization, Shape, Tensor
 from tilewright.sim.iss import Iss
-
-Shape = tuple[int, int, int]
 
 
 class GraphMaker:
@@ -32,7 +29,7 @@ class GraphMaker:
 
     def __init__(self, seed: int, shape: Shape) -> None:
         self.random = np.random.default_rng(seed)
-        self.maps: dict[str, FeatureMap] = {}
+        self.maps: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self.input = self.new_map(shape)
 
@@ -42,12 +39,8 @@ class GraphMaker:
 
     def new_map(self, shape: Shape, quantization: Quantization | None = None) -> str:
         name = f"map{len(self.maps)}"
-        self.maps[name] = FeatureMap(
-            name=name,
-            channels=shape[0],
-            height=shape[1],
-            width=shape[2],
-            quantization=quantization or self.quantization(),
+        self.maps[name] = Tensor(
+            name=name, shape=shape, quantization=quantization or self.quantization()
         )
         return name
 

@@ -13,7 +13,7 @@ from tilewright.flows.models import ReferenceTarget, compile_file, import_file
 from tilewright.flows.runtime.targets import IssTarget, OnnxRuntimeTarget
 from tilewright.flows.runtime.tensors import load_samples
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.tensor import Gather, Tensor
+from tilewright.hw.spec.tensor import Quantization
 
 SCALE, WEIGHT_SCALE, ZERO_POINT = np.float32(2**-4), np.float32(2**-10), 3
 
@@ -123,17 +123,8 @@ def test_the_float_model_gets_the_real_values_of_int8_inputs(tilewright, int8_an
 
 @pytest.mark.parametrize(("dtype", "values"), [("int8", [-128, 127]), ("uint8", [0, 255])])
 def test_real_values_of_stored_integers(dtype, values):
-    tensor = Tensor(
-        name="x",
-        dtype=dtype,
-        shape=(2,),
-        scale=0.5,
-        zero_point=-28,
-        map="x",
-        map_shape=(2, 1, 1),
-        gather=Gather(shape=(2, 1, 1), loops=((2, 1),)),
-    )
-    assert real_values(tensor, np.array(values, dtype)).tolist() == [-50.0, 77.5]
+    quantization = Quantization(scale=0.5, zero_point=-28)
+    assert real_values(quantization, np.array(values, dtype)).tolist() == [-50.0, 77.5]
 
 
 def test_the_table_says_what_was_found(tilewright, digits, digits_inputs):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tilewright.compiler.graph import products
-from tilewright.compiler.graph.graph import Conv, Epilogue, Quantization
+from tilewright.compiler.graph.graph import Conv, Epilogue
+from tilewright.hw.spec.tensor import Quantization
 
 ZERO_POINT = -11
 

@@ -7,15 +7,14 @@ from tilewright.compiler.graph.graph import (
     Conv,
     Elementwise,
     Epilogue,
-    FeatureMap,
     Graph,
     Pool,
-    Quantization,
     Requantize,
     Residual,
 )
 from tilewright.compiler.graph.reference import Reference
 from tilewright.hw.spec import numerics
+from tilewright.hw.spec.tensor import Quantization, Tensor
 from tilewright.support.errors import InputError
 
 INPUT = Quantization(scale=0.05, zero_point=-7)
@@ -23,10 +22,7 @@ OUTPUT = Quantization(scale=0.3, zero_point=11)
 
 
 def feature_map(name, shape, quantization):
-    channels, height, width = shape
-    return FeatureMap(
-        name=name, channels=channels, height=height, width=width, quantization=quantization
-    )
+    return Tensor(name=name, shape=shape, quantization=quantization)
 
 
 def graph_of(node, shapes, quantizations):

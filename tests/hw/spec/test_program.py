@@ -9,24 +9,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tilewright.hw.spec.binding import Binding, Gather, TensorSpec
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.encoding import encode
 from tilewright.hw.spec.fold import Fold
 from tilewright.hw.spec.isa import instruction
 from tilewright.hw.spec.program import HEADER, Layer, Program, Symbol
 from tilewright.hw.spec.steps import HostOperator, Island, Section
-from tilewright.hw.spec.tensor import Gather, MapLayout, Tensor, TensorSpec
+from tilewright.hw.spec.tensor import Layout, Quantization, Tensor
 from tilewright.support.errors import ProgramError
 
 NANO = PRESETS["nano"]
 
 
-QUANTIZED = Tensor(
-    name="q", dtype="uint8", shape=(1, 3, 2, 2), scale=0.1, zero_point=-3, map="q",
-    map_shape=(3, 2, 2), gather=Gather.of(np.arange(12).reshape(3, 2, 2)),
+QUANTIZED = Binding(
+    name="q", dtype="uint8", shape=(1, 3, 2, 2),
+    stored=Tensor(
+        name="q", shape=(3, 2, 2), quantization=Quantization(scale=0.1, zero_point=-3),
+        layout=Layout(base=1024, strides=(16, 8, 4), word_axis=0, block=4),
+    ),
+    gather=Gather.of(np.arange(12).reshape(3, 2, 2)),
     fold=Fold(rows=1, columns=1, row_step=1, column_step=1, top=0, left=0, height=2, width=2,
               padding=0),
-    layout=MapLayout(address=1024, shape=(3, 2, 2), lanes=4, pitch_bytes=4),
 )  # fmt: skip
 
 
@@ -107,11 +111,11 @@ def changed_version(data: bytes, index: int, step: int = 1) -> bytes:
         (lambda d: d.replace(b"\1" * 64, b"\2" * 64), "p: altered: the section 'image' does not "
                                                       "match its checksum; copy or compile it "
                                                       "again"),
-        (lambda d: changed_version(d, 1), "p: format version 3, ISA version 1; this Tilewright "
-                                          "reads 2 and up to 1; compile the model again with this "
+        (lambda d: changed_version(d, 1), "p: format version 4, ISA version 1; this Tilewright "
+                                          "reads 3 and up to 1; compile the model again with this "
                                           "one"),
-        (lambda d: changed_version(d, 1, -1), "p: format version 1, ISA version 1; this Tilewright "
-                                              "reads 2 and up to 1; compile the model again with "
+        (lambda d: changed_version(d, 1, -1), "p: format version 2, ISA version 1; this Tilewright "
+                                              "reads 3 and up to 1; compile the model again with "
                                               "this one"),
     ],
 )  # fmt: skip
@@ -162,6 +166,6 @@ def test_symbols_by_name_and_kind() -> None:
 def test_header_is_what_the_docstring_says() -> None:
     data = example().to_bytes()
     magic, version, isa_version, size, directory_size = struct.unpack_from("<8sIIQI", data)
-    assert (magic, version, isa_version, size) == (b"TILEWRT\x1a", 2, 1, len(data))
+    assert (magic, version, isa_version, size) == (b"TILEWRT\x1a", 3, 1, len(data))
     directory = data[HEADER.size : HEADER.size + directory_size]
     assert zlib.crc32(directory) == struct.unpack_from("<I", data, 28)[0]

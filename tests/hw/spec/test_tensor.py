@@ -1,4 +1,4 @@
-"""Tensors between host and accelerator: gathers, layouts in DRAM, and their round trips."""
+"""Tensors in DRAM: named axes, and where their elements lie."""
 
 import json
 
@@ -6,54 +6,7 @@ import numpy as np
 import pytest
 
 from tilewright.hw.spec.config import PRESETS, Config
-from tilewright.hw.spec.tensor import Gather, MapLayout, Tensor
-
-
-@pytest.mark.parametrize(
-    "index",
-    [
-        np.arange(24).reshape(2, 3, 4),
-        np.arange(24).reshape(2, 3, 4).transpose(2, 0, 1),
-        np.arange(60).reshape(3, 4, 5)[:, ::2, 1:4],
-        np.arange(12)[::-1],
-        np.full((2, 2), 7),
-        np.array([5]),
-        np.zeros((0, 3), np.int64),
-    ],
-    ids=["whole", "transposed", "slice", "reversed", "repeated", "single", "empty"],
-)
-def test_affine_index_is_loops_and_takes_what_it_names(index):
-    values = np.random.default_rng(1).integers(-128, 128, 60).astype(np.int8)
-    gather = Gather.of(index)
-    assert gather.table is None
-    np.testing.assert_array_equal(gather.take(values.reshape(6, 10)), values[index])
-
-
-@pytest.mark.parametrize("index", [np.arange(12), np.arange(12)[::-1], np.arange(0, 24, 2)])
-def test_a_gather_reads_nothing_outside_of_the_array(index):
-    gather = Gather.of(index)
-    with pytest.raises(AssertionError):
-        gather.take(np.zeros(11, np.int8))
-
-
-def test_other_index_is_a_table():
-    index = np.random.default_rng(2).permutation(30).reshape(5, 6)
-    gather = Gather.of(index)
-    assert gather.table is not None
-    values = np.arange(30, dtype=np.uint8)
-    np.testing.assert_array_equal(gather.take(values), values[index])
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_random_views_are_taken_right(seed):
-    random = np.random.default_rng(seed)
-    shape = tuple(int(n) for n in random.integers(1, 6, random.integers(1, 5)))
-    whole = np.arange(int(np.prod(shape))).reshape(shape)
-    index = whole.transpose(random.permutation(len(shape)))
-    index = index[tuple(slice(None, None, int(step)) for step in random.integers(1, 3, len(shape)))]
-    values = random.integers(-128, 128, whole.size).astype(np.int8)
-    np.testing.assert_array_equal(Gather.of(index).take(values), values[index])
-
+from tilewright.hw.spec.tensor import MAP_AXES, Layout, Quantization, Tensor
 
 CONFIGS = {
     "3x5": Config(rows=3, cols=5, lanes=1, operand_lanes=1, activation_kib=8, weight_kib=2,
@@ -64,47 +17,91 @@ CONFIGS = {
 }  # fmt: skip
 
 
+def placed(shape, address, config, axes=MAP_AXES):
+    quantization = Quantization(scale=0.5, zero_point=-3)
+    tensor = Tensor(name="x", axes=axes, shape=shape, quantization=quantization)
+    return tensor.in_dram(address, config)
+
+
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 3, 2), (16, 2, 2), (17, 1, 9), (40, 3, 1)])
 def test_map_bytes_lie_where_documented(config, shape):
     channels, height, width = shape
     values = np.random.default_rng(3).integers(-128, 128, shape).astype(np.int8)
-    layout = MapLayout.of(64, shape, config)
+    tensor = placed(shape, 64, config)
     pitch, blocks = config.activation_pitch, -(-channels // config.rows)
-    assert layout.size_bytes == blocks * height * width * pitch
-    memory = np.zeros(64 + layout.size_bytes + 64, np.uint8)
-    layout.write(memory, values)
+    assert tensor.size_bytes == blocks * height * width * pitch
+    memory = np.zeros(64 + tensor.size_bytes + 64, np.uint8)
+    tensor.write(memory, values)
     expected = np.zeros_like(memory)
     for channel, y, x in np.ndindex(shape):
         word = (channel // config.rows * height + y) * width + x
         byte = 64 + word * pitch + channel % config.rows
         expected[byte] = int(values[channel, y, x]) & 0xFF
     np.testing.assert_array_equal(memory, expected)
-    np.testing.assert_array_equal(layout.read(memory), values)
+    np.testing.assert_array_equal(tensor.read(memory), values)
 
 
 def test_lanes_without_a_channel_are_written_as_zero():
     config = PRESETS["nano"]
-    layout = MapLayout.of(0, (config.rows + 1, 2, 2), config)
-    memory = np.full(layout.size_bytes, 0xA5, np.uint8)
-    layout.write(memory, np.ones((config.rows + 1, 2, 2), np.int8))
+    tensor = placed((config.rows + 1, 2, 2), 0, config)
+    memory = np.full(tensor.size_bytes, 0xA5, np.uint8)
+    tensor.write(memory, np.ones((config.rows + 1, 2, 2), np.int8))
     words = memory.reshape(-1, config.activation_pitch)[:, : config.rows]
     assert words[4:].tolist() == [[1] + [0] * (config.rows - 1)] * 4
 
 
-def test_unsigned_tensor_is_stored_less_128_and_survives_json():
-    values = np.arange(30, dtype=np.uint8).reshape(1, 5, 3, 2) * 8
-    index = np.arange(30).reshape(5, 3, 2)
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [
+        (("tokens", "channels"), (7, 9)),
+        (("heads", "tokens", "features"), (3, 5, 6)),
+        (("batch", "channels", "height", "width"), (2, 5, 3, 4)),
+        (("channels",), (11,)),
+    ],
+    ids=lambda item: "x".join(map(str, item)),
+)
+def test_axes_of_any_number_and_order_keep_the_elements_of_the_word_axis_together(axes, shape):
+    config = PRESETS["nano"]
+    values = np.random.default_rng(4).integers(-128, 128, shape).astype(np.int8)
+    tensor = placed(shape, 64, config, axes)
+    memory = np.zeros(64 + tensor.size_bytes, np.uint8)
+    tensor.write(memory, values)
+    (word_axis,) = (axis for axis, name in enumerate(axes) if name in ("channels", "features"))
+    expected = np.zeros_like(memory)
+    others = [size for axis, size in enumerate(shape) if axis != word_axis]
+    for index in np.ndindex(shape):
+        pixel = 0
+        for axis, position in enumerate(index):
+            pixel = pixel if axis == word_axis else pixel * shape[axis] + position
+        word = index[word_axis] // config.rows * int(np.prod(others)) + pixel
+        byte = 64 + word * config.activation_pitch + index[word_axis] % config.rows
+        expected[byte] = int(values[index]) & 0xFF
+    np.testing.assert_array_equal(memory, expected)
+    np.testing.assert_array_equal(tensor.read(memory), values)
+    assert [tensor.size_of(axis) for axis in axes] == list(shape)
+
+
+def test_layout_with_gaps_between_heads_is_written_and_read_in_place():
+    """Heads from a block on each, as attention reads them; what lies between is left alone."""
+    shape = (2, 3, 6)
+    layout = Layout(base=8, strides=(80, 8, 32), word_axis=2, block=4)
     tensor = Tensor(
-        name="x", dtype="uint8", shape=(1, 5, 3, 2), scale=0.5, zero_point=-3, map="x",
-        map_shape=(5, 3, 2), gather=Gather.of(index),
-        layout=MapLayout.of(0, (5, 3, 2), PRESETS["nano"]),
+        name="q", axes=("heads", "tokens", "features"), shape=shape,
+        quantization=Quantization(scale=0.5, zero_point=0), layout=layout,
     )  # fmt: skip
-    again = Tensor.from_dict(json.loads(json.dumps(tensor.as_dict())))
-    assert again == tensor
-    memory = np.zeros(tensor.layout.size_bytes, np.uint8)
-    again.write(memory, values)
-    np.testing.assert_array_equal(tensor.layout.read(memory), values[0].astype(np.int16) - 128)
-    back = Gather.of(index.reshape(1, 5, 3, 2))
-    output = Tensor.from_dict({**tensor.as_dict(), "gather": {**vars(back)}})
-    np.testing.assert_array_equal(output.read(memory), values)
+    values = np.random.default_rng(5).integers(-128, 128, shape).astype(np.int8)
+    memory = np.full(8 + 160, 0xA5, np.uint8)
+    tensor.write(memory, values)
+    expected = np.full_like(memory, 0xA5)
+    for head, token, feature in np.ndindex(2, 3, 8):
+        byte = 8 + 80 * head + 8 * token + 32 * (feature // 4) + feature % 4
+        expected[byte] = int(values[head, token, feature]) & 0xFF if feature < 6 else 0
+        assert layout.word(head, token, feature // 4) == byte - feature % 4
+    np.testing.assert_array_equal(memory, expected)
+    np.testing.assert_array_equal(tensor.read(memory), values)
+
+
+def test_tensor_survives_json():
+    tensor = placed((2, 3, 6), 4096, PRESETS["edge"], ("heads", "tokens", "features"))
+    assert Tensor.from_dict(json.loads(json.dumps(tensor.as_dict()))) == tensor
