@@ -83,11 +83,11 @@ def command(
 
 
 COLUMNS = (
-    "layer", "?operator", "?shape", ">cycles", "?>ceiling", ">util.", "?>loaded B",
-    "?>stored B", "?maps", "limited by",
+    "<layer", "?operator", "?shape", ">cycles", "?>ceiling", ">util.", "?>loaded B",
+    "?>stored B", "?maps", "=limited by",
 )  # fmt: skip
-PADDING_COLUMNS = ("layer", ">multiplications lost", ">best util.", "why")
-GAIN_COLUMNS = ("optimization", "meaning", ">cycles without", ">gain", ">gain %")
+PADDING_COLUMNS = ("<layer", ">multiplications lost", ">best util.", "=why")
+GAIN_COLUMNS = ("optimization", "=meaning", ">cycles without", ">gain", ">gain %")
 
 
 def layer_row(layer: "LayerExplanation") -> tuple[Any, ...]:

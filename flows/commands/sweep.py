@@ -153,7 +153,7 @@ def print_points(points: Sequence[Point], title: str) -> None:
         for point in points
     ]
     columns = ("array", "?>lanes", ">cycles", ">utilization", "?>MACs here", "?>model off",
-               "?>loaded B", "?>stored B", "?>instructions", "error")  # fmt: skip
+               "?>loaded B", "?>stored B", "?>instructions", "=error")  # fmt: skip
     on_rtl = points[0].source == "rtl"
     measured = "measured on the RTL" if on_rtl else "by the timing model"
     out = console()

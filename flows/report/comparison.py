@@ -101,7 +101,7 @@ def print_comparison(out: "Console", comparison: ModelComparison, name: str) -> 
         for operator in comparison.operators
     ]
     columns = (
-        "", "operator", ">elements", ">equal %", ">largest, steps", "?section", "?kind",
+        "", "<operator", ">elements", ">equal %", ">largest, steps", "?section", "?kind",
         "?>with earlier: equal %", "?>with earlier: largest", "?ONNX nodes",
     )  # fmt: skip
     out.print(table(f"{name} against ONNX Runtime, operator by operator", columns, rows))

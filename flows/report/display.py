@@ -1,7 +1,6 @@
 """What the commands print: tables, progress and numbers in one form."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -9,11 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tilewright.flows.report.columns import Column, Kind, fit, total
+
 NAME_WIDTH = 28
-GAP = 3
-"""Characters between two columns."""
-TEXT_WIDTH = 14
-"""Characters that a column of text keeps beside numbers."""
 PLAIN_WIDTH = 140
 """Columns where the output is no terminal, so that no table is cut in files and pipes."""
 
@@ -29,27 +26,21 @@ def console(*, error: bool = False) -> Console:
 def table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], width: int | None = None
 ) -> Table:
-    """Return a table; columns whose name begins with '>' are right-aligned numbers.
+    """Return a table of `width` characters, by default the terminal's.
 
-    Columns without any content are left out. Numbers never wrap. Where they leave too little for
-    the text beside them in `width` characters (by default the terminal's), their headings do, and
-    then the columns whose name begins with '?' are left out, the last one first; a line below the
-    table names them.
+    Marks in front of a heading: '>' numbers, right-aligned and never broken; '<' names, cut at
+    their front where they do not fit; '=' sentences, which keep more width than other texts; and
+    before those '?' for columns that may be left out on narrow terminals, which a line below the
+    table says. Columns without any content are left out.
     """
     given = [list(row) for row in rows]
     filled = [i for i in range(len(columns)) if not given or any(has_content(r[i]) for r in given)]
-    columns = [columns[i] for i in filled]
     shown = [[show(row[i]) for i in filled] for row in given]
-    parsed = [Column.of(name, [row[i] for row in shown]) for i, name in enumerate(columns)]
+    parsed = [Column.of(columns[i], [row[n] for row in shown]) for n, i in enumerate(filled)]
     limit = width or console().width
-    is_narrow = sum(column.widest + GAP for column in parsed) > limit
-    kept = list(range(len(parsed)))
-    while is_narrow and sum(parsed[i].narrowest + GAP for i in kept) > limit:
-        optional = [i for i in kept if parsed[i].is_optional]
-        if not optional:
-            break
-        kept.remove(optional[-1])
-    left_out = [column.name for i, column in enumerate(parsed) if i not in kept]
+    widths = fit(parsed, limit)
+    is_too_wide = total(widths.values()) > limit
+    left_out = [column.name for place, column in enumerate(parsed) if place not in widths]
     result = Table(
         title=escape(title),
         title_justify="left",
@@ -58,44 +49,19 @@ def table(
         caption=f"left out at this width: {', '.join(left_out)}" if left_out else None,
         caption_justify="left",
     )
-    for column in (parsed[i] for i in kept):
+    for place in widths:
+        column = parsed[place]
+        is_fixed = column.kind is Kind.NUMBER or not is_too_wide
         result.add_column(
             column.name,
-            justify="right" if column.is_number else "left",
+            justify="right" if column.kind is Kind.NUMBER else "left",
             overflow="fold",
-            no_wrap=column.is_number and not is_narrow,
-            width=column.narrowest if column.is_number and is_narrow else None,
+            width=widths[place] if is_fixed else None,
         )
     for row in shown:
-        result.add_row(*(escape(row[i]) for i in kept))
+        cells = (parsed[place].cell(row[place], width) for place, width in widths.items())
+        result.add_row(*map(escape, cells))
     return result
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """A column of a table, and the characters that it needs."""
-
-    name: str
-    is_number: bool
-    is_optional: bool
-    widest: int
-    narrowest: int
-    """Without a break in a number or a word of the heading; of text at most TEXT_WIDTH."""
-
-    @classmethod
-    def of(cls, marked: str, cells: Sequence[str]) -> "Column":
-        """Return the column of a marked name."""
-        name = marked.removeprefix("?").removeprefix(">")
-        is_number = marked.removeprefix("?").startswith(">")
-        longest = max(map(len, cells), default=0)
-        words = max(map(len, name.split()), default=0)
-        return cls(
-            name=name,
-            is_number=is_number,
-            is_optional=marked.startswith("?"),
-            widest=max(longest, len(name)),
-            narrowest=max(longest if is_number else min(longest, TEXT_WIDTH), words),
-        )
 
 
 def has_content(value: Any) -> bool:

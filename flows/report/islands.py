@@ -41,7 +41,7 @@ def print_islands(out: Console, program: Program) -> None:
             )
             for item in island.operators
         ]
-        columns = ("operator", "?node", "?>MACs", "?>elements", ">us", "why on the host")
+        columns = ("operator", "?<node", "?>MACs", "?>elements", ">us", "=why on the host")
         out.print(table(title, columns, rows))
 
 

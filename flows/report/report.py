@@ -165,5 +165,5 @@ def total_row(
 
 def layer_columns() -> list[str]:
     """Return the column names of `layer_rows`, marked as for `display.table`."""
-    return ["layer", "?operator", "?>MACs", "?>instructions", ">cycles", ">utilization",
+    return ["<layer", "?operator", "?>MACs", "?>instructions", ">cycles", ">utilization",
             "?>loaded B", "?>stored B"]  # fmt: skip

@@ -2,8 +2,10 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
+from tilewright.flows.report.columns import Column, Kind, fit
 from tilewright.flows.report.display import table
 
 COLUMNS = ("layer", "?operator", ">cycles", ">utilization", "?>loaded B", "?>stored B")
@@ -58,3 +60,46 @@ def test_columns_without_content_are_left_out():
     assert "cycles" not in out.file.getvalue()
     assert "error" not in out.file.getvalue()
     assert "layer" in out.file.getvalue()
+
+
+def test_names_lose_their_front_and_never_a_line():
+    columns = ("<layer", "?operator", ">cycles", "=limited by")
+    names = [f"model/block_{n}/expand/convolution" for n in range(3)]
+    rows = [(name, "Conv + residual", 1_234_567, "array busy 96.5%") for name in names]
+    out = Console(file=io.StringIO(), width=80)
+    out.print(table("t", columns, rows, 80))
+    assert isinstance(out.file, io.StringIO)
+    lines = out.file.getvalue().splitlines()
+    found = [line.split() for line in lines if "1,234,567" in line]
+    assert [words[0] for words in found] == [f"..{name[-25:]}" for name in names]
+    assert {" ".join(words[1:]) for words in found} == {
+        "Conv + residual 1,234,567 array busy 96.5%"
+    }
+
+
+def test_sentences_keep_more_width_than_texts():
+    columns = [Column.of(mark, ["a long text " * 9]) for mark in ("text", "=sentence")]
+    assert fit(columns, 20) == {0: 13, 1: 24}
+    assert [columns[1].cell("a long text", 5), columns[0].cell("a long text", 5)] == 2 * [
+        "a long text"
+    ]
+
+
+def test_marks_stand_in_front_of_headings():
+    column = Column.of("?<node", ["first/second"])
+    assert (column.name, column.kind, column.is_optional) == ("node", Kind.NAME, True)
+    assert column.cell("first/second", 8) == "..second"
+    assert Column.of("plain", []).kind is Kind.TEXT
+
+
+@pytest.mark.parametrize("width", range(60, 130))
+def test_lines_of_fitted_columns_are_as_wide_as_the_terminal_at_most(width):
+    columns = ("<layer", "?operator", "?>MACs", ">cycles", ">utilization")
+    rows = [("a/very/long/name/of/a/layer", "Conv + residual", 12_501_632, 50_509, "100.0%")]
+    out = Console(file=io.StringIO(), width=width)
+    out.print(table("t", columns, rows, width))
+    assert isinstance(out.file, io.StringIO)
+    text = out.file.getvalue()
+    assert "utilization" in text
+    assert "50,509" in text
+    assert max(map(len, text.splitlines())) <= width
