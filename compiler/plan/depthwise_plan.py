@@ -41,11 +41,13 @@ class DepthwiseShape:
 
     def cycles(self, height: int, width: int) -> int:
         """Return the unit's cycles for one block of a tile."""
+        words = self.words(height, width)
+        return sum(depthwise_block_cycles(part, self.config) for part in words)
+
+    def words(self, height: int, width: int) -> list[int]:
+        """Return the words that each part reads for one block of a tile."""
         columns = (width - 1) * self.strides[1]
-        return sum(
-            depthwise_block_cycles(height * rows * (columns + taps), self.config)
-            for rows, taps in self.parts
-        )
+        return [height * rows * (columns + taps) for rows, taps in self.parts]
 
 
 @dataclass(frozen=True, kw_only=True)

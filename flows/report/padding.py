@@ -46,7 +46,7 @@ def unit_padding(node: Conv, macs: int, section: Section) -> Padding:
     config, shape = section.config, depthwise_shape(node, _view(section))
     cycles = shape.blocks * shape.cycles(shape.out_height, shape.out_width)
     utilization = macs / (cycles * config.rows * config.depthwise_taps)
-    columns = shape.cycles(1, shape.out_width) // shape.kernel[0]
+    columns = sum(shape.words(1, shape.out_width)) // shape.kernel[0]
     return Padding(
         ceiling_cycles=cycles,
         utilization=utilization,
