@@ -33,6 +33,21 @@ MIN_OPSET = 13
 TARGET_OPSET = 17
 """What older models are converted to."""
 MIN_IR_VERSION = 8
+FLOAT_FILE = "quantize the float model that it was made from"
+QUANTIZED = (
+    (
+        ("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "DynamicQuantizeMatMul"),
+        f"is dynamically quantized; {FLOAT_FILE}",
+    ),
+    (("MatMulNBits", "MatMulBnb4"), f"has quantized weights and float activations; {FLOAT_FILE}"),
+    (("Quant", "BipolarQuant"), f"is a QONNX model, quantized already; {FLOAT_FILE}"),
+    (
+        ("QuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm"),
+        "is quantized already; `tilewright compile` takes it as it is",
+    ),
+    (("DequantizeLinear",), f"has quantized weights and float activations; {FLOAT_FILE}"),
+)
+"""Operators of models that are no float models, and what to do about each kind, in this order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +76,16 @@ def load_model(path: Path) -> "onnx.ModelProto":
         raise ModelError(f"{path}: not a readable ONNX model: {error}") from None
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{path}: not a valid ONNX model: {first_line(error)}") from None
-    for node in model.graph.node:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger"):
-            raise ModelError(
-                f"{path}: is quantized already (it has {node.op_type} {node.name!r}); "
-                f"`tilewright compile` takes it as it is"
-            )
+    _refuse_quantized(path, {node.op_type: node for node in reversed(model.graph.node)})
     return model
+
+
+def _refuse_quantized(path: Path, operators: "dict[str, onnx.NodeProto]") -> None:
+    """Raise ModelError where an operator, by its type, is one of a quantized model."""
+    for operators_of, what in QUANTIZED:
+        for name in operators_of:
+            if name in operators:
+                raise ModelError(f"{path}: {what} (it has {name} {operators[name].name!r})")
 
 
 def prepare(
@@ -100,10 +118,16 @@ def quantize(
 ) -> "onnx.ModelProto":
     """Return the int8 QDQ form of a prepared model, calibrated (minimum and maximum) on samples.
 
-    Raises ModelError when the quantizer fails.
+    Raises ModelError when the quantizer fails, and when no operator is one that it quantizes.
     """
     view = GraphView(prepared)
     selection = select(view, find_expressions(view))
+    if len(selection.excluded) == len(view.nodes):
+        types = ", ".join(sorted({node.op_type for node in view.nodes})) or "none"
+        raise ModelError(
+            f"nothing to quantize: a Conv, a matrix product, a pooling or the like is needed; the "
+            f"operators are {types}"
+        )
     expressions = selection.expressions
     overrides = weight_overrides(view, options.per_tensor) | activation_overrides(
         view, options.by_operator, options.symmetric

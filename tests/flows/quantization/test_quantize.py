@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from float_graphs import run_model
+from float_graphs import graph, run_model
 from onnx import TensorProto, helper, numpy_helper
 
 from tilewright.flows.commands.quantize import parse_values
@@ -224,7 +224,42 @@ def test_wrong_activations(fails):
 
 
 def test_quantized_model_is_refused(fails, digits):
-    assert "is quantized already" in fails(path=digits)
+    assert "is quantized already; `tilewright compile` takes it as it is" in fails(path=digits)
+
+
+@pytest.mark.parametrize(
+    ("operator", "domain", "message"),
+    [
+        ("MatMulInteger", "", "is dynamically quantized; quantize the float model"),
+        ("DequantizeLinear", "", "has quantized weights and float activations; quantize the float"),
+        ("Quant", "qonnx.custom_op.general", "is a QONNX model, quantized already; quantize the"),
+    ],
+)
+def test_other_kinds_of_quantized_models(fails, tmp_path, operator, domain, message):
+    inputs = {"MatMulInteger": ["x", "x"], "DequantizeLinear": ["x", "s"]}.get(operator, ["x"])
+    node = helper.make_node(operator, inputs, ["y"], name="n", domain=domain)
+    kind = TensorProto.INT8 if not domain else TensorProto.FLOAT
+    graph = helper.make_graph(
+        [node],
+        "quantized",
+        [helper.make_tensor_value_info("x", kind, [2, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 2])],
+        [numpy_helper.from_array(np.float32(1), "s")] if "s" in inputs else [],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("qonnx.custom_op.general", 1)]
+    path = tmp_path / "quantized.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
+    error = fails(path=path)
+    assert message in error
+    assert f"(it has {operator} 'n')" in error
+
+
+def test_a_model_with_nothing_to_quantize(fails, tmp_path):
+    path = tmp_path / "float.onnx"
+    onnx.save(graph("y = Softplus x", {"x": [1, 4]}, {"y": [1, 4]}), path)
+    error = fails(path=path)
+    assert "nothing to quantize: a Conv, a matrix product" in error
+    assert "the operators are Softplus" in error
 
 
 def test_missing_and_malformed_models(fails, tmp_path):
