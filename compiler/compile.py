@@ -8,6 +8,7 @@ from tilewright.compiler.program.assemble import assemble
 from tilewright.compiler.section import Section
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
+from tilewright.hw.spec.steps import Island
 
 
 def compile_model(
@@ -43,13 +44,18 @@ def run_sections(
 ) -> tuple[Section, ...]:
     """Run the passes up to the one named `stop_after` on each section of a model.
 
-    The maps of a section lie in DRAM behind what the passes that ran have placed before them.
+    An island is observed once, as behind the first pass. The maps of a section lie in DRAM behind
+    what the passes that ran have placed before them.
     """
     names = [step.name for step in PASSES]
     passes = PASSES[: names.index(stop_after) + 1]
     sections: list[Section] = []
     start = 0
-    for given in model.sections:
+    for given in model.steps:
+        if isinstance(given, Island):
+            if observe is not None:
+                observe(PASSES[0], given)
+            continue
         section = Section(
             config=config, options=options, imported=given, graph=given.graph, dram_start=start
         )

@@ -27,6 +27,7 @@ from tilewright.compiler.program.order import program_order
 from tilewright.compiler.program.synchronize import synchronize
 from tilewright.compiler.section import Section
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.steps import Island
 from tilewright.support.log import timed
 
 LOG = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ class Pass:
     run: Callable[[Section], None]
 
 
-Observer = Callable[[Pass, Section], None]
+Observer = Callable[[Pass, Section | Island], None]
+"""Called behind each pass with the section; with an island once, which no pass changes."""
 
 
 def run_passes(section: Section, passes: "Sequence[Pass]", observe: Observer | None) -> Section:

@@ -152,11 +152,18 @@ def record(value: Any) -> dict[str, Any]:
     return {name: content for name, content in found.items() if content is not None}
 
 
-def tensor_type(shape: tuple[int, ...], dtype: "np.dtype[Any]", encoding: str = "") -> str:
-    """Return the type of a tensor of signless integers or of floats."""
-    assert dtype.kind in "if", dtype
-    size = "".join(f"{length}x" for length in shape)
-    return f"tensor<{size}{dtype.kind}{8 * dtype.itemsize}{encoding and ', ' + encoding}>"
+ELEMENTS = {"i": "i", "u": "ui", "f": "f"}
+"""MLIR's names of NumPy's kinds of numbers."""
+
+
+def tensor_type(shape: "tuple[int | None, ...]", dtype: "np.dtype[Any]", encoding: str = "") -> str:
+    """Return the type of a tensor of numbers, signed ones signless, or of truth values.
+
+    An axis of None has any size.
+    """
+    size = "".join(f"{'?' if length is None else length}x" for length in shape)
+    element = "i1" if dtype.kind == "b" else f"{ELEMENTS[dtype.kind]}{8 * dtype.itemsize}"
+    return f"tensor<{size}{element}{encoding and ', ' + encoding}>"
 
 
 def string(text: str) -> str:

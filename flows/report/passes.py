@@ -7,7 +7,9 @@ import click
 
 from tilewright.compiler.passes import PASSES, Observer, Pass
 from tilewright.compiler.section import Section
+from tilewright.compiler.text.island import island_text
 from tilewright.compiler.text.levels import section_text
+from tilewright.hw.spec.steps import Island
 from tilewright.support.errors import InputError
 
 ALL = "all"
@@ -29,8 +31,11 @@ def pass_printer(
     if stop_after is not None and not print_after:
         shown = {stop_after}
 
-    def observe(step: Pass, section: Section) -> None:
-        if step.name in shown:
+    def observe(step: Pass, section: Section | Island) -> None:
+        if isinstance(section, Island):
+            click.echo(f"// {section.name}: ONNX operators on the host, after every pass")
+            click.echo(island_text(section, with_weights=with_weights), nl=False)
+        elif step.name in shown:
             click.echo(f"// {section.name} after {step.name}: {step.meaning}")
             click.echo(section_text(step, section, with_weights=with_weights), nl=False)
 

@@ -55,6 +55,11 @@ def value_of(attribute: Attribute) -> object:
         case builtin.DenseIntOrFPElementsAttr():
             kind = attribute.get_type()
             is_float = isinstance(kind.element_type, builtin.Float32Type)
-            dtype = "f4" if is_float else f"i{kind.element_type.width.data // 8}"
+            dtype = "f4" if is_float else _integer(kind.element_type)
             return np.array(attribute.get_values(), dtype).reshape(kind.get_shape())
     return str(attribute)
+
+
+def _integer(kind: builtin.IntegerType) -> str:
+    is_unsigned = kind.signedness.data == builtin.Signedness.UNSIGNED
+    return f"{'u' if is_unsigned else 'i'}{kind.width.data // 8}"
