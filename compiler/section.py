@@ -59,6 +59,17 @@ class Section:
         end = max(self.dram_start, self.placement.dram_end, self.constants.end)
         return -(-end // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
 
+    @property
+    def writable(self) -> list[tuple[int, int]]:
+        """DRAM byte ranges of every storage but the graph's inputs, once they have places."""
+        placement = self.placement
+        inputs = {placement.places[name].storage for name in self.graph.inputs}
+        return [
+            (address, address + placement.storages[name].words * self.config.activation_pitch)
+            for name, address in placement.dram.items()
+            if name not in inputs
+        ]
+
     def in_dram(self, name: str) -> Tensor:
         """Return an input or output map where it lies in DRAM."""
         where, stored = self.placement.places[name], self.graph.maps[name]

@@ -27,7 +27,7 @@ def assemble(model: ImportedModel, sections: Sequence[Section]) -> Program:
     Raises ModelError where a layer's value has no field.
     """
     for section in sections:
-        check_program(section.instructions, section.config, writable=_writable(section))
+        check_program(section.instructions, section.config, writable=section.writable)
     address = sections[-1].dram_end
     image = bytearray(address)
     for section in sections:
@@ -112,17 +112,6 @@ def _host_work(section: Section) -> list[str]:
         f"{section.graph.maps[name].channels} channels, "
         f"{section.graph.maps[name].elements} bytes"
         for name, fold in section.folds.items()
-    ]
-
-
-def _writable(section: Section) -> list[tuple[int, int]]:
-    """DRAM byte ranges of every storage but the graph's inputs."""
-    placement = section.placement
-    inputs = {placement.places[name].storage for name in section.graph.inputs}
-    return [
-        (address, address + placement.storages[name].words * section.config.activation_pitch)
-        for name, address in placement.dram.items()
-        if name not in inputs
     ]
 
 

@@ -49,7 +49,8 @@ def command(
     """Explain the cycles of the ONNX MODEL, layer by layer.
 
     For each layer: cycles by the timing model, the array's ceiling, traffic, what limits it, where
-    its maps live and what is lost to padding. Then what each optimization of the compiler gains.
+    its maps live, what is lost to padding, where engines may meet at a bank. Then what each
+    optimization of the compiler gains.
     """
     from tilewright.flows.models import import_file
     from tilewright.flows.report.coverage import coverage_sentence
@@ -77,6 +78,13 @@ def command(
     if any(is_notable(layer) for layer in found.layers):
         padded = [layer for layer in found.layers if is_notable(layer)]
         out.print(table("Padding", PADDING_COLUMNS, map(padding_row, padded)))
+    meetings = list(meeting_rows(found))
+    if meetings:
+        title = (
+            "Meetings at a bank's port: they may cost "
+            f"{found.refused_cycles} of {found.cycles} cycles at most"
+        )
+        out.print(table(title, MEETING_COLUMNS, meetings))
     if found.gains:
         out.print(table("Optimizations, all on", GAIN_COLUMNS, gain_rows(found)))
     print_islands(out, found.program)
@@ -87,6 +95,10 @@ COLUMNS = (
     "?>stored B", "?maps", "=limited by",
 )  # fmt: skip
 PADDING_COLUMNS = ("<layer", ">multiplications lost", ">best util.", "=why")
+MEETING_COLUMNS = (
+    "<layer", "refused", "served", "?port", "?banks", "?buffers refused", "?buffers served",
+    ">cycles <=",
+)  # fmt: skip
 GAIN_COLUMNS = ("optimization", "=meaning", ">cycles without", ">gain", ">gain %")
 
 
@@ -149,6 +161,25 @@ def padding_row(layer: "LayerExplanation") -> tuple[Any, ...]:
         percent(layer.ceiling_utilization),
         why,
     )
+
+
+def meeting_rows(found: "Explanation") -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the table of meetings."""
+    from tilewright.flows.report.report import layer_name
+
+    for layer in found.layers:
+        for meeting in layer.meetings:
+            values = meeting.as_dict()
+            yield (
+                layer_name(layer.report),
+                values["loser"],
+                values["winner"],
+                f"{values['memory']} {values['port']}",
+                " ".join(map(str, meeting.banks)),
+                ", ".join(meeting.loser_buffers),
+                ", ".join(meeting.winner_buffers),
+                meeting.refused_cycles,
+            )
 
 
 def gain_rows(found: "Explanation") -> Iterator[tuple[Any, ...]]:

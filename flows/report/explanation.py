@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from tilewright.compiler.program.assemble import assemble
 from tilewright.compiler.section import Section
 from tilewright.flows.report.coverage import coverage_json
 from tilewright.flows.report.islands import islands_json, steps_json
+from tilewright.flows.report.meetings import LayerMeeting, layer_meetings
 from tilewright.flows.report.occupancy import ENGINE_NAMES, Occupancy, occupancies
 from tilewright.flows.report.padding import Padding, padding_of, unit_padding
 from tilewright.flows.report.report import LayerReport, layer_reports, utilization
@@ -53,6 +55,10 @@ class LayerExplanation:
     padding: Padding | None
     """None: the layer does not run on the array."""
     maps: tuple[MapPlace, ...]
+    meetings: tuple[LayerMeeting, ...]
+    """Where its instructions may be refused a bank's port, dearest first."""
+    refused_cycles: int
+    """Cycles of its instructions in which that happens."""
 
     @property
     def ceiling_utilization(self) -> float | None:
@@ -67,6 +73,8 @@ class LayerExplanation:
             "ceiling_cycles": self.padding.ceiling_cycles if self.padding else None,
             "ceiling_utilization": self.ceiling_utilization,
             "padding": None,
+            "meetings": [meeting.as_dict() for meeting in self.meetings],
+            "refused_cycles": self.refused_cycles,
         }
         if self.padding:
             found["padding"] = {"loss": self.padding.loss, "reasons": list(self.padding.reasons)}
@@ -103,6 +111,11 @@ class Explanation:
         return sum(layer.report.macs for layer in self.layers)
 
     @property
+    def refused_cycles(self) -> int:
+        """What meetings cost at most: the refused cycles of all instructions."""
+        return sum(layer.refused_cycles for layer in self.layers)
+
+    @property
     def ceiling_cycles(self) -> int:
         """The ceiling of the array, or of the depthwise unit beside it, over all layers."""
         padded = [layer.padding for layer in self.layers if layer.padding]
@@ -125,6 +138,7 @@ class Explanation:
             "macs": self.macs,
             "utilization": utilization(self.macs, self.cycles, config),
             "ceiling_cycles": self.ceiling_cycles,
+            "refused_cycles": self.refused_cycles,
             "layers": [layer.as_dict() for layer in self.layers],
             "optimizations": [
                 dataclasses.asdict(gain)
@@ -144,7 +158,14 @@ def explain(
     found = occupancies(timed.spans)
     reports = iter(enumerate(layer_reports(program, timed.retirements)))
     layers = []
+    first = 0
     for section in sections:
+        refused = timed.refused[first : first + len(section.instructions)]
+        first += len(refused)
+        meetings = layer_meetings(section, refused)
+        costs: Counter[int] = Counter()
+        for task, cycles in zip(section.tasks, refused, strict=False):
+            costs[task.layer] += cycles
         for place, node in enumerate(layers_of(section.graph)):
             number, report = next(reports)
             layers.append(
@@ -154,6 +175,8 @@ def explain(
                     occupancy=found.get(number),
                     padding=_padding(node, report.macs, section, place),
                     maps=tuple(map_places(node, section)),
+                    meetings=tuple(meetings.get(place, ())),
+                    refused_cycles=costs[place],
                 )
             )
     return Explanation(

@@ -35,13 +35,20 @@ class Timeline:
     cycles: int
     """Of the whole run, to the interrupt."""
     retirements: tuple[Retired, ...]
+    refused: tuple[int, ...]
+    """In how many cycles each of the program's instructions, END too, was refused a bank's port."""
 
 
 def timeline(program: Program, latency: int = MEMORY_LATENCY) -> Timeline:
     """Return when each instruction runs, for a DRAM latency in cycles."""
     timing = simulate(program, latency=latency)
     spans = tuple(spans_of(program, timing))
-    return Timeline(spans=spans, cycles=timing.cycles, retirements=timing.retirements)
+    return Timeline(
+        spans=spans,
+        cycles=timing.cycles,
+        retirements=timing.retirements,
+        refused=timing.refused,
+    )
 
 
 def spans_of(program: Program, timing: TimingResult) -> Iterator[Span]:

@@ -1,6 +1,7 @@
 """Where the cycles of each engine go, as the hardware's counters have it."""
 
 from collections.abc import Mapping
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +38,13 @@ def _sums_of(machine: Simulation, engine: Engine, total: int) -> dict[Bucket, in
             paint[machine.offered[number] : machine.issued[number] + 1] = Bucket.BUSY
     for start, end in occupation.busy:
         paint[start:end] = Bucket.BUSY
-    for start, end in occupation.refusals:
+    for start, end in chain(occupation.own_refusals, *occupation.refusals.values()):
         paint[start:end] = Bucket.BANK
     counts = np.bincount(paint[1:], minlength=len(Bucket)).tolist()
     sums = {bucket: int(counts[bucket]) for bucket in Bucket}
-    sums[Bucket.BANK] += occupation.refused
-    sums[Bucket.BUSY] -= occupation.refused
+    refused = occupation.refused.total()
+    sums[Bucket.BANK] += refused
+    sums[Bucket.BUSY] -= refused
     return sums
 
 

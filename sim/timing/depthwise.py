@@ -137,15 +137,15 @@ class DepthwiseModel:
         self._flights.popleft()
         self._settled = flight.state
         flight.retired = flight.state.write
-        self._note_refusals(flight.record)
+        self._note_refusals(flight)
         if self._machine.trace is not None:
             self._note_ports(flight, self._machine.trace)
         self._machine.retire(flight.number, flight.retired, cycle)
 
-    def _note_refusals(self, record: Record) -> None:
+    def _note_refusals(self, flight: Flight) -> None:
         """Note when others had the banks that an instruction asked for."""
-        machine = self._machine
-        refusals = machine.occupations[Engine.DEPTHWISE].refusals
+        machine, record = self._machine, flight.record
+        refusals = machine.occupations[Engine.DEPTHWISE].refusals[flight.number] = []
         for requests, timeline in (
             (record.reads, machine.activation_reads),
             (record.sums, machine.accumulator_reads),

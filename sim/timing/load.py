@@ -127,7 +127,7 @@ class LoadModel(TransferModel):
         self._written = end
         self._uses = uses
         self._occupation.busy.append((begin, end + 1))
-        self._occupation.refused += end - begin - shape.cycles
+        self._occupation.refused[transfer.number] += end - begin - shape.cycles
         self._note(transfer, shape, begin + 1, end + 1, "write")
         if shape.ends:
             self.machine.retire(transfer.number, end, cycle)

@@ -129,6 +129,13 @@ class Machine:
                     found, latest = wait.engine, retired
         return found if self.offered[number] == latest + 1 else None
 
+    def refused(self) -> tuple[int, ...]:
+        """Return in how many cycles another engine had a bank that each instruction asked for."""
+        return tuple(
+            self.occupations[engine].refused_cycles(number) if engine is not None else 0
+            for number, engine in enumerate(self.engines)
+        )
+
     def retire(self, number: int, cycle: int, now: int) -> None:
         """Note in cycle `now` that an instruction retires in `cycle`, which may be later."""
         engine = self.engines[number]
@@ -181,5 +188,6 @@ def _simulate(
         retired=tuple(machine.retired),
         activities=() if trace is None else tuple(trace.activities),
         find_waits=machine.waits,
+        find_refusals=machine.refused,
         count_buckets=partial(bucket_sums, machine),
     )

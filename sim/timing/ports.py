@@ -15,6 +15,9 @@ FREE_BANK = -1
 Run = tuple[int, int]
 """Cycle of the first of so many turns, equally spaced."""
 
+Interval = tuple[int, int]
+"""Cycles [start, end)."""
+
 Taken = tuple[int, list[int], list[int]]
 """A bank, starts and ends of the cycles in which it is taken."""
 
@@ -194,6 +197,15 @@ def union(claims: Sequence[Claim], cycle: int) -> tuple[list[int], list[int]]:
     for start, end in sorted(found):
         merged.occupy_bank(0, start, end)
     return merged.intervals(0)
+
+
+def covered(intervals: Iterable[Interval]) -> int:
+    """Return how many cycles lie in any of the intervals."""
+    total, behind = 0, 0
+    for start, end in sorted(intervals):
+        total += max(end - max(start, behind), 0)
+        behind = max(behind, end)
+    return total
 
 
 def walk(

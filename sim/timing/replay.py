@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.cycles import GROUP_PAIR_CYCLES
-from tilewright.sim.timing.ports import Claim, is_any_taken, union
+from tilewright.sim.timing.cursor import NEVER, Cursor
+from tilewright.sim.timing.ports import Claim, Interval, is_any_taken
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.vector_ports import Segment
@@ -26,9 +27,6 @@ POSITION_CYCLES = 2
 """From a position's turn to its read, which is of the position two before at that turn."""
 FRONT_CYCLES = 3
 """From a source read to the first stage of the pipeline."""
-
-
-NEVER = 1 << 60
 
 
 class Aftermath(NamedTuple):
@@ -70,34 +68,10 @@ class Replay:
     operand_moves: NDArray[np.int64]
     """When each pixel's operand went to its register; it is read again until then."""
     aftermath: Aftermath
-
-
-class Cursor:
-    """Free cycles of one bank, asked for in rising order."""
-
-    def __init__(self, claims: Sequence[Claim], cycle: int) -> None:
-        self._starts, self._ends = union(claims, cycle)
-        self._place = 0
-        self._next = self._start_of_next()
-        self.refusals = 0
-        """Questions that a taken cycle answered."""
-
-    def _start_of_next(self) -> int:
-        return self._starts[self._place] if self._place < len(self._starts) else NEVER
-
-    def free(self, cycle: int) -> int:
-        """Return the first cycle from `cycle` on in which the bank is free."""
-        while cycle >= self._next:
-            if cycle < self._ends[self._place]:
-                cycle = self._ends[self._place]
-                self.refusals += 1
-            self._place += 1
-            self._next = self._start_of_next()
-        return cycle
-
-    def steps(self, cycle: int, size: int) -> int:
-        """Return how many steps of `size` from `cycle` on stay before the next taken cycle."""
-        return (self._next - 1 - cycle) // size
+    refusals: list[Interval]
+    """When others had a bank that it asked for."""
+    own_refusals: list[Interval]
+    """When its source reads had the bank of an operand."""
 
 
 class Cycles:
@@ -167,6 +141,8 @@ class StageReplay:
         self._position, self._window_end = 0, before.window_end
         self._reads, self._moves, self._enters = Cycles(), Cycles(), Cycles()
         self._uses, self._operand_moves = Cycles(), Cycles()
+        self._cursors: list[Cursor] = []
+        self._own_refusals: list[Interval] = []
 
     def run(
         self,
@@ -176,12 +152,14 @@ class StageReplay:
         *,
         first_position: int,
         first_operand: int,
+        rivals: Callable[[int], Sequence[Claim]] = lambda _: (),
         repeats: Callable[[int], Sequence[Claim]] = lambda _: (),
     ) -> Replay:
         """Return when everything happens; the first position and operand at the earliest.
 
         source, operand: who comes before a read of that bank; no operand without second stage.
-        repeats: who comes before an operand's read as long as the operand before is in use.
+        rivals: source reads that come before an operand's; repeats: those that do as long as the
+        operand before is in use.
         """
         self._position = first_position - 1
         if operand is not None:
@@ -189,11 +167,16 @@ class StageReplay:
         to_window_end = self._window
         for segment in plan:
             sources = Cursor(source(segment.source_bank), first_position)
+            self._cursors.append(sources)
             operands: Cursor | None = None
             repeated: Sequence[Claim] = ()
             if operand is not None:
-                operands = Cursor(operand(segment.operand_bank), first_position)
-                repeated = repeats(segment.operand_bank)
+                bank = segment.operand_bank
+                operands, repeated = (
+                    Cursor(operand(bank), first_position, rivals(bank)),
+                    repeats(bank),
+                )
+                self._cursors.append(operands)
             can_repeat = self._can_repeat and not repeated
             left, before = segment.turns, None
             while left:
@@ -281,6 +264,7 @@ class StageReplay:
         if pixel.operands:
             read = pixel.operands.free(max(self._operand_moved, self._operand_used - 1))
             while self._is_refused(pixel, read):
+                self._own_refusals.append((read, read + 1))
                 read = pixel.operands.free(read + 1)
             self._operand_moved = read + 1
             leaves = max(leaves, self._operand_moved)
@@ -305,8 +289,8 @@ class StageReplay:
             self._stalls_passed -= 1
         return (
             position,
-            sources.refusals,
-            operands.refusals if operands else 0,
+            len(sources.refusals),
+            len(operands.refusals) if operands else 0,
             self._operand_moved - position if operands else 0,
             self._read_before - position,
             self._last_read - position,
@@ -352,6 +336,10 @@ class StageReplay:
 
     def _result(self) -> Replay:
         position = self._position
+        refusals, own = (
+            [each for cursor in self._cursors for each in cursor.refusals_by(own=is_own)]
+            for is_own in (False, True)
+        )
         return Replay(
             walker_free=position,
             reads=self._reads.all(),
@@ -370,4 +358,6 @@ class StageReplay:
                 group_entered=self._group_entered,
                 stalls=tuple(stall for stall in self._stalls if stall[1] > position),
             ),
+            refusals=refusals,
+            own_refusals=own + self._own_refusals,
         )

@@ -32,6 +32,14 @@ class TimingResult:
     )
     """Returns what `buckets` is."""
 
+    find_refusals: Callable[[], tuple[int, ...]] = field(repr=False, compare=False)
+    """Returns what `refused` is."""
+
+    @cached_property
+    def refused(self) -> tuple[int, ...]:
+        """In how many cycles another engine had a bank's port that an instruction asked for."""
+        return self.find_refusals()
+
     @cached_property
     def waited_for(self) -> tuple[Engine | None, ...]:
         """The engine whose retirement was the last that an instruction's issue waited for."""
@@ -88,5 +96,6 @@ def joined(parts: Sequence[TimingResult]) -> TimingResult:
         retired=moved(lambda part: part.retired),
         activities=tuple(activities),
         find_waits=lambda: tuple(wait for part in parts for wait in part.waited_for),
+        find_refusals=lambda: tuple(cycles for part in parts for cycles in part.refused),
         count_buckets=buckets,
     )

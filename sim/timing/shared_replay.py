@@ -7,8 +7,9 @@ finds the pipeline standing for want of that operand: so operands are found then
 from collections import deque
 from typing import Any
 
+from tilewright.sim.timing.cursor import NEVER, Cursor
 from tilewright.sim.timing.ports import FREE_BANK
-from tilewright.sim.timing.replay import NEVER, Cursor, Pixel, StageReplay
+from tilewright.sim.timing.replay import Pixel, StageReplay
 
 
 class SharedReplay(StageReplay):

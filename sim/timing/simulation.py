@@ -1,5 +1,6 @@
 """What the engines' models see of the run that they are part of; `machine` wires it."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -7,7 +8,7 @@ from typing import Any, Literal, Protocol
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
 from tilewright.sim.timing.activity import Trace
-from tilewright.sim.timing.ports import BankTimeline, Claim
+from tilewright.sim.timing.ports import BankTimeline, Claim, Interval, covered
 from tilewright.sim.timing.vector_ports import Kind
 
 Action = Callable[[int], int | None]
@@ -18,12 +19,19 @@ Action = Callable[[int], int | None]
 class Occupation:
     """What an engine notes for its counters while it is replayed."""
 
-    busy: list[tuple[int, int]] = field(default_factory=list)
-    """Half-open intervals in which something moves or is refused."""
-    refused: int = 0
-    """Cycles of those in which a port of an SRAM was refused."""
-    refusals: list[tuple[int, int]] = field(default_factory=list)
-    """Half-open intervals in which one was, where an engine notes them and not their number."""
+    busy: list[Interval] = field(default_factory=list)
+    """When something moves or is refused."""
+    refused: Counter[int] = field(default_factory=Counter)
+    """Cycles of those in which a port of an SRAM was refused, by instruction."""
+    refusals: dict[int, list[Interval]] = field(default_factory=dict)
+    """When one was, by instruction, where an engine notes that and not the number of cycles."""
+    own_refusals: list[Interval] = field(default_factory=list)
+    """When a port was refused that the engine itself had."""
+
+    def refused_cycles(self, number: int) -> int:
+        """Return in how many cycles another engine had a bank that an instruction asked for."""
+        return self.refused[number] + covered(self.refusals.get(number, ()))
+
     ready: dict[int, int] = field(default_factory=dict)
     """For each instruction, from when on its engine would take a successor."""
 

@@ -5,9 +5,9 @@ from functools import partial
 from typing import Literal
 
 from tilewright.hw.spec.isa import Engine
-from tilewright.sim.timing.ports import BankTimeline, Claim
+from tilewright.sim.timing.ports import BankTimeline, Claim, Interval
 from tilewright.sim.timing.simulation import Simulation
-from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Flight, Interval, Planner
+from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Flight, Planner
 from tilewright.sim.timing.vector_ports import Work, WorkCache
 from tilewright.sim.timing.vector_trace import note_ports
 
@@ -125,10 +125,19 @@ class VectorModel:
         if settled > cycle or (before is not None and before.retired is None):
             self._machine.at(max(settled, cycle + 1), partial(self._check, flight))
             return
-        if not flight.is_alone:
-            unrefused = flight.first_read + flight.work.read_cycles - 1
-            self._machine.occupations[Engine.VECTOR].refused += last_read - unrefused
+        self._note_refusals(flight)
         self._retire(flight, retired, cycle)
+
+    def _note_refusals(self, flight: Flight) -> None:
+        occupation = self._machine.occupations[Engine.VECTOR]
+        if flight.replay is not None:
+            occupation.refusals[flight.number] = flight.replay.refusals
+            occupation.own_refusals += flight.replay.own_refusals
+            return
+        ends = [flight.first_read, *(start + turns for start, turns in flight.runs)]
+        starts = (start for start, _ in flight.runs)
+        gaps = [(end, start) for end, start in zip(ends, starts, strict=False) if end < start]
+        occupation.refusals[flight.number] = gaps
 
     def _retire(self, flight: Flight, retired: int, cycle: int) -> None:
         flight.retired = retired

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +14,10 @@ from tilewright.hw.spec.cycles import (
     VECTOR_PIPELINE_CYCLES,
 )
 from tilewright.hw.spec.isa import Instruction
-from tilewright.sim.timing.ports import BankTimeline, Claim, Run, walk
+from tilewright.sim.timing.cursor import NEVER
+from tilewright.sim.timing.ports import BankTimeline, Interval, Run, walk
 from tilewright.sim.timing.replay import (
     FRONT_CYCLES,
-    NEVER,
     POSITION_CYCLES,
     Aftermath,
     Replay,
@@ -43,9 +44,6 @@ OPERAND_CYCLES = 2
 MOVE_CYCLES, ENTER_CYCLES = 1, 2
 """From a source read to its value's move from the port and to its entry in the pipeline."""
 NOTHING_BEFORE = Aftermath()
-
-Interval = tuple[int, int]
-"""First cycle and end."""
 
 
 class SourceReads(NamedTuple):
@@ -76,8 +74,6 @@ class Flight:
     """Turns without refusals, as far as is known."""
     replay: Replay | None = None
     """In place of them, where values wait for one another."""
-    is_alone: bool = False
-    """Values wait, and nobody takes any bank of a kind that it reads."""
     aftermath: Aftermath = NOTHING_BEFORE
     walker_due: int = -1
     """When the last position is taken, as far as is known."""
@@ -157,7 +153,6 @@ class Planner:
         work = flight.work
         flight.reads = flight.writes = None
         is_unhindered = self._is_unhindered(flight)
-        flight.is_alone = not is_unhindered and self._is_alone(flight)
         rivals = self._rivals(flight)
         is_free = is_unhindered and not rivals and self._is_free(flight)
         is_uneven = 1 < work.window < self._pace
@@ -245,17 +240,6 @@ class Planner:
             for timeline, bank in self._machine.reads_before_vector(kind, each, start)
         )
 
-    def _is_alone(self, flight: Flight) -> bool:
-        """Tell whether nobody takes any bank of a kind that it reads, if nothing is refused."""
-        machine, first = self._machine, flight.first_read
-        end = first + flight.work.read_cycles
-        kinds = {flight.work.kind, "reads"} if flight.work.combines else {flight.work.kind}
-        timelines = {"reads": machine.activation_reads, "sums": machine.accumulator_reads}
-        return all(
-            timelines[kind].is_free(first, end) and machine.depthwise.is_idle(kind, first)
-            for kind in kinds
-        )
-
     def _first_operand(self, flight: Flight) -> tuple[int, int]:
         """Return when its first operand is read and, if nothing is refused, moves on."""
         before = self._before(flight)
@@ -278,10 +262,6 @@ class Planner:
         machine, work, first = self._machine, flight.work, flight.accepted + READ_CYCLES
         others = [self._source_reads(each) for each in rivals if each is not flight]
 
-        def operand(bank: int) -> list[Claim]:
-            claims = machine.reads_before_vector("reads", bank, first)
-            return [*claims, *((each.first, bank) for each in others)]
-
         kind = SharedReplay if flight in rivals else StageReplay
         flight.replay = replay = kind(
             pace=self._pace if work.combines else 1,
@@ -293,9 +273,10 @@ class Planner:
         ).run(
             work.segments,
             lambda bank: machine.reads_before_vector(work.kind, bank, first),
-            operand if work.combines else None,
+            partial(machine.reads_before_vector, "reads", begin=first) if work.combines else None,
             first_position=first - POSITION_CYCLES,
             first_operand=flight.accepted + OPERAND_CYCLES,
+            rivals=lambda bank: [(each.first, bank) for each in others],
             repeats=lambda bank: [(each.repeats, bank) for each in others],
         )
         flight.aftermath = replay.aftermath
