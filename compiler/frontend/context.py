@@ -24,6 +24,9 @@ from tilewright.hw.spec.tensor import Quantization
 
 Values = Sequence[Value | None]
 
+FLOATS = ("float32", "float16", "bfloat16")
+"""Types of scales; the narrower ones widen to float32 without rounding."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
@@ -81,13 +84,14 @@ def scalar_quantization(
     `zero_point` None means 0 of type int8, or uint8 where `is_unsigned`.
 
     Raises:
-        UnsupportedError: not per tensor, or of another type than int8, uint8 and float32.
+        UnsupportedError: not per tensor, or of another type than int8 or uint8 and a float.
         ModelError: the scale is not positive, finite and below 2^64.
     """
     if scale.size != 1 or (zero_point is not None and zero_point.size != 1):
         raise UnsupportedError("an activation must be quantized per tensor")
-    if scale.dtype != np.float32:
+    if scale.dtype.name not in FLOATS:
         raise UnsupportedError(f"an activation scale must be float32, got {scale.dtype}")
+    scale = scale.astype(np.float32)
     if zero_point is None:
         zero_point = np.zeros((), np.uint8 if is_unsigned else np.int8)
     if zero_point.dtype not in (np.int8, np.uint8):

@@ -49,6 +49,9 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
     Behind a DequantizeLinear it becomes part of a table; behind any other operator only clamps
     (Relu, Clip, Min, Max) are exact.
     """
+    stored = [value for value in values if isinstance(value, Quantized)]
+    if stored:
+        return [_apply_to_stored(context, node, values, stored)]
     reals = [value for value in values if isinstance(value, Real)]
     others = [value for value in values if value is not None and not isinstance(value, Real)]
     if not reals:
@@ -76,6 +79,19 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
             names=(*first.names, node.name),
         )
     ]
+
+
+def _apply_to_stored(
+    context: Context, node: Operator, values: Values, stored: list[Quantized]
+) -> Quantized:
+    """An operator on int8 or uint8 itself, between QuantizeLinear and DequantizeLinear (Clip)."""
+    source = stored[0]
+    others = [value for value in values if isinstance(value, Constant)]
+    if len(stored) > 1 or any(value.array.size != 1 for value in others):
+        raise UnsupportedError("its other operand is not a constant of one element")
+    results = operator_results(context, node, source)
+    target = replace(source, origin=node.outputs[0], is_border=False)
+    return store_results(context, results, source, target, (node.name,))
 
 
 def combine(context: Context, node: Operator, values: Values) -> list[Value]:

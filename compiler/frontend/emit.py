@@ -17,7 +17,6 @@ from tilewright.compiler.frontend.values import (
     Pooled,
     Quantized,
     Real,
-    UnsupportedError,
 )
 from tilewright.compiler.graph.graph import (
     Concat,
@@ -32,6 +31,8 @@ from tilewright.compiler.graph.graph import (
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization, Shape
 
+UNIT = 64
+"""The weight that stands for 1 at the scale 1/64."""
 NOTED_FRACTION = 1e-3
 """Biases further than this from an integer number of (sx * sw) steps are noted."""
 
@@ -199,10 +200,6 @@ def _split_weights(request: _Request, producer: Linear) -> tuple[str, NDArray[np
     weight = producer.weight
     if weight.min(initial=0) >= -128 and weight.max(initial=0) <= 127:
         return producer.feature_map, weight.astype(np.int8)
-    if producer.groups > 1:
-        raise UnsupportedError(
-            "the zero point of grouped weights must be 0 (128 for uint8); quantize symmetrically"
-        )
     parts = []
     while weight.any():
         part = np.clip(weight, -128, 127)
@@ -212,21 +209,40 @@ def _split_weights(request: _Request, producer: Linear) -> tuple[str, NDArray[np
         f"{request.node_name}: the weights' zero point takes {len(parts)} passes; quantize them "
         "symmetrically for one"
     )
+    repeated = _repeated(request, producer, len(parts))
+    return repeated, np.concatenate(parts, axis=1)
+
+
+def _repeated(request: _Request, producer: Linear, times: int) -> str:
+    """The map whose groups of channels each hold those of the input so many `times`.
+
+    With several groups a grouped convolution copies: 64 times the scale 1/64 is exactly 1.
+    """
     stored = request.builder.maps[producer.feature_map]
-    repeated = request.builder.add_map(
+    output = request.builder.add_map(
         f"{request.name}/repeated",
-        (stored.channels * len(parts), stored.height, stored.width),
+        (stored.channels * times, stored.height, stored.width),
         stored.quantization,
     )
-    request.append(
-        Concat(
-            name=f"{request.node_name}/repeat",
-            output=repeated,
+    name = f"{request.node_name}/repeat"
+    if producer.groups == 1:
+        parts = (producer.feature_map,) * times
+        return request.append(Concat(name=name, output=output, source=request.sources, parts=parts))
+    width = stored.channels // producer.groups
+    copies = np.tile(np.eye(width, dtype=np.int8) * UNIT, (producer.groups * times, 1))
+    return request.append(
+        Conv(
+            name=name,
+            output=output,
             source=request.sources,
-            parts=(producer.feature_map,) * len(parts),
+            input=producer.feature_map,
+            weight=copies[:, :, None, None],
+            bias=np.zeros(len(copies), np.int32),
+            weight_scale=np.full(len(copies), 1 / UNIT, np.float32),
+            groups=producer.groups,
+            epilogue=Epilogue(quantization=stored.quantization),
         )
     )
-    return repeated, np.concatenate(parts, axis=1)
 
 
 def _emit_combined(request: _Request, producer: Combined) -> str:

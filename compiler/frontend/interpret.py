@@ -13,6 +13,7 @@ from tilewright.compiler.frontend import elementwise, layout, linear, pooling, s
 from tilewright.compiler.frontend.builder import GraphBuilder, natural_index
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.evaluate import run_nodes
+from tilewright.compiler.frontend.inference import MICROSOFT
 from tilewright.compiler.frontend.scales import find_quantization
 from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator, Source
 from tilewright.compiler.frontend.values import (
@@ -28,11 +29,10 @@ from tilewright.support.errors import ModelError
 
 Handler = Callable[[Context, Operator, Values], list[Value]]
 
-MICROSOFT = "com.microsoft"
-
 HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "AveragePool"): pooling.pool_average,
     ("", "BatchNormalization"): elementwise.normalize_batch,
+    ("", "Cast"): layout.cast,
     ("", "Concat"): layout.concatenate,
     ("", "Conv"): linear.convolve,
     ("", "DequantizeLinear"): store.dequantize,

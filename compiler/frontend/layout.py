@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from onnx.helper import tensor_dtype_to_np_dtype
 
 from tilewright.compiler.frontend.context import (
+    FLOATS,
     Context,
     Values,
     constant,
@@ -35,6 +37,7 @@ from tilewright.compiler.frontend.values import (
 )
 from tilewright.compiler.frontend.window import Pads, spatial_index
 from tilewright.hw.spec.binding import HALF_RANGE
+from tilewright.hw.spec.tensor import Quantization
 
 Change = Callable[[Array], Array]
 
@@ -56,6 +59,25 @@ def _applied(change: Change, array: Array) -> Array:
         return change(array)
     except (ValueError, IndexError) as error:
         raise UnsupportedError(f"its shapes do not fit: {error}") from error
+
+
+def cast(context: Context, node: Operator, values: Values) -> list[Value]:
+    """Cast between float types, of an integer to its own type, or of a stored integer to float.
+
+    What has no DequantizeLinear behind it has scale 1 and zero point 0 (uint8 images).
+    """
+    value, target = values[0], tensor_dtype_to_np_dtype(int(node.attribute("to", 0))).name
+    if isinstance(value, Real) and target in FLOATS:
+        return [replace(value, tensor=node.outputs[0])]
+    if isinstance(value, Quantized) and target == ("uint8" if value.is_unsigned else "int8"):
+        return [value]
+    if isinstance(value, Quantized) and target in FLOATS:
+        plain = Quantization(scale=1.0, zero_point=-128 if value.is_unsigned else 0)
+        if value.quantization == plain or value.is_border:
+            source = replace(value, quantization=plain)
+            producer = Dequantized(source=source)
+            return [Real(producer=producer, index=value.index, tensor=node.outputs[0])]
+    raise UnsupportedError(f"it converts to {target} what the device does not hold so")
 
 
 def layout_change(node: Operator, values: Values) -> Change:

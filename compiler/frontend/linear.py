@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
+from tilewright.compiler.frontend.emit import UNIT
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
     as_activation,
@@ -29,9 +30,6 @@ from tilewright.compiler.frontend.window import spatial_index, window_of
 from tilewright.hw.spec import numerics
 
 Weights = tuple[NDArray[np.int16], NDArray[np.float32]]
-
-UNIT = 64
-"""The weight that stands for 1 in as_linear."""
 
 SAME_SCALE_TOLERANCE = 1e-6
 """Relative difference up to which an int32 bias counts as quantized with sx * sw."""

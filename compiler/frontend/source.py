@@ -13,6 +13,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
 from tilewright.compiler.frontend.batch import single_sample
+from tilewright.compiler.frontend.inference import MICROSOFT, infer_shapes, shape_of
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.binding import TensorSpec
 from tilewright.support.errors import ModelError
@@ -25,8 +26,8 @@ LAYOUT_OPERATORS = (
 )  # fmt: skip
 """Operators that only give the values of their first input another shape or order."""
 
-OLDEST_OPSET = 10
-"""The first operator set with QuantizeLinear and QLinearConv."""
+OLDEST_OPSET = 7
+"""The first operator set with today's broadcasting; before 10 only com.microsoft quantizes."""
 
 FIXED_SHAPE_HINT = (
     "fix it with `python -m onnxruntime.tools.make_dynamic_shape_fixed` or export it with a "
@@ -103,14 +104,14 @@ def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
     Raises:
         ModelError: missing or malformed file, unsupported opset, or dynamic shapes.
     """
-    proto = _read(model)
+    proto = _with_microsoft(_read(model))
     _check(proto)
     if proto.functions:
         proto = inline_local_functions(proto)
     proto, batch = single_sample(proto)
     for item in proto.graph.input:
         _check_static(item)
-    inferred = _infer_shapes(proto)
+    inferred = infer_shapes(proto)
     graph = inferred.graph
     constants = {item.name: _array(item) for item in graph.initializer}
     inputs = tuple(_spec(item, "input") for item in graph.input if item.name not in constants)
@@ -144,6 +145,17 @@ def _read(model: "str | PathLike[str] | ModelProto") -> ModelProto:
         ) from error
 
 
+def _with_microsoft(model: ModelProto) -> ModelProto:
+    """The model importing com.microsoft where it uses it (ONNX Runtime imports it by itself)."""
+    used = any(node.domain == MICROSOFT for node in model.graph.node)
+    if not used or any(item.domain == MICROSOFT for item in model.opset_import):
+        return model
+    result = ModelProto()
+    result.CopyFrom(model)
+    result.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    return result
+
+
 def _check(model: ModelProto) -> None:
     if not model.graph.node:
         raise ModelError("the ONNX model has no nodes; the file may be truncated or not ONNX")
@@ -172,27 +184,13 @@ def _check_static(item: onnx.ValueInfoProto) -> None:
             )
 
 
-def _infer_shapes(model: ModelProto) -> ModelProto:
-    inferred = ModelProto()
-    inferred.CopyFrom(model)
-    for item in inferred.graph.output:
-        if _value_type(item)[1] is None:
-            item.type.tensor_type.ClearField("shape")
-    try:
-        return onnx.shape_inference.infer_shapes(inferred, data_prop=True)
-    except Exception as error:  # InferenceError or a protobuf error
-        raise ModelError(f"shape inference fails: {first_line(error)}") from error
-
-
 def _value_type(item: onnx.ValueInfoProto) -> tuple[str, tuple[int, ...] | None]:
     tensor = item.type.tensor_type
     try:
         dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     except KeyError:
         dtype = "unknown"
-    dimensions = tensor.shape.dim
-    is_static = tensor.HasField("shape") and all(d.HasField("dim_value") for d in dimensions)
-    return dtype, tuple(d.dim_value for d in dimensions) if is_static else None
+    return dtype, shape_of(item)
 
 
 def _array(item: onnx.TensorProto) -> NDArray[Any]:

@@ -21,6 +21,7 @@ from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.table import quantize_all, real_results
 from tilewright.compiler.frontend.values import (
+    Array,
     Constant,
     Dequantized,
     Host,
@@ -177,11 +178,12 @@ def dequantize_constant(values: Values, first: int, axis: int = 1) -> Constant |
     stored = optional(values, first)
     if not isinstance(stored, Constant):
         return None
-    raw = stored.array
-    scale = constant(values, first + 1, "scale").astype(np.float32)
+    raw = widen(stored.array)
+    given = constant(values, first + 1, "scale")
+    scale = given.astype(np.float32)
     zero_point = np.zeros((), raw.dtype)
     if optional(values, first + 2) is not None:
-        zero_point = constant(values, first + 2, "zero point")
+        zero_point = widen(constant(values, first + 2, "zero point"))
     along = [-1 if position == axis % max(raw.ndim, 1) else 1 for position in range(raw.ndim)]
     entries = raw.shape[axis % raw.ndim] if raw.ndim else 1
     for what, array in (("scale", scale), ("zero point", zero_point)):
@@ -191,10 +193,19 @@ def dequantize_constant(values: Values, first: int, axis: int = 1) -> Constant |
             )
     offset = zero_point.reshape(along if zero_point.size > 1 else [])
     real = (raw.astype(np.float64) - offset.astype(np.float64)).astype(np.float32)
+    real = real * scale.reshape(along if scale.size > 1 else [])
     return Constant(
-        array=real * scale.reshape(along if scale.size > 1 else []),
+        array=real.astype(given.dtype),
         quantized=QuantizedConstant(raw=raw, scale=scale, zero_point=zero_point, axis=axis),
     )
+
+
+def widen(array: Array) -> Array:
+    """Integers of less than 8 bits (int4, uint4, int2, uint2) as int8 or uint8."""
+    name = array.dtype.name
+    if name.rstrip("24") not in ("int", "uint"):
+        return array
+    return array.astype(np.uint8 if name.startswith("u") else np.int8)
 
 
 def _quantize_on_host(context: Context, node: Operator, values: Values) -> Quantized:

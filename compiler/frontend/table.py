@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
-from tilewright.compiler.frontend.context import Context, dequantize_all, shift_to_int8
+from tilewright.compiler.frontend.context import (
+    FLOATS,
+    Context,
+    dequantize_all,
+    shift_to_int8,
+)
 from tilewright.compiler.frontend.evaluate import run_nodes
 from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator
 from tilewright.compiler.frontend.values import (
@@ -34,9 +39,12 @@ def real_results(context: Context, real: Real) -> NDArray[np.float32]:
     if real.is_plain:
         return values
     nodes, feeds, leaves = _expression(context, real.tensor)
-    feeds.update(dict.fromkeys(leaves, values))
+    types = context.source.types
+    for name in leaves:
+        kind = types.get(name, ("float32", None))[0]
+        feeds[name] = values.astype(kind if kind in FLOATS else np.float32)
     (result,) = run_nodes(nodes, feeds, [real.tensor], context.source.model.opset_import)
-    if result.size != len(values) or result.dtype != np.float32:
+    if result.size != len(values) or result.dtype.name not in FLOATS:
         raise UnsupportedError("its unary operators do not give one float32 per element")
     return result.reshape(-1).astype(np.float32)
 
@@ -54,14 +62,14 @@ def quantize_all(values: NDArray[np.float32], quantization: Quantization) -> NDA
 
 
 def operator_results(context: Context, node: Operator, source: Quantized) -> NDArray[np.int8]:
-    """The int8 results of a QLinear operator whose first input is `source`."""
+    """The int8 results of an operator on the stored `source` and constants."""
     stored: Array = np.arange(256).astype(np.uint8) if source.is_unsigned else IDENTITY
-    feeds: dict[str, Array] = {node.inputs[0]: stored}
-    for name in filter(None, node.inputs[1:]):
+    feeds: dict[str, Array] = {}
+    for name in filter(None, node.inputs):
         value = context.values[name]
-        if not isinstance(value, Constant):
-            raise UnsupportedError("its scales and zero points must be constant")
-        feeds[name] = value.array
+        if not isinstance(value, Constant | Quantized):
+            raise UnsupportedError("its other operands must be constant")
+        feeds[name] = value.array if isinstance(value, Constant) else stored
     output = node.outputs[0]
     (result,) = run_nodes([node.proto], feeds, [output], context.source.model.opset_import)
     return shift_to_int8(result)

@@ -22,7 +22,7 @@ from tilewright.support.errors import ModelError
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 
 SHARES = {
-    "asym_uint8_weights": 0.89,
+    "asym_uint8_weights": 1.0,
     "attention_int8": 0.88,
     "batch4": 1.0,
     "cast_after_q": 1.0,
@@ -30,6 +30,9 @@ SHARES = {
     "convtranspose_axis1": 0.9,
     "depth_to_space": 1.0,
     "dynamic_batch": 1.0,
+    "fp16_qdq": 1.0,
+    "int4_weights": 1.0,
+    "ms_qdq_int8": 1.0,
     "if_captures": 1.0,
     "if_constant": 1.0,
     "mixed_float_middle": 0.8,

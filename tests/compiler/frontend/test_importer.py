@@ -164,20 +164,9 @@ def test_old_operator_sets_are_refused(make_builder):
     builder = make_builder(seed=9)
     classifier(builder)
     model = builder.model()
-    model.opset_import[0].version = 9
-    with pytest.raises(ModelError, match="operator set must be 10 to"):
+    model.opset_import[0].version = 6
+    with pytest.raises(ModelError, match="operator set must be 7 to"):
         import_model(model)
-
-
-def test_asymmetric_weights_of_groups_are_left_to_the_host_with_a_reason(make_builder):
-    builder = make_builder(seed=11)
-    raw = builder.constant(builder.integers((4, 1, 3, 3), "int8"))
-    quantization = [builder.constant(np.float32(0.1)), builder.constant(np.int8(9))]
-    weight = builder.dequantize(raw, quantization)
-    value = builder.node("Conv", [builder.activation((1, 4, 6, 6)), weight], group=4)
-    builder.output(builder.quantize(value))
-    with pytest.raises(ModelError, match="the zero point of grouped weights must be 0"):
-        import_model(builder.model())
 
 
 def test_accumulators_beyond_int32_are_refused(make_builder):

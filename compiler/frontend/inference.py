@@ -1,0 +1,97 @@
+"""Shape and type inference; operators of com.microsoft have stand-ins that ONNX can infer."""
+
+from collections.abc import Mapping
+
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+
+from tilewright.support.errors import ModelError
+from tilewright.support.ort import first_line
+
+MICROSOFT = "com.microsoft"
+
+UNARY = (
+    "BiasGelu", "FastGelu", "Gelu", "QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax",
+    "QuickGelu",
+)  # fmt: skip
+STAND_INS: dict[str, tuple[str, slice]] = {
+    "QGemm": ("Gemm", slice(0, 4, 3)),
+    "QLinearAdd": ("Add", slice(0, 4, 3)),
+    "QLinearAveragePool": ("AveragePool", slice(0, 1)),
+    "QLinearConcat": ("Concat", slice(2, None, 3)),
+    "QLinearGlobalAveragePool": ("GlobalAveragePool", slice(0, 1)),
+    "QLinearMul": ("Mul", slice(0, 4, 3)),
+    **{name: ("Identity", slice(0, 1)) for name in UNARY},
+}
+"""By operator: one of the default domain with the same shapes, and the inputs that it keeps."""
+KEPT_ATTRIBUTES = {
+    "AveragePool": ("kernel_shape", "pads", "strides", "auto_pad", "ceil_mode"),
+    "Concat": ("axis",),
+    "Gemm": ("transA", "transB"),
+}
+
+
+def infer_shapes(model: ModelProto) -> ModelProto:
+    """A copy of `model` with all types and shapes that can be inferred.
+
+    Raises:
+        ModelError: the shapes of the model contradict each other.
+    """
+    result, stand_in = ModelProto(), ModelProto()
+    result.CopyFrom(model)
+    for item in result.graph.output:
+        if shape_of(item) is None:
+            item.type.tensor_type.ClearField("shape")
+    stand_in.CopyFrom(result)
+    types = _types(model)
+    for node in stand_in.graph.node:
+        if node.domain == MICROSOFT:
+            node.CopyFrom(_stand_in(node, types))
+    try:
+        inferred = onnx.shape_inference.infer_shapes(stand_in, data_prop=True).graph
+    except Exception as error:  # InferenceError or a protobuf error
+        raise ModelError(f"shape inference fails: {first_line(error)}") from error
+    for field in ("value_info", "output"):
+        result.graph.ClearField(field)
+        getattr(result.graph, field).extend(getattr(inferred, field))
+    return result
+
+
+def shape_of(item: ValueInfoProto) -> tuple[int, ...] | None:
+    """The static shape; None where it is not known."""
+    tensor = item.type.tensor_type
+    dimensions = tensor.shape.dim
+    is_static = tensor.HasField("shape") and all(d.HasField("dim_value") for d in dimensions)
+    return tuple(d.dim_value for d in dimensions) if is_static else None
+
+
+def _types(model: ModelProto) -> dict[str, int]:
+    """Element types of constants, inputs and described values, by name."""
+    graph = model.graph
+    described = (*graph.input, *graph.value_info)
+    types = {item.name: item.type.tensor_type.elem_type for item in described}
+    types |= {item.name: item.data_type for item in graph.initializer}
+    for node in graph.node:
+        for item in node.attribute:
+            if node.op_type == "Constant" and item.name == "value":
+                types[node.output[0]] = item.t.data_type
+    return types
+
+
+def _stand_in(node: NodeProto, types: Mapping[str, int]) -> NodeProto:
+    """A node of the default domain with the type and shape of `node`; `node` if there is none."""
+    inputs, outputs = list(node.input), list(node.output)
+    if node.op_type == "QuantizeLinear":
+        name = inputs[2] if len(inputs) > 2 else ""
+        kind = types.get(name, TensorProto.UINT8)
+        return helper.make_node("Cast", inputs[:1], outputs, node.name, to=kind)
+    if node.op_type == "DequantizeLinear":
+        kind = types.get(inputs[1], TensorProto.FLOAT)
+        return helper.make_node("Cast", inputs[:1], outputs, node.name, to=kind)
+    if node.op_type not in STAND_INS:
+        return node
+    op_type, kept = STAND_INS[node.op_type]
+    result = helper.make_node(op_type, inputs[kept], outputs, node.name)
+    names = KEPT_ATTRIBUTES.get(op_type, ())
+    result.attribute.extend(item for item in node.attribute if item.name in names)
+    return result
