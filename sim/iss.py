@@ -6,12 +6,10 @@ and instruction index are the RTL's; what other engines did before they stopped 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from tilewright.hw.spec.access import DRAM_MODULUS, Space, accesses
 from tilewright.hw.spec.config import Config
@@ -24,6 +22,7 @@ from tilewright.sim.matrix import execute_matrix
 from tilewright.sim.state import State
 from tilewright.sim.transfer import execute_transfer
 from tilewright.sim.vector import execute_vector
+from tilewright.support.threads import one_blas_thread
 
 EXECUTE: Mapping[str, Callable[[Instruction, State], Fault]] = MappingProxyType(
     {
@@ -120,7 +119,7 @@ class Iss:
 
         `observer` is called behind every retirement, in program order.
         """
-        with _thread_pools().limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             return self._run(program_address, observer)
 
     def _run(self, program_address: int, observer: Observer | None) -> IssResult:
@@ -193,12 +192,6 @@ class Iss:
                 data = self.state.sram[access.space][addresses]
             writes.append(Write(space=access.space, addresses=addresses, data=data))
         return tuple(writes)
-
-
-@cache
-def _thread_pools() -> ThreadpoolController:
-    """NumPy's BLAS: the products of single instructions are too small to share among threads."""
-    return ThreadpoolController()
 
 
 class _Stop(Exception):  # noqa: N818

@@ -29,6 +29,7 @@ from tilewright.compiler.graph.products import Products, by_channel, steps
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization, Shape
 from tilewright.support.errors import InputError
+from tilewright.support.threads import one_blas_thread
 
 Int8Map = NDArray[np.int8]
 
@@ -55,8 +56,9 @@ class Reference:
         counts = {name: data.shape[3:] for name, data in maps.items()}
         if len(set(counts.values())) > 1:
             raise InputError(f"the input maps differ in their number of samples: {counts}")
-        for node in self.graph.nodes:
-            maps[node.output] = self.run_node(node, maps)
+        with one_blas_thread():
+            for node in self.graph.nodes:
+                maps[node.output] = self.run_node(node, maps)
         return maps
 
     def run_node(self, node: Node, maps: Mapping[str, Int8Map]) -> Int8Map:
