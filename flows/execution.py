@@ -81,9 +81,14 @@ def make_target(
     raise ConfigError(f"a model runs on {', '.join(TARGET_NAMES)}, not on {on!r}")
 
 
-def run_samples(target: Target, inputs: Sequence[Sample], name: str) -> list[Outcome]:
-    """Run the samples one by one, with progress."""
-    outcomes: list[Outcome] = []
+def run_samples(
+    target: Target, inputs: Sequence[Sample], name: str, done: list[Outcome] | None = None
+) -> list[Outcome]:
+    """Run the samples one by one, with progress.
+
+    done: gets the outcomes as they come, so that an interruption leaves them.
+    """
+    outcomes: list[Outcome] = [] if done is None else done
     with counted(f"sample on {name}", len(inputs), every_seconds=LINE_SECONDS) as advance:
         for sample in inputs:
             outcomes.append(target.run(sample))

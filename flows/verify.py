@@ -1,7 +1,7 @@
 """Compile, build, run and compare: the steps that `cosim`, `demo` and `sweep` share."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,11 +81,15 @@ def verify(
     num_rtl: int,
     with_ort: bool = False,
     build_seconds: float = 0.0,
+    run: "Run | None" = None,
 ) -> Verification:
-    """Run the first `num_rtl` samples on the RTL, all of them on the simulator, and compare."""
-    program = compiled.program
-    on_rtl = run_all(rtl, samples[:num_rtl])
-    on_iss = run_all(IssTarget(program), samples)
+    """Run the first `num_rtl` samples on the RTL, all of them on the simulator, and compare.
+
+    run: runs samples on a target, whose name it is told; by default without progress.
+    """
+    run, program = run or run_all, compiled.program
+    on_rtl = run(rtl, samples[:num_rtl], "the RTL")
+    on_iss = run(IssTarget(program), samples, "the simulator")
     differences = []
     for number, (given, expected) in enumerate(zip(on_rtl, on_iss, strict=False)):
         assert given.memory is not None
@@ -94,10 +98,11 @@ def verify(
         if found is not None:
             differences.append(f"sample {number}: {found}")
     ours = [outcome.outputs for outcome in on_iss]
-    references = [o.outputs for o in run_all(ReferenceTarget(compiled.imported), samples)]
+    reference = ReferenceTarget(compiled.imported)
+    references = [o.outputs for o in run(reference, samples, "the reference")]
     agreement = None
     if with_ort:
-        witness = [o.outputs for o in run_all(_onnx_runtime(compiled), samples)]
+        witness = [o.outputs for o in run(_onnx_runtime(compiled), samples, "ONNX Runtime")]
         agreement = compare_outputs(ours, witness, output_steps(compiled.path))
     start = time.monotonic()
     timing = simulate(program, latency=rtl.dram.latency_cycles) if rtl.is_timed else None
@@ -121,7 +126,11 @@ def _onnx_runtime(compiled: CompiledModel) -> OnnxRuntimeTarget:
     return OnnxRuntimeTarget(compiled.path, batch_of(compiled.program))
 
 
-def run_all(target: Target, samples: Sequence[Sample]) -> list[Outcome]:
+Run = Callable[[Target, Sequence[Sample], str], list[Outcome]]
+"""Runs samples on a target with that name, one by one."""
+
+
+def run_all(target: Target, samples: Sequence[Sample], name: str) -> list[Outcome]:
     """Run the samples one by one."""
     return [target.run(sample) for sample in samples]
 

@@ -35,6 +35,9 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
 
+ANEW = "the same command begins anew, with what is in the cache by now"
+
+
 NO_JSON_SUFFIXES = (".onnx", ".tw", ".s")
 """What ends like this behind --json is the command's argument."""
 
@@ -118,7 +121,8 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
-            click.echo(": ".join(["interrupted", *map(str, interrupt.args)]), err=True)
+            how = "; ".join(map(str, interrupt.args)) or ANEW
+            click.echo(f"interrupted: {how}", err=True)
             ctx.exit(INTERRUPTED)
         except TilewrightError:
             import logging

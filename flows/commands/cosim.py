@@ -124,15 +124,15 @@ def run(
     build_seconds: float,
 ) -> "Verification":
     """Run the samples, on the RTL the first `rtl_samples` or all, and compare."""
-    from tilewright.flows.report.progress import status
+    from tilewright.flows.execution import run_samples
     from tilewright.flows.verify import verify
 
-    with status("running on the RTL"):
-        return verify(
-            compiled,
-            inputs,
-            target,
-            num_rtl=rtl_samples or len(inputs),
-            with_ort=ort,
-            build_seconds=build_seconds,
-        )
+    return verify(
+        compiled,
+        inputs,
+        target,
+        num_rtl=rtl_samples or len(inputs),
+        with_ort=ort,
+        build_seconds=build_seconds,
+        run=run_samples,
+    )

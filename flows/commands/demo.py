@@ -50,6 +50,7 @@ def command(
     A digits classifier (int8, trained on real data) runs on the RTL for a few images and on the
     simulator for all 360 test images; RTL, simulator and reference are compared byte for byte.
     """
+    from tilewright.flows.execution import run_samples
     from tilewright.flows.hardware import all_files
     from tilewright.flows.models import compile_file
     from tilewright.flows.report.display import console
@@ -75,10 +76,15 @@ def command(
         target, build_seconds = timed_rtl(program)
     out.print(f"2  generated the Verilog and built its simulator: {build_seconds:.1f} s")
     samples = load_samples(data_path(INPUTS), compiled.imported.inputs)
-    with status(f"running {images} images on the RTL, {len(samples)} on the simulator"):
-        result = verify(
-            compiled, samples, target, num_rtl=images, with_ort=True, build_seconds=build_seconds
-        )
+    result = verify(
+        compiled,
+        samples,
+        target,
+        num_rtl=images,
+        with_ort=True,
+        build_seconds=build_seconds,
+        run=run_samples,
+    )
     out.print(f"3  ran {len(result.rtl)} images on the RTL, {len(result.iss)} on the simulator\n")
     if output is not None:
         write_folder(output, {**all_files(config), f"{Path(MODEL).stem}.tw": program.to_bytes()})

@@ -1,5 +1,6 @@
 """`tilewright run`: a program or a model on the simulator, the RTL, the reference, ONNX Runtime."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from tilewright.support.errors import InputError
 
 if TYPE_CHECKING:
     from tilewright.flows.models import CompiledModel
-    from tilewright.flows.runtime.targets import Target
+    from tilewright.flows.runtime.targets import Outcome, Target
     from tilewright.flows.runtime.tensors import Sample
     from tilewright.hw.spec.program import Program
 
@@ -133,19 +134,29 @@ def run_inputs(
     output: Path | None,
     json_files: Sequence[Path],
 ) -> bool:
-    """Run the samples and show what they give; return whether stdout has it as JSON."""
+    """Run the samples and show what they give; return whether stdout has it as JSON.
+
+    Raises KeyboardInterrupt, when what is done is shown and saved.
+    """
     from tilewright.flows.execution import run_samples, save_outputs
     from tilewright.flows.report.display import console
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.outcomes import outcomes_json, print_outcomes
 
-    outcomes = run_samples(target, inputs, on)
-    if output is not None:
+    outcomes: list[Outcome] = []
+    with contextlib.suppress(KeyboardInterrupt):
+        run_samples(target, inputs, on, outcomes)
+    if output is not None and outcomes:
         save_outputs(output, program, outcomes)
-    if write_json(json_files, outcomes_json(outcomes, on, program)):
-        return True
-    print_outcomes(console(), outcomes, on, program)
-    return False
+    is_printed = write_json(json_files, outcomes_json(outcomes, on, program))
+    if not is_printed:
+        print_outcomes(console(), outcomes, on, program)
+    if len(outcomes) < len(inputs):
+        saved = f" and in {output}" if output is not None and outcomes else ""
+        raise KeyboardInterrupt(
+            f"{len(outcomes)} of {len(inputs)} samples are done{saved}; give --input the others"
+        )
+    return is_printed
 
 
 def load(

@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 
 import click
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from tilewright.flows.report.display import console, duration
 from tilewright.support.log import timed
@@ -67,11 +74,16 @@ def counted(title: str, total: int, *, every_seconds: float = 0.0) -> Iterator[A
     """
     shown = console(error=True)
     if not shown.is_terminal:
-        yield _lines(title, total, every_seconds)
+        with _line_if_long(f"{title} 1 of {total}"):
+            yield _lines(title, total, every_seconds)
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    )  # fmt: skip
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=shown, transient=True) as bar:
         task = bar.add_task(escape(title), total=total)
         yield lambda _: bar.advance(task)

@@ -209,6 +209,28 @@ def test_a_run_is_traced_wherever_it_runs(tilewright, digits):
     assert json.loads(Path("iss.json").read_text())["otherData"]["cycles"] == cycles
 
 
+def test_an_interrupted_run_keeps_the_samples_that_are_done(tilewright, digits, monkeypatch):
+    from tilewright.flows.runtime.targets import IssTarget
+
+    run, seen = IssTarget.run, []
+
+    def stop_at_the_third(target, sample):
+        seen.append(sample)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return run(target, sample)
+
+    words = ("run", digits, "--preset", "nano", "--samples", 5, "-o")
+    assert tilewright(*words, "all.npz").status == 0
+    monkeypatch.setattr(IssTarget, "run", stop_at_the_third)
+    result = tilewright(*words, "some.npz")
+    assert result.status == 130
+    assert result.err == (
+        "interrupted: 2 of 5 samples are done and in some.npz; give --input the others\n"
+    )
+    assert np.array_equal(np.load("some.npz")["scores"], np.load("all.npz")["scores"][:2])
+
+
 def test_disasm_and_asm_are_inverse(tilewright, digits):
     tilewright("compile", digits, "--preset", "nano", "-o", "d.tw")
     text = tilewright("disasm", "d.tw").out
