@@ -20,7 +20,7 @@ from rich.progress import (
 from tilewright.flows.report.display import console, duration
 from tilewright.support.log import timed
 
-LONG_SECONDS = 5.0
+LONG_SECONDS = 60.0
 """What takes longer has a line, where there is no terminal."""
 
 Advance = Callable[[str], None]
