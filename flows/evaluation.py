@@ -162,10 +162,7 @@ class _Comparison:
         self.samples_at_once = reference.samples_at_once
         self._output, self._coverage = output, model.coverage
         self._reference = _Runner(run_batch=reference.run_batch, output=output)
-        self._witness = _Runner(
-            run_batch=lambda samples: [witness.run(sample).outputs for sample in samples],
-            output=output,
-        )
+        self._witness = _Runner(run_batch=witness.run_batch, output=output)
         self._float: _Runner | None = None
         if float_path is not None:
             real = FloatModel(float_path, model, output)

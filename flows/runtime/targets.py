@@ -187,6 +187,27 @@ class OnnxRuntimeTarget:
             outputs |= first
         return Outcome(outputs=outputs, seconds=time.monotonic() - start)
 
+    def run_batch(self, samples: Sequence[Mapping[str, Array]]) -> list[Sample]:
+        """Return the outputs of each sample; as many as the model's batch has run together."""
+        size = 1 if self._batch is None else self._batch.size or len(samples)
+        whole = len(samples) // size * size
+        outputs: list[Sample] = []
+        for first in range(0, whole, size):
+            outputs += self._run_together(samples[first : first + size])
+        return outputs + [self.run(sample).outputs for sample in samples[whole:]]
+
+    def _run_together(self, samples: Sequence[Mapping[str, Array]]) -> list[Sample]:
+        batch = self._batch
+        if batch is None or len(samples) == 1:
+            return [self.run(sample).outputs for sample in samples]
+        stacked = {name: np.concatenate([s[name] for s in samples]) for name in batch.inputs}
+        outputs = run_session(self._session, {**samples[0], **stacked})
+        parts = {name: np.split(outputs[name], len(samples)) for name in batch.outputs}
+        return [
+            outputs | {name: part[number] for name, part in parts.items()}
+            for number in range(len(samples))
+        ]
+
 
 def fault_message(program: Program, cause: Fault, index: int | None) -> str:
     """Return a sentence about a fault, with the instruction and the layer it belongs to."""

@@ -105,6 +105,32 @@ def test_samples_together_are_as_alone_through_sections_and_islands(interrupted)
         np.testing.assert_array_equal(outputs["y"], target.run(sample).outputs["y"])
 
 
+@pytest.mark.parametrize("batch", [1, 2, "N"])
+def test_onnx_runtime_gives_samples_together_what_it_gives_alone(make_model, batch):
+    path = make_model(batch=batch)
+    target = OnnxRuntimeTarget(path, import_file(path).batch)
+    random = np.random.default_rng(4)
+    samples = [{"x": random.normal(size=(1, 2, 6, 6)).astype(np.float32)} for _ in range(5)]
+    together = target.run_batch(samples)
+    assert len(together) == 5
+    for sample, outputs in zip(samples, together, strict=True):
+        expected = target.run(sample).outputs["y"]
+        assert outputs["y"].shape == expected.shape == (1, 4, 4, 4)
+        np.testing.assert_allclose(outputs["y"], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [2, "N"])
+def test_models_with_a_batch_are_evaluated_sample_by_sample(tilewright, make_model, batch):
+    path = make_model(batch=batch)
+    data = np.random.default_rng(6).normal(size=(6, 2, 6, 6)).astype(np.float32)
+    inputs = data if batch == "N" else data.reshape(3, 2, 2, 6, 6)
+    np.savez(path.with_name("data.npz"), x=inputs)
+    result = tilewright("evaluate", path, "--data", path.with_name("data.npz"), "--json", "-")
+    found = json.loads(result.out)
+    assert (found["samples"], found["agreement"]["elements"]) == (6, 6 * 64)
+    assert found["agreement"]["equal_rate"] > 0.95
+
+
 def test_the_float_model_gets_the_real_values_of_int8_inputs(tilewright, int8_and_float):
     model, real, data = int8_and_float
     result = tilewright("evaluate", model, "--data", data, "--float", real, "--json", "-")
