@@ -1,4 +1,4 @@
-"""No files import each other: in pairs or in larger circles, in functions or for types."""
+"""No files import each other, in pairs or in larger circles; tests import no higher layer."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -66,3 +66,22 @@ def test_only_the_command_line_imports_commands():
         and any(target.startswith(commands) for target in imports(path, known))
     }
     assert users == set()
+
+
+ABOVE = {
+    "support": ("hw", "compiler", "sim", "flows"),
+    "hw": ("compiler", "flows"),
+    "compiler": ("hw.rtl", "flows"),
+    "sim": ("hw.rtl", "compiler", "flows"),
+}
+"""The layers that the tests of a folder do without."""
+
+
+@pytest.mark.parametrize("folder", ABOVE)
+def test_tests_of_a_layer_import_none_above(folder):
+    known = modules(ROOT, FOLDERS)
+    tests = (ROOT / "tests" / folder).rglob("*.py")
+    found = {path.name: imports(path, known) for path in tests}
+    above = tuple(f"tilewright.{name}" for name in ABOVE[folder])
+    used = {name: {t for t in targets if t.startswith(above)} for name, targets in found.items()}
+    assert {name: targets for name, targets in used.items() if targets} == {}

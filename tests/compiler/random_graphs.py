@@ -1,6 +1,7 @@
 """Seeded random quantized graphs for the back end's tests, and their run on the simulator."""
 
 import numpy as np
+from model_runs import run_on_iss
 
 from tilewright.compiler.compile import compile_graph
 from tilewright.compiler.graph.graph import (
@@ -21,7 +22,6 @@ from tilewright.compiler.options import DEFAULT, Options
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
 from tilewright.hw.spec.tensor import Quantization, Shape, Tensor
-from tilewright.sim.iss import Iss
 
 
 class GraphMaker:
@@ -178,17 +178,6 @@ class GraphMaker:
 
     def graph(self, *outputs) -> Graph:
         return Graph(maps=self.maps, nodes=tuple(self.nodes), inputs=(self.input,), outputs=outputs)
-
-
-def run_on_iss(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the output maps of a program on the instruction-set simulator."""
-    iss = Iss.of_program(program)
-    (section,) = program.sections
-    for tensor in section.inputs:
-        tensor.write(iss.memory, inputs[tensor.name])
-    result = iss.run(program.address_of(section))
-    assert result.fault is None, result.fault
-    return {tensor.name: tensor.read(result.memory) for tensor in section.outputs}
 
 
 def assert_matches_reference(

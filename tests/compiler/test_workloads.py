@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_runs import run_on_reference
 
 from tilewright.compiler.compare import compare_with_onnxruntime
 from tilewright.compiler.frontend.importer import import_model
-from tilewright.flows.models import ReferenceTarget
 
 WORKLOADS = Path(__file__).resolve().parents[3] / "shared" / "workloads"
 NAMES = (
@@ -39,11 +39,10 @@ def test_results_agree_with_the_published_outputs(name):
     imported = import_model(WORKLOADS / name / "model.onnx")
     assert {item.op_type for item in imported.host_operators} <= BORDER
     assert imported.notes == ()
-    reference = ReferenceTarget(imported)
     meta = json.loads((WORKLOADS / name / "meta.json").read_text())
     with np.load(WORKLOADS / name / "outputs.npz") as outputs:
         for position, inputs in enumerate(samples(name)):
-            for key, given in reference.run(inputs).outputs.items():
+            for key, given in run_on_reference(imported, inputs).items():
                 expected = outputs[key][position]
                 assert given.dtype == expected.dtype
                 assert given.shape == expected.shape

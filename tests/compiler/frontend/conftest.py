@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from model_runs import run_on_reference
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tilewright.compiler.frontend.importer import ImportedModel, import_model
-from tilewright.flows.models import ReferenceTarget
 
 TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
 
@@ -124,10 +124,6 @@ def onnx_outputs(model: ModelProto, feeds: Mapping[str, np.ndarray]) -> dict[str
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))
 
 
-def run_imported(imported: ImportedModel, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return ReferenceTarget(imported).run(feeds).outputs
-
-
 def assert_agreement(builder: ModelBuilder, *, fraction: float = 0.0) -> ImportedModel:
     """Import the model and compare it with ONNX Runtime.
 
@@ -135,7 +131,7 @@ def assert_agreement(builder: ModelBuilder, *, fraction: float = 0.0) -> Importe
     """
     model = builder.model()
     imported = import_model(model)
-    expected, given = onnx_outputs(model, builder.feeds), run_imported(imported, builder.feeds)
+    expected, given = onnx_outputs(model, builder.feeds), run_on_reference(imported, builder.feeds)
     assert set(expected) == set(given)
     for name, array in expected.items():
         assert given[name].dtype == array.dtype

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from model_runs import run_on_reference
 from onnx import TensorProto, helper, numpy_helper
 
 from tilewright.compiler.frontend.importer import import_model
-from tilewright.flows.models import ReferenceTarget
 from tilewright.support.errors import ModelError
 
 
@@ -116,6 +116,6 @@ def test_the_host_casts_other_types(dtype):
     imported = import_model(model_of("Relu", dtype=dtype, cast=True))
     assert {item.op_type for item in imported.host_operators} >= {"Cast"}
     values = np.random.default_rng(0).integers(0, 2, (1, 4, 5, 5)).astype(dtype)
-    (result,) = ReferenceTarget(imported).run({"x": values}).outputs.values()
+    (result,) = run_on_reference(imported, {"x": values}).values()
     assert result.dtype == np.dtype(dtype)
     assert np.array_equal(result, values)

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+from model_runs import run_on_iss, run_on_reference
 
 from tilewright.compiler.compile import compile_model
 from tilewright.compiler.frontend.importer import import_model
-from tilewright.flows.models import ReferenceTarget
-from tilewright.flows.runtime.targets import IssTarget
 from tilewright.hw.spec.config import PRESETS
 
 CHANNELS, SIZE = 4, 6
@@ -87,6 +86,6 @@ def test_random_graph_compiled_equals_the_reference(make_builder, preset, seed):
     builder = make_builder(seed=seed, is_exact=False)
     random_model(builder, outputs=1 + seed % 3)
     imported = import_model(builder.model())
-    given = IssTarget(compile_model(imported, PRESETS[preset])).run(builder.feeds).outputs
-    for name, expected in ReferenceTarget(imported).run(builder.feeds).outputs.items():
+    given = run_on_iss(compile_model(imported, PRESETS[preset]), builder.feeds)
+    for name, expected in run_on_reference(imported, builder.feeds).items():
         np.testing.assert_array_equal(given[name], expected)

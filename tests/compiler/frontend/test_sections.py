@@ -1,16 +1,12 @@
 """Sections and islands: where a model is cut, what each part reads, what is worth a section."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from model_runs import run_on_iss, run_on_reference
 
 from tilewright.compiler import host_cost
 from tilewright.compiler.compile import compile_model
 from tilewright.compiler.frontend.importer import import_model
-from tilewright.flows.models import ReferenceTarget
-from tilewright.flows.runtime.targets import IssTarget
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.steps import Island
 
@@ -81,8 +77,8 @@ def test_random_chain_of_sections_equals_the_reference(make_builder, seed, prese
     imported = import_model(builder.model())
     for first, second in zip(kinds(imported), kinds(imported)[1:], strict=False):
         assert (first, second) != ("island", "island")
-    given = IssTarget(compile_model(imported, PRESETS[preset])).run(builder.feeds).outputs
-    for name, expected in ReferenceTarget(imported).run(builder.feeds).outputs.items():
+    given = run_on_iss(compile_model(imported, PRESETS[preset]), builder.feeds)
+    for name, expected in run_on_reference(imported, builder.feeds).items():
         np.testing.assert_array_equal(given[name], expected)
 
 
@@ -104,33 +100,9 @@ def test_a_section_that_costs_more_than_it_saves_joins_the_host(make_builder):
     reasons = {operator.reason for operator in joined.host_operators}
     assert any("--keep-sections keeps it" in reason for reason in reasons)
     assert joined.coverage.macs_accelerator < kept.coverage.macs_accelerator
-    expected = ReferenceTarget(kept).run(builder.feeds).outputs
-    for name, given in ReferenceTarget(joined).run(builder.feeds).outputs.items():
+    expected = run_on_reference(kept, builder.feeds)
+    for name, given in run_on_reference(joined, builder.feeds).items():
         assert np.abs(given.astype(int) - expected[name]).max() <= 1
-
-
-def test_running_a_program_imports_no_compiler(make_builder, tmp_path):
-    builder = make_builder(seed=1, is_exact=False)
-    value = convolved(builder, builder.activation((1, 4, 6, 6)), 4, 8)
-    builder.output(builder.quantize(convolved(builder, hosted(builder, value), 8, 3)))
-    imported = import_model(builder.model())
-    program = compile_model(imported, PRESETS["nano"])
-    program.save(tmp_path / "model.tw")
-    np.savez(tmp_path / "inputs.npz", **builder.feeds)
-    script = (
-        "import sys, numpy as np\n"
-        "from tilewright.hw.spec.program import Program\n"
-        "from tilewright.flows.runtime.targets import IssTarget\n"
-        f"program = Program.load({str(tmp_path / 'model.tw')!r})\n"
-        f"inputs = dict(np.load({str(tmp_path / 'inputs.npz')!r}))\n"
-        "outputs = IssTarget(program).run(inputs).outputs\n"
-        f"np.savez({str(tmp_path / 'outputs.npz')!r}, **outputs)\n"
-        "assert not [name for name in sys.modules if name.startswith('tilewright.compiler')]\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
-    with np.load(tmp_path / "outputs.npz") as given:
-        for name, expected in ReferenceTarget(imported).run(builder.feeds).outputs.items():
-            np.testing.assert_array_equal(given[name], expected)
 
 
 def test_strict_keeps_sections_that_cost_more_than_they_save(make_builder, monkeypatch):

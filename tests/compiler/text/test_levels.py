@@ -15,15 +15,15 @@ from tilewright.compiler.passes import PASSES
 from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.section import Section
 from tilewright.compiler.text.levels import section_text
-from tilewright.flows.commands.demo import data_path
 from tilewright.hw.spec.config import PRESETS
 
 NANO = PRESETS["nano"]
+DIGITS = Path(__file__).resolve().parents[3] / "flows" / "data" / "digits.onnx"
 
 
 def cut_digits() -> ImportedModel:
     """The demo's model with a host operator between its first two layers."""
-    model = onnx.load(data_path("digits.onnx"))
+    model = onnx.load(DIGITS)
     graph = model.graph
     (index,) = (n for n, node in enumerate(graph.node) if node.name == "conv2")
     before = next(
@@ -48,7 +48,7 @@ def cut_digits() -> ImportedModel:
 
 MODELS = {
     "every_kind": lambda: model_of_graph(every_kind()),
-    "digits": lambda: import_model(Path(data_path("digits.onnx"))),
+    "digits": lambda: import_model(DIGITS),
     "two_sections": cut_digits,
 }
 

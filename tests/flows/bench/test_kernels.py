@@ -4,6 +4,9 @@ import onnx
 import pytest
 
 from tilewright.flows.bench.kernels import make_kernel
+from tilewright.flows.models import compile_file
+from tilewright.hw.spec.config import PRESETS
+from tilewright.sim.timing import simulate
 
 
 @pytest.mark.parametrize(
@@ -32,3 +35,19 @@ def test_the_output_has_the_shape_that_the_operator_gives(kind, sizes):
 def test_rejects(kind, sizes, message):
     with pytest.raises(ValueError, match=message):
         make_kernel(kind, sizes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most"),
+    [
+        ((64, 64, 64), 1_700),
+        ((50, 70, 100), 2_600),
+        ((8, 768, 768), 42_000),
+        ((1, 768, 768), 40_000),
+        ((64, 768, 768), 150_000),
+    ],
+)
+def test_cycles_of_small_products_on_the_timing_model(tmp_path, sizes, most):
+    path = tmp_path / "kernel.onnx"
+    onnx.save(make_kernel("gemm", sizes), path)
+    assert simulate(compile_file(path, PRESETS["base"]).program).cycles <= most

@@ -2,7 +2,8 @@
 
 `data/digits_*.asm` are programs of the shipped demo model (`tilewright compile` of
 flows/data/digits.onnx, then `tilewright disasm`), the JSON files next to them what the RTL needed
-for them at DRAM latency 64. `pytest -m campaign tests/sim/timing` runs them on the RTL again.
+for them at DRAM latency 64. `pytest -m campaign tests/flows/test_rtl_cycles.py` runs them on the
+RTL again.
 """
 
 import json

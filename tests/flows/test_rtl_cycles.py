@@ -1,7 +1,8 @@
 """The timing model against the RTL: the pinned programs, and the shared workloads.
 
-A campaign (`pytest -m campaign tests/sim/timing -s`): builds the RTL of three configs. With `-s` it
-prints the table of docs/timing.md. Workloads are skipped where `shared/workloads` is missing.
+A campaign (`pytest -m campaign tests/flows/test_rtl_cycles.py -s`): builds the RTL of three
+configs. With `-s` it prints the table of docs/timing.md. Workloads are skipped where
+`shared/workloads` is missing.
 """
 
 import json
@@ -21,8 +22,8 @@ from tilewright.sim.timing import simulate
 
 pytestmark = pytest.mark.campaign
 
-DATA = Path(__file__).resolve().parent / "data"
-WORKLOADS = Path(__file__).resolve().parents[4] / "shared" / "workloads"
+DATA = Path(__file__).resolve().parents[1] / "sim" / "timing" / "data"
+WORKLOADS = Path(__file__).resolve().parents[3] / "shared" / "workloads"
 NAMES = (
     "mnist_cnn",
     "ad_autoencoder",
