@@ -131,6 +131,8 @@ def combine_quantized(context: Context, node: Operator, values: Values) -> list[
 
 def normalize_batch(context: Context, node: Operator, values: Values) -> list[Value]:
     """BatchNormalization: X, scale, B, mean, variance; folded into a Conv or a depthwise one."""
+    if node.attribute("training_mode", 0) or not node.attribute("spatial", 1):
+        raise UnsupportedError("it must use the given mean and variance of each channel")
     real = values[0]
     if not isinstance(real, Real) or not _is_open_linear(real):
         real = as_linear(context, as_activation(context, real), node.name)

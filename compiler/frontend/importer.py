@@ -14,6 +14,7 @@ from tilewright.compiler.frontend.fuse import simplify
 from tilewright.compiler.frontend.interpret import Interpretation, interpret
 from tilewright.compiler.frontend.islands import island_of
 from tilewright.compiler.frontend.partition import Cut, Needs, Part, cut, find_needs
+from tilewright.compiler.frontend.refusals import refusal
 from tilewright.compiler.frontend.source import load_source
 from tilewright.compiler.frontend.values import Quantized
 from tilewright.compiler.frontend.worth import Candidate, unprofitable
@@ -157,7 +158,7 @@ def _import(interpretation: Interpretation) -> tuple[ImportedModel, dict[str, st
         if value.origin not in made
     }
     if not needs.stored:
-        raise ModelError(_nothing_to_do(interpretation))
+        raise ModelError(refusal(source, interpretation.reasons))
     graph = simplify(_graph(interpretation, needs))
     pieces = cut(interpretation, needs, graph)
     imported = ImportedModel(
@@ -234,23 +235,6 @@ def _section(
 def _as_it_is(name: str, stored: Tensor) -> Binding:
     """A tensor that is the int8 map itself."""
     return Binding.of(name, stored, natural_index(stored.shape), is_unsigned=False)
-
-
-def _nothing_to_do(interpretation: Interpretation) -> str:
-    source = interpretation.context.source
-    quantized = any(
-        "QuantizeLinear" in node.op_type or node.op_type.startswith("Q")
-        for node in source.operators
-    )
-    if not quantized:
-        return (
-            "the model is not quantized; make it int8 with `tilewright quantize MODEL -o INT8.onnx`"
-        )
-    for node in source.operators:
-        if node.name in interpretation.reasons:
-            reason = interpretation.reasons[node.name]
-            return f"no operator of the model can run on the accelerator; {node.label}: {reason}"
-    return "no operator of the model needs the accelerator"
 
 
 def _refusal(operators: Sequence[HostOperator]) -> str:

@@ -47,6 +47,9 @@ def change_layout(context: Context, node: Operator, values: Values) -> list[Valu
     value = values[0]
     if not isinstance(value, Quantized | Real):
         raise UnsupportedError("its input is not an activation on the device")
+    trains = node.op_type == "Dropout" and optional(values, 2) is not None
+    if trains and constant(values, 2, "training mode").any():
+        raise UnsupportedError("it drops values at random; export the model for inference")
     change = layout_change(node, values)
     index: Index = np.asarray(_applied(change, value.index), np.int64)
     if isinstance(value, Quantized):

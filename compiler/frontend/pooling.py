@@ -86,8 +86,10 @@ def reduce_mean(context: Context, node: Operator, values: Values) -> list[Value]
     axes = node.attributes.get("axes")
     if axes is None and optional(values, 1) is not None:
         axes = constant(values, 1, "axes").reshape(-1).tolist()
-    if axes is None:
-        raise UnsupportedError("it must name its axes")
+    if not axes:
+        if node.attribute("noop_with_empty_axes", 0):
+            return [values[0]] if values[0] is not None else []
+        axes = range(rank)
     reduced = sorted(int(axis) % rank for axis in axes)
     kept = [axis for axis in range(rank) if axis not in reduced]
     shape = index.shape

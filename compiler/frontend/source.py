@@ -13,6 +13,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
 from tilewright.compiler.frontend.batch import single_sample
+from tilewright.compiler.frontend.foreign import foreign_file
 from tilewright.compiler.frontend.inference import MICROSOFT, infer_shapes, shape_of
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.binding import TensorSpec
@@ -140,6 +141,9 @@ def _read(model: "str | PathLike[str] | ModelProto") -> ModelProto:
     try:
         return onnx.load(path)
     except Exception as error:  # protobuf's and the file system's errors share no base class
+        what = foreign_file(path.read_bytes()[:64])
+        if what is not None:
+            raise ModelError(f"{path}: {what}") from None
         raise ModelError(
             f"{path}: not a readable ONNX model ({first_line(error)}); export it again"
         ) from error

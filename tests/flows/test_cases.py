@@ -50,7 +50,11 @@ SHARES = {
 }
 """The part of all multiplications that the accelerator takes at least."""
 
-REFUSALS = {"weight_only": "not quantized"}
+REFUSALS = {
+    "a16w8_ms": "activations must be int8 or uint8; quantize the float model with `tilewright",
+    "dynamic_quant_matmul": "the model is dynamically quantized: .* `tilewright quantize FLOAT",
+    "weight_only": "only the weights are quantized, .* with `tilewright quantize FLOAT.onnx",
+}
 """What the message says of a model that no accelerator section can come from."""
 
 LARGEST_STEPS = 2

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from tilewright.compiler.frontend.importer import import_model
+
 MICROSOFT = "com.microsoft"
 
 
@@ -98,3 +100,29 @@ def test_grouped_weights_take_any_zero_point(make_builder, agree, width):
     result = builder.node("Conv", inputs, group=6 // width, pads=[1, 1, 1, 1])
     builder.output(builder.quantize(result))
     assert agree(builder).host_operators == ()
+
+
+def reasons_of(builder):
+    return {item.op_type: item.reason for item in import_model(builder.model()).host_operators}
+
+
+def convolved(builder):
+    inputs = [builder.activation((1, 4, 5, 5)), builder.weight((4, 4, 1, 1))]
+    return builder.requantized(builder.node("Conv", inputs))
+
+
+def test_a_dropout_that_trains_is_left_to_the_host(make_builder):
+    builder = make_builder(seed=8)
+    options = [builder.constant(np.float32(0)), builder.constant(np.array(True))]
+    value = builder.node("Dropout", [convolved(builder), *options])
+    builder.output(builder.quantize(value))
+    assert "at random" in reasons_of(builder)["Dropout"]
+
+
+@pytest.mark.parametrize("noop", [0, 1])
+def test_a_mean_over_no_axes_is_none_or_over_all(make_builder, agree, noop):
+    builder = make_builder(seed=9, opset=18)
+    axes = builder.constant(np.zeros(0, np.int64))
+    value = builder.node("ReduceMean", [convolved(builder), axes], noop_with_empty_axes=noop)
+    builder.output(builder.quantize(value))
+    agree(builder, fraction=0 if noop else 1)
