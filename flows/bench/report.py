@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from tilewright.flows.bench.measure import Result
 from tilewright.flows.bench.tools import RtlSpeed
+from tilewright.flows.report.columns import Column, Kind
 from tilewright.flows.report.display import percent, plural, show, signed_percent
 from tilewright.hw.spec.coverage import Coverage
 
@@ -12,7 +13,7 @@ Row = tuple[Any, ...]
 
 
 class Section(NamedTuple):
-    """A titled table; '>' marks the columns of numbers."""
+    """A titled table; columns have the marks of `report.display.table`."""
 
     title: str
     text: str
@@ -21,7 +22,7 @@ class Section(NamedTuple):
 
 
 KERNEL_COLUMNS = (
-    "kernel", ">ideal", ">cycles", ">utilization", ">target", ">Gemmini, library",
+    "<kernel", ">ideal", ">cycles", ">utilization", "?>target", "?>Gemmini, library",
     ">Gemmini, best", ">cycles saved",
 )  # fmt: skip
 KERNEL_TEXT = """\
@@ -30,31 +31,31 @@ of SRAM, 16 bytes/cycle, latency 64 (where not stated), cold start, from the fir
 its own library, and the best of a few tilings tried by hand. Cycles saved are against the best.
 Here: {configs}."""
 MODEL_COLUMNS = (
-    "model",
+    "<model",
     "config",
     ">MACs here",
-    ">operators here",
-    ">MMAC",
-    ">ideal",
+    "?>operators here",
+    "?>MMAC",
+    "?>ideal",
     ">cycles",
     ">utilization",
-    ">KiB loaded",
-    ">KiB stored",
-    ">host operators",
+    "?>KiB loaded",
+    "?>KiB stored",
+    "?>host operators",
 )
 MODEL_TEXT = """\
 MACs and operators here are the share of all that the model has, quantized or not, that runs on the
 accelerator."""  # fmt: skip
 TIMING_COLUMNS = (
-    "", "config", ">cycles on RTL", ">timing model", ">error", ">largest error of a layer",
+    "<", "config", ">cycles on RTL", ">timing model", ">error", ">largest error of a layer",
     ">in cycles",
 )  # fmt: skip
 TIMING_TEXT = """\
 Cycles by the timing model against those of the RTL: of the whole run, and of the layer where it is
 furthest off (layers that run together count as one)."""
 SPEED_COLUMNS = (
-    "", "config", ">compile s", ">again s", ">RTL s", ">RTL kHz", ">timing model s", ">ISS s",
-    ">ONNX Runtime s", ">ISS / ONNX Runtime",
+    "<", "config", ">compile s", "?>again s", ">RTL s", "?>RTL kHz", ">timing model s", ">ISS s",
+    "?>ONNX Runtime s", "?>ISS / ONNX Runtime",
 )  # fmt: skip
 SPEED_TEXT = """\
 Seconds of one inference: compiling with an empty cache and again with it; the RTL with the start of
@@ -241,8 +242,9 @@ def _seconds(value: float | None) -> str | None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a Markdown table; columns whose name begins with '>' are right-aligned."""
-    names = [column.removeprefix(">") for column in columns]
-    rules = ["---:" if column.startswith(">") else "---" for column in columns]
+    """Return a Markdown table of columns with the marks of `report.display.table`."""
+    marked = [Column.of(column, ()) for column in columns]
+    names = [column.name for column in marked]
+    rules = ["---:" if column.kind is Kind.NUMBER else "---" for column in marked]
     lines = [names, rules, *([show(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

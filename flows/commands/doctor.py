@@ -26,6 +26,7 @@ REQUIRED_PACKAGES = (
     "onnx",
     "onnxruntime",
     "cocotb",
+    "find-libpython",
     "filelock",
     "threadpoolctl",
     "platformdirs",

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,15 @@ from tilewright.flows.bench.report import (
     kernel_row,
     markdown,
     rtl_row,
+    sections,
     speed_row,
     table,
     timing_row,
 )
 from tilewright.flows.bench.tools import RtlSpeed, fresh_cache, measure_start
 from tilewright.flows.compare import first_difference
+from tilewright.flows.report.columns import Column, fit, total
+from tilewright.flows.report.display import show
 from tilewright.hw.spec.config import PRESETS
 from tilewright.support.errors import InputError
 
@@ -246,3 +250,16 @@ def test_errors(tilewright, monkeypatch, words, message):
     result = tilewright("bench", *words)
     assert (result.status, result.out) == (2, "")
     assert message in result.err
+
+
+def test_tables_fit_terminals_of_80_columns():
+    facts = conditions([BASE], [64]) | START
+    network = replace(RESULT, name="MobileNetV2 1.0 on large", cycles=64_253_316, config="base-320")
+    networks = [replace(network, group=group) for group in ("product", "network", "model")]
+    found = [RESULT, *networks]
+    for section in sections(facts, found, [SPEED]):
+        cells = [
+            [show(row[place]) for row in section.rows] for place in range(len(section.columns))
+        ]
+        columns = [Column.of(*pair) for pair in zip(section.columns, cells, strict=True)]
+        assert total(fit(columns, 80).values()) <= 80, section.title
