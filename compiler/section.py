@@ -12,7 +12,8 @@ from tilewright.compiler.plan.placement import DRAM_ALIGNMENT, Placement
 from tilewright.compiler.plan.tiling import Plan
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.fold import Fold
-from tilewright.hw.spec.isa import Instruction, instruction
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.isa import Instruction
 from tilewright.hw.spec.tensor import Tensor
 
 

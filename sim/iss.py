@@ -7,14 +7,20 @@ and instruction index are the RTL's; what other engines did before they stopped 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import DRAM_MODULUS, Space, accesses
+from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import IllegalInstruction, decode
-from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Engine, Instruction
+from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Engine, Instruction, Operation
+from tilewright.hw.spec.loops import DRAM_MODULUS, Space
+from tilewright.hw.spec.operations.depthwise import Depthwise
+from tilewright.hw.spec.operations.matrix import Matrix
+from tilewright.hw.spec.operations.transfer import Load, Store
+from tilewright.hw.spec.operations.vector import Vector
 from tilewright.hw.spec.program import Program
 from tilewright.hw.spec.registers import Fault
 from tilewright.sim.depthwise import execute_depthwise
@@ -24,13 +30,13 @@ from tilewright.sim.transfer import execute_transfer
 from tilewright.sim.vector import execute_vector
 from tilewright.support.threads import one_blas_thread
 
-EXECUTE: Mapping[str, Callable[[Instruction, State], Fault]] = MappingProxyType(
+EXECUTE: Mapping[Operation, Callable[[Any, State], Fault]] = MappingProxyType(
     {
-        "LOAD": execute_transfer,
-        "STORE": execute_transfer,
-        "MATRIX": execute_matrix,
-        "DEPTHWISE": execute_depthwise,
-        "VECTOR": execute_vector,
+        Load: execute_transfer,
+        Store: execute_transfer,
+        Matrix: execute_matrix,
+        Depthwise: execute_depthwise,
+        Vector: execute_vector,
     }
 )
 """What executes each engine's operations; END is dispatch's own."""
@@ -132,13 +138,13 @@ class Iss:
                 engine = instruction.engine
                 if engine is None:
                     break
-                cause = EXECUTE[instruction.operation](instruction, self.state)
+                cause = self._execute(instruction)
             except _Stop as stop:
                 fault = FaultReport(cause=stop.cause, instruction=index, message=stop.message)
                 break
             retired[engine] += 1
             if cause != Fault.NONE:
-                message = f"{instruction.operation} {_MEANING[cause]}"
+                message = f"{instruction.name} {_MEANING[cause]}"
                 fault = FaultReport(cause=cause, instruction=index, message=message)
                 index += 1
                 break
@@ -169,12 +175,17 @@ class Iss:
             self._decoded[word] = instruction
         return instruction
 
+    def _execute(self, instruction: Instruction) -> Fault:
+        if instruction.is_empty:
+            return Fault.NONE
+        return EXECUTE[type(instruction)](instruction, self.state)
+
     def _check_waits(self, instruction: Instruction, dispatched: Mapping[Engine, int]) -> None:
         for wait in instruction.waits:
             if wait.count > dispatched[wait.engine]:
                 raise _Stop(
                     Fault.FUTURE_WAIT,
-                    f"{instruction.operation} waits for {wait.count} retirements of "
+                    f"{instruction.name} waits for {wait.count} retirements of "
                     f"{wait.engine.name}, which was sent {dispatched[wait.engine]}",
                 )
 

@@ -1,58 +1,53 @@
 """MATRIX on the simulator: one exact integer product of gathered windows and weight tiles."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import SRAM_MODULUS, Dimension
-from tilewright.hw.spec.isa import Instruction
+from tilewright.hw.spec.loops import SRAM_MODULUS
+from tilewright.hw.spec.operations.matrix import Matrix
 from tilewright.hw.spec.registers import Fault
 from tilewright.sim.state import State
-from tilewright.sim.window import gather_windows
+from tilewright.sim.window import gather
 
 EXACT_DEPTH = 1024
 """Products of two int8 that binary32 sums exactly: 1024 * 2^14 = 2^24."""
 
-_COUNTS = (
-    "out_blocks", "in_blocks", "kernel_height", "kernel_width", "out_height", "out_width"
-)  # fmt: skip
 
-
-def execute_matrix(i: Instruction, state: State) -> Fault:
+def execute_matrix(i: Matrix, state: State) -> Fault:
     """Execute a MATRIX instruction on the state; return the fault it raises, or NONE."""
-    if any(i[name] == 0 for name in _COUNTS):
-        return Fault.NONE
-    if i["weights"] >= len(state.weight):
+    if i.weights >= len(state.weight):
         return Fault.SRAM_RANGE
-    dense = i["source_out_stride"] == 0 or i["out_blocks"] == 1
-    blocks: tuple[Dimension, ...] = ((i["in_blocks"], i["source_in_stride"]),)
-    if not dense:
-        blocks = ((i["out_blocks"], i["source_out_stride"]), *blocks)
-    windows, out_of_range = gather_windows(state.activation, i["source"], blocks, i)
+    dense = i.source_out_stride == 0 or i.out_blocks == 1
+    walk = i.source_walk()
+    if dense:
+        walk = replace(walk, loops=walk.loops[1:])
+    windows, out_of_range = gather(state.activation, walk, i.padding)
     tiles = _weight_tiles(i, state)
     products = _dense_products(windows, tiles) if dense else _block_products(windows, tiles)
-    for block in range(i["out_blocks"]):
-        first = (i["destination"] + block * i["destination_stride"]) % SRAM_MODULUS
+    for block in range(i.out_blocks):
+        first = (i.destination + block * i.destination_stride) % SRAM_MODULUS
         rows = state.accumulator[first : first + len(products)]
         out_of_range |= len(rows) != len(products)
-        if i["accumulate"]:
+        if i.accumulate:
             rows += products[: len(rows), block]
         else:
             rows[...] = products[: len(rows), block]
     return Fault.SRAM_RANGE if out_of_range else Fault.NONE
 
 
-def _weight_tiles(i: Instruction, state: State) -> NDArray[np.int8]:
+def _weight_tiles(i: Matrix, state: State) -> NDArray[np.int8]:
     """Return the weights (out_blocks, depth, cols) int8 of the tile stream, depth in tile order."""
     config = state.config
-    depth = i["in_blocks"] * i["kernel_height"] * i["kernel_width"] * config.rows
-    count = i["out_blocks"] * depth
-    first = i["weights"]
+    depth = i.block_tiles * config.rows
+    count = i.out_blocks * depth
+    first = i.weights
     words = state.weight[first : first + count]
     if len(words) != count:
         words = state.weight[np.arange(first, first + count) % len(state.weight)]
-    return words.reshape(i["out_blocks"], depth, -1)[:, :, : config.cols]
+    return words.reshape(i.out_blocks, depth, -1)[:, :, : config.cols]
 
 
 def _dense_products(windows: NDArray[Any], tiles: NDArray[np.int8]) -> NDArray[np.int32]:

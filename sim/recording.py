@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import Space
+from tilewright.hw.spec.loops import Space
 from tilewright.hw.spec.program import Program
 from tilewright.sim.cosim.parameters import Expectation
 from tilewright.sim.iss import Iss, IssResult, Retirement, Write

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import Space
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.loops import Space
 
 PAGE_BYTES = 4096
 

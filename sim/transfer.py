@@ -1,70 +1,47 @@
 """LOAD and STORE on the simulator: words between DRAM and an SRAM."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import (
-    DRAM_MODULUS,
-    SRAM_MODULUS,
-    Dimension,
-    Space,
-    transfer_space,
-    word_pitch,
-)
-from tilewright.hw.spec.isa import Instruction
+from tilewright.hw.spec.loops import DRAM_MODULUS, SRAM_MODULUS, Addresses, Walk, addresses
+from tilewright.hw.spec.operations.transfer import Store, Transfer
 from tilewright.hw.spec.registers import Fault
 from tilewright.sim.state import State
-from tilewright.sim.window import grid_addresses, grid_view
-
-Bytes = NDArray[np.uint8]
+from tilewright.sim.window import grid_view
 
 
-def execute_transfer(i: Instruction, state: State) -> Fault:
+def execute_transfer(i: Transfer, state: State) -> Fault:
     """Execute a LOAD or STORE instruction on the state; return the fault it raises, or NONE."""
-    if 0 in (i["run"], i["count0"], i["count1"], i["count2"]):
-        return Fault.NONE
-    space = transfer_space(i)
-    sram = state.sram[space]
-    pitch = word_pitch(space, state.config)
+    sram = state.sram[i.space]
+    pitch = i.pitch(state.config)
     words = state.memory_words(pitch)[:, : sram.shape[1]]
     words = words[: len(state.memory) // pitch]
-    near: tuple[Dimension, ...] = (*_steps(i, "sram_stride", 1), (i["run"], 1))
-    far: tuple[Dimension, ...] = (*_steps(i, "dram_stride", pitch), (i["run"], 1))
-    start = i["dram_address"] // pitch
-    source, target = (sram, words) if i.operation == "STORE" else (words, sram)
-    near_view = grid_view(sram, i["sram_address"], near)
-    far_view = grid_view(words, start, far)
+    near, far = i.sram_walk(), i.dram_walk(state.config)
+    near_view, far_view = grid_view(sram, near), grid_view(words, far, pitch)
+    is_store = isinstance(i, Store)
     if near_view is None or far_view is None:
-        addresses = _sram_addresses(i, space, near, len(sram))
-        far_addresses = grid_addresses(start, far, DRAM_MODULUS // pitch).reshape(-1)
-        if addresses is None:
+        near_words = _words(near, len(sram) if near.is_ring else SRAM_MODULUS)
+        far_words = _words(far, DRAM_MODULUS // pitch, pitch)
+        checked = near_words[:, 0] if near.is_ring else near_words
+        if checked.max() >= len(sram):
             return Fault.SRAM_RANGE
-        if far_addresses.max() >= len(words):
+        if far_words.max() >= len(words):
             return Fault.BUS_ERROR
-        if i.operation == "STORE":
-            target[far_addresses] = source[addresses]
+        if is_store:
+            words[far_words] = sram[near_words]
         else:
-            target[addresses] = source[far_addresses]
-    elif i.operation == "STORE":
+            sram[near_words] = words[far_words]
+    elif is_store:
         far_view[...] = near_view
     else:
         near_view[...] = far_view
     return Fault.NONE
 
 
-def _steps(i: Instruction, name: str, unit: int) -> tuple[Dimension, ...]:
-    """Return (count, stride in words) of the three strided dimensions, outermost first."""
-    return tuple((i[f"count{axis}"], i[f"{name}{axis}"] // unit) for axis in (2, 1, 0))
+def _words(walk: Walk, modulus: int, unit: int = 1) -> Addresses:
+    """Return every word (runs, words of a run) in order; the walk counts in `unit`-ths of them.
 
-
-def _sram_addresses(
-    i: Instruction, space: Space, dimensions: tuple[Dimension, ...], words: int
-) -> NDArray[np.int64] | None:
-    """Return every SRAM address in order; None if one (weights: a run's first) is out of range."""
-    if space == Space.WEIGHT:
-        first = grid_addresses(i["sram_address"], dimensions[:-1], SRAM_MODULUS).reshape(-1, 1)
-        if first.max() >= words:
-            return None
-        return np.asarray(((first + np.arange(i["run"])) % words).reshape(-1))
-    addresses = grid_addresses(i["sram_address"], dimensions, SRAM_MODULUS).reshape(-1)
-    return addresses if addresses.max() < words else None
+    The first word of a run is not reduced.
+    """
+    first = addresses(walk)[0].reshape(-1, 1) // unit
+    steps = np.arange(walk.run // unit, dtype=np.int64)
+    return np.where(steps == 0, first, (first + steps) % modulus)

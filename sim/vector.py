@@ -6,33 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec import numerics
-from tilewright.hw.spec.access import SRAM_MODULUS, groups_in_range
-from tilewright.hw.spec.isa import (
-    PARAMETER_HEADER_BYTES,
-    Combine,
-    Instruction,
-    Reduction,
-    Source,
-)
+from tilewright.hw.spec.isa import Combine, Reduction
+from tilewright.hw.spec.loops import Space, Walk, addresses
 from tilewright.hw.spec.numerics import Int8Array
+from tilewright.hw.spec.operations.vector import PARAMETER_HEADER_BYTES, Vector
 from tilewright.hw.spec.parameters import TABLE_ENTRIES, parse_groups, parse_header
 from tilewright.hw.spec.registers import Fault
 from tilewright.sim.state import State
-from tilewright.sim.window import gather_windows, grid_addresses, grid_view
-
-_COUNTS = ("groups", "kernel_height", "kernel_width", "out_height", "out_width")
+from tilewright.sim.window import gather, grid_view
 
 
-def execute_vector(i: Instruction, state: State) -> Fault:
+def execute_vector(i: Vector, state: State) -> Fault:
     """Execute a VECTOR instruction on the state; return the fault it raises, or NONE."""
-    if any(i[name] == 0 for name in _COUNTS):
-        return Fault.NONE
-    if not groups_in_range(i, state.config):
-        return Fault.SRAM_RANGE
     config = state.config
-    num_parameters = config.header_words + (1 if i["uniform"] else i["groups"])
-    block = _parameter_words(state, i["parameters"], num_parameters)
-    table = _parameter_words(state, i["table"], config.table_words if i["use_table"] else 0)
+    if i.has_bad_group(config):
+        return Fault.SRAM_RANGE
+    block = _parameter_words(state, i.parameters, i.parameter_words(config))
+    table = _parameter_words(state, i.table, config.table_words if i.use_table else 0)
     sums, source_in_range = _reduce(i, state)
     if block is None or table is None or not source_in_range:
         return Fault.SRAM_RANGE
@@ -42,14 +32,14 @@ def execute_vector(i: Instruction, state: State) -> Fault:
         sums, bias[:, None, None], scale[:, None, None],
         header["zero_point"], header["low"], header["high"],
     )  # fmt: skip
-    if i["use_table"]:
+    if i.use_table:
         entries = np.frombuffer(table.tobytes()[:TABLE_ENTRIES], np.int8)
         result = numerics.look_up(entries, result)
-    if i["combine"] != Combine.NONE:
+    if i.combine != Combine.NONE:
         operand = _read_operand(i, state)
         if operand is None:
             return Fault.SRAM_RANGE
-        result = _combine(i["combine"], result, operand, header)
+        result = _combine(i.combine, result, operand, header)
     return Fault.NONE if _write(i, state, result) else Fault.SRAM_RANGE
 
 
@@ -59,18 +49,17 @@ def _parameter_words(state: State, first: int, count: int) -> NDArray[np.uint8] 
     return words if len(words) == count else None
 
 
-def _reduce(i: Instruction, state: State) -> tuple[NDArray[Any], bool]:
+def _reduce(i: Vector, state: State) -> tuple[NDArray[Any], bool]:
     """Return (values, in_range): the reduced windows (groups, out_height, out_width, lanes)."""
-    accumulator = i["source_kind"] == Source.ACCUMULATOR
-    sram = state.accumulator if accumulator else state.activation
-    groups = state.config.col_groups if accumulator else state.config.row_groups
-    blocks = -(-(i["source_group"] + i["groups"]) // groups)
-    windows, out_of_range = gather_windows(sram, i["source"], ((blocks, i["source_stride"]),), i)
-    reduced = _reduce_windows(windows, Reduction(i["reduction"]))
+    groups = i.source_groups(state.config)
+    walk = i.source_walk(state.config)
+    sram = state.accumulator if walk.space == Space.ACCUMULATOR else state.activation
+    words, out_of_range = gather(sram, walk, i.padding)
+    reduced = _reduce_windows(words.transpose(0, 3, 4, 1, 2, 5), i.reduction)
     split = reduced.reshape(*reduced.shape[:3], groups, state.config.lanes)
     lanes = split.transpose(0, 3, 1, 2, 4).reshape(-1, *reduced.shape[1:3], state.config.lanes)
-    first = i["source_group"]
-    return lanes[first : first + i["groups"]], not out_of_range
+    first = i.source_group
+    return lanes[first : first + i.groups], not out_of_range
 
 
 def _reduce_windows(windows: NDArray[Any], reduction: Reduction) -> NDArray[Any]:
@@ -93,33 +82,26 @@ def _reduce_windows(windows: NDArray[Any], reduction: Reduction) -> NDArray[Any]
     return result
 
 
-def _grid(i: Instruction, name: str, state: State) -> tuple[tuple[int, int], ...]:
-    """Return the (count, stride) of blocks, rows and columns of the operand or destination."""
-    blocks = -(-(i[f"{name}_group"] + i["groups"]) // state.config.row_groups)
-    rows = (i["out_height"], i[f"{name}_pitch"])
-    return (blocks, i[f"{name}_stride"]), rows, (i["out_width"], 1)
-
-
-def _indices(i: Instruction, name: str, state: State) -> tuple[Any, Any, bool]:
+def _indices(walk: Walk, state: State) -> tuple[Any, Any, bool]:
     """Return (addresses, lane groups, in_range) of every result, for the irregular cases."""
-    addresses = grid_addresses(i[name], _grid(i, name, state), SRAM_MODULUS)
-    positions = i[f"{name}_group"] + np.arange(i["groups"])
-    block, group = np.divmod(positions, state.config.row_groups)
-    chosen = addresses[block]
-    return chosen, group[:, None, None], bool(chosen.max() < len(state.activation))
+    groups = walk.loops[0]
+    group = (groups.first + np.arange(groups.count)) % state.config.row_groups
+    words, _ = addresses(walk)
+    return words, group[:, None, None], bool(words.max() < len(state.activation))
 
 
-def _read_operand(i: Instruction, state: State) -> Int8Array | None:
+def _read_operand(i: Vector, state: State) -> Int8Array | None:
     """Return the operand (groups, out_height, out_width, lanes) int8, or None out of range."""
-    view = grid_view(state.activation, i["operand"], _grid(i, "operand", state))
-    lanes, first = state.config.lanes, i["operand_group"]
+    walk = i.operand_walk(state.config)
+    view = grid_view(state.activation, walk)
+    lanes, first = state.config.lanes, i.operand_group
     if view is None:
-        addresses, group, in_range = _indices(i, "operand", state)
+        words, group, in_range = _indices(walk, state)
         split = state.activation.reshape(-1, state.config.row_groups, lanes)
-        return split[addresses, group] if in_range else None
+        return split[words, group] if in_range else None
     split = view.reshape(*view.shape[:3], state.config.row_groups, lanes)
     words = split.transpose(0, 3, 1, 2, 4).reshape(-1, *view.shape[1:3], lanes)
-    return words[first : first + i["groups"]]
+    return words[first : first + i.groups]
 
 
 def _combine(
@@ -141,20 +123,21 @@ def _combine(
     )  # fmt: skip
 
 
-def _write(i: Instruction, state: State, result: Int8Array) -> bool:
+def _write(i: Vector, state: State, result: Int8Array) -> bool:
     """Write (groups, out_height, out_width, lanes) to the destination; False when out of range."""
     lanes, row_groups = state.config.lanes, state.config.row_groups
-    view = grid_view(state.activation, i["destination"], _grid(i, "destination", state))
+    walk = i.destination_walk(state.config)
+    view = grid_view(state.activation, walk)
     if view is None:
-        addresses, group, in_range = _indices(i, "destination", state)
+        words, group, in_range = _indices(walk, state)
         if in_range:
-            state.activation.reshape(-1, row_groups, lanes)[addresses, group] = result
+            state.activation.reshape(-1, row_groups, lanes)[words, group] = result
         return in_range
     for lane_group in range(row_groups):
-        skipped = (lane_group - i["destination_group"]) % row_groups
+        skipped = (lane_group - i.destination_group) % row_groups
         part = result[skipped::row_groups]
         if len(part):
-            block = (i["destination_group"] + skipped) // row_groups
+            block = (i.destination_group + skipped) // row_groups
             columns = slice(lane_group * lanes, (lane_group + 1) * lanes)
             view[block : block + len(part), :, :, columns] = part
     return True

@@ -1,7 +1,7 @@
 """Lower a convolution to loads, MATRIX, VECTOR and stores, tile by tile."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,8 +13,8 @@ from tilewright.compiler.emit.tiles import (
     MapReader,
     MapWriter,
     View,
-    combine_fields,
-    window_fields,
+    with_operand,
+    with_window,
 )
 from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.boxes import Box, boxes, source_box, split
@@ -34,6 +34,8 @@ from tilewright.compiler.plan.epilogue import (
 from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_KERNEL
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
+from tilewright.hw.spec.operations.matrix import Matrix
+from tilewright.hw.spec.operations.vector import Vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +283,20 @@ class ConvLowering(Lowering):
         node = self.node
         weights = self.weights.get((group.number, number))
         view = self._source_view(tile, group, part)
-        fields = window_fields(
+        matrix = Matrix(
+            out_blocks=group.blocks,
+            in_blocks=part.blocks,
+            source=view.base + (part.first - view.first_block) * view.block_stride,
+            source_out_stride=group.step * view.block_stride,
+            source_in_stride=view.block_stride,
+            source_pitch=view.pitch,
+            weights=weights,
+            destination=accumulators,
+            destination_stride=tile.pixels,
+            accumulate=int(number > 0),
+        )
+        matrix = with_window(
+            matrix,
             tile,
             view,
             kernel=(part.rows[1] - part.rows[0], part.columns[1] - part.columns[0]),
@@ -291,37 +306,15 @@ class ConvLowering(Lowering):
             padding=self.context.map(node.input).quantization.zero_point,
             kernel_start=(part.rows[0], part.columns[0]),
         )
-        self.context.tasks.emit(
-            "MATRIX",
-            **fields,
-            out_blocks=group.blocks,
-            in_blocks=part.blocks,
-            source=view.base + (part.first - view.first_block) * view.block_stride,
-            source_out_stride=group.step * view.block_stride,
-            source_in_stride=view.block_stride,
-            weights=weights,
-            destination=accumulators,
-            destination_stride=tile.pixels,
-            accumulate=int(number > 0),
-        )
+        self.context.tasks.emit(matrix)
 
     def _drain(
         self, tile: Box, group: BlockGroup, accumulators: int, out: View, blocks: tuple[int, int]
     ) -> None:
         parameters = self.parameters.get(group.number)
-        fields = self._drain_fields(tile, out, group.first * self.config.col_groups)
-        if self.operand is not None and self.node.residual is not None:
-            view = self.operand.view(tile, blocks, blocks)
-            fields |= combine_fields(
-                self.node.residual.kind,
-                view,
-                tile,
-                group.first * self.config.col_groups,
-                self.config,
-            )
-        self.context.tasks.emit(
-            "VECTOR",
-            **fields,
+        first_group = group.first * self.config.col_groups
+        vector = replace(
+            self._copy(tile, out, first_group),
             groups=self._lane_groups(group),
             height=tile.height,
             source_kind=Source.ACCUMULATOR,
@@ -331,33 +324,39 @@ class ConvLowering(Lowering):
             parameters=parameters.header,
             table=parameters.table,
         )
+        if self.operand is not None and self.node.residual is not None:
+            view = self.operand.view(tile, blocks, blocks)
+            kind = self.node.residual.kind
+            vector = with_operand(vector, kind, view, tile, first_group, self.config)
+        self.context.tasks.emit(vector)
 
-    def _drain_fields(self, tile: Box, out: View, first_group: int) -> dict[str, int]:
+    def _copy(self, tile: Box, out: View, first_group: int) -> Vector:
+        """A VECTOR from a dense source, still without words, to a tile of the result."""
         block, group = divmod(first_group, self.config.row_groups)
-        return {
-            "kernel_height": 1,
-            "kernel_width": 1,
-            "out_height": tile.height,
-            "out_width": tile.width,
-            "stride_y": 1,
-            "stride_x": 1,
-            "width": tile.width,
-            "source_pitch": tile.width,
-            "destination": out.word(block, tile.top, tile.left),
-            "destination_stride": out.block_stride,
-            "destination_pitch": out.pitch,
-            "destination_group": group,
-        }
+        return Vector(
+            kernel_height=1,
+            kernel_width=1,
+            out_height=tile.height,
+            out_width=tile.width,
+            stride_y=1,
+            stride_x=1,
+            width=tile.width,
+            source_pitch=tile.width,
+            destination=out.word(block, tile.top, tile.left),
+            destination_stride=out.block_stride,
+            destination_pitch=out.pitch,
+            destination_group=group,
+        )
 
     def _fill_rest(self, tile: Box, out: View) -> None:
         """Write the zero point to the lanes behind the last output block."""
         parameters = self.parameters.get(self.fill)
         first = self._filled_from()
-        self.context.tasks.emit(
-            "VECTOR",
-            **self._drain_fields(tile, out, first),
+        vector = replace(
+            self._copy(tile, out, first),
             groups=self.total_groups - first,
             source_kind=Source.ACTIVATION,
             uniform=1,
             parameters=parameters.header,
         )
+        self.context.tasks.emit(vector)

@@ -14,8 +14,8 @@ from tilewright.compiler.emit.tiles import (
     MapReader,
     MapWriter,
     View,
-    combine_fields,
-    window_fields,
+    window_origin,
+    with_operand,
 )
 from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.boxes import Box, boxes, split
@@ -26,6 +26,8 @@ from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
+from tilewright.hw.spec.operations.depthwise import Depthwise
+from tilewright.hw.spec.operations.vector import Vector
 
 _Value = TypeVar("_Value", bound=np.generic)
 
@@ -191,28 +193,37 @@ class DepthwiseLowering(Lowering):
         accumulators = tasks.take_depthwise(blocks * box.pixels)
         weights = parameters.weights
         for number, (rows, columns) in enumerate(self.kernel_parts):
-            fields = window_fields(
+            origin_y, origin_x = window_origin(
                 box,
                 source,
-                kernel=(rows[1] - rows[0], columns[1] - columns[0]),
                 strides=node.strides,
                 pads=node.pads,
                 dilations=node.dilations,
-                padding=self.context.map(node.input).quantization.zero_point,
                 kernel_start=(rows[0], columns[0]),
             )
-            del fields["dilation_x"]
-            tasks.emit(
-                "DEPTHWISE",
-                **fields,
+            depthwise = Depthwise(
+                kernel_height=rows[1] - rows[0],
+                kernel_width=columns[1] - columns[0],
+                out_height=box.height,
+                out_width=box.width,
+                stride_y=node.strides[0],
+                stride_x=node.strides[1],
+                dilation_y=node.dilations[0],
+                origin_y=origin_y,
+                origin_x=origin_x,
+                height=source.box.height,
+                width=source.box.width,
+                padding=self.context.map(node.input).quantization.zero_point,
                 blocks=blocks,
                 source=source.base + (group[0] - source.first_block) * source.block_stride,
                 source_stride=source.block_stride,
+                source_pitch=source.pitch,
                 weights=weights,
                 destination=accumulators,
                 destination_stride=box.pixels,
                 accumulate=int(number > 0),
             )
+            tasks.emit(depthwise)
             weights += blocks * self.config.depthwise_words
         self._drain(box, group, accumulators, parameters.header, parameters.table, out, operand)
 
@@ -227,13 +238,7 @@ class DepthwiseLowering(Lowering):
         operand: View | None,
     ) -> None:
         config, residual = self.config, self.node.residual
-        fields: dict[str, int] = {}
-        if operand is not None and residual is not None:
-            first_group = group[0] * config.row_groups
-            fields = combine_fields(residual.kind, operand, box, first_group, config)
-        self.context.tasks.emit(
-            "VECTOR",
-            **fields,
+        vector = Vector(
             kernel_height=1,
             kernel_width=1,
             out_height=box.height,
@@ -254,3 +259,7 @@ class DepthwiseLowering(Lowering):
             parameters=header,
             table=table,
         )
+        if operand is not None and residual is not None:
+            first_group = group[0] * config.row_groups
+            vector = with_operand(vector, residual.kind, operand, box, first_group, config)
+        self.context.tasks.emit(vector)

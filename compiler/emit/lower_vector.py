@@ -8,13 +8,14 @@ import numpy as np
 from tilewright.compiler.emit.context import Context
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.streams import ParameterStream
-from tilewright.compiler.emit.tiles import MapReader, MapWriter, combine_fields, window_fields
+from tilewright.compiler.emit.tiles import MapReader, MapWriter, with_operand, with_window
 from tilewright.compiler.graph.graph import Elementwise
 from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.rings import Ring
 from tilewright.compiler.plan.vector_layer import VectorLayer
 from tilewright.compiler.plan.vector_plan import VectorPlan
 from tilewright.hw.spec.isa import Engine, Source
+from tilewright.hw.spec.operations.vector import Vector
 
 
 class VectorLowering(Lowering):
@@ -83,7 +84,23 @@ class VectorLowering(Lowering):
             if box is None:
                 continue
             parameters = self.parameters.get(number)
-            fields = window_fields(
+            vector = Vector(
+                groups=(blocks[1] - blocks[0]) * self.config.row_groups,
+                source_kind=Source.ACTIVATION,
+                reduction=window.reduction,
+                source=view.base + (blocks[0] - view.first_block) * view.block_stride,
+                source_stride=view.block_stride,
+                source_pitch=view.pitch,
+                destination=out.word(blocks[0], box.top, box.left),
+                destination_stride=out.block_stride,
+                destination_pitch=out.pitch,
+                use_table=int(layer.epilogue.table is not None),
+                uniform=1,
+                parameters=parameters.header,
+                table=parameters.table,
+            )
+            vector = with_window(
+                vector,
                 box,
                 view,
                 kernel=window.kernel,
@@ -93,23 +110,9 @@ class VectorLowering(Lowering):
                 padding=window.padding,
             )
             if operand is not None and isinstance(layer.node, Elementwise):
-                fields |= combine_fields(layer.node.kind, operand, box, first, self.config)
-            self.context.tasks.emit(
-                "VECTOR",
-                **fields,
-                groups=(blocks[1] - blocks[0]) * self.config.row_groups,
-                source_kind=Source.ACTIVATION,
-                reduction=window.reduction,
-                source=view.base + (blocks[0] - view.first_block) * view.block_stride,
-                source_stride=view.block_stride,
-                destination=out.word(blocks[0], box.top, box.left),
-                destination_stride=out.block_stride,
-                destination_pitch=out.pitch,
-                use_table=int(layer.epilogue.table is not None),
-                uniform=1,
-                parameters=parameters.header,
-                table=parameters.table,
-            )
+                kind = layer.node.kind
+                vector = with_operand(vector, kind, operand, box, first, self.config)
+            self.context.tasks.emit(vector)
         self.output.finish(out, tile, blocks)
 
 

@@ -13,6 +13,7 @@ from tilewright.compiler.plan.limits import MAX_RUN
 from tilewright.compiler.plan.rings import ChunkRing
 from tilewright.hw.spec.isa import Target
 from tilewright.hw.spec.layout import pack_weight_tiles
+from tilewright.hw.spec.operations.transfer import Load
 from tilewright.hw.spec.parameters import (
     block_words,
     depthwise_words,
@@ -56,14 +57,15 @@ class WeightStream:
         first = tasks.weights.take((self.layer, key), words)
         for at in range(0, words, MAX_RUN):
             tasks.emit(
-                "LOAD",
-                target=Target.WEIGHT,
-                dram_address=address + at * config.weight_pitch,
-                sram_address=(first + at) % config.weight_words,
-                run=min(MAX_RUN, words - at),
-                count0=1,
-                count1=1,
-                count2=1,
+                Load(
+                    target=Target.WEIGHT,
+                    dram_address=address + at * config.weight_pitch,
+                    sram_address=(first + at) % config.weight_words,
+                    run=min(MAX_RUN, words - at),
+                    count0=1,
+                    count1=1,
+                    count2=1,
+                )
             )
         return first
 
@@ -155,14 +157,15 @@ class ParameterStream:
             self._address[key] = self.context.constants.add(content)
         first = self._ring.take(key, len(words))
         self.context.tasks.emit(
-            "LOAD",
-            target=Target.PARAMETER,
-            dram_address=self._address[key],
-            sram_address=first,
-            run=len(words),
-            count0=1,
-            count1=1,
-            count2=1,
+            Load(
+                target=Target.PARAMETER,
+                dram_address=self._address[key],
+                sram_address=first,
+                run=len(words),
+                count0=1,
+                count1=1,
+                count2=1,
+            )
         )
         return first
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from tilewright.compiler.plan.rings import ChunkRing, Ring
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Instruction
 
@@ -56,9 +55,8 @@ class TaskList:
         """The same of the depthwise unit."""
         return self.config.accumulator_bank_words // (2 if self._depthwise else 1)
 
-    def emit(self, operation: str, **fields: int) -> None:
-        """Append one instruction; fields that are not given are 0."""
-        instruction = isa.instruction(operation, (), **fields)
+    def emit(self, instruction: Instruction) -> None:
+        """Append one instruction."""
         self.tasks.append(Task(instruction=instruction, layer=self.layer))
 
     def take_parameters(self, words: int) -> int:

@@ -5,15 +5,21 @@ A resident map is one view. A map in DRAM gets ring slots: `MapReader` loads wha
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
 
 from tilewright.compiler.emit.context import Context
 from tilewright.compiler.plan.boxes import Box
 from tilewright.compiler.plan.limits import MAX_COUNT, MAX_RUN
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Combine, Target
+from tilewright.hw.spec.isa import Combine
+from tilewright.hw.spec.operations.transfer import Load, Store
+from tilewright.hw.spec.operations.vector import Vector
+from tilewright.hw.spec.operations.window import Window
+
+Windowed = TypeVar("Windowed", bound=Window)
+Moving = TypeVar("Moving", Load, Store)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,46 +55,48 @@ def resident_view(context: Context, name: str) -> View:
 
 
 def transfers(
-    context: Context, name: str, view: View, blocks: tuple[int, int]
-) -> Iterator[dict[str, int]]:
-    """Yield the fields of each LOAD or STORE that copies blocks of a view's box from or to DRAM."""
+    kind: type[Moving], context: Context, name: str, view: View, blocks: tuple[int, int]
+) -> Iterator[Moving]:
+    """Yield each LOAD or STORE that copies blocks of a view's box from or to DRAM."""
     for first in range(*blocks, MAX_COUNT):
-        yield _transfer_fields(context, name, view, first, min(MAX_COUNT, blocks[1] - first))
+        yield _transfer(kind, context, name, view, first, min(MAX_COUNT, blocks[1] - first))
 
 
-def _transfer_fields(
-    context: Context, name: str, view: View, first_block: int, blocks: int
-) -> dict[str, int]:
+def _transfer(
+    kind: type[Moving], context: Context, name: str, view: View, first_block: int, blocks: int
+) -> Moving:
     feature_map, place = context.map(name), context.place(name)
     pitch = context.config.activation_pitch
     pixels, width, box = feature_map.pixels, feature_map.width, view.box
     first = (place.block + first_block) * pixels + box.top * width + box.left
-    fields = {
-        "dram_address": context.placement.dram[place.storage] + first * pitch,
-        "sram_address": view.word(first_block, box.top, box.left),
-        "count0": 1,
-        "count1": 1,
-        "count2": 1,
-    }
+    once = kind(
+        dram_address=context.placement.dram[place.storage] + first * pitch,
+        sram_address=view.word(first_block, box.top, box.left),
+        count0=1,
+        count1=1,
+        count2=1,
+    )
     if box.width == width and box.pixels <= MAX_RUN:
         whole = box.pixels == pixels == view.block_stride and blocks * pixels <= MAX_RUN
         if whole:
-            return fields | {"run": blocks * pixels}
-        return fields | {
-            "run": box.pixels,
-            "count0": blocks,
-            "dram_stride0": pixels * pitch,
-            "sram_stride0": view.block_stride,
-        }
-    return fields | {
-        "run": box.width,
-        "count0": box.height,
-        "dram_stride0": width * pitch,
-        "sram_stride0": view.pitch,
-        "count1": blocks,
-        "dram_stride1": pixels * pitch,
-        "sram_stride1": view.block_stride,
-    }
+            return replace(once, run=blocks * pixels)
+        return replace(
+            once,
+            run=box.pixels,
+            count0=blocks,
+            dram_stride0=pixels * pitch,
+            sram_stride0=view.block_stride,
+        )
+    return replace(
+        once,
+        run=box.width,
+        count0=box.height,
+        dram_stride0=width * pitch,
+        sram_stride0=view.pitch,
+        count1=blocks,
+        dram_stride1=pixels * pitch,
+        sram_stride1=view.block_stride,
+    )
 
 
 @dataclass(kw_only=True)
@@ -126,8 +134,9 @@ class MapReader:
         if missing and box.pixels:
             first, last = missing[0], missing[-1]
             assert last - first + 1 == len(missing)
-            for fields in transfers(self.context, self.name, slot.view, (first, last + 1)):
-                self.context.tasks.emit("LOAD", target=Target.ACTIVATION, **fields)
+            blocks = (first, last + 1)
+            for load in transfers(Load, self.context, self.name, slot.view, blocks):
+                self.context.tasks.emit(load)
         slot.loaded.update(missing)
         return slot.view
 
@@ -174,11 +183,30 @@ class MapWriter:
         """`box` of the blocks is written; store it, if the map lives in DRAM."""
         self.context.produced.append((self.name, box, blocks))
         if self.ring is not None:
-            for fields in transfers(self.context, self.name, view, blocks):
-                self.context.tasks.emit("STORE", **fields)
+            for store in transfers(Store, self.context, self.name, view, blocks):
+                self.context.tasks.emit(store)
 
 
-def window_fields(
+def window_origin(
+    out: Box,
+    view: View,
+    *,
+    strides: tuple[int, int],
+    pads: tuple[int, int, int, int],
+    dilations: tuple[int, int],
+    kernel_start: tuple[int, int] = (0, 0),
+) -> tuple[int, int]:
+    """Return row and column in the source view at which the first window of an output box starts.
+
+    Of the window only what starts at `kernel_start` counts.
+    """
+    row = out.top * strides[0] - pads[0] + kernel_start[0] * dilations[0] - view.box.top
+    column = out.left * strides[1] - pads[1] + kernel_start[1] * dilations[1] - view.box.left
+    return row, column
+
+
+def with_window(
+    instruction: Windowed,
     out: Box,
     view: View,
     *,
@@ -188,40 +216,47 @@ def window_fields(
     dilations: tuple[int, int],
     padding: int,
     kernel_start: tuple[int, int] = (0, 0),
-) -> dict[str, int]:
-    """Return the window fields of MATRIX or VECTOR for the output box and the source view.
+) -> Windowed:
+    """Return a MATRIX or VECTOR with the window of an output box in the source view.
 
     `kernel` is the size of the part of the window that starts at `kernel_start`.
     """
-    origin_y = out.top * strides[0] - pads[0] + kernel_start[0] * dilations[0] - view.box.top
-    origin_x = out.left * strides[1] - pads[1] + kernel_start[1] * dilations[1] - view.box.left
-    return {
-        "kernel_height": kernel[0],
-        "kernel_width": kernel[1],
-        "out_height": out.height,
-        "out_width": out.width,
-        "stride_y": strides[0],
-        "stride_x": strides[1],
-        "dilation_y": dilations[0],
-        "dilation_x": dilations[1],
-        "origin_y": origin_y,
-        "origin_x": origin_x,
-        "height": view.box.height,
-        "width": view.box.width,
-        "padding": padding,
-        "source_pitch": view.pitch,
-    }
+    origin_y, origin_x = window_origin(
+        out, view, strides=strides, pads=pads, dilations=dilations, kernel_start=kernel_start
+    )
+    return replace(
+        instruction,
+        kernel_height=kernel[0],
+        kernel_width=kernel[1],
+        out_height=out.height,
+        out_width=out.width,
+        stride_y=strides[0],
+        stride_x=strides[1],
+        dilation_y=dilations[0],
+        dilation_x=dilations[1],
+        origin_y=origin_y,
+        origin_x=origin_x,
+        height=view.box.height,
+        width=view.box.width,
+        padding=padding,
+    )
 
 
-def combine_fields(
-    kind: Literal["add", "multiply"], view: View, box: Box, first_group: int, config: Config
-) -> dict[str, int]:
-    """Return the VECTOR fields of the second operand, from lane group `first_group` on."""
+def with_operand(
+    vector: Vector,
+    kind: Literal["add", "multiply"],
+    view: View,
+    box: Box,
+    first_group: int,
+    config: Config,
+) -> Vector:
+    """Return a VECTOR with its second operand, which begins at lane group `first_group`."""
     block, group = divmod(first_group, config.row_groups)
-    return {
-        "combine": Combine.ADD if kind == "add" else Combine.MULTIPLY,
-        "operand": view.word(block, box.top, box.left),
-        "operand_stride": view.block_stride,
-        "operand_pitch": view.pitch,
-        "operand_group": group,
-    }
+    return replace(
+        vector,
+        combine=Combine.ADD if kind == "add" else Combine.MULTIPLY,
+        operand=view.word(block, box.top, box.left),
+        operand_stride=view.block_stride,
+        operand_pitch=view.pitch,
+        operand_group=group,
+    )

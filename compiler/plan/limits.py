@@ -1,6 +1,6 @@
 """How much one instruction does at most: the largest values that its fields hold."""
 
-from tilewright.hw.spec.isa import BY_NAME
+from tilewright.hw.spec.instruction_set import BY_NAME
 
 
 def _limit(operation: str, name: str) -> int:

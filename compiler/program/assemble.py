@@ -13,7 +13,8 @@ from tilewright.compiler.section import Section
 from tilewright.hw.spec import steps
 from tilewright.hw.spec.binding import Binding
 from tilewright.hw.spec.encoding import encode
-from tilewright.hw.spec.isa import INSTRUCTION_BYTES, instruction
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 from tilewright.hw.spec.program import Layer, Program, Symbol
 from tilewright.support.errors import ModelError, ProgramError
 

@@ -15,17 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.program.meetings import Meetings
-from tilewright.hw.spec.access import (
-    Access,
-    Accesses,
-    Space,
-    accesses,
-    transfer_space,
-    word_pitch,
-)
+from tilewright.hw.spec.access import Access, Accesses, accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.hazard import overwrites_own_source, writes_twice
 from tilewright.hw.spec.isa import MAX_RETIREMENTS, Engine, Instruction
+from tilewright.hw.spec.loops import Space
+from tilewright.hw.spec.operations.transfer import Transfer
 from tilewright.support.errors import ProgramError
 
 ByteRange = tuple[int, int]
@@ -65,7 +60,7 @@ class _Tracks:
 
     def __init__(self, words: int) -> None:
         self.written = np.zeros((len(Engine), words), np.int32)
-        self.read = np.zeros((len(Engine), words), np.int32)
+        self.touched = np.zeros((len(Engine), words), np.int32)
         self.is_known = np.zeros(words, np.bool_)
         """Words that some instruction has written."""
 
@@ -92,7 +87,7 @@ class _Checker:
         clock = self._clock(index, engine, instruction)
         touched = accesses(instruction, self.config)
         if touched.out_of_range:
-            raise CheckError(f"instruction {index} ({instruction.operation}) leaves an SRAM")
+            raise CheckError(f"instruction {index} ({instruction.name}) leaves an SRAM")
         self._check_alignment(index, instruction)
         self._check_own_order(index, instruction, touched)
         reads = [(access.space, self._words(access)) for access in touched.reads]
@@ -112,9 +107,10 @@ class _Checker:
                 f"instruction {index} is one more for {engine.name}: use a larger array"
             )
         for space, words in reads:
-            self.tracks[space].read[engine, words] = number
+            self.tracks[space].touched[engine, words] = number
         for space, words in writes:
             self.tracks[space].written[engine, words] = number
+            self.tracks[space].touched[engine, words] = number
             self.tracks[space].is_known[words] = True
 
     def _clock(self, index: int, engine: Engine, instruction: Instruction) -> Clock:
@@ -132,14 +128,15 @@ class _Checker:
         return clock
 
     def _check_alignment(self, index: int, instruction: Instruction) -> None:
-        if instruction.operation not in ("LOAD", "STORE"):
+        if not isinstance(instruction, Transfer):
             return
-        pitch = word_pitch(transfer_space(instruction), self.config)
+        pitch = instruction.pitch(self.config)
         for name in ("dram_address", "dram_stride0", "dram_stride1", "dram_stride2"):
-            if instruction[name] % pitch:
+            value = getattr(instruction, name)
+            if value % pitch:
                 raise CheckError(
-                    f"instruction {index} ({instruction.operation}): {name} must be a multiple of "
-                    f"{pitch} bytes, got {instruction[name]}"
+                    f"instruction {index} ({instruction.name}): {name} must be a multiple of "
+                    f"{pitch} bytes, got {value}"
                 )
 
     def _check_own_order(self, index: int, instruction: Instruction, touched: Accesses) -> None:
@@ -147,16 +144,16 @@ class _Checker:
         if overwrites_own_source(instruction, touched, self.config):
             written = next(a for a in touched.writes if any(map(a.overlaps, touched.reads)))
             raise CheckError(
-                f"instruction {index} ({instruction.operation}) must read each word before it "
+                f"instruction {index} ({instruction.name}) must read each word before it "
                 f"writes it, but of {written.space.name} words {int(written.starts[0])} to "
                 f"{int(written.ends[-1]) - 1} it reads some after it wrote them; write to words "
-                f"that it does not read{_LEGAL_OVERLAP[instruction.operation]}"
+                f"that it does not read{_LEGAL_OVERLAP[instruction.name]}"
             )
         if writes_twice(instruction, touched, self.config):
             (written,) = touched.writes
             unit = "bytes" if written.space == Space.DRAM else "words"
             raise CheckError(
-                f"instruction {index} ({instruction.operation}) must write each word once, but "
+                f"instruction {index} ({instruction.name}) must write each word once, but "
                 f"its runs overlap in {written.space.name} {unit} {int(written.starts[0])} to "
                 f"{int(written.ends[-1]) - 1}; use strides of a run at least"
             )
@@ -199,11 +196,7 @@ class _Checker:
     def _check_write(
         self, index: int, engine: Engine, space: Space, words: Words, clock: Clock
     ) -> None:
-        tracks = self.tracks[space]
-        last = np.maximum(
-            tracks.written[:, words].max(axis=1, initial=0),
-            tracks.read[:, words].max(axis=1, initial=0),
-        )
+        last = self.tracks[space].touched[:, words].max(axis=1, initial=0)
         last[engine] = 0
         self._compare(index, engine, space, words, last, clock)
 

@@ -13,31 +13,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.emit.tasks import Task
-from tilewright.compiler.program.regions import DRAM_GRANULE, Range, regions
 from tilewright.hw.spec import isa
+from tilewright.hw.spec.access import Access, accesses, merge
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Wait
+from tilewright.hw.spec.loops import Addresses, Space, num_words
+
+DRAM_GRANULE = 64
+"""DRAM is tracked in units of 64 bytes, rounded outward."""
 
 Counts = NDArray[np.int32]
 """A retirement count per engine."""
 
+Place = tuple[Space, slice | Addresses]
+"""Words of a memory."""
+
+_MAX_SLICES = 4
+"""More intervals of an access than that are looked up word by word."""
+
 
 class _Memory:
-    """Per word and engine: number of the last task that wrote, and that read it."""
+    """Per engine and word: number of the last task that wrote it, and that touched it at all."""
 
     def __init__(self, words: int) -> None:
         self.written = np.zeros((len(Engine), words), np.int32)
-        self.read = np.zeros((len(Engine), words), np.int32)
+        self.touched = np.zeros((len(Engine), words), np.int32)
 
 
 def synchronize(tasks: Sequence[Task], config: Config, dram_bytes: int) -> list[Task]:
     """Return the tasks with waits. Extra zero-length tasks carry waits beyond the four slots."""
     memories = {
-        "activation": _Memory(config.activation_words),
-        "weight": _Memory(config.weight_words),
-        "accumulator": _Memory(config.accumulator_words),
-        "parameter": _Memory(config.parameter_words),
-        "dram": _Memory(-(-dram_bytes // DRAM_GRANULE) + 1),
+        space: _Memory(
+            -(-dram_bytes // DRAM_GRANULE) + 1 if space == Space.DRAM else num_words(space, config)
+        )
+        for space in Space
     }
     counts = dict.fromkeys(Engine, 0)
     issued = {engine: np.zeros(len(Engine), np.int32) for engine in Engine}
@@ -46,8 +55,9 @@ def synchronize(tasks: Sequence[Task], config: Config, dram_bytes: int) -> list[
     for task in tasks:
         engine = task.instruction.engine
         assert engine is not None
-        touched = regions(task.instruction, config)
-        need = _needs(engine, touched.reads, touched.writes, memories)
+        touched = accesses(task.instruction, config)
+        reads, writes = _places(touched.reads), _places(touched.writes)
+        need = _needs(engine, reads, writes, memories)
         waits = _reduced(need, issued[engine], history)
         known = issued[engine].copy()
         for wait in waits:
@@ -62,37 +72,48 @@ def synchronize(tasks: Sequence[Task], config: Config, dram_bytes: int) -> list[
         counts[engine] += 1
         history[engine].append(known)
         number = counts[engine]
-        for memory, start, stop in touched.reads:
-            memories[memory].read[engine, start:stop] = number
-        for memory, start, stop in touched.writes:
-            memories[memory].written[engine, start:stop] = number
+        for space, words in reads:
+            memories[space].touched[engine, words] = number
+        for space, words in writes:
+            memories[space].written[engine, words] = number
+            memories[space].touched[engine, words] = number
         first = tuple(waits[: isa.NUM_WAITS])
-        result.append(replace(task, instruction=replace(task.instruction, waits=first)))
+        result.append(replace(task, instruction=task.instruction.waiting(first)))
     return result
 
 
 def _carrier(task: Task, waits: tuple[Wait, ...]) -> Task:
     """A zero-length instruction of the task's engine that only waits."""
-    return replace(task, instruction=isa.instruction(task.instruction.operation, waits))
+    return replace(task, instruction=type(task.instruction)(waits=waits))
+
+
+def _places(touched: tuple[Access, ...]) -> list[Place]:
+    """Return where each access finds its words in a `_Memory`."""
+    places: list[Place] = []
+    for access in touched:
+        starts, ends = access.starts, access.ends
+        if access.space == Space.DRAM:
+            starts, ends = merge(starts // DRAM_GRANULE, -(-ends // DRAM_GRANULE))
+        if starts.size <= _MAX_SLICES:
+            pairs = zip(starts.tolist(), ends.tolist(), strict=True)
+            places += [(access.space, slice(*pair)) for pair in pairs]
+        else:
+            words = Access(space=access.space, starts=starts, ends=ends).addresses
+            places.append((access.space, words))
+    return places
 
 
 def _needs(
-    engine: Engine,
-    reads: tuple[Range, ...],
-    writes: tuple[Range, ...],
-    memories: dict[str, _Memory],
+    engine: Engine, reads: list[Place], writes: list[Place], memories: dict[Space, _Memory]
 ) -> Counts:
     need = np.zeros(len(Engine), np.int32)
-    for memory, start, stop in reads:
-        written = memories[memory].written[:, start:stop].max(axis=1)
-        if engine == Engine.MATRIX and memory == "accumulator":
+    for space, words in reads:
+        written = memories[space].written[:, words].max(axis=1)
+        if engine == Engine.MATRIX and space == Space.ACCUMULATOR:
             written[engine] = 0
         np.maximum(need, written, out=need)
-    for memory, start, stop in writes:
-        other = memories[memory]
-        touched = np.maximum(
-            other.written[:, start:stop].max(axis=1), other.read[:, start:stop].max(axis=1)
-        )
+    for space, words in writes:
+        touched = memories[space].touched[:, words].max(axis=1)
         touched[engine] = 0
         np.maximum(need, touched, out=need)
     return need

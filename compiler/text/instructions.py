@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 
 from tilewright.compiler.emit.tasks import Task
 from tilewright.compiler.text.mlir import Operation, Value
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.isa import Engine, Instruction
 
 RETIREMENT = "!tw.retirement"
@@ -27,7 +26,7 @@ def task_operations(tasks: Sequence[Task]) -> Iterator[Operation]:
         number = len(retired[engine]) + 1
         result = Value(name=f"{engine.name.lower()}_{number}", type=RETIREMENT)
         yield Operation(
-            name=f"tw.{instruction.operation.lower()}",
+            name=f"tw.{instruction.name.lower()}",
             operands=tuple(retired[w.engine][w.count - 1] for w in instruction.waits),
             results=(result,),
             attributes={"layer": task.layer, **_fields(instruction)},
@@ -40,8 +39,8 @@ def _fields(instruction: Instruction) -> dict[str, object]:
     found: dict[str, object] = {}
     if instruction.element_type:
         found["element_type"] = instruction.element_type
-    for row in isa.BY_NAME[instruction.operation].fields:
-        value = instruction[row.name]
+    for row in instruction.fields:
+        value = getattr(instruction, row.name)
         if value:
-            found[row.name] = value if row.values is None else row.values(value)
+            found[row.name] = value
     return found

@@ -10,8 +10,9 @@ from tilewright.compiler.program.checker import check_program
 from tilewright.compiler.program.meetings import Party
 from tilewright.compiler.section import Section
 from tilewright.flows.report.occupancy import ENGINE_NAMES
-from tilewright.hw.spec.access import Access, Space, accesses
+from tilewright.hw.spec.access import Access, accesses
 from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.loops import Space
 from tilewright.hw.spec.ports import BankSet, Port, Side
 
 TILES = "tiles"

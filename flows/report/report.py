@@ -8,7 +8,8 @@ from typing import Any
 
 from tilewright.flows.report.display import percent, shorten
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Engine, Instruction, Target
+from tilewright.hw.spec.isa import Engine, Instruction
+from tilewright.hw.spec.operations.transfer import Load, Transfer
 from tilewright.hw.spec.program import Program
 
 Retired = tuple[Engine, int, int]
@@ -44,19 +45,9 @@ class LayerReport:
 
 def transfer_bytes(instruction: Instruction, config: Config) -> int:
     """Return the DRAM bytes that a LOAD or STORE moves; 0 for other instructions."""
-    if instruction.operation not in ("LOAD", "STORE"):
+    if not isinstance(instruction, Transfer):
         return 0
-    pitch = config.activation_pitch
-    if instruction.operation == "LOAD":
-        pitch = {
-            Target.ACTIVATION: config.activation_pitch,
-            Target.WEIGHT: config.weight_pitch,
-            Target.PARAMETER: config.parameter_pitch,
-        }[Target(instruction["target"])]
-    words = instruction["run"]
-    for axis in range(3):
-        words *= instruction[f"count{axis}"]
-    return words * pitch
+    return instruction.words * instruction.pitch(config)
 
 
 def layer_reports(program: Program, retired: Sequence[Retired] = ()) -> tuple[LayerReport, ...]:
@@ -67,7 +58,7 @@ def layer_reports(program: Program, retired: Sequence[Retired] = ()) -> tuple[La
     for instruction, number in zip(program.instructions, program.instruction_layers, strict=True):
         layer = int(number)
         counts[layer] += 1
-        target = loads if instruction.operation == "LOAD" else stores
+        target = loads if isinstance(instruction, Load) else stores
         target[layer] += transfer_bytes(instruction, program.config)
     cycles = layer_cycles(program, retired) if retired else {}
     macs: dict[int, int] = defaultdict(int)

@@ -107,7 +107,7 @@ def _instruction(
     return tracks.slice(
         ENGINES,
         span.engine.name,
-        f"{program.instructions[number].operation} {name}".strip(),
+        f"{program.instructions[number].name} {name}".strip(),
         span.start,
         span.free,
         instruction=number,

@@ -24,8 +24,8 @@ from tilewright.hw.rtl.transfer.arbiter import ReadArbiter
 from tilewright.hw.rtl.transfer.load import LoadEngine
 from tilewright.hw.rtl.transfer.store import StoreEngine
 from tilewright.hw.rtl.vector.engine import VectorEngine
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.instruction_set import operations
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Fault
 
@@ -66,13 +66,13 @@ class Accelerator(wiring.Component):
         self._config = config
         self.control = Control(config=config)
         self.fetch = Fetch(config=config)
-        operations = isa.operations(config)
-        self.dispatch = Dispatch(config=config, operations=operations)
+        rows = operations(config)
+        self.dispatch = Dispatch(config=config, operations=rows)
         self.arbiter = ReadArbiter(config=config)
         self.retirements = RetirementCounters(config=config)
         self.queues = {
             engine: IssueQueue(config=config, operations=own)
-            for engine, own in engine_operations(operations).items()
+            for engine, own in engine_operations(rows).items()
         }
         self.engines = {
             Engine.LOAD: LoadEngine(config=config),

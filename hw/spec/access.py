@@ -1,40 +1,28 @@
 """The words that an instruction reads and writes, as sorted disjoint intervals of each memory.
 
-Derived from the loops of docs/architecture.md. Units: SRAM words; DRAM bytes, a word counting with
-its whole pitch. Accesses out of range are dropped, as the hardware does, and reported.
+Derived from its walks (`hw.spec.loops`). Units: SRAM words; DRAM bytes, a word counting with its
+whole pitch. Accesses out of range are dropped, as the hardware does, and reported.
 """
 
-import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tilewright.hw.spec.config import SRAM_ADDRESS_BITS, Config
-from tilewright.hw.spec.isa import Combine, Instruction, Source, Target
-
-SRAM_MODULUS = 1 << SRAM_ADDRESS_BITS
-DRAM_MODULUS = 1 << 32
-
-Addresses = NDArray[np.int64]
-
-
-class Space(enum.IntEnum):
-    """The memories an instruction can touch."""
-
-    ACTIVATION = 0
-    WEIGHT = 1
-    ACCUMULATOR = 2
-    PARAMETER = 3
-    DRAM = 4
-
-
-SPACE_OF_TARGET = {
-    Target.ACTIVATION: Space.ACTIVATION,
-    Target.WEIGHT: Space.WEIGHT,
-    Target.PARAMETER: Space.PARAMETER,
-}
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import Instruction
+from tilewright.hw.spec.loops import (
+    DRAM_MODULUS,
+    SRAM_MODULUS,
+    Addresses,
+    Axis,
+    Loop,
+    Space,
+    Walk,
+    num_words,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +39,11 @@ class Access:
         lengths = self.ends - self.starts
         offsets = np.repeat(self.starts - np.cumsum(lengths) + lengths, lengths)
         return offsets + np.arange(int(lengths.sum()), dtype=np.int64)
+
+    @property
+    def num_words(self) -> int:
+        """Its addresses, counted."""
+        return int((self.ends - self.starts).sum())
 
     def overlaps(self, other: "Access") -> bool:
         """Tell whether the two have an address of the same memory in common."""
@@ -85,22 +78,30 @@ class Accesses:
 Dimension = tuple[int, int]
 """(count, stride) of one loop."""
 
+Starts = int | Addresses
+"""Where intervals of one length start; a number where there is one interval."""
 
-def affine(
-    base: int, run: int, dimensions: tuple[Dimension, ...], offsets: Addresses | None = None
-) -> tuple[Addresses, int]:
-    """Return (starts, length) whose intervals cover base + offsets + every loop's steps + [0, run).
+
+def affine(base: Starts, run: int, dimensions: list[Dimension]) -> tuple[Starts, int]:
+    """Return (starts, length) whose intervals cover base + every loop's steps + [0, run).
 
     Loops whose step does not pass the run are folded into it, so dense regions are one interval.
     """
-    starts = np.array([base], np.int64) if offsets is None else base + offsets
-    for count, stride in sorted(dimensions, key=lambda dimension: dimension[1]):
+    for count, stride in sorted(dimensions, key=itemgetter(1)):
+        if count == 1:
+            continue
         if stride <= run:
             run += stride * (count - 1)
         else:
-            steps = np.arange(count, dtype=np.int64) * stride
-            starts = (starts[:, None] + steps).reshape(-1)
-    return starts, run
+            base = _spread(base, np.arange(count, dtype=np.int64) * stride)
+    return base, run
+
+
+def _spread(starts: Starts, steps: Addresses) -> Addresses:
+    """Return every sum of a start and a step."""
+    if isinstance(starts, int):
+        return starts + steps
+    return (starts[:, None] + steps).reshape(-1)
 
 
 def merge(starts: Addresses, ends: Addresses) -> tuple[Addresses, Addresses]:
@@ -119,43 +120,63 @@ class _Collector:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.out_of_range = False
-        self.intervals: dict[Space, list[tuple[Addresses, Addresses]]] = {}
+        self.single: dict[Space, list[tuple[int, int]]] = {}
+        """Of each memory, the intervals of walks that have one."""
+        self.many: dict[Space, list[tuple[Addresses, Addresses]]] = {}
 
-    def add(self, space: Space, starts: Addresses, length: int) -> None:
-        """Add [start, start + length) of each start; SRAM addresses wrap at 2^20."""
+    def add(self, walk: Walk) -> None:
+        """Add the words of a walk; SRAM addresses wrap at 2^20, a ring's runs at its size."""
+        starts, length = intervals(walk)
+        if not length:
+            return
+        space = walk.space
         modulus = DRAM_MODULUS if space == Space.DRAM else SRAM_MODULUS
         limit = modulus if space == Space.DRAM else num_words(space, self.config)
-        starts, ends = _wrap(starts, length, modulus)
+        if isinstance(starts, int) and starts >= 0 and starts + length <= limit:
+            self.single.setdefault(space, []).append((starts, starts + length))
+            return
+        found = np.atleast_1d(np.asarray(starts, np.int64))
+        if walk.is_ring:
+            found = found % modulus
+            inside = found < limit
+            if not inside.all():
+                self.out_of_range = True
+                found = found[inside]
+            modulus = limit
+        first, ends = _wrap(found, length, modulus)
         if limit < modulus and ends.size and int(ends.max()) > limit:
             self.out_of_range = True
-            inside = starts < limit
-            starts, ends = starts[inside], np.minimum(ends[inside], limit)
-        self.intervals.setdefault(space, []).append((starts, ends))
-
-    def add_ring(self, starts: Addresses, length: int) -> None:
-        """Add runs of the weight ring; a run whose first word is out of range is dropped."""
-        starts = starts % SRAM_MODULUS
-        inside = starts < self.config.weight_words
-        if not inside.all():
-            self.out_of_range = True
-            starts = starts[inside]
-        self.intervals.setdefault(Space.WEIGHT, []).append(
-            _wrap(starts, length, self.config.weight_words)
-        )
+            inside = first < limit
+            first, ends = first[inside], np.minimum(ends[inside], limit)
+        self.many.setdefault(space, []).append((first, ends))
 
     def result(self) -> tuple[Access, ...]:
         """Return the accesses, one a memory."""
         accesses = []
-        for space in sorted(self.intervals):
-            parts = self.intervals[space]
-            starts, ends = parts[0]
-            if len(parts) > 1:
-                starts = np.concatenate([part[0] for part in parts])
-                ends = np.concatenate([part[1] for part in parts])
-            starts, ends = merge(starts, ends)
+        for space in sorted({*self.single, *self.many}):
+            pairs = np.array(_joined(self.single.get(space, [])), np.int64).reshape(-1, 2)
+            starts, ends = pairs[:, 0], pairs[:, 1]
+            if space in self.many:
+                many = self.many[space]
+                starts = np.concatenate([starts, *(part[0] for part in many)])
+                ends = np.concatenate([ends, *(part[1] for part in many)])
+                starts, ends = merge(starts, ends)
             if starts.size:
                 accesses.append(Access(space=space, starts=starts, ends=ends))
         return tuple(accesses)
+
+
+def _joined(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the union of a few intervals, as `merge` does."""
+    if len(intervals) < 2:
+        return intervals
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(intervals):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _wrap(starts: Addresses, length: int, modulus: int) -> tuple[Addresses, Addresses]:
@@ -172,203 +193,83 @@ def _wrap(starts: Addresses, length: int, modulus: int) -> tuple[Addresses, Addr
     return starts, ends
 
 
-def num_words(space: Space, config: Config) -> int:
-    """Return the words of an SRAM."""
-    return {
-        Space.ACTIVATION: config.activation_words,
-        Space.WEIGHT: config.weight_words,
-        Space.ACCUMULATOR: config.accumulator_words,
-        Space.PARAMETER: config.parameter_words,
-    }[space]
-
-
-def word_pitch(space: Space, config: Config) -> int:
-    """Return the DRAM bytes between two words of an SRAM."""
-    return {
-        Space.ACTIVATION: config.activation_pitch,
-        Space.WEIGHT: config.weight_pitch,
-        Space.PARAMETER: config.parameter_pitch,
-    }[space]
-
-
-def transfer_space(instruction: Instruction) -> Space:
-    """Return the SRAM side of a LOAD or STORE."""
-    if instruction.operation == "STORE":
-        return Space.ACTIVATION
-    return SPACE_OF_TARGET[Target(instruction["target"])]
-
-
-def axis_positions(
-    origin: int, out: int, stride: int, kernel: int, dilation: int, size: int
-) -> tuple[Addresses, int]:
-    """Return (starts, length): the source coordinates in [0, size) that a window axis visits.
-
-    One run when they are contiguous, else one start a coordinate.
-    """
-    starts, length = affine(origin, 1, ((out, stride), (kernel, dilation)))
-    if starts.size == 1:
-        first, end = max(int(starts[0]), 0), min(int(starts[0]) + length, size)
-        return np.array([first][: end > first], np.int64), end - first
-    positions = (starts[:, None] + np.arange(length)).reshape(-1)
-    positions = np.unique(positions[(positions >= 0) & (positions < size)])
-    return positions, 1
-
-
-def _window(
-    instruction: Instruction, base: int, dimensions: tuple[Dimension, ...]
-) -> tuple[Addresses, int]:
-    """Return (starts, length) of the source words of a windowed read."""
-    i = instruction
-    rows, num_rows = axis_positions(
-        i["origin_y"], i["out_height"], i["stride_y"], i["kernel_height"], i["dilation_y"],
-        i["height"],
-    )  # fmt: skip
-    cols, num_cols = axis_positions(
-        i["origin_x"], i["out_width"], i["stride_x"], i["kernel_width"], i["dilation_x"],
-        i["width"],
-    )  # fmt: skip
-    if not rows.size or not cols.size:
-        return np.zeros(0, np.int64), 0
-    pitch = i["source_pitch"]
-    offsets = (rows[:, None] * pitch + cols).reshape(-1)
-    return affine(base, num_cols, ((num_rows, pitch), *dimensions), offsets)
-
-
-def _transfer(i: Instruction, config: Config) -> Accesses:
-    if 0 in (i["run"], i["count0"], i["count1"], i["count2"]):
-        return Accesses()
-    space = transfer_space(i)
-    pitch = word_pitch(space, config)
-    dram, sram = _Collector(config), _Collector(config)
-    base, dimensions = i["dram_address"] & -pitch, []
-    for axis in range(3):
-        count, stride = i[f"count{axis}"], i[f"dram_stride{axis}"] & -pitch
-        if stride >= DRAM_MODULUS // 2:
-            stride = DRAM_MODULUS - stride
-            base -= stride * (count - 1)
-        dimensions.append((count, stride))
-    dram.add(Space.DRAM, *affine(base, i["run"] * pitch, tuple(dimensions)))
-    steps = tuple((i[f"count{axis}"], i[f"sram_stride{axis}"]) for axis in range(3))
-    if space == Space.WEIGHT:
-        offsets, _ = affine(i["sram_address"], 0, steps)
-        sram.add_ring(offsets, i["run"])
-    else:
-        sram.add(space, *affine(i["sram_address"], i["run"], steps))
-    reads, writes = (sram, dram) if i.operation == "STORE" else (dram, sram)
-    return Accesses(reads=reads.result(), writes=writes.result(), out_of_range=sram.out_of_range)
-
-
-_MATRIX_COUNTS = (
-    "out_blocks", "in_blocks", "kernel_height", "kernel_width", "out_height", "out_width"
-)  # fmt: skip
-DEPTHWISE_COUNTS = ("blocks", "kernel_height", "kernel_width", "out_height", "out_width")
-_VECTOR_COUNTS = ("groups", "kernel_height", "kernel_width", "out_height", "out_width")
-
-
-def _matrix(i: Instruction, config: Config) -> Accesses:
-    if any(i[name] == 0 for name in _MATRIX_COUNTS):
-        return Accesses()
-    reads, writes = _Collector(config), _Collector(config)
-    blocks = (
-        (i["out_blocks"], i["source_out_stride"]),
-        (i["in_blocks"], i["source_in_stride"]),
-    )
-    reads.add(Space.ACTIVATION, *_window(i, i["source"], blocks))
-    tiles = i["out_blocks"] * i["in_blocks"] * i["kernel_height"] * i["kernel_width"]
-    reads.add_ring(np.array([i["weights"]], np.int64), tiles * config.rows)
-    pixels = i["out_height"] * i["out_width"]
-    destination = affine(i["destination"], pixels, ((i["out_blocks"], i["destination_stride"]),))
-    writes.add(Space.ACCUMULATOR, *destination)
-    if i["accumulate"]:
-        reads.add(Space.ACCUMULATOR, *destination)
-    return Accesses(
-        reads=reads.result(),
-        writes=writes.result(),
-        out_of_range=reads.out_of_range or writes.out_of_range,
-    )
-
-
-def depthwise_positions(fields: Mapping[str, int]) -> int:
-    """Return the source columns that a DEPTHWISE instruction visits for a row of outputs."""
-    return (fields["out_width"] - 1) * max(fields["stride_x"], 1) + fields["kernel_width"]
-
-
-def _depthwise(i: Instruction, config: Config) -> Accesses:
-    if any(i[name] == 0 for name in DEPTHWISE_COUNTS):
-        return Accesses()
-    reads, writes = _Collector(config), _Collector(config)
-    columns = {"out_width": depthwise_positions(i.fields), "stride_x": 1}
-    visited = {**i.fields, **columns, "kernel_width": 1, "dilation_x": 1}
-    window = Instruction(operation=i.operation, fields=visited)
-    blocks = (i["blocks"], i["source_stride"])
-    reads.add(Space.ACTIVATION, *_window(window, i["source"], (blocks,)))
-    weights = np.array([i["weights"]], np.int64)
-    reads.add(Space.PARAMETER, weights, i["blocks"] * config.depthwise_words)
-    pixels = i["out_height"] * i["out_width"]
-    destination = affine(i["destination"], pixels, ((i["blocks"], i["destination_stride"]),))
-    writes.add(Space.ACCUMULATOR, *destination)
-    if i["accumulate"]:
-        reads.add(Space.ACCUMULATOR, *destination)
-    return Accesses(
-        reads=reads.result(),
-        writes=writes.result(),
-        out_of_range=reads.out_of_range or writes.out_of_range,
-    )
-
-
-def groups_in_range(i: Instruction, config: Config) -> bool:
-    """Tell whether a VECTOR instruction's first lane groups lie in their words."""
-    accumulator = i["source_kind"] == Source.ACCUMULATOR
-    source_groups = config.col_groups if accumulator else config.row_groups
-    return (
-        i["source_group"] < source_groups
-        and i["destination_group"] < config.row_groups
-        and (i["combine"] == Combine.NONE or i["operand_group"] < config.row_groups)
-    )
-
-
-def _vector(i: Instruction, config: Config) -> Accesses:
-    if any(i[name] == 0 for name in _VECTOR_COUNTS):
-        return Accesses()
-    if not groups_in_range(i, config):
-        return Accesses(out_of_range=True)
-    accumulator = i["source_kind"] == Source.ACCUMULATOR
-    reads, writes = _Collector(config), _Collector(config)
-    groups = config.col_groups if accumulator else config.row_groups
-    space = Space.ACCUMULATOR if accumulator else Space.ACTIVATION
-    blocks = (-(-(i["source_group"] + i["groups"]) // groups), i["source_stride"])
-    reads.add(space, *_window(i, i["source"], (blocks,)))
-    for name, collector in (("operand", reads), ("destination", writes)):
-        if name == "destination" or i["combine"] != Combine.NONE:
-            blocks = (
-                -(-(i[f"{name}_group"] + i["groups"]) // config.row_groups),
-                i[f"{name}_stride"],
-            )
-            rows = (i["out_height"], i[f"{name}_pitch"])
-            words = affine(i[name], i["out_width"], (blocks, rows))
-            collector.add(Space.ACTIVATION, *words)
-    parameters = config.header_words + (1 if i["uniform"] else i["groups"])
-    reads.add(Space.PARAMETER, np.array([i["parameters"]], np.int64), parameters)
-    if i["use_table"]:
-        reads.add(Space.PARAMETER, np.array([i["table"]], np.int64), config.table_words)
-    return Accesses(
-        reads=reads.result(),
-        writes=writes.result(),
-        out_of_range=reads.out_of_range or writes.out_of_range,
-    )
-
-
-ACCESS: dict[str, Callable[[Instruction, Config], Accesses]] = {
-    "END": lambda instruction, config: Accesses(),
-    "LOAD": _transfer,
-    "STORE": _transfer,
-    "MATRIX": _matrix,
-    "DEPTHWISE": _depthwise,
-    "VECTOR": _vector,
-}
-"""How each operation's accesses are derived."""
-
-
 def accesses(instruction: Instruction, config: Config) -> Accesses:
     """Return the words an instruction reads and writes (its own fetch from DRAM not included)."""
-    return ACCESS[instruction.operation](instruction, config)
+    if instruction.is_empty:
+        return Accesses()
+    return _accesses(_Work(instruction), config)
+
+
+class _Work:
+    """An instruction without its waits, in which those of one layer often differ alone."""
+
+    def __init__(self, instruction: Instruction) -> None:
+        self.instruction = instruction
+        self._key = (type(instruction), *instruction.field_values())
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Work) and self._key == other._key
+
+
+@lru_cache(maxsize=1 << 15)
+def _accesses(work: _Work, config: Config) -> Accesses:
+    walks = work.instruction.walks(config)
+    if walks.has_bad_group:
+        return Accesses(out_of_range=True)
+    reads, reads_outside = _collect(walks.reads, config)
+    writes, writes_outside = _collect(walks.writes, config)
+    return Accesses(reads=reads, writes=writes, out_of_range=reads_outside or writes_outside)
+
+
+def _collect(walks: Iterable[Walk], config: Config) -> tuple[tuple[Access, ...], bool]:
+    """Return the accesses of some walks, and whether one leaves its memory."""
+    collector = _Collector(config)
+    for walk in walks:
+        collector.add(walk)
+    return collector.result(), collector.out_of_range
+
+
+def intervals(walk: Walk) -> tuple[Starts, int]:
+    """Return (starts, length): the words of a walk before they wrap, some of them more than once.
+
+    Addresses may be negative or pass the memory's size.
+    """
+    base: Starts = walk.base
+    run, dimensions = walk.run, []
+    for loop in walk.loops:
+        if loop.along is None and loop.moves > 1:
+            base += min(loop.stride, 0) * (loop.moves - 1)
+            dimensions.append((loop.moves, abs(loop.stride)))
+    if walk.is_ring:
+        return affine(base, 0, dimensions)[0], run
+    for axis in walk.window:
+        positions, length = axis_positions(axis, walk.loops)
+        if isinstance(positions, int):
+            base = base + positions * axis.pitch
+        else:
+            base = _spread(base, positions * axis.pitch)
+        if not length:
+            return 0, 0
+        if axis.pitch == 1 and run == 1:
+            run = length
+        else:
+            dimensions.append((length, axis.pitch))
+    return affine(base, run, dimensions)
+
+
+def axis_positions(axis: Axis, loops: tuple[Loop, ...]) -> tuple[Starts, int]:
+    """Return (starts, length): the coordinates in [0, size) that the loops along an axis visit.
+
+    One run when they are contiguous, else one start a coordinate; length 0 where there is none.
+    """
+    along = [(loop.count, loop.stride) for loop in loops if loop.along == axis.name]
+    starts, length = affine(axis.origin, 1, along)
+    if isinstance(starts, int):
+        first, end = max(starts, 0), min(starts + length, axis.size)
+        return first, max(end - first, 0)
+    positions = (starts[:, None] + np.arange(length)).reshape(-1)
+    positions = np.unique(positions[(positions >= 0) & (positions < axis.size)])
+    return positions, int(positions.size > 0)

@@ -17,6 +17,7 @@ from itertools import pairwise
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import IllegalInstruction, decode, encode
+from tilewright.hw.spec.instruction_set import BY_NAME
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Engine, Instruction, Wait
 from tilewright.hw.spec.program import Program, Symbol
 from tilewright.hw.spec.steps import Section
@@ -92,7 +93,7 @@ def format_instruction(
 ) -> str:
     """Return one line; waits are labels where `labels` has one for (engine, count)."""
     known = labels or {}
-    words = [f"{label}:" if label else "", instruction.operation]
+    words = [f"{label}:" if label else "", instruction.name]
     waits = [
         known.get((w.engine, w.count), f"{w.engine.name}:{w.count}") for w in instruction.waits
     ]
@@ -100,8 +101,8 @@ def format_instruction(
         words.append("after " + ", ".join(waits))
     if instruction.element_type:
         words.append(f"element_type={instruction.element_type.name}")
-    for row in isa.BY_NAME[instruction.operation].fields:
-        value = instruction[row.name]
+    for row in instruction.fields:
+        value = getattr(instruction, row.name)
         if value:
             words.append(f"{row.name}={_format_value(row, value)}")
     return " ".join([words[0].ljust(12), *words[1:]]).rstrip()
@@ -190,9 +191,9 @@ class _Assembler:
             self._directive(text)
             return
         name, _, rest = text.partition(" ")
-        if name not in isa.BY_NAME:
-            raise ProgramError(f"unknown operation {name!r}; {_suggest(name, isa.BY_NAME)}")
-        instruction = self._instruction(isa.BY_NAME[name], rest.strip())
+        if name not in BY_NAME:
+            raise ProgramError(f"unknown operation {name!r}; {_suggest(name, BY_NAME)}")
+        instruction = self._instruction(BY_NAME[name], rest.strip())
         self.words.append(encode(instruction, self.config))
         self.ended = instruction.engine is None
         if instruction.engine is not None:
@@ -242,9 +243,7 @@ class _Assembler:
         if left:
             raise ProgramError(f"expected field=value, got {left!r}")
         element_type = isa.ElementType(values.pop("element_type"))
-        return Instruction(
-            operation=operation.name, fields=values, waits=waits, element_type=element_type
-        )
+        return operation.of(values, waits, element_type)
 
     def _wait(self, item: str) -> Wait:
         name, colon, count = item.partition(":")

@@ -3,15 +3,7 @@
 One section an engine. Every constant is a property of the RTL and pinned by a test there.
 """
 
-from collections.abc import Mapping
-from functools import lru_cache
-
-import numpy as np
-
-from tilewright.hw.spec.access import DEPTHWISE_COUNTS, depthwise_positions
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.dram import MEMORY_LATENCY
-from tilewright.hw.spec.isa import Combine, Target
 
 # Fetch, dispatch and control. Cycles count from the start write.
 
@@ -49,34 +41,9 @@ def matrix_tile_cycles(pixels: int, config: Config) -> int:
     return max(pixels, config.rows, ACCUMULATE_LATENCY)
 
 
-def matrix_cycles(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles a MATRIX instruction occupies the array for.
-
-    Back-to-back instructions take the sum of these. The last weight tile takes at least
-    MATRIX_SETUP_CYCLES, and so does an instruction with a zero count. Not counted: one or two
-    cycles where an output block that accumulates starts at the last or last but one word of the
-    block before it.
-    """
-    pixels, tiles = _matrix_counts(fields)
-    tile_cycles = matrix_tile_cycles(pixels, config)
-    return (max(tiles, 1) - 1) * tile_cycles + max(tile_cycles, MATRIX_SETUP_CYCLES)
-
-
-def matrix_latency(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles from the acceptance of a lone MATRIX instruction to its retirement."""
-    pixels, tiles = _matrix_counts(fields)
-    first_tile = max(config.rows, ACCUMULATE_LATENCY, MATRIX_SETUP_CYCLES)
-    earlier_tiles = (max(tiles, 1) - 1) * matrix_tile_cycles(pixels, config)
-    pipeline = MATRIX_ISSUE_CYCLES + array_latency(config)
-    return first_tile + earlier_tiles + max(pixels, 1) + pipeline
-
-
-def _matrix_counts(fields: Mapping[str, int]) -> tuple[int, int]:
-    """Return the pixels of a weight tile and the weight tiles; both 0 if either is."""
-    pixels = fields["out_height"] * fields["out_width"]
-    tiles = fields["out_blocks"] * fields["in_blocks"]
-    tiles *= fields["kernel_height"] * fields["kernel_width"]
-    return (pixels, tiles) if pixels and tiles else (0, 0)
+def matrix_pipeline(config: Config) -> int:
+    """Cycles from the turn of a pixel to the write of its sums."""
+    return MATRIX_ISSUE_CYCLES + array_latency(config)
 
 
 # DEPTHWISE. A word is a step of the loops: an activation word, padding in its place, or the only
@@ -109,34 +76,13 @@ DEPTHWISE_LATCH_CYCLES = 4
 """From the turn of a block's first word to the first read of the next block's weights."""
 
 
+DEPTHWISE_PIPELINE_CYCLES = DEPTHWISE_ADDRESS_CYCLES + DEPTHWISE_RESULT_CYCLES
+"""From a word's turn to retirement of the instruction that it ends."""
+
+
 def depthwise_block_cycles(words: int, config: Config) -> int:
     """Cycles that a block of so many words has the loops for: what its successor's weights take."""
     return max(words, DEPTHWISE_LATCH_CYCLES + config.depthwise_words)
-
-
-def depthwise_block_words(fields: Mapping[str, int]) -> int:
-    """Words of one block of a DEPTHWISE instruction."""
-    return fields["out_height"] * fields["kernel_height"] * depthwise_positions(fields)
-
-
-def depthwise_cycles(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles a DEPTHWISE instruction has the loops for; 1 if it is empty.
-
-    Back-to-back instructions take the sum of these.
-    """
-    if any(fields[name] == 0 for name in DEPTHWISE_COUNTS):
-        return 1
-    return fields["blocks"] * depthwise_block_cycles(depthwise_block_words(fields), config)
-
-
-def depthwise_latency(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles from the acceptance of a lone DEPTHWISE instruction to its retirement."""
-    pipeline = DEPTHWISE_ADDRESS_CYCLES + DEPTHWISE_RESULT_CYCLES
-    if any(fields[name] == 0 for name in DEPTHWISE_COUNTS):
-        return 1 + pipeline
-    words = depthwise_block_words(fields)
-    earlier_blocks = (fields["blocks"] - 1) * depthwise_block_cycles(words, config)
-    return config.depthwise_words + earlier_blocks + words - 1 + pipeline
 
 
 # LOAD and STORE. `latency` is that of the memory: from the handshake of a read's address to its
@@ -164,13 +110,14 @@ def word_cycles(pitch: int, config: Config) -> int:
     return max(1, pitch // config.axi_bytes)
 
 
-def transfer_data_cycles(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles the words of a LOAD or STORE occupy the data path for.
+def load_burst_cycles(memory_latency: int) -> int:
+    """Cycles, besides its data, for which a read burst takes a place."""
+    return memory_latency + READ_ARBITER_CYCLES + LOAD_BURST_CYCLES
 
-    `target` is in the fields of a LOAD.
-    """
-    words = fields["run"] * fields["count0"] * fields["count1"] * fields["count2"]
-    return words * word_cycles(transfer_pitch(fields, config), config)
+
+def store_burst_cycles(memory_latency: int) -> int:
+    """The same of a write burst."""
+    return memory_latency + STORE_BURST_CYCLES
 
 
 BURST_BOUNDARY_BYTES = 4096
@@ -181,81 +128,6 @@ MAX_BURST_BEATS = 256
 def burst_limit(config: Config) -> int:
     """Return the power of two, in bytes, that no burst crosses: 4 KiB or 256 beats."""
     return min(BURST_BOUNDARY_BYTES, MAX_BURST_BEATS * config.axi_bytes)
-
-
-def transfer_bursts(fields: Mapping[str, int], config: Config) -> int:
-    """Bursts of a LOAD or STORE: its runs, cut at 4 KiB or at 256 beats where those are less."""
-    pitch = transfer_pitch(fields, config)
-    limit = burst_limit(config)
-    loops = tuple(
-        (fields[f"count{axis}"], (fields[f"dram_stride{axis}"] & -pitch) % limit)
-        for axis in range(3)
-        if fields[f"count{axis}"] != 1
-    )
-    return _bursts((fields["dram_address"] & -pitch) % limit, fields["run"] * pitch, loops, limit)
-
-
-@lru_cache(maxsize=1 << 14)
-def _bursts(first: int, size: int, loops: tuple[tuple[int, int], ...], limit: int) -> int:
-    """`first`: DRAM byte of the first run; `loops`: (count, stride); all modulo `limit`."""
-    if not size:
-        return 0
-    if not loops:
-        return -(-(first + size) // limit)
-    addresses = np.array([first], np.int64)
-    for count, stride in loops:
-        addresses = (addresses[:, None] + np.arange(count) * stride).reshape(-1) % limit
-    return int((-(-(addresses + size) // limit)).sum())
-
-
-def transfer_pitch(fields: Mapping[str, int], config: Config) -> int:
-    """Return the DRAM pitch of the words that a LOAD or STORE moves."""
-    pitches = (config.activation_pitch, config.weight_pitch, config.parameter_pitch)
-    return pitches[fields.get("target", Target.ACTIVATION)]
-
-
-def transfer_runs(fields: Mapping[str, int], pitch: int) -> list[tuple[int, int]]:
-    """Return DRAM byte and SRAM word of each run of a LOAD or STORE, counted from the first one."""
-    if not fields["run"]:
-        return []
-    dram, sram = np.zeros(1, np.int64), np.zeros(1, np.int64)
-    for axis in reversed(range(3)):
-        steps = np.arange(fields[f"count{axis}"])
-        dram_steps = steps * (fields[f"dram_stride{axis}"] & -pitch)
-        dram = (dram[:, None] + dram_steps).reshape(-1)
-        sram = (sram[:, None] + steps * fields[f"sram_stride{axis}"]).reshape(-1)
-    return list(zip(dram.tolist(), sram.tolist(), strict=True))
-
-
-def load_cycles(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:
-    """Cycles a LOAD occupies its engine for, in a long sequence of such instructions.
-
-    Data cycles, or what axi_outstanding bursts in flight allow if that is more. Exact where all
-    bursts of the sequence have the same length.
-    """
-    latency += READ_ARBITER_CYCLES + LOAD_BURST_CYCLES
-    return _transfer_cycles(fields, config, latency)
-
-
-def load_latency(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:
-    """Cycles from the acceptance of a lone LOAD to its retirement."""
-    latency += READ_ARBITER_CYCLES
-    cycles = _lone_transfer_cycles(fields, config, latency + LOAD_BURST_CYCLES)
-    return LOAD_PIPELINE_CYCLES + latency + cycles if cycles else EMPTY_LOAD_LATENCY
-
-
-def store_cycles(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:
-    """Cycles a STORE occupies its engine for, in a long sequence of such instructions.
-
-    As `load_cycles`; an SRAM port that is refused adds its cycles.
-    """
-    return _transfer_cycles(fields, config, latency + STORE_BURST_CYCLES)
-
-
-def store_latency(fields: Mapping[str, int], config: Config, latency: int = MEMORY_LATENCY) -> int:
-    """Cycles from the acceptance of a lone STORE to its retirement."""
-    cycles = _lone_transfer_cycles(fields, config, latency + STORE_BURST_CYCLES)
-    return STORE_PIPELINE_CYCLES + latency + cycles if cycles else EMPTY_STORE_LATENCY
 
 
 VECTOR_PIPELINE_CYCLES = 13
@@ -271,84 +143,3 @@ TABLE_CYCLES = 32
 def vector_pixel_cycles(kernel: int, combines: bool, config: Config) -> int:
     """Cycles of one output pixel of a lane group, whose window has `kernel` source pixels."""
     return max(kernel, config.lanes // config.operand_lanes) if combines else kernel
-
-
-def vector_setup_cycles(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles from the offer of a VECTOR to an idle engine to its acceptance: header and table.
-
-    They pass while earlier instructions run: instruction n + 2 is prepared from the cycle after
-    the retirement of instruction n on.
-    """
-    return 0 if _is_empty(fields) else config.header_words + TABLE_CYCLES * fields["use_table"]
-
-
-def vector_cycles(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles between the acceptances of a VECTOR and its successor, if that one is prepared.
-
-    One source read a cycle; with a second stage lanes/operand_lanes cycles a pixel at least (of
-    the last pixel's, what the window leaves is for a successor that has no second stage).
-    Groups with parameters of their own that take less than GROUP_PAIR_CYCLES wait for the
-    scale registers. An instruction without second stage behind one with it finds the result
-    register free only when that one has retired.
-    """
-    if _is_empty(fields):
-        return 1
-    return _vector_group_start(fields["groups"], fields, config)
-
-
-def vector_latency(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles from the acceptance of a lone VECTOR to its retirement."""
-    if _is_empty(fields):
-        return 2
-    issue = vector_read_cycles(fields, config)
-    if fields["combine"]:
-        issue += COMBINE_PIPELINE_CYCLES + config.lanes // config.operand_lanes
-    return issue + VECTOR_PIPELINE_CYCLES
-
-
-def vector_read_cycles(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles from the first source read of a VECTOR that is not empty to behind its last one."""
-    interval = _vector_interval(fields, config)
-    last_group = _vector_group_start(fields["groups"] - 1, fields, config)
-    pixels = fields["out_height"] * fields["out_width"]
-    window = fields["kernel_height"] * fields["kernel_width"]
-    return last_group + (pixels - 1) * interval + window
-
-
-def _is_empty(fields: Mapping[str, int]) -> bool:
-    """Return whether a VECTOR does nothing."""
-    counts = ("groups", "kernel_height", "kernel_width", "out_height", "out_width")
-    return any(fields[name] == 0 for name in counts)
-
-
-def _vector_interval(fields: Mapping[str, int], config: Config) -> int:
-    """Cycles of one output pixel of a lane group."""
-    window = fields["kernel_height"] * fields["kernel_width"]
-    return vector_pixel_cycles(window, fields["combine"] != Combine.NONE, config)
-
-
-def _vector_group_start(group: int, fields: Mapping[str, int], config: Config) -> int:
-    """Cycles from the start of the first lane group to the start of group number `group`."""
-    cycles = fields["out_height"] * fields["out_width"] * _vector_interval(fields, config)
-    if fields["uniform"] or cycles >= GROUP_PAIR_CYCLES:
-        return group * cycles
-    return group // 2 * (cycles + GROUP_PAIR_CYCLES) + group % 2 * cycles
-
-
-def _transfer_cycles(fields: Mapping[str, int], config: Config, burst_cycles: int) -> int:
-    """`burst_cycles` is what a burst's place is taken for besides its data cycles."""
-    data = transfer_data_cycles(fields, config)
-    occupied = data + transfer_bursts(fields, config) * burst_cycles
-    return max(1, data, -(-occupied // config.axi_outstanding))
-
-
-def _lone_transfer_cycles(fields: Mapping[str, int], config: Config, burst_cycles: int) -> int:
-    """As `_transfer_cycles`, but the first axi_outstanding bursts find their places free."""
-    data = transfer_data_cycles(fields, config)
-    bursts = transfer_bursts(fields, config)
-    if not bursts:
-        return 0
-    places = config.axi_outstanding
-    rounds, place = divmod(bursts - 1, places)
-    a_round = max(bursts * burst_cycles + data, places * data)
-    return max(data, -(-(rounds * a_round + (place + 1) * data) // bursts))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import decode, layout
+from tilewright.hw.spec.instruction_set import operations
 from tilewright.hw.spec.isa import (
     INSTRUCTION_BYTES,
     NUM_WAITS,
@@ -23,7 +23,7 @@ def decode_program(data: bytes, config: Config) -> tuple[Instruction, ...]:
     """Decode each 64 bytes, as `encoding.decode` does. Raises IllegalInstruction."""
     words = np.frombuffer(data, np.uint8).reshape(-1, INSTRUCTION_BYTES)
     found: dict[int, Instruction] = {}
-    for operation in isa.operations(config):
+    for operation in operations(config):
         places = np.flatnonzero(words[:, 0] == operation.opcode)
         legal, columns = _columns(operation, words[places], config)
         instructions = _instructions(operation, columns, int(legal.sum()))
@@ -72,12 +72,7 @@ def _instructions(
     types = [ElementType(value) for value in columns["element_type"]]
     rows = zip(*(columns[name] for name in names), strict=True) if names else iter([()] * count)
     for values, of, element_type in zip(rows, waits, types, strict=True):
-        yield Instruction(
-            operation=operation.name,
-            fields=dict(zip(names, values, strict=True)),
-            waits=of,
-            element_type=element_type,
-        )
+        yield operation.of(dict(zip(names, values, strict=True)), of, element_type)
 
 
 def _waits(columns: dict[str, list[int]], count: int) -> list[tuple[Wait, ...]]:

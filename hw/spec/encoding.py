@@ -1,9 +1,8 @@
 """Instruction words: 64 bytes, little endian, fields packed from bit 0 in table order."""
 
-from functools import cache
-
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.instruction_set import BY_OPCODE, operations
 from tilewright.hw.spec.isa import COMMON_FIELDS, Engine, Instruction, Operation, Wait
 from tilewright.support.errors import ProgramError
 
@@ -12,7 +11,7 @@ class IllegalInstruction(ProgramError):  # noqa: N818
     """A word that is no instruction of this config."""
 
 
-@cache
+@isa.remembered
 def layout(operation: Operation, config: Config) -> tuple[tuple[isa.Field, int, int], ...]:
     """Return (field, first bit, bits) for the common fields and then the operation's own."""
     rows, position = [], 0
@@ -27,7 +26,7 @@ def layout(operation: Operation, config: Config) -> tuple[tuple[isa.Field, int, 
 def common_values(instruction: Instruction) -> dict[str, int]:
     """Return the values of the common fields."""
     values = {
-        "opcode": isa.BY_NAME[instruction.operation].opcode,
+        "opcode": instruction.opcode,
         "element_type": int(instruction.element_type),
     }
     for slot in range(isa.NUM_WAITS):
@@ -41,26 +40,23 @@ def encode(instruction: Instruction, config: Config) -> bytes:
     """Return the 64 bytes of an instruction. Raises ProgramError for a value that does not fit."""
     if len(instruction.waits) > isa.NUM_WAITS:
         raise ProgramError(
-            f"{instruction.operation}: at most {isa.NUM_WAITS} waits, got {len(instruction.waits)}"
+            f"{instruction.name}: at most {isa.NUM_WAITS} waits, got {len(instruction.waits)}"
         )
-    values = common_values(instruction) | dict(instruction.fields)
+    values = common_values(instruction) | instruction.values()
     word = 0
-    for name, position, mask, low, high in _packing(instruction.operation, config):
+    for name, position, mask, low, high in _packing(type(instruction), config):
         value = values[name]
         if not low <= value <= high:
-            raise ProgramError(
-                f"{instruction.operation}.{name} must be {low} to {high}, got {value}"
-            )
+            raise ProgramError(f"{instruction.name}.{name} must be {low} to {high}, got {value}")
         word |= (value & mask) << position
     return word.to_bytes(isa.INSTRUCTION_BYTES, "little")
 
 
-@cache
-def _packing(name: str, config: Config) -> tuple[tuple[str, int, int, int, int], ...]:
+@isa.remembered
+def _packing(operation: Operation, config: Config) -> tuple[tuple[str, int, int, int, int], ...]:
     """Return (field name, first bit, mask, smallest, largest value) for every field."""
-    operation = isa.BY_NAME[name]
-    if operation not in isa.operations(config):
-        raise ProgramError(f"{name} needs depthwise_taps of 1 or 3, got 0")
+    if operation not in operations(config):
+        raise ProgramError(f"{operation.name} needs depthwise_taps of 1 or 3, got 0")
     return tuple(
         (field.name, position, (1 << bits) - 1, *field_range(field, config))
         for field, position, bits in layout(operation, config)
@@ -80,12 +76,12 @@ def field_range(field: isa.Field, config: Config) -> tuple[int, int]:
 def decode(data: bytes, config: Config) -> Instruction:
     """Decode 64 bytes. Raises IllegalInstruction exactly where the hardware faults."""
     word = int.from_bytes(data, "little")
-    operation = isa.BY_OPCODE.get(word & 0xFF)
-    if operation not in isa.operations(config):
+    operation = BY_OPCODE.get(word & 0xFF)
+    if operation not in operations(config):
         raise IllegalInstruction(f"unknown opcode {word & 0xFF:#04x}")
     assert operation is not None
     values: dict[str, int] = {}
-    rows, end = _unpacking(operation.name, config)
+    rows, end = _unpacking(operation, config)
     for name, position, mask, sign, legal in rows:
         value = (word >> position) & mask
         if value & sign:
@@ -99,20 +95,17 @@ def decode(data: bytes, config: Config) -> Instruction:
         Wait(engine=Engine(values[f"wait{s}_engine"]), count=values[f"wait{s}_count"])
         for s in range(isa.NUM_WAITS)
     )
-    return Instruction(
-        operation=operation.name,
-        fields={field.name: values[field.name] for field in operation.fields},
-        waits=_strip(waits),
-        element_type=isa.ElementType(values["element_type"]),
-    )
+    element_type = isa.ElementType(values["element_type"])
+    fields = {field.name: values[field.name] for field in operation.fields}
+    return operation.of(fields, _strip(waits), element_type)
 
 
-@cache
+@isa.remembered
 def _unpacking(
-    name: str, config: Config
+    operation: Operation, config: Config
 ) -> tuple[tuple[tuple[str, int, int, int, frozenset[int] | None], ...], int]:
     """Return (field name, first bit, mask, sign bit, legal values) for every field, and the end."""
-    rows = layout(isa.BY_NAME[name], config)
+    rows = layout(operation, config)
     _, position, bits = rows[-1]
     fields = tuple(
         (

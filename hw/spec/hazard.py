@@ -3,46 +3,54 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import (
-    DEPTHWISE_COUNTS,
-    SRAM_MODULUS,
-    Accesses,
-    Addresses,
-    Space,
-    transfer_space,
-    word_pitch,
-)
+from tilewright.hw.spec.access import Accesses
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Combine, Instruction, Source
+from tilewright.hw.spec.isa import Instruction
+from tilewright.hw.spec.loops import Addresses, Walk, addresses, num_words
 
 
 def overwrites_own_source(instruction: Instruction, touched: Accesses, config: Config) -> bool:
     """Tell whether an instruction, which touches `touched`, may write a word that it reads in a
     later step.
 
-    DEPTHWISE does when its blocks accumulate into the same words. Else only VECTOR reads and
-    writes the same SRAM. Reading and writing a word in the same step is in
-    order; that is what makes element-wise work in place legal. Lane groups of a word count as one.
+    Reading and writing a word in the same step is in order; that is what makes element-wise work in
+    place legal, and a walk that meets no word twice. Lane groups of a word count as one. Sums of
+    MATRIX are forwarded.
     """
-    i = instruction
-    if i.operation == "DEPTHWISE":
-        pixels = i["out_height"] * i["out_width"]
-        empty = any(i[name] == 0 for name in DEPTHWISE_COUNTS)
-        overlap = i["blocks"] > 1 and i["destination_stride"] < pixels
-        return bool(i["accumulate"]) and overlap and not empty
-    if i.operation != "VECTOR" or not touched.conflicts(Accesses(reads=touched.reads)):
+    if not touched.conflicts(Accesses(reads=touched.reads)):
         return False
-    steps = np.arange(i["groups"] * i["out_height"] * i["out_width"], dtype=np.int64)
-    written = np.full(config.activation_words, len(steps), np.int64)
-    addresses = _grid_words(i, "destination", config)
-    np.minimum.at(written, addresses, steps)
-    if i["source_kind"] == Source.ACTIVATION:
-        words, inside = _source_words(i, config)
-        if ((written[words] < steps[:, None]) & inside).any():
-            return True
-    if i["combine"] == Combine.NONE:
-        return False
-    return bool((written[_grid_words(i, "operand", config)] < steps).any())
+    walks = instruction.walks(config)
+    written = {access.space: access.num_words for access in touched.writes}
+    return any(
+        _meets_later(write, read, config)
+        for write in walks.writes
+        if not write.is_forwarded
+        for read in walks.reads
+        if read.space == write.space
+        and not (read == write and write.num_words == written[write.space])
+    )
+
+
+def _meets_later(write: Walk, read: Walk, config: Config) -> bool:
+    """Tell whether a word is written in an earlier step than one that reads it."""
+    size = num_words(write.space, config)
+    words, steps, inside = _visits(write, size)
+    first = np.full(size, np.iinfo(np.int64).max, np.int64)
+    np.minimum.at(first, words[inside], steps[inside])
+    words, steps, inside = _visits(read, size)
+    return bool((first[words[inside]] < steps[inside]).any())
+
+
+def _visits(walk: Walk, size: int) -> tuple[Addresses, Addresses, NDArray[np.bool_]]:
+    """Return the word, the instruction's step and whether the word exists, of all steps in order.
+
+    The loops around the innermost ones are the same for all walks of an instruction.
+    """
+    assert walk.run == 1, "only walks of single words share a memory with another one"
+    words, inside = addresses(walk)
+    inner = int(np.prod([loop.count for loop in walk.loops[len(walk.loops) - walk.inner :]]))
+    steps = np.arange(words.size, dtype=np.int64) // max(inner, 1)
+    return words.reshape(-1), steps, (inside & (words < size)).reshape(-1)
 
 
 def writes_twice(instruction: Instruction, touched: Accesses, config: Config) -> bool:
@@ -50,41 +58,8 @@ def writes_twice(instruction: Instruction, touched: Accesses, config: Config) ->
 
     What such a transfer leaves behind is what came last, which the memory's order decides.
     """
-    if instruction.operation not in ("LOAD", "STORE") or not touched.writes:
+    if not touched.writes:
         return False
-    i, (write,) = instruction, touched.writes
-    words = i["run"] * i["count0"] * i["count1"] * i["count2"]
-    pitch = word_pitch(transfer_space(i), config) if write.space == Space.DRAM else 1
-    return int((write.ends - write.starts).sum()) != words * pitch
-
-
-def _grid_words(i: Instruction, name: str, config: Config) -> Addresses:
-    """Return the operand or destination word of every step; out of range ones are the last."""
-    block = (i[f"{name}_group"] + np.arange(i["groups"], dtype=np.int64)) // config.row_groups
-    rows = np.arange(i["out_height"], dtype=np.int64) * i[f"{name}_pitch"]
-    words = i[name] + (block * i[f"{name}_stride"])[:, None, None] + rows[:, None]
-    words = (words + np.arange(i["out_width"])) % SRAM_MODULUS
-    clipped: Addresses = np.minimum(words.reshape(-1), config.activation_words - 1)
-    return clipped
-
-
-def _source_words(i: Instruction, config: Config) -> tuple[Addresses, NDArray[np.bool_]]:
-    """Return (words, inside), each (steps, window): what every step reads from activation SRAM."""
-    block = (i["source_group"] + np.arange(i["groups"], dtype=np.int64)) // config.row_groups
-    y, x = (
-        i[f"origin_{axis}"]
-        + np.arange(i[out], dtype=np.int64)[:, None] * i[f"stride_{axis}"]
-        + np.arange(i[kernel], dtype=np.int64) * i[f"dilation_{axis}"]
-        for axis, out, kernel in (
-            ("y", "out_height", "kernel_height"),
-            ("x", "out_width", "kernel_width"),
-        )
-    )
-    rows, cols = y[:, None, :, None], x[None, :, None, :]
-    inside = (rows >= 0) & (rows < i["height"]) & (cols >= 0) & (cols < i["width"])
-    words = i["source"] + (block * i["source_stride"])[:, None, None, None, None]
-    words = (words + rows * i["source_pitch"] + cols) % SRAM_MODULUS
-    inside = np.broadcast_to(inside, words.shape) & (words < config.activation_words)
-    window = i["kernel_height"] * i["kernel_width"]
-    clipped = np.minimum(words, config.activation_words - 1)
-    return clipped.reshape(-1, window), inside.reshape(-1, window)
+    walks = [walk for walk in instruction.walks(config).writes if walk.is_exclusive]
+    written = sum(write.num_words for write in touched.writes)
+    return bool(walks) and sum(walk.num_words for walk in walks) != written

@@ -6,13 +6,9 @@ from collections.abc import Iterable
 from tilewright.hw.spec import isa, registers
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import layout
-from tilewright.hw.spec.isa import (
-    COMMON_FIELDS,
-    OPERATIONS,
-    PARAMETER_HEADER,
-    Operation,
-    operations,
-)
+from tilewright.hw.spec.instruction_set import OPERATIONS, operations
+from tilewright.hw.spec.isa import COMMON_FIELDS, Operation
+from tilewright.hw.spec.operations.vector import PARAMETER_HEADER
 from tilewright.hw.spec.registers import REGISTERS, Bucket, Fault
 
 _PACK = """\

@@ -1,15 +1,18 @@
-"""The instruction set as one table: engines, element types, formats, fields, opcodes.
+"""What every row of the instruction table is made of: engines, element types, formats, fields.
 
-Encoder, decoders (Python and Amaranth), assembler, manual, C header, ISS dispatch and the random
-program generator are derived from `OPERATIONS`. docs/architecture.md gives the semantics in prose.
+`hw.spec.operations` has the rows, `hw.spec.instruction_set` the table.
 """
 
+import dataclasses
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from operator import attrgetter
+from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast, dataclass_transform
 
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.loops import Walks
 
 ISA_VERSION = 1
 INSTRUCTION_BYTES = 64
@@ -77,23 +80,17 @@ class Field:
     values: type[enum.IntEnum] | None = None
     """Legal values where not every bit pattern is legal."""
 
+    def member(self, number: int) -> int:
+        """Return the legal value of that number, or the number where there is none."""
+        if self.values is None or number not in list(self.values):
+            return number
+        return self.values(number)
+
     def bits(self, config: Config) -> int:
         """Return the field's width in bits for this config."""
         if isinstance(self.width, int):
             return self.width
         return address_widths(config)[self.width]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One opcode: a row of the instruction table."""
-
-    name: str
-    opcode: int
-    engine: Engine | None
-    """The engine that executes it; None: dispatch itself."""
-    meaning: str
-    fields: tuple[Field, ...]
 
 
 @cache
@@ -131,201 +128,6 @@ COMMON_FIELDS: tuple[Field, ...] = (
     *WAIT_FIELDS,
 )
 
-_TRANSFER_FIELDS: tuple[Field, ...] = (
-    Field(name="dram_address", width=32, unit="bytes",
-          meaning="first word in DRAM, from the DRAM base; a multiple of the word pitch"),
-    Field(name="sram_address", width="target", unit="words", meaning="first word in the SRAM"),
-    Field(name="run", width=16, unit="words", meaning="contiguous words of the innermost run"),
-    *(
-        transfer_field
-        for axis in range(3)
-        for transfer_field in (
-            Field(name=f"count{axis}", width=12, unit="runs",
-                  meaning=f"repetitions along strided dimension {axis} (0 is the innermost)"),
-            Field(name=f"dram_stride{axis}", width=32, unit="bytes",
-                  meaning="DRAM step; a multiple of the word pitch"),
-            Field(name=f"sram_stride{axis}", width="target", unit="words", meaning="SRAM step"),
-        )
-    ),
-)  # fmt: skip
-
-_WINDOW_FIELDS: tuple[Field, ...] = (
-    Field(name="kernel_height", width=10, unit="pixels", meaning="window rows (ky loop)"),
-    Field(name="kernel_width", width=10, unit="pixels", meaning="window columns (kx loop)"),
-    Field(name="out_height", width=14, unit="pixels", meaning="output rows (y loop)"),
-    Field(name="out_width", width=14, unit="pixels", meaning="output columns (x loop)"),
-    Field(name="stride_y", width=8, unit="pixels", meaning="source step of an output row"),
-    Field(name="stride_x", width=8, unit="pixels", meaning="source step of an output column"),
-    Field(name="dilation_y", width=8, unit="pixels", meaning="source step of a window row"),
-    Field(name="dilation_x", width=8, unit="pixels", meaning="source step of a window column"),
-    Field(name="origin_y", width=14, unit="pixels", signed=True,
-          meaning="source row of the first window's first row"),
-    Field(name="origin_x", width=14, unit="pixels", signed=True,
-          meaning="source column of the first window's first column"),
-    Field(name="height", width=14, unit="pixels", meaning="rows of the source buffer"),
-    Field(name="width", width=14, unit="pixels", meaning="columns of the source buffer"),
-    Field(name="padding", width=8, signed=True,
-          meaning="int8 value fed for source pixels outside the buffer"),
-)  # fmt: skip
-
-_DEPTHWISE_WINDOW = (
-    "out_height", "out_width", "stride_y", "stride_x", "dilation_y", "origin_y", "origin_x",
-    "height", "width", "padding",
-)  # fmt: skip
-
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="END", opcode=0x01, engine=None, fields=(),
-        meaning="ends the program: done once every engine has retired what was dispatched",
-    ),
-    Operation(
-        name="LOAD", opcode=0x10, engine=Engine.LOAD,
-        meaning="copies words from DRAM to an SRAM",
-        fields=(
-            Field(name="target", width=2, values=Target, meaning="SRAM that is written"),
-            *_TRANSFER_FIELDS,
-        ),
-    ),
-    Operation(
-        name="STORE", opcode=0x11, engine=Engine.STORE,
-        meaning="copies words from activation SRAM to DRAM",
-        fields=_TRANSFER_FIELDS,
-    ),
-    Operation(
-        name="MATRIX", opcode=0x20, engine=Engine.MATRIX,
-        meaning="multiplies an activation tile with weight tiles into the accumulators",
-        fields=(
-            *_WINDOW_FIELDS,
-            Field(name="out_blocks", width=10, unit="blocks",
-                  meaning="output blocks of cols channels (outermost loop)"),
-            Field(name="in_blocks", width=10, unit="blocks",
-                  meaning="input blocks of rows channels"),
-            Field(name="source", width="activation", unit="words",
-                  meaning="activation word of block 0, pixel (0, 0)"),
-            Field(name="source_out_stride", width="activation", unit="words",
-                  meaning="activation step of an output block (0: dense)"),
-            Field(name="source_in_stride", width="activation", unit="words",
-                  meaning="activation step of an input block"),
-            Field(name="source_pitch", width="activation", unit="words",
-                  meaning="activation step of a source row"),
-            Field(name="weights", width="weight", unit="words",
-                  meaning="first word of the first weight tile; the tiles follow, rows words each"),
-            Field(name="destination", width="accumulator", unit="words",
-                  meaning="accumulator word of output block 0, first pixel"),
-            Field(name="destination_stride", width="accumulator", unit="words",
-                  meaning="accumulator step of an output block"),
-            Field(name="accumulate", width=1,
-                  meaning="1: add to what the accumulators hold; 0: the first tile overwrites"),
-        ),
-    ),
-    Operation(
-        name="DEPTHWISE", opcode=0x28, engine=Engine.DEPTHWISE,
-        meaning="convolves every channel with weights of its own into the accumulators",
-        fields=(
-            Field(name="kernel_height", width=2, unit="pixels",
-                  meaning="window rows (innermost loop), at most 3"),
-            Field(name="kernel_width", width="taps", unit="pixels",
-                  meaning="window columns, adjacent ones, at most depthwise_taps"),
-            *(f for f in _WINDOW_FIELDS if f.name in _DEPTHWISE_WINDOW),
-            Field(name="blocks", width=10, unit="blocks",
-                  meaning="blocks of rows channels (outermost loop)"),
-            Field(name="source", width="activation", unit="words",
-                  meaning="activation word of block 0, pixel (0, 0)"),
-            Field(name="source_stride", width="activation", unit="words",
-                  meaning="activation step of a block"),
-            Field(name="source_pitch", width="activation", unit="words",
-                  meaning="activation step of a source row"),
-            Field(name="weights", width="parameter", unit="words",
-                  meaning="parameter word of the first block's weights; the blocks' follow it"),
-            Field(name="destination", width="accumulator", unit="words",
-                  meaning="accumulator word of block 0, first pixel"),
-            Field(name="destination_stride", width="accumulator", unit="words",
-                  meaning="accumulator step of a block"),
-            Field(name="accumulate", width=1,
-                  meaning="1: add to what the accumulators hold; 0: overwrite"),
-        ),
-    ),
-    Operation(
-        name="VECTOR", opcode=0x30, engine=Engine.VECTOR,
-        meaning="requantizes, pools, combines or copies lane groups into activation SRAM",
-        fields=(
-            *_WINDOW_FIELDS,
-            Field(name="groups", width=12, unit="lane groups",
-                  meaning="lane groups (outermost loop)"),
-            Field(name="source_kind", width=1, values=Source, meaning="SRAM that stage 1 reads"),
-            Field(name="reduction", width=1, values=Reduction, meaning="how a window is reduced"),
-            Field(name="combine", width=2, values=Combine, meaning="stage 2"),
-            Field(name="use_table", width=1, meaning="1: stage 1's result goes through the table"),
-            Field(name="uniform", width=1,
-                  meaning="1: every lane group uses the first group's parameters"),
-            Field(name="source", width="source", unit="words", meaning="word of block 0, pixel 0"),
-            Field(name="source_stride", width="source", unit="words", meaning="step of a block"),
-            Field(name="source_pitch", width="source", unit="words", meaning="step of a row"),
-            Field(name="source_group", width=7, unit="lane groups",
-                  meaning="lane group of the first word at which the source starts"),
-            Field(name="operand", width="activation", unit="words",
-                  meaning="stage 2: activation word of block 0, pixel 0"),
-            Field(name="operand_stride", width="activation", unit="words",
-                  meaning="step of a block"),
-            Field(name="operand_pitch", width="activation", unit="words", meaning="step of a row"),
-            Field(name="operand_group", width=7, unit="lane groups",
-                  meaning="lane group at which the operand starts"),
-            Field(name="destination", width="activation", unit="words",
-                  meaning="activation word of block 0, pixel 0"),
-            Field(name="destination_stride", width="activation", unit="words",
-                  meaning="step of a block"),
-            Field(name="destination_pitch", width="activation", unit="words",
-                  meaning="step of a row"),
-            Field(name="destination_group", width=7, unit="lane groups",
-                  meaning="lane group at which the destination starts"),
-            Field(name="parameters", width="parameter", unit="words",
-                  meaning="parameter word of the header; the groups' words follow it"),
-            Field(name="table", width="parameter", unit="words",
-                  meaning="first parameter word of the 256-byte table"),
-        ),
-    ),
-)  # fmt: skip
-
-BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
-BY_OPCODE: Mapping[int, Operation] = {operation.opcode: operation for operation in OPERATIONS}
-
-
-@cache
-def operations(config: Config) -> tuple[Operation, ...]:
-    """Return the operations that this config has: DEPTHWISE needs its unit."""
-    has_unit = config.depthwise_taps > 0
-    return tuple(o for o in OPERATIONS if has_unit or o.engine != Engine.DEPTHWISE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeaderField:
-    """One field of the 32-byte parameter header (little endian) of a VECTOR instruction."""
-
-    name: str
-    offset: int
-    format: str
-    """A struct format character: 'b' int8, 'f' binary32."""
-    meaning: str
-
-
-PARAMETER_HEADER_BYTES = 32
-PARAMETER_HEADER: tuple[HeaderField, ...] = (
-    HeaderField(name="zero_point", offset=0, format="b", meaning="stage 1: added after rounding"),
-    HeaderField(name="low", offset=1, format="b", meaning="stage 1: lower clamp"),
-    HeaderField(name="high", offset=2, format="b", meaning="stage 1: upper clamp"),
-    HeaderField(name="first_zero_point", offset=4, format="b",
-                meaning="stage 2: zero point of stage 1's result (behind the table)"),
-    HeaderField(name="second_zero_point", offset=5, format="b",
-                meaning="stage 2: zero point of the operand"),
-    HeaderField(name="combine_zero_point", offset=6, format="b",
-                meaning="stage 2: zero point of the result"),
-    HeaderField(name="combine_low", offset=7, format="b", meaning="stage 2: lower clamp"),
-    HeaderField(name="combine_high", offset=8, format="b", meaning="stage 2: upper clamp"),
-    HeaderField(name="first_ratio", offset=12, format="f",
-                meaning="stage 2: r1 of add, s of multiply"),
-    HeaderField(name="second_ratio", offset=16, format="f", meaning="stage 2: r2 of add"),
-)  # fmt: skip
-
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
@@ -337,26 +139,146 @@ class Wait:
 
 @dataclass(frozen=True, kw_only=True)
 class Instruction:
-    """One decoded instruction: operation name, every field of its format, and its waits."""
+    """One decoded instruction; a subclass is a row of the instruction table, its fields attributes.
 
-    operation: str
-    fields: Mapping[str, int] = field(default_factory=dict)
+    The bit fields of a row are declared by `bits`, `count` and `like`, in the order in which they
+    are packed; those that are not given are 0.
+    """
+
+    name: ClassVar[str]
+    """The mnemonic: the class's name in capitals."""
+    opcode: ClassVar[int]
+    engine: ClassVar[Engine | None]
+    """The engine that executes it; None: dispatch itself."""
+    meaning: ClassVar[str]
+    fields: ClassVar[tuple[Field, ...]]
+    counts: ClassVar[tuple[str, ...]]
+    """The fields that count loops: an instruction with a zero count touches nothing."""
+
+    _values: ClassVar[Any]
+    _counts: ClassVar[Any]
+
     waits: tuple[Wait, ...] = ()
     element_type: ElementType = ElementType.INT8
 
-    def __getitem__(self, name: str) -> int:
-        return self.fields[name]
+    @classmethod
+    def of(
+        cls,
+        values: Mapping[str, int],
+        waits: tuple[Wait, ...] = (),
+        element_type: ElementType = ElementType.INT8,
+    ) -> Self:
+        """Build the row's instruction from field values by name; enumerated ones may be numbers."""
+        fields: dict[str, Any] = dict(values)
+        for field in cls.fields:
+            if field.values is not None and field.name in fields:
+                number = int(fields[field.name])
+                fields[field.name] = field.member(number)
+        return cls(waits=waits, element_type=element_type, **fields)
+
+    def values(self) -> dict[str, int]:
+        """Return the value of every field of the row, in table order."""
+        names = tuple(field.name for field in self.fields)
+        return dict(zip(names, self.field_values(), strict=True))
+
+    def field_values(self) -> tuple[int, ...]:
+        """Return the values alone."""
+        values: tuple[int, ...] = self._values(self)
+        return values
+
+    def waiting(self, waits: tuple[Wait, ...]) -> Self:
+        """Return the same instruction with these waits."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, waits=waits)
+        return other
 
     @property
-    def engine(self) -> Engine | None:
-        return BY_NAME[self.operation].engine
+    def is_empty(self) -> bool:
+        """Tell whether a count is zero, so that the instruction touches nothing."""
+        return 0 in self._counts(self)
+
+    def walks(self, config: Config) -> Walks:
+        """Return what the instruction does with memory, if no count is zero."""
+        raise NotImplementedError(f"{self.name} has no walks")
+
+    def cycles(self, config: Config) -> int:
+        """Return the cycles until the engine can take its next instruction.
+
+        Back-to-back instructions take the sum of these.
+        """
+        raise NotImplementedError(f"{self.name} has no cycles")
+
+    def latency(self, config: Config) -> int:
+        """Return the cycles from the acceptance of a lone instruction to its retirement."""
+        raise NotImplementedError(f"{self.name} has no latency")
 
 
-def instruction(operation: str, waits: tuple[Wait, ...] = (), **fields: int) -> Instruction:
-    """Build an instruction; fields that are not given are 0. Unknown names are our mistake."""
-    names = [f.name for f in BY_NAME[operation].fields]
-    unknown = set(fields) - set(names)
-    assert not unknown, f"{operation} has no field {sorted(unknown)}"
-    return Instruction(
-        operation=operation, waits=waits, fields={name: int(fields.get(name, 0)) for name in names}
-    )
+Row = TypeVar("Row", bound=Instruction)
+
+Operation = type[Instruction]
+"""One opcode: a row of the instruction table."""
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+
+def remembered(
+    function: Callable[_Parameters, _Result],
+) -> Callable[_Parameters, _Result]:
+    """Remember the results of a function of operations (type checkers see no hash in classes)."""
+    wrapped: Any = cache(function)
+    return cast(Callable[_Parameters, _Result], wrapped)
+
+
+def bits(
+    width: int | str,
+    meaning: str,
+    *,
+    unit: str = "",
+    signed: bool = False,
+    values: type[enum.IntEnum] | None = None,
+    counts: bool = False,
+) -> Any:
+    """Declare a bit field of a row, as `Field` describes it."""
+    row = {"width": width, "meaning": meaning, "unit": unit, "signed": signed, "values": values}
+    default = 0 if values is None else values(0)
+    return dataclasses.field(default=default, metadata={"row": row, "counts": counts})
+
+
+count = partial(bits, counts=True)
+"""Declare a field that counts a loop's steps."""
+
+
+def like(operation: type[Any], name: str) -> Any:
+    """Declare the field that another row has under that name."""
+    other = operation.__dataclass_fields__[name]
+    return dataclasses.field(default=other.default, metadata=other.metadata)
+
+
+def _reader(names: Sequence[str]) -> Callable[[Instruction], tuple[int, ...]]:
+    """Return what takes the values of those fields from an instruction, quickly."""
+    if len(names) < 2:
+        return lambda instruction: tuple(getattr(instruction, name) for name in names)
+    return attrgetter(*names)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def operation(opcode: int, engine: Engine | None, meaning: str) -> Callable[[type[Row]], type[Row]]:
+    """Make a class a row of the instruction table."""
+
+    def finish(cls: type[Row]) -> type[Row]:
+        row = dataclass(frozen=True, kw_only=True)(cls)
+        declared = [field for field in dataclasses.fields(row) if "row" in field.metadata]
+        row.name, row.opcode, row.engine, row.meaning = (
+            cls.__name__.upper(),
+            opcode,
+            engine,
+            meaning,
+        )
+        row.fields = tuple(Field(name=field.name, **field.metadata["row"]) for field in declared)
+        row.counts = tuple(field.name for field in declared if field.metadata["counts"])
+        row._values = staticmethod(_reader([field.name for field in declared]))
+        row._counts = staticmethod(_reader(row.counts))
+        return row
+
+    return finish

@@ -6,18 +6,16 @@ from collections.abc import Iterable, Sequence
 from tilewright.hw.spec import isa, registers
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import layout
+from tilewright.hw.spec.instruction_set import OPERATIONS, operations
 from tilewright.hw.spec.isa import (
     COMMON_FIELDS,
     INSTRUCTION_BITS,
     INSTRUCTION_BYTES,
     ISA_VERSION,
-    OPERATIONS,
-    PARAMETER_HEADER,
-    PARAMETER_HEADER_BYTES,
     Engine,
     Operation,
-    operations,
 )
+from tilewright.hw.spec.operations.vector import PARAMETER_HEADER, PARAMETER_HEADER_BYTES
 from tilewright.hw.spec.registers import REGISTERS, Bucket, Fault
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
-from tilewright.hw.spec.isa import PARAMETER_HEADER, PARAMETER_HEADER_BYTES
 from tilewright.hw.spec.layout import ByteArray, dense_to_words, spread_words
+from tilewright.hw.spec.operations.vector import PARAMETER_HEADER, PARAMETER_HEADER_BYTES
 
 TABLE_ENTRIES = 256
 

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tilewright.hw.spec.access import Access, Accesses, Space, num_words
+from tilewright.hw.spec.access import Access, Accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
+from tilewright.hw.spec.loops import Space, bank_words, num_words
+from tilewright.hw.spec.operations.matrix import Matrix
 
 
 class Side(enum.StrEnum):
@@ -39,24 +41,19 @@ BankSet = int
 
 def num_banks(space: Space, config: Config) -> int:
     """Return the banks of an SRAM."""
-    return {
-        Space.ACTIVATION: config.activation_banks,
-        Space.WEIGHT: 1,
-        Space.ACCUMULATOR: config.accumulator_banks,
-        Space.PARAMETER: 1,
-    }[space]
+    return num_words(space, config) // bank_words(space, config)
 
 
 def banks_of(access: Access, words: int, banks: int) -> BankSet:
     """Return the banks that an access touches, of an SRAM of `words` words in `banks` banks."""
-    bank_words = words // banks
+    size = words // banks
     if access.starts.size == 1:
-        first, last = int(access.starts[0]) // bank_words, (int(access.ends[0]) - 1) // bank_words
+        first, last = int(access.starts[0]) // size, (int(access.ends[0]) - 1) // size
         return (2 << last) - (1 << first)
-    begins = np.arange(banks) * bank_words
+    begins = np.arange(banks) * size
     following = np.searchsorted(access.ends, begins, side="right")
     starts = np.append(access.starts, words)[following]
-    return sum(1 << bank for bank in np.flatnonzero(starts < begins + bank_words).tolist())
+    return sum(1 << bank for bank in np.flatnonzero(starts < begins + size).tolist())
 
 
 def requests(instruction: Instruction, touched: Accesses, config: Config) -> Mapping[Port, BankSet]:
@@ -74,4 +71,4 @@ def requests(instruction: Instruction, touched: Accesses, config: Config) -> Map
 
 def _adds_to_own_sums(i: Instruction) -> bool:
     """Tell whether a MATRIX reads the sums of its weight tiles before; no Access lists them."""
-    return i.operation == "MATRIX" and i["in_blocks"] * i["kernel_height"] * i["kernel_width"] > 1
+    return isinstance(i, Matrix) and i.block_tiles > 1

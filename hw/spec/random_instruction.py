@@ -10,36 +10,17 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import (
-    DEPTHWISE_COUNTS,
-    DRAM_MODULUS,
-    Accesses,
-    Space,
-    accesses,
-    num_words,
-)
+from tilewright.hw.spec.access import Accesses, accesses
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 from tilewright.hw.spec.encoding import field_range, layout
 from tilewright.hw.spec.hazard import overwrites_own_source, writes_twice
-from tilewright.hw.spec.isa import (
-    BY_NAME,
-    Combine,
-    Instruction,
-    Reduction,
-    Source,
-    Target,
-    instruction,
-)
-
-COUNT_FIELDS: dict[str, tuple[str, ...]] = {
-    "LOAD": ("run", "count0", "count1", "count2"),
-    "STORE": ("run", "count0", "count1", "count2"),
-    "MATRIX": ("out_blocks", "in_blocks", "kernel_height", "kernel_width", "out_height",
-               "out_width"),
-    "DEPTHWISE": DEPTHWISE_COUNTS,
-    "VECTOR": ("groups", "kernel_height", "kernel_width", "out_height", "out_width"),
-}  # fmt: skip
-"""Fields that make an instruction do nothing when one of them is 0."""
+from tilewright.hw.spec.instruction_set import BY_NAME, instruction
+from tilewright.hw.spec.isa import Combine, Instruction, Operation, Reduction, Source, Target
+from tilewright.hw.spec.loops import DRAM_MODULUS, Space, num_words
+from tilewright.hw.spec.operations.depthwise import Depthwise
+from tilewright.hw.spec.operations.matrix import Matrix
+from tilewright.hw.spec.operations.transfer import Load, Store
+from tilewright.hw.spec.operations.vector import Vector
 
 _ATTEMPTS = 60
 
@@ -83,7 +64,7 @@ class Pool:
                     return False
                 if writes_twice(i, touched, self.config):
                     return False
-            elif i.operation == "VECTOR" and not self.defined[access.space][access.addresses].all():
+            elif isinstance(i, Vector) and not self.defined[access.space][access.addresses].all():
                 return False
         return True
 
@@ -111,7 +92,7 @@ def random_instruction(operation: str, pool: Pool, rng: random.Random) -> Instru
     """
     if rng.randrange(12):
         for _ in range(_ATTEMPTS):
-            candidate = SAMPLE[operation](pool, rng)
+            candidate = SAMPLE[BY_NAME[operation]](pool, rng)
             if pool.allows(candidate):
                 return candidate
     return zero_instruction(operation, pool.config, rng)
@@ -122,9 +103,9 @@ def zero_instruction(operation: str, config: Config, rng: random.Random) -> Inst
     fields = {}
     for field, _, _ in layout(BY_NAME[operation], config)[-len(BY_NAME[operation].fields) :]:
         fields[field.name] = rng.randint(*field_range(field, config))
-    for name in rng.sample(COUNT_FIELDS[operation], rng.choice((1, 1, 2))):
+    for name in rng.sample(BY_NAME[operation].counts, rng.choice((1, 1, 2))):
         fields[name] = 0
-    return instruction(operation, (), **fields)
+    return BY_NAME[operation].of(fields)
 
 
 def _small(rng: random.Random, high: int) -> int:
@@ -335,11 +316,11 @@ def _sample_store(pool: Pool, rng: random.Random) -> Instruction:
     return instruction("STORE", (), sram_address=_address(segment, rng), **fields)
 
 
-SAMPLE: dict[str, Callable[[Pool, random.Random], Instruction]] = {
-    "LOAD": _sample_load,
-    "STORE": _sample_store,
-    "MATRIX": _sample_matrix,
-    "DEPTHWISE": _sample_depthwise,
-    "VECTOR": _sample_vector,
+SAMPLE: dict[Operation, Callable[[Pool, random.Random], Instruction]] = {
+    Load: _sample_load,
+    Store: _sample_store,
+    Matrix: _sample_matrix,
+    Depthwise: _sample_depthwise,
+    Vector: _sample_vector,
 }
 """How fields of each operation are drawn; END has none."""

@@ -10,10 +10,11 @@ import random
 
 import numpy as np
 
-from tilewright.hw.spec import isa
-from tilewright.hw.spec.access import Space, accesses, num_words, word_pitch
+from tilewright.hw.spec import instruction_set, isa
+from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import encode, layout
+from tilewright.hw.spec.instruction_set import BY_NAME, BY_OPCODE, instruction
 from tilewright.hw.spec.isa import (
     INSTRUCTION_BITS,
     INSTRUCTION_BYTES,
@@ -21,9 +22,9 @@ from tilewright.hw.spec.isa import (
     Instruction,
     Target,
     Wait,
-    instruction,
 )
 from tilewright.hw.spec.layout import ByteArray
+from tilewright.hw.spec.loops import Space, num_words, word_pitch
 from tilewright.hw.spec.parameters import block_words, pack_words, table_words
 from tilewright.hw.spec.program import Program, Symbol
 from tilewright.hw.spec.random_instruction import Pool, random_instruction, zero_instruction
@@ -70,7 +71,9 @@ def random_program(
     instruction in the middle is wrong; the simulator tells which cause and index it gives.
     """
     if operations is None:
-        operations = tuple(o.name for o in isa.operations(config) if o.engine is not None)
+        operations = tuple(
+            o.name for o in instruction_set.operations(config) if o.engine is not None
+        )
     return _Generator(config, seed, operations, pool_words).generate(num_instructions, fault)
 
 
@@ -81,7 +84,7 @@ class _Generator:
         self.config = config
         self.seed = seed
         self.rng = random.Random(f"{config.digest} {seed}")
-        self.operations = operations
+        self.names = operations
         self.pool = Pool(config)
         self.waits = WaitChooser(self.rng)
         self.program: list[Instruction] = []
@@ -182,7 +185,7 @@ class _Generator:
         patch: InjectedFault | None = None
         faulty = -1
         while len(self.program) < last or (fault is not None and faulty < 0):
-            operation = self.rng.choice(self.operations)
+            operation = self.rng.choice(self.names)
             candidate = random_instruction(operation, self.pool, self.rng)
             if fault is not None and faulty < 0 and len(self.program) >= position:
                 candidate = self._spoil(fault, operation)
@@ -198,7 +201,7 @@ class _Generator:
         touched = accesses(candidate, self.config)
         waits = self.waits.choose(candidate, touched)
         if waits and not plain and self.rng.random() < 0.1:
-            gate = zero_instruction(candidate.operation, self.config, self.rng)
+            gate = zero_instruction(candidate.name, self.config, self.rng)
             gate = dataclasses.replace(gate, waits=waits)
             self.waits.send(gate, accesses(gate, self.config))
             self.program.append(gate)
@@ -240,17 +243,17 @@ class _Generator:
     def _spoil(self, fault: InjectedFault, operation: str) -> Instruction:
         """Return a legal instruction, or one that leaves an SRAM or the DRAM."""
         if fault == InjectedFault.BUS:
-            operation = self.rng.choice([o for o in self.operations if o in ("LOAD", "STORE")])
+            operation = self.rng.choice([o for o in self.names if o in ("LOAD", "STORE")])
         while True:
             candidate = random_instruction(operation, self.pool, self.rng)
             if fault not in (InjectedFault.RANGE, InjectedFault.BUS):
                 return candidate
-            fields = dict(candidate.fields)
+            fields = candidate.values()
             if fault == InjectedFault.BUS:
                 fields["dram_address"] = self.memory_bytes + self.rng.randrange(64) * 4096
             else:
                 self._leave_sram(operation, fields)
-            spoiled = dataclasses.replace(candidate, fields=fields)
+            spoiled = type(candidate).of(fields, candidate.waits)
             touched = accesses(spoiled, self.config)
             leaves = bool(touched.writes) if fault == InjectedFault.BUS else touched.out_of_range
             if leaves and touched.out_of_range == (fault == InjectedFault.RANGE):
@@ -267,7 +270,7 @@ class _Generator:
                        "source_group", "operand_group", "destination_group"),
         }[operation]  # fmt: skip
         name = self.rng.choice(names)
-        field = next(f for f in isa.BY_NAME[operation].fields if f.name == name)
+        field = next(f for f in BY_NAME[operation].fields if f.name == name)
         highest = (1 << field.bits(self.config)) - 1
         ends = [num_words(space, self.config) for space in Space if space != Space.DRAM]
         near = self.rng.choice(ends) - self.rng.randint(0, 6)
@@ -286,7 +289,7 @@ class _Generator:
         words = [encode(i, self.config) for i in self.program]
         if patch in (InjectedFault.OPCODE, InjectedFault.FIELD, InjectedFault.RESERVED):
             assert patch is not None
-            words[faulty] = self._damage(words[faulty], self.program[faulty].operation, patch)
+            words[faulty] = self._damage(words[faulty], self.program[faulty].name, patch)
         code = b"".join(words)
         last = (self.parameter_area - len(code)) // INSTRUCTION_BYTES
         address = INSTRUCTION_BYTES * self.rng.choice((0, last, self.rng.randint(0, last)))
@@ -314,9 +317,9 @@ class _Generator:
     def _damage(self, word: bytes, operation: str, kind: InjectedFault) -> bytes:
         """Return the word with an unknown opcode, an illegal field value or a reserved bit set."""
         value = int.from_bytes(word, "little")
-        rows = layout(isa.BY_NAME[operation], self.config)
+        rows = layout(BY_NAME[operation], self.config)
         if kind == InjectedFault.OPCODE:
-            unknown = [code for code in range(256) if code not in isa.BY_OPCODE]
+            unknown = [code for code in range(256) if code not in BY_OPCODE]
             value = value >> 8 << 8 | self.rng.choice(unknown)
         elif kind == InjectedFault.RESERVED:
             end = rows[-1][1] + rows[-1][2]

@@ -3,8 +3,9 @@
 import random
 from dataclasses import dataclass
 
-from tilewright.hw.spec.access import Accesses, Space
+from tilewright.hw.spec.access import Accesses
 from tilewright.hw.spec.isa import NUM_WAITS, Engine, Instruction, Wait
+from tilewright.hw.spec.loops import Space
 
 Clock = dict[Engine, int]
 """Per engine, how many retirements are certain."""

@@ -1,16 +1,17 @@
 """The bursts of LOAD and STORE instructions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from operator import itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import burst_limit, transfer_pitch, transfer_runs, word_cycles
+from tilewright.hw.spec.cycles import burst_limit, word_cycles
+from tilewright.hw.spec.operations.transfer import Transfer
 
 BUFFERED_BEATS = 2
 """Between the bus and a load's assembler."""
-_RUN_FIELDS = itemgetter(
+_RUN_FIELDS = attrgetter(
     "run",
     *(f"{name}{axis}" for axis in range(3) for name in ("count", "dram_stride", "sram_stride")),
 )
@@ -61,15 +62,15 @@ class ShapeCache:
         self._runs: dict[tuple[int, ...], list[tuple[int, int]]] = {}
         self._known: dict[tuple[int, tuple[int, ...]], list[Shape]] = {}
 
-    def shapes(self, fields: Mapping[str, int], target: int) -> list[Shape]:
+    def shapes(self, i: Transfer) -> list[Shape]:
         """Return the bursts of a LOAD or STORE, in order."""
-        run_key = (target, *_RUN_FIELDS(fields))
-        key = (fields["dram_address"] % self._limit, run_key)
+        run_key = (int(i.space), *_RUN_FIELDS(i))
+        key = (i.dram_address % self._limit, run_key)
         if key not in self._known:
-            pitch = transfer_pitch(fields, self._config)
+            pitch = i.pitch(self._config)
             if run_key not in self._runs:
-                self._runs[run_key] = transfer_runs(fields, pitch)
-            origin, size = key[0] & -pitch, fields["run"] * pitch
+                self._runs[run_key] = i.runs(self._config)
+            origin, size = key[0] & -pitch, i.run * pitch
             self._known[key] = _cut(origin, size, self._runs[run_key], pitch, self._config)
         return self._known[key]
 
@@ -92,7 +93,7 @@ def _cut(
     """Return the bursts of a LOAD or STORE.
 
     origin: DRAM byte of the first run, modulo the burst limit; runs: of `size` bytes each, as
-    `transfer_runs` has them.
+    `Transfer.runs` has them.
     """
     axi_bytes, limit = config.axi_bytes, burst_limit(config)
     beat_words, word_beats = max(1, axi_bytes // pitch), word_cycles(pitch, config)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.operations.depthwise import Depthwise
 from tilewright.sim.timing.activity import ACCUMULATOR, ACTIVATION, Trace
 from tilewright.sim.timing.depthwise_pipeline import (
     WRITE,
@@ -73,10 +74,11 @@ class DepthwiseModel:
 
     def accept(self, number: int, cycle: int) -> None:
         """As EngineModel."""
-        fields = self._machine.instructions[number].fields
+        instruction = self._machine.instructions[number]
+        assert isinstance(instruction, Depthwise)
         flight = Flight(
             number=number,
-            words=self._cache.words(fields),
+            words=self._cache.words(instruction),
             offer=self._machine.offered[number],
             accepted=cycle,
             state=self._settled,

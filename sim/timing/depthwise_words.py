@@ -1,19 +1,18 @@
 """The words of a DEPTHWISE instruction: which banks they read and write."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from operator import itemgetter
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import DEPTHWISE_COUNTS, depthwise_positions
 from tilewright.hw.spec.config import Config
-from tilewright.sim.timing.ports import FREE_BANK, SRAM_MODULUS
+from tilewright.hw.spec.operations.depthwise import Depthwise
+from tilewright.sim.timing.ports import FREE_BANK, step_banks
 
-_FIELDS = itemgetter(
-    *DEPTHWISE_COUNTS,
+_FIELDS = attrgetter(
+    *Depthwise.counts,
     *("origin_y", "origin_x", "stride_y", "stride_x", "dilation_y", "height", "width"),
     *("source", "source_stride", "source_pitch", "destination", "destination_stride"),
     "accumulate",
@@ -64,44 +63,29 @@ class WordCache:
         self._config = config
         self._known: dict[tuple[int, ...], Words] = {}
 
-    def words(self, fields: Mapping[str, int]) -> Words:
+    def words(self, i: Depthwise) -> Words:
         """Return the words of a DEPTHWISE."""
-        key = _FIELDS(fields)
+        key = _FIELDS(i)
         if key not in self._known:
-            self._known[key] = words_of(fields, self._config)
+            self._known[key] = words_of(i, self._config)
         return self._known[key]
 
 
-def words_of(fields: Mapping[str, int], config: Config) -> Words:
+def words_of(i: Depthwise, config: Config) -> Words:
     """Return the words of a DEPTHWISE."""
-    if any(fields[name] == 0 for name in DEPTHWISE_COUNTS):
+    if i.is_empty:
         free, result = np.array([FREE_BANK]), np.array([True])
         return Words(block_words=0, reads=free, writes=free, results=result, accumulates=False)
-    f, positions = fields, depthwise_positions(fields)
-    outputs, kernel_rows = np.arange(f["out_height"]), np.arange(f["kernel_height"])
-    rows = f["origin_y"] + outputs[:, None] * f["stride_y"] + kernel_rows * f["dilation_y"]
-    columns = f["origin_x"] + np.arange(positions)
-    inside_rows = (rows >= 0) & (rows < f["height"])
-    inside_columns = (columns >= 0) & (columns < f["width"])
-    blocks = np.arange(f["blocks"])[:, None, None, None]
-    addresses = rows[:, None, :] * f["source_pitch"] + columns[:, None]
-    addresses = f["source"] + blocks * f["source_stride"] + addresses
-    inside = inside_rows[:, None, :] & inside_columns[:, None]
-    reads = addresses % SRAM_MODULUS // config.activation_bank_words
-    reads = np.where(inside & (reads < config.activation_banks), reads, FREE_BANK)
-    step = max(f["stride_x"], 1)
-    last = f["kernel_width"] - 1
-    results = np.zeros(reads.shape, np.bool_)
-    results[:, :, last::step, -1] = True
-    pixels = (outputs[:, None] * f["out_width"] + np.arange(f["out_width"])).reshape(-1)
-    sums = f["destination"] + np.arange(f["blocks"])[:, None] * f["destination_stride"] + pixels
-    sums = sums % SRAM_MODULUS // config.accumulator_bank_words
-    writes = np.full(reads.shape, FREE_BANK)
-    writes[results] = np.where(sums < config.accumulator_banks, sums, FREE_BANK).reshape(-1)
+    shape = (i.blocks, i.out_height, i.positions, i.kernel_height)
+    completes = np.zeros(shape, np.bool_)
+    completes[:, :, i.kernel_width - 1 :: i.step, -1] = True
+    results = completes.reshape(-1)
+    writes = np.full(results.shape, FREE_BANK)
+    writes[results] = step_banks(i.sum_walk(), config)
     return Words(
-        block_words=len(outputs) * positions * len(kernel_rows),
-        reads=reads.reshape(-1),
-        writes=writes.reshape(-1),
-        results=results.reshape(-1),
-        accumulates=bool(f["accumulate"]),
+        block_words=i.block_words,
+        reads=step_banks(i.source_walk(), config),
+        writes=writes,
+        results=results,
+        accumulates=bool(i.accumulate),
     )

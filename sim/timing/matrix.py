@@ -2,12 +2,12 @@
 
 from tilewright.hw.spec.cycles import (
     ACCUMULATE_LATENCY,
-    MATRIX_ISSUE_CYCLES,
     MATRIX_SETUP_CYCLES,
-    array_latency,
+    matrix_pipeline,
     matrix_tile_cycles,
 )
 from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.operations.matrix import Matrix
 from tilewright.sim.timing.activity import ACCUMULATOR, ACTIVATION, Trace
 from tilewright.sim.timing.matrix_ports import (
     accumulator_reads,
@@ -28,7 +28,7 @@ class MatrixModel:
         self._config = config = machine.config
         self._tile_load = matrix_tile_cycles(0, config)
         self._first_load = max(self._tile_load, MATRIX_SETUP_CYCLES)
-        self._pipeline = MATRIX_ISSUE_CYCLES + array_latency(config)
+        self._pipeline = matrix_pipeline(config)
         self._ready = 0
         """When the last tile was taken."""
         self._pixels_end = 0
@@ -61,25 +61,19 @@ class MatrixModel:
     def accept(self, number: int, cycle: int) -> None:
         """As EngineModel: notes its retirement and its reads."""
         i = self._machine.instructions[number]
-        fields = i.fields
-        pixels = fields["out_height"] * fields["out_width"]
-        tiles = fields["out_blocks"] * fields["in_blocks"]
-        tiles *= fields["kernel_height"] * fields["kernel_width"]
-        is_empty = not (pixels and tiles)
-        if is_empty:
-            pixels, tiles = 1, 1
+        assert isinstance(i, Matrix)
+        pixels, tiles = (1, 1) if i.is_empty else (i.pixels, i.tiles)
         first = max(cycle + self._first_load, self._pixels_end)
-        if not is_empty and fields["accumulate"]:
-            first = self._after_pending_sum(first, fields["destination"])
+        if not i.is_empty and i.accumulate:
+            first = self._after_pending_sum(first, i.destination)
         tile_cycles = matrix_tile_cycles(pixels, self._config)
         self._ready = first + (tiles - 1) * tile_cycles
         self._pixels_end = self._ready + pixels
         self._machine.retire(number, self._ready + pixels + self._pipeline, cycle)
-        if is_empty:
+        if i.is_empty:
             self._last_word = -1
             return
-        last_block = fields["destination"]
-        last_block += (fields["out_blocks"] - 1) * fields["destination_stride"]
+        last_block = i.destination + (i.out_blocks - 1) * i.destination_stride
         self._last_word = last_block + pixels - 1
         self.version += 1
         for pattern, delay in self._accesses:

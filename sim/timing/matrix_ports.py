@@ -1,25 +1,18 @@
 """When the matrix engine takes the banks of the activation SRAM and of the accumulators."""
 
-from collections.abc import Callable, Mapping
-from operator import itemgetter
+from collections.abc import Callable
+from operator import attrgetter
 
-from tilewright.hw.spec.isa import Instruction
+from tilewright.hw.spec.loops import Axis, Loop
+from tilewright.hw.spec.operations.matrix import Matrix
 from tilewright.sim.timing.ports import BankTimeline, Taken
 
-_TILE_FIELDS = (
-    "out_blocks",
-    "in_blocks",
-    "kernel_height",
-    "kernel_width",
-    "out_height",
-    "out_width",
-)
-_ACTIVATION_FIELDS = itemgetter(
-    *_TILE_FIELDS,
+_ACTIVATION_FIELDS = attrgetter(
+    *Matrix.counts,
     *("origin_y", "origin_x", "stride_y", "stride_x", "dilation_y", "dilation_x"),
     *("height", "width", "source", "source_pitch", "source_out_stride", "source_in_stride"),
 )
-_ACCUMULATOR_FIELDS = itemgetter(*_TILE_FIELDS, "destination", "destination_stride", "accumulate")
+_ACCUMULATOR_FIELDS = attrgetter(*Matrix.counts, "destination", "destination_stride", "accumulate")
 
 
 class Pattern:
@@ -28,15 +21,15 @@ class Pattern:
     def __init__(
         self,
         timeline: BankTimeline,
-        fields: Callable[[Mapping[str, int]], tuple[int, ...]],
-        note: Callable[[Instruction, int, BankTimeline], None],
+        fields: Callable[[Matrix], tuple[int, ...]],
+        note: Callable[[Matrix, int, BankTimeline], None],
     ) -> None:
         self._timeline, self._fields, self._note = timeline, fields, note
         self._known: dict[tuple[int, ...], list[Taken]] = {}
 
-    def occupy(self, i: Instruction, tile_cycles: int, start: int) -> None:
+    def occupy(self, i: Matrix, tile_cycles: int, start: int) -> None:
         """Take what an instruction does; its first pixel's turn is in cycle `start`."""
-        key = self._fields(i.fields)
+        key = self._fields(i)
         pattern = self._known.get(key)
         if pattern is None:
             timeline = self._timeline.like()
@@ -60,20 +53,19 @@ def accumulator_writes(timeline: BankTimeline) -> Pattern:
     return Pattern(timeline, _ACCUMULATOR_FIELDS, _accumulator_writes)
 
 
-def _accumulator_reads(i: Instruction, tile_cycles: int, timeline: BankTimeline) -> None:
-    _sums(i, tile_cycles, 0 if i["accumulate"] else 1, timeline)
+def _accumulator_reads(i: Matrix, tile_cycles: int, timeline: BankTimeline) -> None:
+    _sums(i, tile_cycles, 0 if i.accumulate else 1, timeline)
 
 
-def _accumulator_writes(i: Instruction, tile_cycles: int, timeline: BankTimeline) -> None:
+def _accumulator_writes(i: Matrix, tile_cycles: int, timeline: BankTimeline) -> None:
     _sums(i, tile_cycles, 0, timeline)
 
 
-def _sums(i: Instruction, tile_cycles: int, skipped: int, timeline: BankTimeline) -> None:
+def _sums(i: Matrix, tile_cycles: int, skipped: int, timeline: BankTimeline) -> None:
     """Note a word a pixel of all tiles of an output block but the first `skipped` ones."""
-    pixels = i["out_height"] * i["out_width"]
-    block_tiles = i["in_blocks"] * i["kernel_height"] * i["kernel_width"]
-    for block in range(i["out_blocks"]):
-        address = i["destination"] + block * i["destination_stride"]
+    pixels, block_tiles = i.pixels, i.block_tiles
+    for block in range(i.out_blocks):
+        address = i.destination + block * i.destination_stride
         start = block * block_tiles * tile_cycles
         bank = timeline.bank_of(address, address + pixels - 1)
         if bank is not None and tile_cycles == pixels and block_tiles > skipped:
@@ -84,14 +76,13 @@ def _sums(i: Instruction, tile_cycles: int, skipped: int, timeline: BankTimeline
             timeline.occupy(address, pixels, start + tile * tile_cycles)
 
 
-def _activation_reads(i: Instruction, tile_cycles: int, timeline: BankTimeline) -> None:
-    rows = [_valid(i, "y", ky) for ky in range(i["kernel_height"])]
-    columns = [_valid(i, "x", kx) for kx in range(i["kernel_width"])]
-    pitch, cycle = i["source_pitch"], 0
-    for out_block in range(i["out_blocks"]):
-        for in_block in range(i["in_blocks"]):
-            block = i["source"] + out_block * i["source_out_stride"]
-            block += in_block * i["source_in_stride"]
+def _activation_reads(i: Matrix, tile_cycles: int, timeline: BankTimeline) -> None:
+    rows, columns = map(_valid, i.frame(i.source_pitch), i.kernel_loops, i.pixel_loops)
+    pitch, cycle = i.source_pitch, 0
+    for out_block in range(i.out_blocks):
+        for in_block in range(i.in_blocks):
+            block = i.source + out_block * i.source_out_stride
+            block += in_block * i.source_in_stride
             for y, valid_rows in rows:
                 for x, valid_columns in columns:
                     if valid_rows and valid_columns:
@@ -101,15 +92,15 @@ def _activation_reads(i: Instruction, tile_cycles: int, timeline: BankTimeline) 
 
 
 def _read_tile(
-    i: Instruction, origin: int, rows: range, columns: range, cycle: int, timeline: BankTimeline
+    i: Matrix, origin: int, rows: range, columns: range, cycle: int, timeline: BankTimeline
 ) -> None:
     """Note the reads of one weight tile, whose first pixel's turn is in `cycle`.
 
-    origin: the word of pixel (0, 0), which may be outside of the map; rows, columns: the
+    origin: the word of pixel (0, 0), which may be inside of the map; rows, columns: the
     output pixels whose source is inside of it.
     """
-    out_width = i["out_width"]
-    row_step, stride = i["stride_y"] * i["source_pitch"], i["stride_x"]
+    out_width = i.out_width
+    row_step, stride = i.stride_y * i.source_pitch, i.stride_x
     left, right = origin + columns[0] * stride, origin + columns[-1] * stride
     bank = timeline.bank_of(left + rows[0] * row_step, right + rows[-1] * row_step)
     if bank is not None and len(columns) == out_width:
@@ -131,14 +122,15 @@ def _read_tile(
             timeline.occupy(address, 1, start + column)
 
 
-def _valid(i: Instruction, axis: str, kernel: int) -> tuple[int, range]:
-    """Return a kernel element's first source coordinate and the outputs whose source exists.
-
-    axis: "y" or "x".
-    """
-    size, count = ("height", "out_height") if axis == "y" else ("width", "out_width")
-    stride = i[f"stride_{axis}"]
-    start = i[f"origin_{axis}"] + kernel * i[f"dilation_{axis}"]
-    if not stride:
-        return start, range(i[count] if 0 <= start < i[size] else 0)
-    return start, range(max(0, -(start // stride)), min(i[count], -((start - i[size]) // stride)))
+def _valid(axis: Axis, kernel: Loop, outputs: Loop) -> list[tuple[int, range]]:
+    """Return of each kernel element its first source coordinate and the outputs that have one."""
+    valid = []
+    for element in range(kernel.count):
+        start, stride = axis.origin + element * kernel.stride, outputs.stride
+        if stride:
+            last = -((start - axis.size) // stride)
+            inside = max(0, -(start // stride)), min(outputs.count, last)
+        else:
+            inside = 0, outputs.count if 0 <= start < axis.size else 0
+        valid.append((start, range(*inside)))
+    return valid

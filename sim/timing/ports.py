@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.config import SRAM_ADDRESS_BITS
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.loops import SRAM_MODULUS, Walk, addresses, bank_words, num_words, span
 
-SRAM_MODULUS = 1 << SRAM_ADDRESS_BITS
 FREE_BANK = -1
 """In place of a bank: a turn that needs no port, for example a window position in the padding."""
 
@@ -20,6 +20,32 @@ Interval = tuple[int, int]
 
 Taken = tuple[int, list[int], list[int]]
 """A bank, starts and ends of the cycles in which it is taken."""
+
+
+def step_banks(walk: Walk, config: Config) -> NDArray[np.int64]:
+    """Return the bank of every step of a walk, in order; FREE_BANK where it takes no port."""
+    words, inside = addresses(walk)
+    taken = inside & (words < num_words(walk.space, config))
+    banks = np.where(taken, words // bank_words(walk.space, config), FREE_BANK)
+    return np.asarray(banks.reshape(-1))
+
+
+def bank_range(walk: Walk, config: Config) -> range:
+    """Return the banks between those of the lowest and the highest word of a walk."""
+    words = span(walk)
+    if words is None or words[1] >= num_words(walk.space, config):
+        return range(num_words(walk.space, config) // bank_words(walk.space, config))
+    first, last = (word // bank_words(walk.space, config) for word in words)
+    return range(first, last + 1)
+
+
+def only_bank(walk: Walk, config: Config) -> int | None:
+    """Return the bank of all steps of a walk; None if one takes no port or another bank."""
+    words = span(walk)
+    if words is None or words[1] >= num_words(walk.space, config):
+        return None
+    first, last = (word // bank_words(walk.space, config) for word in words)
+    return first if first == last else None
 
 
 class BankTimeline:

@@ -5,7 +5,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tilewright.hw.spec.isa import Engine, Target
+from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.loops import Space
+from tilewright.hw.spec.operations import transfer as operations
 from tilewright.sim.timing.activity import ACTIVATION
 from tilewright.sim.timing.bursts import Shape, ShapeCache
 from tilewright.sim.timing.ports import BankTimeline
@@ -55,11 +57,11 @@ class TransferModel(ABC):
         """As EngineModel."""
         self._ready = None
         self._accepted = cycle
-        fields = self.machine.instructions[number].fields
-        target = fields.get("target", Target.ACTIVATION)
-        shapes = self._shapes.shapes(fields, target)
-        is_activation = target == Target.ACTIVATION
-        self._transfers.append(Transfer(number, fields["sram_address"], is_activation, shapes))
+        i = self.machine.instructions[number]
+        assert isinstance(i, operations.Transfer)
+        is_activation = i.space == Space.ACTIVATION
+        shapes = self._shapes.shapes(i)
+        self._transfers.append(Transfer(number, i.sram_address, is_activation, shapes))
         if len(self._transfers) == 1:
             self._retry(self._offer(cycle))
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Literal
 
 from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.ports import BankTimeline, Claim, Interval
 from tilewright.sim.timing.simulation import Simulation
 from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Flight, Planner
@@ -26,9 +27,9 @@ class VectorModel:
         self._planner = Planner(machine)
         cache = WorkCache(machine.config)
         self._works = {
-            number: cache.work(machine.instructions[number])
-            for number, engine in enumerate(machine.engines)
-            if engine == Engine.VECTOR
+            number: cache.work(instruction)
+            for number, instruction in enumerate(machine.instructions)
+            if isinstance(instruction, Vector)
         }
         self._prefetches: deque[tuple[int, int, int]] = deque(maxlen=RECENT_FLIGHTS)
         """Instruction, first cycle and end of the latest reads of headers and tables."""
@@ -77,9 +78,11 @@ class VectorModel:
     def accept(self, number: int, cycle: int) -> None:
         """As EngineModel."""
         work = self._works[number]
+        instruction = self._machine.instructions[number]
+        assert isinstance(instruction, Vector)
         flight = Flight(
             number=number,
-            instruction=self._machine.instructions[number],
+            instruction=instruction,
             work=work,
             accepted=cycle,
             first_read=cycle + READ_CYCLES + self._pause(work, cycle),

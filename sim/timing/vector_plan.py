@@ -13,9 +13,9 @@ from tilewright.hw.spec.cycles import (
     GROUP_PAIR_CYCLES,
     VECTOR_PIPELINE_CYCLES,
 )
-from tilewright.hw.spec.isa import Instruction
+from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.cursor import NEVER
-from tilewright.sim.timing.ports import BankTimeline, Interval, Run, walk
+from tilewright.sim.timing.ports import BankTimeline, Interval, Run, bank_range, step_banks, walk
 from tilewright.sim.timing.replay import (
     FRONT_CYCLES,
     POSITION_CYCLES,
@@ -28,8 +28,6 @@ from tilewright.sim.timing.simulation import Simulation
 from tilewright.sim.timing.vector_ports import (
     Kind,
     Work,
-    destination_banks,
-    pixel_banks,
     source_banks,
 )
 
@@ -60,7 +58,7 @@ class Flight:
     """One accepted instruction."""
 
     number: int
-    instruction: Instruction
+    instruction: Vector
     work: Work
     accepted: int
     first_read: int
@@ -337,21 +335,22 @@ class Planner:
                 ends = replay.operand_moves
             else:
                 ends = np.append(moved, self._use_cycles(flight)[:-1])
-            banks = pixel_banks(flight.instruction.fields, self._config, "operand")
+            banks = step_banks(flight.instruction.operand_walk(self._config), self._config)
             yield banks, np.append(first, ends[:-1]), ends
 
     def writing(self, flight: Flight, bank: int) -> BankTimeline | None:
         """Return its writes of the activation SRAM; None if that bank has none."""
-        fields, config, work = flight.instruction.fields, self._config, flight.work
+        work = flight.work
+        walk = flight.instruction.destination_walk(self._config)
         if flight.banks is None:
-            flight.banks = destination_banks(fields, config)
+            flight.banks = bank_range(walk, self._config)
         if bank not in flight.banks:
             return None
         if flight.writes is None:
             flight.writes = self._machine.activation_reads.like()
             ends = self._use_cycles(flight) + 1 + (WRITE_CYCLES if work.combines else 0)
             starts = ends - (self._pace if work.combines else 1)
-            flight.writes.occupy_union(pixel_banks(fields, config, "destination"), starts, ends)
+            flight.writes.occupy_union(step_banks(walk, self._config), starts, ends)
         return flight.writes
 
     def turn_cycles(self, flight: Flight) -> NDArray[np.int64]:

@@ -3,9 +3,9 @@
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.activity import ACCUMULATOR, ACTIVATION, Trace
-from tilewright.sim.timing.ports import BankTimeline
+from tilewright.sim.timing.ports import BankTimeline, bank_range
 from tilewright.sim.timing.vector_plan import Flight, Planner
-from tilewright.sim.timing.vector_ports import destination_banks, source_banks
+from tilewright.sim.timing.vector_ports import source_banks
 
 
 def note_ports(
@@ -14,7 +14,7 @@ def note_ports(
     """Note when an instruction that retires reads and writes; accumulators: of their banks."""
     name, number, work = Engine.VECTOR.name, flight.number, flight.work
     reads = work.operand_banks if work.kind == "sums" else work.operand_banks + work.source_banks
-    writes = destination_banks(flight.instruction.fields, config)
+    writes = bank_range(flight.instruction.destination_walk(config), config)
     ports = {"read": (planner.reading, reads), "write": (planner.writing, writes)}
     for port, (timeline_of, banks) in ports.items():
         for timeline in {timeline_of(flight, bank) for bank in banks}:

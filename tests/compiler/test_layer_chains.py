@@ -52,7 +52,7 @@ def depthwise(maker, source, **options):
 
 
 def uses_unit(program):
-    return any(i.operation == "DEPTHWISE" for i in program.instructions)
+    return any(i.name == "DEPTHWISE" for i in program.instructions)
 
 
 @pytest.mark.parametrize("name", DEPTHWISE)
@@ -142,7 +142,7 @@ def test_chained_layers_alternate():
 
     def overlap(options):
         program = compile_graph(graph, config, options)
-        order = [i.operation for i in program.instructions]
+        order = [i.name for i in program.instructions]
         first, last = order.index("DEPTHWISE"), len(order) - order[::-1].index("DEPTHWISE")
         return order[first:last].count("MATRIX") / order.count("MATRIX")
 

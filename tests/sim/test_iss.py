@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from tilewright.hw.spec import isa
-from tilewright.hw.spec.access import Space
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import encode
-from tilewright.hw.spec.isa import Engine, Wait, instruction
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.isa import Engine, Wait
+from tilewright.hw.spec.loops import Space
 from tilewright.hw.spec.random_program import InjectedFault, random_program
 from tilewright.hw.spec.registers import Fault
-from tilewright.sim.iss import EXECUTE, Iss
+from tilewright.sim.iss import Iss
 
 CONFIGS = {
     "nano": Config.load("nano"),
@@ -84,20 +85,20 @@ class SlowAccelerator:
         self.parameter = [[0] * c.parameter_word_bytes for _ in range(c.parameter_words)]
 
     def execute(self, i: isa.Instruction) -> None:
-        counts = [i[name] for name in COUNTS[i.operation]]
+        counts = [getattr(i, name) for name in COUNTS[i.name]]
         if 0 in counts:
             return
-        getattr(self, i.operation.lower())(i)
+        getattr(self, i.name.lower())(i)
 
     def transfer(self, i: isa.Instruction, pitch: int):
-        for i2 in range(i["count2"]):
-            for i1 in range(i["count1"]):
-                for i0 in range(i["count0"]):
-                    d = (i["dram_address"] + i2 * i["dram_stride2"] + i1 * i["dram_stride1"]
-                         + i0 * i["dram_stride0"])  # fmt: skip
-                    s = (i["sram_address"] + i2 * i["sram_stride2"] + i1 * i["sram_stride1"]
-                         + i0 * i["sram_stride0"])  # fmt: skip
-                    for k in range(i["run"]):
+        for i2 in range(i.count2):
+            for i1 in range(i.count1):
+                for i0 in range(i.count0):
+                    d = (i.dram_address + i2 * i.dram_stride2 + i1 * i.dram_stride1
+                         + i0 * i.dram_stride0)  # fmt: skip
+                    s = (i.sram_address + i2 * i.sram_stride2 + i1 * i.sram_stride1
+                         + i0 * i.sram_stride0)  # fmt: skip
+                    for k in range(i.run):
                         yield (d + k * pitch) % 2**32, s % 2**20, k
 
     def load(self, i: isa.Instruction) -> None:
@@ -106,18 +107,18 @@ class SlowAccelerator:
             0: (self.activation, c.rows),
             1: (self.weight, max(c.rows, c.cols)),
             2: (self.parameter, 8 * c.lanes),
-        }[i["target"]]
+        }[i.target]
         pitch = 1
         while pitch < word_bytes:
             pitch *= 2
         for d, s, k in self.transfer(i, pitch):
-            if i["target"] == 1:
+            if i.target == 1:
                 assert s < c.weight_words
                 address = (s + k) % c.weight_words
             else:
                 address = (s + k) % 2**20
             data = list(self.memory[d : d + word_bytes])
-            if i["target"] != 2:
+            if i.target != 2:
                 data = [signed(byte, 8) for byte in data]
             sram[address] = data
 
@@ -129,65 +130,65 @@ class SlowAccelerator:
 
     def pixel(self, i, sram, base, y, x, ky, kx):
         """Return the source word of an output pixel and window position, or None outside."""
-        iy = i["origin_y"] + y * i["stride_y"] + ky * i["dilation_y"]
-        ix = i["origin_x"] + x * i["stride_x"] + kx * i["dilation_x"]
-        if 0 <= iy < i["height"] and 0 <= ix < i["width"]:
-            return sram[(base + iy * i["source_pitch"] + ix) % 2**20]
+        iy = i.origin_y + y * i.stride_y + ky * i.dilation_y
+        ix = i.origin_x + x * i.stride_x + kx * i.dilation_x
+        if 0 <= iy < i.height and 0 <= ix < i.width:
+            return sram[(base + iy * i.source_pitch + ix) % 2**20]
         return None
 
     def matrix(self, i: isa.Instruction) -> None:
         c = self.config
-        w = i["weights"]
-        for ob in range(i["out_blocks"]):
-            for ib in range(i["in_blocks"]):
-                for ky in range(i["kernel_height"]):
-                    for kx in range(i["kernel_width"]):
+        w = i.weights
+        for ob in range(i.out_blocks):
+            for ib in range(i.in_blocks):
+                for ky in range(i.kernel_height):
+                    for kx in range(i.kernel_width):
                         tile = [self.weight[(w + r) % c.weight_words] for r in range(c.rows)]
                         w += c.rows
-                        base = (i["source"] + ob * i["source_out_stride"]
-                                + ib * i["source_in_stride"])  # fmt: skip
-                        first = ib == ky == kx == 0 and not i["accumulate"]
+                        base = (i.source + ob * i.source_out_stride
+                                + ib * i.source_in_stride)  # fmt: skip
+                        first = ib == ky == kx == 0 and not i.accumulate
                         self.matrix_tile(i, tile, base, ob, ky, kx, first)
 
     def matrix_tile(self, i, tile, base, ob, ky, kx, first) -> None:
-        for y in range(i["out_height"]):
-            for x in range(i["out_width"]):
+        for y in range(i.out_height):
+            for x in range(i.out_width):
                 a = self.pixel(i, self.activation, base, y, x, ky, kx)
                 if a is None:
-                    a = [i["padding"]] * self.config.rows
-                d = i["destination"] + ob * i["destination_stride"] + y * i["out_width"] + x
+                    a = [i.padding] * self.config.rows
+                d = i.destination + ob * i.destination_stride + y * i.out_width + x
                 word = self.accumulator[d % 2**20]
                 for col in range(self.config.cols):
                     total = sum(a[r] * tile[r][col] for r in range(self.config.rows))
                     word[col] = signed((0 if first else word[col]) + total, 32)
 
     def depthwise(self, i: isa.Instruction) -> None:
-        c, step = self.config, max(i["stride_x"], 1)
+        c, step = self.config, max(i.stride_x, 1)
         words = -(-3 * c.depthwise_taps * c.rows // (8 * c.lanes))
-        for b in range(i["blocks"]):
-            first = i["weights"] + b * words
+        for b in range(i.blocks):
+            first = i.weights + b * words
             data = [signed(byte, 8) for w in self.parameter[first : first + words] for byte in w]
-            for y in range(i["out_height"]):
+            for y in range(i.out_height):
                 sums = {}
-                for p in range((i["out_width"] - 1) * step + i["kernel_width"]):
+                for p in range((i.out_width - 1) * step + i.kernel_width):
                     self.depthwise_position(i, data, b, y, p, sums)
-                    x, rest = divmod(p - (i["kernel_width"] - 1), step)
-                    if rest == 0 and 0 <= x < i["out_width"]:
-                        d = i["destination"] + b * i["destination_stride"] + y * i["out_width"] + x
-                        word, done = self.accumulator[d % 2**20], sums[p - (i["kernel_width"] - 1)]
+                    x, rest = divmod(p - (i.kernel_width - 1), step)
+                    if rest == 0 and 0 <= x < i.out_width:
+                        d = i.destination + b * i.destination_stride + y * i.out_width + x
+                        word, done = self.accumulator[d % 2**20], sums[p - (i.kernel_width - 1)]
                         for col in range(c.cols):
-                            old = word[col] if i["accumulate"] else 0
+                            old = word[col] if i.accumulate else 0
                             word[col] = signed(old + (done[col] if col < c.rows else 0), 32)
 
     def depthwise_position(self, i, data, b, y, p, sums) -> None:
         c = self.config
-        base = i["source"] + b * i["source_stride"]
-        for ky in range(i["kernel_height"]):
-            iy, ix = i["origin_y"] + y * i["stride_y"] + ky * i["dilation_y"], i["origin_x"] + p
-            a = [i["padding"]] * c.rows
-            if 0 <= iy < i["height"] and 0 <= ix < i["width"]:
-                a = self.activation[(base + iy * i["source_pitch"] + ix) % 2**20]
-            for kx in range(i["kernel_width"]):
+        base = i.source + b * i.source_stride
+        for ky in range(i.kernel_height):
+            iy, ix = i.origin_y + y * i.stride_y + ky * i.dilation_y, i.origin_x + p
+            a = [i.padding] * c.rows
+            if 0 <= iy < i.height and 0 <= ix < i.width:
+                a = self.activation[(base + iy * i.source_pitch + ix) % 2**20]
+            for kx in range(i.kernel_width):
                 total = sums.setdefault(p - kx, [0] * c.rows)
                 for r in range(c.rows):
                     total[r] += a[r] * data[(ky * c.depthwise_taps + kx) * c.rows + r]
@@ -197,12 +198,12 @@ class SlowAccelerator:
         source, source_groups = (
             (self.activation, c.rows // c.lanes),
             (self.accumulator, c.cols // c.lanes),
-        )[i["source_kind"]]
+        )[i.source_kind]
         row_groups = c.rows // c.lanes
         results = []
-        for g in range(i["groups"]):
-            for y in range(i["out_height"]):
-                for x in range(i["out_width"]):
+        for g in range(i.groups):
+            for y in range(i.out_height):
+                for x in range(i.out_width):
                     for lane in range(c.lanes):
                         results.append(
                             self.vector_lane(i, source, source_groups, row_groups, g, y, x, lane)
@@ -212,35 +213,35 @@ class SlowAccelerator:
 
     def vector_lane(self, i, source, source_groups, row_groups, g, y, x, lane):
         c = self.config
-        sb, sg = divmod(i["source_group"] + g, source_groups)
-        db, dg = divmod(i["destination_group"] + g, row_groups)
-        ob, og = divmod(i["operand_group"] + g, row_groups)
-        v = 0 if i["reduction"] == isa.Reduction.SUM else -(2**31)
-        for ky in range(i["kernel_height"]):
-            for kx in range(i["kernel_width"]):
-                base = i["source"] + sb * i["source_stride"]
+        sb, sg = divmod(i.source_group + g, source_groups)
+        db, dg = divmod(i.destination_group + g, row_groups)
+        ob, og = divmod(i.operand_group + g, row_groups)
+        v = 0 if i.reduction == isa.Reduction.SUM else -(2**31)
+        for ky in range(i.kernel_height):
+            for kx in range(i.kernel_width):
+                base = i.source + sb * i.source_stride
                 word = self.pixel(i, source, base, y, x, ky, kx)
-                s = i["padding"] if word is None else word[sg * c.lanes + lane]
-                v = signed(v + s, 32) if i["reduction"] == isa.Reduction.SUM else max(v, s)
+                s = i.padding if word is None else word[sg * c.lanes + lane]
+                v = signed(v + s, 32) if i.reduction == isa.Reduction.SUM else max(v, s)
         q = self.requantize(i, g, lane, v)
-        if i["use_table"]:
+        if i.use_table:
             entry = q & 0xFF
             words = 8 * c.lanes
-            q = signed(self.parameter[i["table"] + entry // words][entry % words], 8)
-        if i["combine"]:
-            o = (i["operand"] + ob * i["operand_stride"] + y * i["operand_pitch"] + x) % 2**20
+            q = signed(self.parameter[i.table + entry // words][entry % words], 8)
+        if i.combine:
+            o = (i.operand + ob * i.operand_stride + y * i.operand_pitch + x) % 2**20
             q = self.combine(i, q, self.activation[o][og * c.lanes + lane])
-        d = i["destination"] + db * i["destination_stride"] + y * i["destination_pitch"] + x
+        d = i.destination + db * i.destination_stride + y * i.destination_pitch + x
         return d % 2**20, dg * c.lanes + lane, q
 
     def header(self, i) -> bytes:
-        first = i["parameters"]
+        first = i.parameters
         words = self.parameter[first : first + self.config.header_words]
         return bytes(byte for word in words for byte in word)[:32]
 
     def requantize(self, i, g, lane, v) -> int:
         zero_point, low, high = struct.unpack_from("<bbb", self.header(i), 0)
-        p = i["parameters"] + self.config.header_words + (0 if i["uniform"] else g)
+        p = i.parameters + self.config.header_words + (0 if i.uniform else g)
         bias, scale = struct.unpack_from("<if", bytes(self.parameter[p]), 8 * lane)
         total = binary32(Fraction(signed(v + bias, 32)))
         value = binary32(total * scale_of(scale))
@@ -251,7 +252,7 @@ class SlowAccelerator:
             "<bbbbb", self.header(i), 4
         )
         one, two = (scale_of(s) for s in struct.unpack_from("<ff", self.header(i), 12))
-        if i["combine"] == isa.Combine.ADD:
+        if i.combine == isa.Combine.ADD:
             left, right = (
                 binary32((first - first_zero) * one),
                 binary32((second - second_zero) * two),
@@ -367,8 +368,3 @@ def test_waiting_for_itself_is_a_future_wait() -> None:
     assert result.fault is not None
     assert result.fault.cause == Fault.FUTURE_WAIT
     assert "LOAD waits for 1 retirements of LOAD, which was sent 0" in result.fault.message
-
-
-def test_every_operation_has_semantics() -> None:
-    engines = {operation.name for operation in isa.OPERATIONS if operation.engine is not None}
-    assert set(EXECUTE) == engines

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tilewright.hw.spec.access import Space
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.loops import Space
 from tilewright.hw.spec.random_program import random_program
 from tilewright.sim.iss import Iss
 from tilewright.sim.recording import record

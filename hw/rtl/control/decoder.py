@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.spec import encoding, isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.instruction_set import BY_NAME, operations
 
 ENGINE_BITS = 3
 
@@ -30,7 +31,7 @@ def engine_operations(
 
 def engines(config: Config) -> tuple[isa.Engine, ...]:
     """Return the engines that this config has, in the order of their places in the hardware."""
-    return tuple(engine_operations(isa.operations(config)))
+    return tuple(engine_operations(operations(config)))
 
 
 def waits_layout() -> data.ArrayLayout:
@@ -43,7 +44,7 @@ def waits_layout() -> data.ArrayLayout:
 
 def common_fields(word: Value, config: Config) -> dict[str, Value]:
     """Return the bits of an instruction word (512) that every operation has, by field name."""
-    rows = encoding.layout(isa.BY_NAME["END"], config)
+    rows = encoding.layout(BY_NAME["END"], config)
     return {field.name: word[first : first + bits] for field, first, bits in rows}
 
 
@@ -52,7 +53,7 @@ def own_fields(word: Value, bits: int, config: Config) -> Value:
 
     Every operation's own fields start there, so this is the union of several operations' fields.
     """
-    _, first, width = encoding.layout(isa.BY_NAME["END"], config)[-1]
+    _, first, width = encoding.layout(BY_NAME["END"], config)[-1]
     return word[first + width : first + width + bits]
 
 
@@ -94,7 +95,7 @@ class Decoder(wiring.Component):
         opcode = common["opcode"]
         m.d.comb += [
             self.illegal.eq(1),
-            self.is_end.eq(opcode == isa.BY_NAME["END"].opcode),
+            self.is_end.eq(opcode == BY_NAME["END"].opcode),
             self.operation.eq(Cat(opcode == o.opcode for o in queued(self._operations))),
         ]
         with m.Switch(opcode):

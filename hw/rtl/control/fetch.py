@@ -12,6 +12,7 @@ from tilewright.hw.rtl.transfer.burst import AXI_INCR
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import BURST_BOUNDARY_BYTES, FETCH_AHEAD
+from tilewright.hw.spec.instruction_set import BY_NAME
 
 PROGRAM_ADDRESS_BITS = 32
 
@@ -112,7 +113,7 @@ class Fetch(wiring.Component):
         index = Signal(INDEX_BITS)
         next_head = Signal()
         opcode = bus.rdata[: isa.COMMON_FIELDS[0].width]
-        is_end = (beat == 0) & (opcode == isa.BY_NAME["END"].opcode)
+        is_end = (beat == 0) & (opcode == BY_NAME["END"].opcode)
 
         m.d.comb += [
             arrived.eq(bus.rvalid & (beat == beats - 1)),

@@ -4,10 +4,10 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
 from tilewright.hw.rtl.signals import index_bits
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
+from tilewright.hw.spec.instruction_set import BY_NAME
 
-DEPTHWISE = isa.BY_NAME["DEPTHWISE"]
+DEPTHWISE = BY_NAME["DEPTHWISE"]
 KERNEL_ROW_BITS = (DEPTHWISE_KERNEL_ROWS - 1).bit_length()
 
 

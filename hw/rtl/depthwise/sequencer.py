@@ -19,8 +19,8 @@ from tilewright.hw.rtl.interfaces import (
 )
 from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS
 from tilewright.hw.rtl.signals import within
-from tilewright.hw.spec.access import DEPTHWISE_COUNTS
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.operations.depthwise import Depthwise
 
 KEPT_FIELDS = (
     "kernel_height",
@@ -95,7 +95,7 @@ class DepthwiseLoops(wiring.Component):
         active, accept, step, finish = bits("active", "accept", "step", "finish")
         ends = self._count(m, accept, step)
         m.d.comb += [
-            self.empty.eq(Cat(new[name] == 0 for name in DEPTHWISE_COUNTS).any()),
+            self.empty.eq(Cat(new[name] == 0 for name in Depthwise.counts).any()),
             self.position.valid.eq(active & (~here.swap | self.available)),
             step.eq(self.position.valid & self.position.ready),
             finish.eq(step & here.retire),

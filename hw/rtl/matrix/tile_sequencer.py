@@ -11,11 +11,11 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hw.rtl.interfaces import address_shape, engine_layout, read_port_signature
 from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS, tile_layout
 from tilewright.hw.rtl.signals import index_bits
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import MATRIX_SETUP_CYCLES, matrix_tile_cycles
+from tilewright.hw.spec.instruction_set import BY_NAME
 
-MATRIX = isa.BY_NAME["MATRIX"]
+MATRIX = BY_NAME["MATRIX"]
 PRODUCT_STEPS = MATRIX_SETUP_CYCLES - 1
 """Two bits of a factor a step: enough for the 14 bits of origin_y."""
 LOOPS = ("kernel_width", "kernel_height", "in_blocks", "out_blocks")

@@ -14,8 +14,9 @@ from tilewright.hw.rtl.transfer.burst import (
 )
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.instruction_set import BY_NAME
 
-LOAD = isa.BY_NAME["LOAD"]
+LOAD = BY_NAME["LOAD"]
 
 
 def beat_layout(config: Config) -> data.StructLayout:

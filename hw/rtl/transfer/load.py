@@ -20,10 +20,10 @@ from tilewright.hw.rtl.transfer.burst import (
     RunIterator,
     burst_words_layout,
 )
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.instruction_set import BY_NAME
 
-LOAD = isa.BY_NAME["LOAD"]
+LOAD = BY_NAME["LOAD"]
 MASK_GRANULARITY = 8
 """Data bits per mask bit of the write port of activation SRAM."""
 

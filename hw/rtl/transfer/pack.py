@@ -8,10 +8,10 @@ from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, read_port_signature
 from tilewright.hw.rtl.transfer.burst import burst_words_layout
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.instruction_set import BY_NAME
 
-STORE = isa.BY_NAME["STORE"]
+STORE = BY_NAME["STORE"]
 
 
 def placement_layout(config: Config) -> data.StructLayout:

@@ -21,11 +21,11 @@ from tilewright.hw.rtl.transfer.burst import (
     burst_words_layout,
 )
 from tilewright.hw.rtl.transfer.pack import BeatPacker, WordReader
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import STORE_READ_AHEAD_BURSTS
+from tilewright.hw.spec.instruction_set import BY_NAME
 
-STORE = isa.BY_NAME["STORE"]
+STORE = BY_NAME["STORE"]
 
 
 def response_layout() -> data.StructLayout:

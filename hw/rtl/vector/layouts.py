@@ -7,8 +7,10 @@ from tilewright.hw.rtl.interfaces import INDEX_BITS, fields_layout
 from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.instruction_set import BY_NAME
+from tilewright.hw.spec.operations.vector import PARAMETER_HEADER
 
-VECTOR = isa.BY_NAME["VECTOR"]
+VECTOR = BY_NAME["VECTOR"]
 NUM_SLOTS = 2
 """Instructions in flight: one that issues, one whose results are still in the pipeline."""
 
@@ -16,7 +18,7 @@ NUM_SLOTS = 2
 def header_layout() -> data.StructLayout:
     """The parameter header's fields, binary32 as its 32 bits."""
     shapes: dict[str, Shape] = {"b": signed(8), "f": unsigned(32)}
-    return data.StructLayout({f.name: shapes[f.format] for f in isa.PARAMETER_HEADER})
+    return data.StructLayout({f.name: shapes[f.format] for f in PARAMETER_HEADER})
 
 
 def slot_layout() -> data.StructLayout:

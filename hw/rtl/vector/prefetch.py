@@ -8,8 +8,8 @@ from tilewright.hw.rtl.interfaces import address_shape, bits, engine_layout
 from tilewright.hw.rtl.vector.layouts import VECTOR, slots_layout
 from tilewright.hw.rtl.vector.source import parameter_port
 from tilewright.hw.rtl.vector.table import CHUNK_BYTES, NUM_CHUNKS, table_write_signature
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.operations.vector import PARAMETER_HEADER
 
 COPIED_FIELDS = ("padding", "reduction", "combine", "use_table")
 
@@ -110,7 +110,7 @@ class Prefetch(wiring.Component):
             ),
         ]
         word_bytes = self._config.parameter_word_bytes
-        for field in isa.PARAMETER_HEADER:
+        for field in PARAMETER_HEADER:
             number, offset = divmod(field.offset, word_bytes)
             size = {"b": 1, "f": 4}[field.format]
             with m.If(header_lands & (landing_word == number)):

@@ -12,6 +12,7 @@ from tilewright.compiler.options import Options
 from tilewright.compiler.plan.boxes import Box
 from tilewright.compiler.plan.placement import find_places, layers_of, place
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.instruction_set import instruction
 from tilewright.hw.spec.isa import Engine, Target
 from tilewright.support.errors import ModelError
 
@@ -29,7 +30,7 @@ def depthwise(maker, source, **options):
 
 
 def uses_unit(program):
-    return any(i.operation == "DEPTHWISE" for i in program.instructions)
+    return any(i.name == "DEPTHWISE" for i in program.instructions)
 
 
 def num_chained(program):
@@ -138,9 +139,9 @@ def test_weights_beyond_their_sram_are_not_loaded_in_vain():
     graph = maker.graph(maker.conv(filtered, 8, (3, 3), pads=(1, 1, 1, 1)))
     program = assert_matches_reference(graph, SMALL.replace(weight_kib=1, parameter_kib=4))
     assert num_chained(program) == 1
-    loads = [i for i in program.instructions if i.operation == "LOAD"]
-    chunks = sum(i["target"] == Target.WEIGHT for i in loads)
-    assert chunks <= sum(i.operation == "MATRIX" for i in program.instructions)
+    loads = [i for i in program.instructions if i.name == "LOAD"]
+    chunks = sum(i.target == Target.WEIGHT for i in loads)
+    assert chunks <= sum(i.name == "MATRIX" for i in program.instructions)
 
 
 ONE = SMALL.replace(
@@ -203,7 +204,7 @@ class Steps(Lowering):
 
     def compute(self):
         fields = dict.fromkeys(("kernel_height", "kernel_width", "out_height", "out_width"), 1)
-        self.context.tasks.emit(self.engine.name, **fields)
+        self.context.tasks.emit(instruction(self.engine.name, **fields))
         made = self.context.map(self.output_name)
         box = Box(top=0, bottom=made.height, left=0, right=made.width)
         self.context.produced.append((made.name, box, (0, 1)))
@@ -230,4 +231,4 @@ def test_a_step_waits_for_what_it_reads_by_another_name(other):
     need = Need(name=read.name, box=Box(top=0, bottom=1, left=0, right=read.width), blocks=(0, 1))
     late = Steps(Engine.DEPTHWISE, second, (need,), context)
     run_chain([(1, late), (0, Steps(Engine.VECTOR, first, (), context))], context)
-    assert [task.instruction.operation for task in context.tasks.tasks] == ["VECTOR", "DEPTHWISE"]
+    assert [task.instruction.name for task in context.tasks.tasks] == ["VECTOR", "DEPTHWISE"]

@@ -7,7 +7,7 @@ import pytest
 from tilewright.compiler.plan.depthwise_plan import DepthwiseShape
 from tilewright.compiler.plan.estimate import issue_cycles
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.isa import instruction
+from tilewright.hw.spec.instruction_set import instruction
 
 
 @pytest.mark.parametrize("seed", range(20))

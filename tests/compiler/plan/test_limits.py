@@ -5,7 +5,7 @@ import pytest
 from tilewright.compiler.plan import limits
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.encoding import encode
-from tilewright.hw.spec.isa import instruction
+from tilewright.hw.spec.instruction_set import instruction
 from tilewright.support.errors import TilewrightError
 
 FIELDS = [

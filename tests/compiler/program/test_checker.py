@@ -9,15 +9,8 @@ from tilewright.compiler.compile import lower
 from tilewright.compiler.plan.allocate import Lifetime, allocate, extent, largest_gap
 from tilewright.compiler.program.checker import CheckError, check_program
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.isa import (
-    Combine,
-    Engine,
-    Instruction,
-    Source,
-    Target,
-    Wait,
-    instruction,
-)
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.isa import Combine, Engine, Instruction, Source, Target, Wait
 
 NANO = PRESETS["nano"]
 LOAD = instruction(
@@ -59,7 +52,7 @@ def test_wait_for_the_future_is_found():
 
 @pytest.mark.parametrize("name", ["dram_address", "dram_stride0"])
 def test_address_that_hardware_would_round_is_found(name):
-    load = replace(LOAD, fields={**LOAD.fields, name: NANO.activation_pitch // 2})
+    load = replace(LOAD, **{name: NANO.activation_pitch // 2})
     with pytest.raises(CheckError, match=rf"\(LOAD\): {name} must be a multiple of 4 bytes, got 2"):
         check_program([load], NANO, writable=WRITABLE)
 
@@ -78,7 +71,7 @@ def test_store_outside_the_maps_is_found():
 
 
 def test_address_behind_the_sram_is_found():
-    beyond = replace(LOAD, fields={**LOAD.fields, "sram_address": NANO.activation_words - 1})
+    beyond = replace(LOAD, **{"sram_address": NANO.activation_words - 1})
     with pytest.raises(CheckError, match="leaves an SRAM"):
         check_program([beyond], NANO, writable=WRITABLE)
 
@@ -138,7 +131,7 @@ def test_depthwise_blocks_that_accumulate_into_the_same_words_are_found():
 
 
 def test_load_whose_runs_overlap_is_found():
-    load = replace(LOAD, fields={**LOAD.fields, "count0": 2, "sram_stride0": 3})
+    load = replace(LOAD, **{"count0": 2, "sram_stride0": 3})
     message = r"\(LOAD\) must write each word once, .* overlap in ACTIVATION words 8 to 14"
     with pytest.raises(CheckError, match=message):
         check_program([load], NANO, writable=WRITABLE)
@@ -147,14 +140,14 @@ def test_load_whose_runs_overlap_is_found():
 def test_store_whose_runs_overlap_is_found():
     pitch = NANO.activation_pitch
     fields = {"dram_stride0": 3 * pitch, "count0": 2, "run": 4, "sram_stride0": 0}
-    store = waiting(replace(STORE, fields={**STORE.fields, **fields}), (Engine.LOAD, 1))
+    store = waiting(replace(STORE, **fields), (Engine.LOAD, 1))
     message = rf"\(STORE\) must write each word once, .* DRAM bytes 4096 to {4095 + 7 * pitch}"
     with pytest.raises(CheckError, match=message):
         check_program([LOAD, store], NANO, writable=WRITABLE)
 
 
 def test_zero_counts_touch_nothing():
-    empty = replace(LOAD, fields={**LOAD.fields, "count0": 0, "sram_stride0": 1})
+    empty = replace(LOAD, **{"count0": 0, "sram_stride0": 1})
     nothing = element_wise(0, 1, out_height=0)[2]
     check_program([empty, empty, nothing], NANO, writable=WRITABLE)
 
@@ -172,11 +165,11 @@ def test_compiled_stores_moved_by_a_page_into_inputs_or_constants_are_found():
     check_program(lowered.instructions, NANO, writable=writable)
     moved = 0
     for number, item in enumerate(lowered.instructions):
-        if item.operation == "STORE":
+        if item.name == "STORE":
             for step in (-4096, 4096):
                 mutant = [*lowered.instructions]
-                fields = {**item.fields, "dram_address": item["dram_address"] + step}
-                mutant[number] = replace(item, fields=fields)
+                fields = {**item.values(), "dram_address": item.dram_address + step}
+                mutant[number] = type(item).of(fields, item.waits)
                 with pytest.raises(CheckError, match="hold the program or constants"):
                     check_program(mutant, NANO, writable=writable)
                 moved += 1

@@ -10,10 +10,11 @@ from random_graphs import GraphMaker
 
 from tilewright.compiler.compile import lower
 from tilewright.compiler.program.checker import CheckError, check_program
-from tilewright.hw.spec.access import Space, accesses, transfer_space, word_pitch
+from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.hazard import writes_twice
 from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.loops import Space
 from tilewright.hw.spec.ports import Side
 from tilewright.hw.spec.random_program import random_program
 
@@ -49,7 +50,7 @@ def words_at_ports(i, config):
     touched = accesses(i, config)
     found = {(a.space, Side.READ, w) for a in touched.reads for w in a.addresses.tolist()}
     writes = {(a.space, Side.WRITE, w) for a in touched.writes for w in a.addresses.tolist()}
-    if i.operation == "MATRIX" and i["in_blocks"] * i["kernel_height"] * i["kernel_width"] > 1:
+    if i.name == "MATRIX" and i.in_blocks * i.kernel_height * i.kernel_width > 1:
         found |= {(space, Side.READ, word) for space, _, word in writes}
     return found | writes
 
@@ -87,14 +88,15 @@ def meetings_by_pairs(instructions, config):
 
 def legal(item, config):
     """A transfer with its DRAM addresses as the hardware rounds them, and each word once."""
-    if item.operation not in ("LOAD", "STORE"):
+    if item.name not in ("LOAD", "STORE"):
         return item
-    pitch = word_pitch(transfer_space(item), config)
-    names = [name for name in item.fields if name.startswith("dram_")]
-    rounded = replace(item, fields={**item.fields, **{n: item[n] // pitch * pitch for n in names}})
+    pitch = item.pitch(config)
+    fields = item.values()
+    dram = {n: v // pitch * pitch for n, v in fields.items() if n.startswith("dram_")}
+    rounded = replace(item, **dram)
     if not writes_twice(rounded, accesses(rounded, config), config):
         return rounded
-    return replace(rounded, fields={**rounded.fields, "count0": 1, "count1": 1, "count2": 1})
+    return replace(rounded, count0=1, count1=1, count2=1)
 
 
 def listed(meetings):

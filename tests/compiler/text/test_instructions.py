@@ -7,9 +7,9 @@ from reading import attributes_of, name_of, operations, parse
 from tilewright.compiler.compile import lower
 from tilewright.compiler.text.instructions import task_operations
 from tilewright.compiler.text.mlir import Operation, Printer
-from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.encoding import encode
+from tilewright.hw.spec.instruction_set import BY_NAME, instruction
 from tilewright.hw.spec.isa import Engine, Instruction, Wait
 
 
@@ -19,7 +19,7 @@ def read_instructions(text: str) -> list[tuple[int, Instruction]]:
     sent = dict.fromkeys(Engine, 0)
     found = []
     for operation in operations(parse(text)):
-        row = isa.BY_NAME[name_of(operation).removeprefix("tw.").upper()]
+        row = BY_NAME[name_of(operation).removeprefix("tw.").upper()]
         waits = tuple(numbers[operand] for operand in operation.operands)
         given = attributes_of(operation)
         layer = given.pop("layer")
@@ -28,7 +28,7 @@ def read_instructions(text: str) -> list[tuple[int, Instruction]]:
             name: by_name[name][value] if isinstance(value, str) else value
             for name, value in given.items()
         }
-        found.append((layer, isa.instruction(row.name, waits, **values)))
+        found.append((layer, instruction(row.name, waits, **values)))
         sent[row.engine] += 1
         numbers[operation.results[0]] = Wait(engine=row.engine, count=sent[row.engine])
     return found

@@ -8,7 +8,8 @@ import pytest
 from tilewright.flows.report.report import layer_cycles, layer_reports, transfer_bytes
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.encoding import encode
-from tilewright.hw.spec.isa import Engine, Target, Wait, instruction
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.isa import Engine, Target, Wait
 from tilewright.hw.spec.program import Layer, Program
 
 CONFIG = Config(name="odd", rows=12, cols=20, lanes=4, operand_lanes=2)

@@ -5,10 +5,12 @@ import random
 import numpy as np
 import pytest
 
-from tilewright.hw.spec.access import Access, Space, accesses, merge
+from tilewright.hw.spec.access import Access, accesses, merge
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.hazard import overwrites_own_source
-from tilewright.hw.spec.isa import BY_NAME, OPERATIONS, Instruction, instruction
+from tilewright.hw.spec.instruction_set import BY_NAME, OPERATIONS, instruction
+from tilewright.hw.spec.isa import Instruction
+from tilewright.hw.spec.loops import Space
 
 CONFIGS = {
     "nano": Config.load("nano"),
@@ -31,7 +33,7 @@ class Loops:
         self.out_of_range = False
         self.step = 0
         self.first_write, self.last_read = {}, {}
-        getattr(self, i.operation.lower())()
+        getattr(self, i.name.lower())()
 
     def touch(self, kind: str, space: Space, address: int, modulus: int = 2**20) -> None:
         address %= modulus
@@ -45,7 +47,7 @@ class Loops:
             self.out_of_range = True
             return
         getattr(self, kind)[space].add(address)
-        ordered = Space.ACCUMULATOR if self.i.operation == "DEPTHWISE" else Space.ACTIVATION
+        ordered = Space.ACCUMULATOR if self.i.name == "DEPTHWISE" else Space.ACTIVATION
         if space == ordered:
             if kind == "reads":
                 self.last_read[address] = self.step
@@ -54,110 +56,112 @@ class Loops:
 
     def window(self, space, base, y, x, ky, kx) -> None:
         i = self.i
-        iy = i["origin_y"] + y * i["stride_y"] + ky * i["dilation_y"]
-        ix = i["origin_x"] + x * i["stride_x"] + kx * i["dilation_x"]
-        if 0 <= iy < i["height"] and 0 <= ix < i["width"]:
-            self.touch("reads", space, base + iy * i["source_pitch"] + ix)
+        iy = i.origin_y + y * i.stride_y + ky * i.dilation_y
+        ix = i.origin_x + x * i.stride_x + kx * i.dilation_x
+        if 0 <= iy < i.height and 0 <= ix < i.width:
+            self.touch("reads", space, base + iy * i.source_pitch + ix)
 
     def matrix(self) -> None:
         i, c = self.i, self.config
-        kernel = range(i["kernel_height"]), range(i["kernel_width"])
-        pixels = [(y, x) for y in range(i["out_height"]) for x in range(i["out_width"])]
-        w = i["weights"]
-        for ob in range(i["out_blocks"]):
-            for ib in range(i["in_blocks"]):
+        kernel = range(i.kernel_height), range(i.kernel_width)
+        pixels = [(y, x) for y in range(i.out_height) for x in range(i.out_width)]
+        w = i.weights
+        for ob in range(i.out_blocks):
+            for ib in range(i.in_blocks):
                 for ky in kernel[0]:
                     for kx in kernel[1]:
-                        if pixels and i["weights"] >= c.weight_words:
+                        if pixels and i.weights >= c.weight_words:
                             self.out_of_range = True
                         elif pixels:
                             for r in range(c.rows):
                                 self.touch("reads", Space.WEIGHT, w + r, c.weight_words)
                             w += c.rows
                         for y, x in pixels:
-                            base = (i["source"] + ob * i["source_out_stride"]
-                                    + ib * i["source_in_stride"])  # fmt: skip
+                            base = (i.source + ob * i.source_out_stride
+                                    + ib * i.source_in_stride)  # fmt: skip
                             self.window(Space.ACTIVATION, base, y, x, ky, kx)
-                            d = i["destination"] + ob * i["destination_stride"]
-                            d += y * i["out_width"] + x
+                            d = i.destination + ob * i.destination_stride
+                            d += y * i.out_width + x
                             self.touch("writes", Space.ACCUMULATOR, d)
-                            if i["accumulate"]:
+                            if i.accumulate:
                                 self.touch("reads", Space.ACCUMULATOR, d)
 
     def depthwise(self) -> None:
         i, c = self.i, self.config
-        if 0 in [i[n] for n in ("blocks", "kernel_height", "kernel_width", "out_height",
+        if 0 in [getattr(i, n) for n in ("blocks", "kernel_height", "kernel_width", "out_height",
                                 "out_width")]:  # fmt: skip
             return
-        step = max(i["stride_x"], 1)
+        step = max(i.stride_x, 1)
         words = -(-3 * c.depthwise_taps * c.rows // (8 * c.lanes))
-        for b in range(i["blocks"]):
+        for b in range(i.blocks):
             for word in range(words):
-                self.touch("reads", Space.PARAMETER, i["weights"] + b * words + word)
-            for y in range(i["out_height"]):
-                for p in range((i["out_width"] - 1) * step + i["kernel_width"]):
-                    for ky in range(i["kernel_height"]):
-                        iy = i["origin_y"] + y * i["stride_y"] + ky * i["dilation_y"]
-                        ix = i["origin_x"] + p
-                        if 0 <= iy < i["height"] and 0 <= ix < i["width"]:
-                            base = i["source"] + b * i["source_stride"]
-                            self.touch(
-                                "reads", Space.ACTIVATION, base + iy * i["source_pitch"] + ix
-                            )
-                for x in range(i["out_width"]):
-                    d = i["destination"] + b * i["destination_stride"] + y * i["out_width"] + x
-                    if i["accumulate"]:
+                self.touch("reads", Space.PARAMETER, i.weights + b * words + word)
+            for y in range(i.out_height):
+                for p in range((i.out_width - 1) * step + i.kernel_width):
+                    for ky in range(i.kernel_height):
+                        iy = i.origin_y + y * i.stride_y + ky * i.dilation_y
+                        ix = i.origin_x + p
+                        if 0 <= iy < i.height and 0 <= ix < i.width:
+                            base = i.source + b * i.source_stride
+                            self.touch("reads", Space.ACTIVATION, base + iy * i.source_pitch + ix)
+                for x in range(i.out_width):
+                    d = i.destination + b * i.destination_stride + y * i.out_width + x
+                    if i.accumulate:
                         self.touch("reads", Space.ACCUMULATOR, d)
                     self.touch("writes", Space.ACCUMULATOR, d)
                     self.step += 1
 
     def vector(self) -> None:
         i, c = self.i, self.config
-        if 0 in [i[n] for n in ("groups", "kernel_height", "kernel_width", "out_height",
+        if 0 in [getattr(i, n) for n in ("groups", "kernel_height", "kernel_width", "out_height",
                                 "out_width")]:  # fmt: skip
             return
         rows, cols = c.rows // c.lanes, c.cols // c.lanes
-        source_groups = cols if i["source_kind"] else rows
-        if (i["source_group"] >= source_groups or i["destination_group"] >= rows
-                or (i["combine"] and i["operand_group"] >= rows)):  # fmt: skip
+        source_groups = cols if i.source_kind else rows
+        if (i.source_group >= source_groups or i.destination_group >= rows
+                or (i.combine and i.operand_group >= rows)):  # fmt: skip
             self.out_of_range = True
             return
         header = -(-32 // (8 * c.lanes))
-        for word in range(header + (1 if i["uniform"] else i["groups"])):
-            self.touch("reads", Space.PARAMETER, i["parameters"] + word)
-        for word in range(-(-256 // (8 * c.lanes)) if i["use_table"] else 0):
-            self.touch("reads", Space.PARAMETER, i["table"] + word)
-        for g in range(i["groups"]):
-            for y in range(i["out_height"]):
-                for x in range(i["out_width"]):
+        for word in range(header + (1 if i.uniform else i.groups)):
+            self.touch("reads", Space.PARAMETER, i.parameters + word)
+        for word in range(-(-256 // (8 * c.lanes)) if i.use_table else 0):
+            self.touch("reads", Space.PARAMETER, i.table + word)
+        for g in range(i.groups):
+            for y in range(i.out_height):
+                for x in range(i.out_width):
                     self.vector_pixel(g, y, x, source_groups, rows)
                     self.step += 1
 
     def vector_pixel(self, g, y, x, source_groups, rows) -> None:
         i = self.i
-        space = Space.ACCUMULATOR if i["source_kind"] else Space.ACTIVATION
-        base = i["source"] + (i["source_group"] + g) // source_groups * i["source_stride"]
-        for ky in range(i["kernel_height"]):
-            for kx in range(i["kernel_width"]):
+        space = Space.ACCUMULATOR if i.source_kind else Space.ACTIVATION
+        base = i.source + (i.source_group + g) // source_groups * i.source_stride
+        for ky in range(i.kernel_height):
+            for kx in range(i.kernel_width):
                 self.window(space, base, y, x, ky, kx)
         for name, kind in (("operand", "reads"), ("destination", "writes")):
-            if name == "destination" or i["combine"]:
-                block = (i[f"{name}_group"] + g) // rows
-                self.touch(kind, Space.ACTIVATION, i[name] + block * i[f"{name}_stride"]
-                           + y * i[f"{name}_pitch"] + x)  # fmt: skip
+            if name == "destination" or i.combine:
+                block = (getattr(i, f"{name}_group") + g) // rows
+                address = getattr(i, name) + block * getattr(i, f"{name}_stride")
+                address += y * getattr(i, f"{name}_pitch") + x
+                self.touch(kind, Space.ACTIVATION, address)
 
     def runs(self):
         i = self.i
-        for i2 in range(i["count2"]):
-            for i1 in range(i["count1"]):
-                for i0 in range(i["count0"]):
+        for i2 in range(i.count2):
+            for i1 in range(i.count1):
+                for i0 in range(i.count0):
                     steps = ((i2, 2), (i1, 1), (i0, 0))
-                    d = i["dram_address"] + sum(n * i[f"dram_stride{a}"] for n, a in steps)
-                    yield d, i["sram_address"] + sum(n * i[f"sram_stride{a}"] for n, a in steps)
+                    d = i.dram_address + sum(n * getattr(i, f"dram_stride{a}") for n, a in steps)
+                    yield (
+                        d,
+                        i.sram_address + sum(n * getattr(i, f"sram_stride{a}") for n, a in steps),
+                    )
 
     def transfer(self, space, pitch, near, far) -> None:
         for d, s in self.runs():
-            for k in range(self.i["run"]):
+            for k in range(self.i.run):
                 first = (d + k * pitch) % 2**32
                 getattr(self, far)[Space.DRAM].update(range(first, first + pitch))
                 if space == Space.WEIGHT and s % 2**20 >= self.config.weight_words:
@@ -173,7 +177,7 @@ class Loops:
             (Space.ACTIVATION, c.activation_pitch),
             (Space.WEIGHT, c.weight_pitch),
             (Space.PARAMETER, c.parameter_pitch),
-        )[self.i["target"]]
+        )[self.i.target]
         self.transfer(space, pitch, "writes", "reads")
 
     def store(self) -> None:

@@ -28,11 +28,11 @@ def test_example_means_what_it_says() -> None:
     assert (program.memory_bytes, program.program_address) == (0x10000, 0x40)
     assert program.image[:3] == b"\1\2\xff"
     load, weights, matrix, store, end = program.instructions
-    assert (load["sram_address"], load["run"], load["count2"]) == (5, 4, 1)
-    assert (weights["target"], weights["dram_address"], weights["run"]) == (1, 4096, 8)
+    assert (load.sram_address, load.run, load.count2) == (5, 4, 1)
+    assert (weights.target, weights.dram_address, weights.run) == (1, 4096, 8)
     assert weights.waits == store.waits == (Wait(engine=Engine.LOAD, count=1),)
     assert matrix.waits[0] == Wait(engine=Engine.LOAD, count=2)
-    assert (matrix["padding"], matrix["origin_y"], end.operation) == (-3, -1, "END")
+    assert (matrix.padding, matrix.origin_y, end.name) == (-3, -1, "END")
 
 
 @pytest.mark.parametrize("fault", [None, *InjectedFault])

@@ -7,7 +7,7 @@ import pytest
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.decoding import decode_program
 from tilewright.hw.spec.encoding import IllegalInstruction, decode
-from tilewright.hw.spec.isa import operations
+from tilewright.hw.spec.instruction_set import operations
 from tilewright.hw.spec.random_program import random_program
 
 CONFIGS = (*PRESETS.values(), PRESETS["base"].replace(depthwise_taps=0))

@@ -7,7 +7,8 @@ import pytest
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.encoding import IllegalInstruction, decode, encode, field_range, layout
-from tilewright.hw.spec.isa import OPERATIONS, Engine, Instruction, Wait, instruction
+from tilewright.hw.spec.instruction_set import BY_NAME, BY_OPCODE, OPERATIONS, instruction
+from tilewright.hw.spec.isa import Engine, Instruction, Wait
 from tilewright.support.errors import ProgramError
 
 BASE = PRESETS["base"]
@@ -23,7 +24,7 @@ def random_fields(operation: isa.Operation, config: Config, rng: random.Random) 
         Wait(engine=rng.choice(list(Engine)), count=rng.choice((1, 2**20 - 1)))
         for _ in range(rng.randint(0, 4))
     )
-    return Instruction(operation=operation.name, fields=fields, waits=waits)
+    return operation.of(fields, waits)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
@@ -57,7 +58,7 @@ def test_load_word_bit_by_bit() -> None:
 
 def test_signed_fields_are_twos_complement() -> None:
     word = encode(instruction("MATRIX", origin_y=-1, padding=-128), BASE)
-    fields = {f.name: (position, bits) for f, position, bits in layout(isa.BY_NAME["MATRIX"], BASE)}
+    fields = {f.name: (position, bits) for f, position, bits in layout(BY_NAME["MATRIX"], BASE)}
     value = int.from_bytes(word, "little")
     for name, expected in (("origin_y", 0x3FFF), ("padding", 0x80)):
         position, bits = fields[name]
@@ -115,7 +116,7 @@ def test_formats_fit_at_the_widest_config() -> None:
 
 
 def test_table_is_consistent() -> None:
-    assert len(isa.BY_NAME) == len(isa.BY_OPCODE) == len(OPERATIONS)
+    assert len(BY_NAME) == len(BY_OPCODE) == len(OPERATIONS)
     for operation in OPERATIONS:
         names = [field.name for field in (*isa.COMMON_FIELDS, *operation.fields)]
         assert len(names) == len(set(names))

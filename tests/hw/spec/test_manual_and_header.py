@@ -7,23 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.hw.spec.access import ACCESS
 from tilewright.hw.spec.assembly import assemble, disassemble
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.encoding import decode, encode, field_range, layout
 from tilewright.hw.spec.header import c_header
-from tilewright.hw.spec.isa import (
-    BY_NAME,
-    OPERATIONS,
-    PARAMETER_HEADER,
-    Engine,
-    Instruction,
-    Operation,
-    Wait,
-    instruction,
-)
+from tilewright.hw.spec.instruction_set import BY_NAME, OPERATIONS, instruction
+from tilewright.hw.spec.isa import Engine, Instruction, Operation, Wait
 from tilewright.hw.spec.manual import isa_manual, register_map
-from tilewright.hw.spec.random_instruction import COUNT_FIELDS, SAMPLE
+from tilewright.hw.spec.operations.vector import PARAMETER_HEADER
+from tilewright.hw.spec.random_instruction import SAMPLE
 from tilewright.hw.spec.registers import BY_NAME as REGISTER_BY_NAME
 from tilewright.hw.spec.registers import REGISTERS, Bucket, Fault, capabilities
 from tilewright.sim.iss import EXECUTE
@@ -40,11 +32,9 @@ def test_every_operation_has_every_derived_part(operation: Operation) -> None:
     assert operation.name in disassemble(assemble(text, ODD))
     assert f"### {operation.name}\n" in isa_manual(ODD)
     assert f"tilewright_pack_{operation.name.lower()}(" in c_header(ODD)
-    assert operation.name in ACCESS
     if operation.engine is not None:
-        assert operation.name in EXECUTE
-        assert operation.name in SAMPLE
-        assert set(COUNT_FIELDS[operation.name]) <= {f.name for f in operation.fields}
+        assert operation in EXECUTE
+        assert operation in SAMPLE
 
 
 def test_manual_shows_every_field_with_its_bits() -> None:
@@ -85,15 +75,15 @@ def random_full(operation: Operation, config: Config, rng: random.Random) -> Ins
     waits = tuple(
         Wait(engine=rng.choice(list(Engine)), count=rng.randint(1, 2**20 - 1)) for _ in range(4)
     )
-    return Instruction(operation=operation.name, fields=fields, waits=waits)
+    return operation.of(fields, waits)
 
 
 def c_code(instructions: list[Instruction]) -> str:
     """Return a C program that packs the instructions and prints them in hexadecimal."""
     body = []
     for i in instructions:
-        name = i.operation.lower()
-        values = ", ".join(f".{field} = {value}" for field, value in i.fields.items())
+        name = i.name.lower()
+        values = ", ".join(f".{field} = {value}" for field, value in i.values().items())
         argument = f", &(struct tilewright_{name}){{ {values} }}" if values else ""
         body.append(f"tilewright_pack_{name}(word{argument});")
         for slot, wait in enumerate(i.waits):

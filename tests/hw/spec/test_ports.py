@@ -5,9 +5,10 @@ import random
 import pytest
 
 from tilewright.hw.rtl.memory import accumulator_memory, activation_memory, parameter_memory
-from tilewright.hw.spec.access import Space, accesses
+from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.isa import instruction
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.loops import Space
 from tilewright.hw.spec.ports import PRIORITIES, Side, requests
 from tilewright.hw.spec.random_program import random_program
 

@@ -13,7 +13,7 @@ from tilewright.hw.spec.binding import Binding, Gather, TensorSpec
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.encoding import encode
 from tilewright.hw.spec.fold import Fold
-from tilewright.hw.spec.isa import instruction
+from tilewright.hw.spec.instruction_set import instruction
 from tilewright.hw.spec.program import HEADER, Layer, Program, Symbol
 from tilewright.hw.spec.steps import HostOperator, Island, Section
 from tilewright.hw.spec.tensor import Layout, Quantization, Tensor
@@ -69,7 +69,7 @@ def test_save_and_load_keep_everything(tmp_path: Path) -> None:
         else:
             assert getattr(loaded, field.name) == getattr(program, field.name), field.name
     assert loaded == program
-    assert [i.operation for i in loaded.instructions] == ["LOAD", "END"]
+    assert [i.name for i in loaded.instructions] == ["LOAD", "END"]
     assert os.listdir(tmp_path) == ["a.tile"]
 
 

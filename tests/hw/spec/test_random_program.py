@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 
-from tilewright.hw.spec.access import Access, Space, accesses
+from tilewright.hw.spec.access import Access, accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.hazard import overwrites_own_source
 from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.loops import Space
 from tilewright.hw.spec.program import Program
 from tilewright.hw.spec.random_program import InjectedFault, random_program
 
@@ -92,21 +93,23 @@ def test_programs_reach_the_edges() -> None:
     config, seen = CONFIGS["12x20"], Counter()
     for seed in range(25):
         for i in random_program(config, seed).instructions:
-            seen[i.operation] += 1
+            seen[i.name] += 1
             seen["waits", len(i.waits)] += 1
             touched = accesses(i, config)
             seen["nothing"] += not touched.writes and i.engine is not None
             for name in ("combine", "use_table", "uniform", "reduction", "source_kind",
                          "accumulate", "target"):  # fmt: skip
-                if touched.writes and name in i.fields:
-                    seen[name, i[name]] += 1
+                if touched.writes and name in i.values():
+                    seen[name, getattr(i, name)] += 1
             for access in touched.reads:
                 if access.space == Space.WEIGHT:
                     seen["wrap"] += access.starts[0] == 0 and access.ends[-1] == config.weight_words
-            if i.operation == "VECTOR" and touched.writes:
-                seen["offset groups"] += bool(i["source_group"] or i["destination_group"])
-            if i.operation in ("LOAD", "STORE"):
-                seen["backwards"] += any(i[f"dram_stride{axis}"] >= 2**31 for axis in range(3))
+            if i.name == "VECTOR" and touched.writes:
+                seen["offset groups"] += bool(i.source_group or i.destination_group)
+            if i.name in ("LOAD", "STORE"):
+                seen["backwards"] += any(
+                    getattr(i, f"dram_stride{axis}") >= 2**31 for axis in range(3)
+                )
     for key in (
         "LOAD", "STORE", "MATRIX", "VECTOR", "nothing", "wrap", "offset groups", "backwards",
         *(("waits", count) for count in range(4)), *(("combine", value) for value in range(3)),
@@ -127,5 +130,5 @@ def test_one_fault_in_the_middle(kind: InjectedFault) -> None:
 
 def test_operations_limit_what_follows_the_initial_loads() -> None:
     program = random_program(CONFIGS["nano"], 3, operations=("STORE",))
-    operations = [i.operation for i in program.instructions]
+    operations = [i.name for i in program.instructions]
     assert set(operations[6:-1]) == {"STORE"}

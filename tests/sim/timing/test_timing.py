@@ -56,8 +56,8 @@ def test_a_lone_load():
 
 def test_lone_instructions_take_the_formulas_latency():
     result = timing(MATRIX)
-    fields = assemble(f"{MATRIX}\nEND\n", BASE).instructions[0].fields
-    assert result.retired[0] - result.issued[0] == cycles.matrix_latency(fields, BASE)
+    matrix = assemble(f"{MATRIX}\nEND\n", BASE).instructions[0]
+    assert result.retired[0] - result.issued[0] == matrix.latency(BASE)
 
 
 def test_a_wait_ends_the_cycle_after_the_retirement():

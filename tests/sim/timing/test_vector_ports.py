@@ -5,9 +5,10 @@ import random
 import pytest
 
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.isa import instruction
-from tilewright.sim.timing.ports import FREE_BANK, SRAM_MODULUS
-from tilewright.sim.timing.vector_ports import WorkCache, destination_banks
+from tilewright.hw.spec.loops import SRAM_MODULUS
+from tilewright.hw.spec.operations.vector import Vector
+from tilewright.sim.timing.ports import FREE_BANK, bank_range
+from tilewright.sim.timing.vector_ports import WorkCache
 
 CONFIG = PRESETS["edge"]
 
@@ -36,24 +37,31 @@ def random_fields(rng):
     return fields
 
 
+def bank_of(word, words, bank_words):
+    """No port is asked for behind the memory's end."""
+    word %= SRAM_MODULUS
+    return word // bank_words if word < words else FREE_BANK
+
+
 def expected_banks(f):
     """Source and operand bank of every turn; the banks that are written."""
     sums = f["source_kind"] == 1
     groups = CONFIG.col_groups if sums else CONFIG.row_groups
+    words = CONFIG.accumulator_words if sums else CONFIG.activation_words
     bank_words = CONFIG.accumulator_bank_words if sums else CONFIG.activation_bank_words
     turns, written = [], set()
     for group in range(f["groups"]):
         for oy in range(f["out_height"]):
             for ox in range(f["out_width"]):
                 operand, destination = (
-                    (
+                    bank_of(
                         f[b]
                         + (f[f"{b}_group"] + group) // CONFIG.row_groups * f[f"{b}_stride"]
                         + oy * f[f"{b}_pitch"]
-                        + ox
+                        + ox,
+                        CONFIG.activation_words,
+                        CONFIG.activation_bank_words,
                     )
-                    % SRAM_MODULUS
-                    // CONFIG.activation_bank_words
                     for b in ("operand", "destination")
                 )
                 written.add(destination)
@@ -64,7 +72,7 @@ def expected_banks(f):
                         block = (f["source_group"] + group) // groups * f["source_stride"]
                         word = f["source"] + block + y * f["source_pitch"] + x
                         inside = 0 <= y < f["height"] and 0 <= x < f["width"]
-                        source = word % SRAM_MODULUS // bank_words if inside else FREE_BANK
+                        source = bank_of(word, words, bank_words) if inside else FREE_BANK
                         turns.append((source, operand if f["combine"] else FREE_BANK))
     return turns, written
 
@@ -75,12 +83,13 @@ def test_turns_need_the_banks_of_their_words(seed):
     cache = WorkCache(CONFIG)
     for _ in range(20):
         fields = random_fields(rng)
-        work = cache.work(instruction("VECTOR", **fields))
+        vector = Vector.of(fields)
+        work = cache.work(vector)
         turns, written = expected_banks(fields)
         found = [s[:2] for s in work.segments for _ in range(s.turns)]
         assert found == turns, fields
         assert work.turns == len(turns)
         assert {s.source_bank for s in work.segments} == set(work.source_banks)
         assert {s.operand_bank for s in work.segments} == set(work.operand_banks)
-        existing = {bank for bank in written if bank < CONFIG.activation_banks}
-        assert existing <= set(destination_banks(fields, CONFIG)), fields
+        walk = vector.destination_walk(CONFIG)
+        assert written - {FREE_BANK} <= set(bank_range(walk, CONFIG)), fields

@@ -9,6 +9,7 @@ from tilewright.hw.rtl.control.decoder import Decoder, own_fields, queued
 from tilewright.hw.rtl.interfaces import fields_layout
 from tilewright.hw.spec import encoding, isa
 from tilewright.hw.spec.config import PRESETS, Config
+from tilewright.hw.spec.instruction_set import BY_OPCODE, operations
 
 CONFIGS = [
     PRESETS["nano"],
@@ -20,7 +21,7 @@ CONFIGS = [
 
 def random_word(rng: random.Random, config: Config) -> int:
     """A legal instruction of random fields, or one with some of its bits changed."""
-    operation = rng.choice(isa.operations(config))
+    operation = rng.choice(operations(config))
     word = 0
     for field, first, bits in encoding.layout(operation, config):
         value = rng.getrandbits(bits)
@@ -45,11 +46,11 @@ def decoded(word: int, config: Config) -> isa.Instruction | None:
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_decoder_agrees_with_encoding(config):
     rng = random.Random(config.rows)
-    dut = Decoder(config=config, operations=isa.operations(config))
+    dut = Decoder(config=config, operations=operations(config))
     seen = {"legal": 0, "illegal": 0}
 
     async def bench(ctx):
-        layouts = {op.name: fields_layout(op, config) for op in queued(isa.operations(config))}
+        layouts = {op.name: fields_layout(op, config) for op in queued(operations(config))}
         views = {
             name: layout(own_fields(dut.word, layout.size, config))
             for name, layout in layouts.items()
@@ -63,15 +64,15 @@ def test_decoder_agrees_with_encoding(config):
             if expected is None:
                 continue
             assert ctx.get(dut.is_end) == (expected.engine is None)
-            one_hot = [name == expected.operation for name in layouts]
+            one_hot = [name == expected.name for name in layouts]
             assert ctx.get(dut.operation) == sum(bit << i for i, bit in enumerate(one_hot))
             waits = [*expected.waits, *[isa.Wait(engine=isa.Engine(0), count=0)] * 4][:4]
             for slot, wait in enumerate(waits):
                 assert ctx.get(dut.waits[slot].engine) == wait.engine
                 assert ctx.get(dut.waits[slot].count) == wait.count
             if expected.engine is not None:
-                fields = ctx.get(views[expected.operation])
-                assert {n: fields[n] for n in expected.fields} == dict(expected.fields)
+                fields = ctx.get(views[expected.name])
+                assert {n: fields[n] for n in expected.values()} == expected.values()
 
     simulator = Simulator(dut)
     simulator.add_testbench(bench)
@@ -82,8 +83,8 @@ def test_decoder_agrees_with_encoding(config):
 @pytest.mark.parametrize("taps", [0, 3])
 def test_every_opcode_but_the_config_s_is_illegal(taps):
     config = PRESETS["nano"].replace(depthwise_taps=taps)
-    opcodes = set(isa.BY_OPCODE) - ({0x28} if taps == 0 else set())
-    dut = Decoder(config=config, operations=isa.operations(config))
+    opcodes = set(BY_OPCODE) - ({0x28} if taps == 0 else set())
+    dut = Decoder(config=config, operations=operations(config))
 
     async def bench(ctx):
         for opcode in range(256):

@@ -14,7 +14,8 @@ from tilewright.hw.rtl.control.dispatch import Dispatch, entry_layout, queue_nam
 from tilewright.hw.rtl.control.issue import IssueQueue
 from tilewright.hw.spec import encoding, isa
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.isa import ElementType, Engine, Wait, instruction
+from tilewright.hw.spec.instruction_set import instruction, operations
+from tilewright.hw.spec.isa import ElementType, Engine, Wait
 from tilewright.hw.spec.registers import Fault
 
 CONFIG = PRESETS["nano"].replace(queue_depth=2)
@@ -63,7 +64,7 @@ class Bench:
         *,
         seed=None,
         latency=lambda rng: rng.randrange(12),
-        operations=isa.operations(CONFIG),  # noqa: B008
+        operations=operations(CONFIG),  # noqa: B008
         element_types=ElementType,
     ):
         self.program = program
@@ -204,7 +205,7 @@ def check_random_program(seed, operations, element_types):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_programs_issue_in_order_and_after_their_waits(seed):
-    check_random_program(seed, isa.operations(CONFIG), ElementType)
+    check_random_program(seed, operations(CONFIG), ElementType)
 
 
 class TwoTypes(enum.IntEnum):
@@ -214,19 +215,20 @@ class TwoTypes(enum.IntEnum):
     BFLOAT16 = 3
 
 
-def toy(name, opcode, engine, *fields):
-    return isa.Operation(name=name, opcode=opcode, engine=engine, meaning="", fields=fields)
+def toy(name, opcode, engine, **fields):
+    annotations = dict.fromkeys(fields, int)
+    members = {**fields, "__annotations__": annotations, "__doc__": name}
+    return isa.operation(opcode, engine, "")(type(name, (isa.Instruction,), members))
 
 
 TOYS = (
-    toy("SHORT", 0x31, Engine.VECTOR,
-        isa.Field(name="kind", width=2, values=isa.Combine, meaning=""),
-        isa.Field(name="offset", width=9, signed=True, meaning="")),
-    toy("LONG", 0x32, Engine.VECTOR,
-        *(isa.Field(name=f"word{number}", width=31, meaning="") for number in range(13))),
-    toy("BARE", 0x12, Engine.LOAD),
+    toy("Short", 0x31, Engine.VECTOR, kind=isa.bits(2, "", values=isa.Combine),
+        offset=isa.bits(9, "", signed=True)),
+    toy("Long", 0x32, Engine.VECTOR,
+        **{f"word{number}": isa.bits(31, "") for number in range(13)}),
+    toy("Bare", 0x12, Engine.LOAD),
 )  # fmt: skip
-WITH_TOYS = (*isa.operations(CONFIG), *TOYS)
+WITH_TOYS = (*operations(CONFIG), *TOYS)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -235,12 +237,12 @@ def test_several_operations_and_element_types_of_an_engine_reach_it(seed):
 
 
 def test_the_choice_among_one_operation_or_type_costs_no_bits():
-    for operations, types, choices in (
-        (isa.operations(CONFIG), ElementType, {"LOAD": (0, 0), "VECTOR": (0, 0), "STORE": (0, 0)}),
+    for rows, types, choices in (
+        (operations(CONFIG), ElementType, {"LOAD": (0, 0), "VECTOR": (0, 0), "STORE": (0, 0)}),
         (WITH_TOYS, TwoTypes, {"LOAD": (1, 2), "VECTOR": (2, 2), "STORE": (0, 2)}),
     ):
         for name, expected in choices.items():
-            own = engine_operations(operations)[Engine[name]]
+            own = engine_operations(rows)[Engine[name]]
             layout = entry_layout(own, CONFIG, types)
             assert (layout["operation"].width, layout["element_type"].width) == expected
 
@@ -276,8 +278,8 @@ BAD = {
                        Fault.FUTURE_WAIT),
     "depthwise": (words(instruction("LOAD", (Wait(engine=Engine.DEPTHWISE, count=1),)))[0],
                   Fault.FUTURE_WAIT),
-    "end that waits for the future": (words(isa.Instruction(
-        operation="END", waits=(Wait(engine=Engine.VECTOR, count=9),)))[0], Fault.FUTURE_WAIT),
+    "end that waits for the future": (words(
+        instruction("END", (Wait(engine=Engine.VECTOR, count=9),)))[0], Fault.FUTURE_WAIT),
 }  # fmt: skip
 
 

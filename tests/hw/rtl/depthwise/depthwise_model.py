@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import instruction
+from tilewright.hw.spec.instruction_set import instruction
 
 COUNTS = ("blocks", "kernel_height", "kernel_width", "out_height", "out_width")
 SMALL = {"activation_kib": 4, "activation_banks": 4, "accumulator_kib": 4, "weight_kib": 1,
@@ -122,4 +122,4 @@ def random_fields(config, rng):
     f["destination_stride"] = pixels + int(rng.integers(0, 3))
     span = f["blocks"] * f["destination_stride"]
     f["destination"] = int(rng.integers(0, config.accumulator_words - span + 1))
-    return dict(instruction("DEPTHWISE", **f).fields)
+    return dict(instruction("DEPTHWISE", **f).values())

@@ -10,12 +10,9 @@ from tilewright.hw.spec.cycles import (
     DEPTHWISE_ADDRESS_CYCLES,
     DEPTHWISE_LATCH_CYCLES,
     DEPTHWISE_RESULT_CYCLES,
-    depthwise_block_cycles,
-    depthwise_block_words,
-    depthwise_cycles,
-    depthwise_latency,
 )
-from tilewright.hw.spec.isa import instruction
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.operations.depthwise import Depthwise
 
 PLAIN = {"blocks": 1, "kernel_height": 3, "kernel_width": 3, "out_height": 3, "out_width": 4,
          "stride_y": 1, "stride_x": 1, "dilation_y": 1, "height": 64, "width": 64,
@@ -37,7 +34,7 @@ FEW = {name: CONFIGS[name] for name in ("1x1 of 1", "2x3", "4x12")}
 def complete(shape, config):
     """All fields; a kernel that the config can have."""
     width = min(shape["kernel_width"], config.depthwise_taps)
-    return dict(instruction("DEPTHWISE", **(shape | {"kernel_width": width})).fields)
+    return dict(instruction("DEPTHWISE", **(shape | {"kernel_width": width})).values())
 
 
 def contents(config):
@@ -49,7 +46,7 @@ def test_lone_instructions_take_the_cycles_of_the_formula(config):
     for name, shape in SHAPES.items():
         fields = complete(shape, config)
         trace = run(config, contents(config), [fields])
-        assert trace.retired[0] - trace.accepted[0] == depthwise_latency(fields, config), name
+        assert trace.retired[0] - trace.accepted[0] == Depthwise.of(fields).latency(config), name
         reads, weights = trace.granted["activation_read"], trace.granted["parameter_read"]
         if name == "empty":
             assert reads == weights == []
@@ -72,7 +69,7 @@ def test_instructions_follow_each_other_without_a_gap(config):
     program = [complete(SHAPES[name], config) for name in names]
     trace = run(config, contents(config), program)
     reads = trace.granted["activation_read"]
-    cycles = [depthwise_cycles(fields, config) for fields in program]
+    cycles = [Depthwise.of(fields).cycles(config) for fields in program]
     assert len(reads) == sum(cycles)
     assert reads == list(range(reads[0], reads[0] + sum(cycles)))
     assert np.diff(trace.retired).tolist() == cycles[1:]
@@ -84,7 +81,7 @@ def test_short_blocks_wait_for_their_weights(config):
     program = [complete(SHAPES[name], config) for name in names]
     trace = run(config, contents(config), program)
     interval = DEPTHWISE_LATCH_CYCLES + config.depthwise_words
-    assert depthwise_block_cycles(depthwise_block_words(program[0]), config) == interval
+    assert Depthwise.of(program[0]).block_cycles(config) == interval
     assert np.diff(trace.granted["activation_read"][:9]).tolist() == [interval] * 8
 
 

@@ -5,7 +5,7 @@ import pytest
 from depthwise_bench import run
 from depthwise_model import CONFIGS, COUNTS, DepthwiseModel, random_fields
 
-from tilewright.hw.spec.isa import instruction
+from tilewright.hw.spec.instruction_set import instruction
 
 
 def random_program(config, rng, length):
@@ -86,7 +86,7 @@ def test_a_column_that_no_output_uses_is_read():
     fields = {"blocks": 1, "kernel_height": 1, "kernel_width": 1, "out_height": 1, "out_width": 2,
               "stride_x": 3, "height": 1, "width": 3,
               "source": config.activation_words - 1}  # fmt: skip
-    fields = dict(instruction("DEPTHWISE", **fields).fields)
+    fields = dict(instruction("DEPTHWISE", **fields).values())
     assert contents.run(fields)
     assert set(run(config, contents, [fields]).faults) == {0}
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from tilewright.hw.spec.isa import instruction
+from tilewright.hw.spec.instruction_set import instruction
 
 COUNTS = ("out_blocks", "in_blocks", "kernel_height", "kernel_width", "out_height", "out_width")
 
@@ -88,7 +88,7 @@ def random_fields(config, rng, destination=None):
     if destination is None:
         destination = int(rng.integers(0, 40))
     f["destination"] = max(0, min(destination, config.accumulator_words - span - 1))
-    return instruction("MATRIX", **f).fields
+    return instruction("MATRIX", **f).values()
 
 
 def last_destination(f):

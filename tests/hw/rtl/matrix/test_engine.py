@@ -13,8 +13,8 @@ from tilewright.hw.rtl.interfaces import Activity
 from tilewright.hw.rtl.matrix.engine import MatrixEngine
 from tilewright.hw.rtl.memory import accumulator_memory, activation_memory, weight_memory
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import matrix_cycles, matrix_latency
-from tilewright.hw.spec.isa import instruction
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.operations.matrix import Matrix
 
 _SPEC = importlib.util.spec_from_file_location(
     "matrix_model", Path(__file__).with_name("matrix_model.py")
@@ -152,7 +152,7 @@ def test_faults_name_the_instruction_and_drop_the_access():
             "out_height": 2, "out_width": 4, "stride_y": 1, "stride_x": 1, "height": 2,
             "width": 4, "source_pitch": 4, "padding": 9}  # fmt: skip
     program = [
-        instruction("MATRIX", **(base | change)).fields
+        instruction("MATRIX", **(base | change)).values()
         for change in (
             {},
             {"source": config.activation_words - 4, "destination": 8},
@@ -175,7 +175,7 @@ def test_weights_out_of_range_fault_once():
     fields = instruction(
         "MATRIX", weights=config.weight_words, out_blocks=1, in_blocks=2, kernel_height=1,
         kernel_width=1, out_height=1, out_width=5,
-    ).fields  # fmt: skip
+    ).values()  # fmt: skip
     _, _, faults, _ = run(config, contents, [fields, fields | {"weights": 0}])
     assert faults == [0]
 
@@ -194,8 +194,8 @@ def test_back_to_back_instructions_take_the_formula(name):
         program.append(fields)
     contents = model.MatrixModel(config, rng)
     accepted, retired, _, _ = run(config, contents, program)
-    occupied = sum(matrix_cycles(fields, config) for fields in program[:-1])
-    assert retired[-1] - accepted[0] == occupied + matrix_latency(program[-1], config)
+    occupied = sum(Matrix.of(fields).cycles(config) for fields in program[:-1])
+    assert retired[-1] - accepted[0] == occupied + Matrix.of(program[-1]).latency(config)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -205,4 +205,4 @@ def test_lone_instruction_takes_the_formula(name):
     for fields in (model.random_fields(config, rng), dict.fromkeys(model.COUNTS, 0)):
         contents = model.MatrixModel(config, rng)
         accepted, retired, _, _ = run(config, contents, [fields])
-        assert retired[0] - accepted[0] == matrix_latency(fields, config)
+        assert retired[0] - accepted[0] == Matrix.of(fields).latency(config)

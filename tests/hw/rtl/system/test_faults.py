@@ -1,9 +1,12 @@
 """Faults, single-step, restarts and counters of the whole accelerator."""
 
+from dataclasses import replace
+
 import pytest
 
-from tilewright.hw.spec import isa, registers
-from tilewright.hw.spec.isa import Engine, Target, Wait, instruction
+from tilewright.hw.spec import registers
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.isa import Engine, Target, Wait
 from tilewright.hw.spec.registers import Fault
 
 DONE, FAULT, BUSY, STOPPED = (
@@ -91,7 +94,7 @@ def test_illegal_word(make_system):
 
 def test_future_wait(make_system):
     system = make_system()
-    load = isa.Instruction(operation="LOAD", fields=copy()[0].fields, waits=after(Engine.STORE, 1))
+    load = replace(copy()[0], waits=after(Engine.STORE, 1))
     system.place_program([load, END])
     result = run_and_read(system)
     assert result == {"status": FAULT, "fault_cause": Fault.FUTURE_WAIT, "fault_instruction": 0,
@@ -173,7 +176,7 @@ def test_memory_that_never_answers_wakes_the_watchdog(make_system):
 @pytest.mark.parametrize("fields", [{"run": 0}, {"count1": 0}])
 def test_zero_length_instructions_retire(make_system, fields):
     system = make_system()
-    empty = [instruction(each.operation, **{**each.fields, **fields}) for each in copy()]
+    empty = [instruction(each.name, **{**each.values(), **fields}) for each in copy()]
     system.place_program([*empty, instruction("MATRIX"), instruction("VECTOR"), END])
     names = [f"{engine.name.lower()}_retired" for engine in Engine]
     result = run_and_read(system, names)

@@ -5,7 +5,8 @@ import pytest
 
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.config import PARAMETER_BYTES
-from tilewright.hw.spec.isa import Engine, Source, Target, Wait, instruction
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.isa import Engine, Source, Target, Wait
 from tilewright.hw.spec.parameters import block_words, depthwise_words, pack_words
 from tilewright.hw.spec.registers import STATUS_DONE, Bucket
 
@@ -41,7 +42,7 @@ def depthwise_program(config, num_words):
         height=HEIGHT, width=WIDTH, padding=ZERO_POINT, blocks=1, source_pitch=WIDTH, destination=9,
     )  # fmt: skip
     waits = (wait[0], Wait(engine=Engine.DEPTHWISE, count=1))
-    fields = {**vector.fields, "source": 9, "parameters": config.depthwise_words}
+    fields = {**vector.values(), "source": 9, "parameters": config.depthwise_words}
     return [load_image, load_parameters, unit, instruction("VECTOR", waits, **fields), *rest]
 
 

@@ -9,7 +9,8 @@ from tilewright.hw.rtl.interfaces import LOAD_ID, Activity
 from tilewright.hw.rtl.transfer.load import LoadEngine
 from tilewright.hw.spec import cycles
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Target, instruction
+from tilewright.hw.spec.instruction_set import instruction
+from tilewright.hw.spec.isa import Target
 
 BASE = 0x7_4321_F000
 LIMIT_CYCLES = 40_000
@@ -33,29 +34,29 @@ def memory_of(target, config):
 
 def runs_of(load, config):
     """Return [(DRAM address, first SRAM word)] of an instruction, in order."""
-    pitch = memory_of(load["target"], config)[2]
-    dram = {name: load[name] & -pitch for name in load.fields if name.startswith("dram")}
+    pitch = memory_of(load.target, config)[2]
+    dram = {name: getattr(load, name) & -pitch for name in load.values() if name.startswith("dram")}
     return [
         (
             (dram["dram_address"] + i2 * dram["dram_stride2"] + i1 * dram["dram_stride1"]
              + i0 * dram["dram_stride0"]) % 2**32,
-            (load["sram_address"] + i2 * load["sram_stride2"] + i1 * load["sram_stride1"]
-             + i0 * load["sram_stride0"]) % 2**20,
+            (load.sram_address + i2 * load.sram_stride2 + i1 * load.sram_stride1
+             + i0 * load.sram_stride0) % 2**20,
         )
-        for i2 in range(load["count2"])
-        for i1 in range(load["count1"])
-        for i0 in range(load["count0"])
-        if load["run"]
+        for i2 in range(load.count2)
+        for i1 in range(load.count1)
+        for i0 in range(load.count0)
+        if load.run
     ]  # fmt: skip
 
 
 def words_of(load, config):
     """Return [(DRAM address, SRAM word or None if out of range)] of an instruction, in order."""
-    words, _, pitch = memory_of(load["target"], config)
+    words, _, pitch = memory_of(load.target, config)
     result = []
     for dram, sram in runs_of(load, config):
-        for k in range(load["run"]):
-            if load["target"] == Target.WEIGHT:
+        for k in range(load.run):
+            if load.target == Target.WEIGHT:
                 place = (sram + k) % words if sram < words else None
             else:
                 place = (sram + k) % 2**20
@@ -124,7 +125,7 @@ class Bench:
         """Return the writes, the faults, and how many of both each retirement has behind it."""
         writes, faults, retired_after = [], [], []
         for index, load in enumerate(self.loads):
-            target = load["target"]
+            target = load.target
             _, size, pitch = memory_of(target, self.config)
             bus = self.config.axi_bytes
             for dram, place in words_of(load, self.config):
@@ -147,7 +148,7 @@ class Bench:
             offered = self.accepted < len(self.loads) and self.rng.random() < self.offer
             ctx.set(design.instruction.valid, offered)
             if offered:
-                fields = self.loads[self.accepted].fields
+                fields = self.loads[self.accepted].values()
                 ctx.set(design.instruction.payload.fields.LOAD, dict(fields))
                 ctx.set(design.instruction.payload.index, self.accepted)
             for port in self.ports:
@@ -208,7 +209,7 @@ class Bench:
 
     def bursts_of(self, load, dram):
         """Return the bursts of one run; one that passes DRAM byte 2^32 goes on at byte 0."""
-        size = load["run"] * memory_of(load["target"], self.config)[2]
+        size = load.run * memory_of(load.target, self.config)[2]
         inside = min(size, 2**32 - dram)
         bursts = self.axi.split_bursts(BASE + dram, inside, self.config.axi_bytes)
         if size > inside:
@@ -309,7 +310,7 @@ def test_short_runs_are_limited_by_the_bursts_in_flight(axi, outstanding, rows, 
                        dram_stride0=4096, sram_stride0=run)  # fmt: skip
     bench = Bench(axi, config, [load], latency=64).execute()
     assert run > 1 or bench.memory.most_in_flight == outstanding
-    expected = cycles.load_latency(load.fields, config, 64 - cycles.READ_ARBITER_CYCLES)
+    expected = load.latency(config, 64 - cycles.READ_ARBITER_CYCLES)
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == expected
 
 
@@ -320,9 +321,9 @@ def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi):
         loads = [random_load(rng, config) for _ in range(10)]
         bench = Bench(axi, config, loads, latency=64).execute()
         latency = 64 - cycles.READ_ARBITER_CYCLES
-        expected = sum(cycles.load_cycles(load.fields, config, latency) for load in loads)
-        expected += cycles.load_latency(loads[0].fields, config, latency)
-        expected -= cycles.load_cycles(loads[0].fields, config, latency)
+        expected = sum(load.cycles(config, latency) for load in loads)
+        expected += loads[0].latency(config, latency)
+        expected -= loads[0].cycles(config, latency)
         measured = bench.retire_cycles[-1] - bench.accept_cycles[0]
         print(measured, expected)
         assert 0.8 * measured <= expected <= 1.2 * measured
@@ -331,7 +332,7 @@ def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi):
 def test_valid_does_not_depend_on_ready(axi):
     config = make_config(16, 128)
     design = LoadEngine(config=config)
-    fields = contiguous(config, 4).fields
+    fields = contiguous(config, 4).values()
 
     async def run(ctx):
         ctx.set(design.instruction.payload.fields.LOAD, dict(fields))

@@ -7,9 +7,8 @@ from amaranth.sim import Simulator
 
 from tilewright.hw.rtl.interfaces import STORE_ID, Activity
 from tilewright.hw.rtl.transfer.store import StoreEngine
-from tilewright.hw.spec import cycles
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import instruction
+from tilewright.hw.spec.instruction_set import instruction
 
 BASE = 0x12_3456_7000
 LIMIT_CYCLES = 40_000
@@ -28,18 +27,20 @@ def make_config(rows, bus_bits, **changes):
 def runs_of(store, config):
     """Return [(DRAM address, first SRAM word)] of an instruction, in order."""
     pitch = config.activation_pitch
-    dram = {name: store[name] & -pitch for name in store.fields if name.startswith("dram")}
+    dram = {
+        name: getattr(store, name) & -pitch for name in store.values() if name.startswith("dram")
+    }
     return [
         (
             (dram["dram_address"] + i2 * dram["dram_stride2"] + i1 * dram["dram_stride1"]
              + i0 * dram["dram_stride0"]) % 2**32,
-            (store["sram_address"] + i2 * store["sram_stride2"] + i1 * store["sram_stride1"]
-             + i0 * store["sram_stride0"]) % 2**20,
+            (store.sram_address + i2 * store.sram_stride2 + i1 * store.sram_stride1
+             + i0 * store.sram_stride0) % 2**20,
         )
-        for i2 in range(store["count2"])
-        for i1 in range(store["count1"])
-        for i0 in range(store["count0"])
-        if store["run"]
+        for i2 in range(store.count2)
+        for i1 in range(store.count1)
+        for i0 in range(store.count0)
+        if store.run
     ]  # fmt: skip
 
 
@@ -102,8 +103,8 @@ class Bench:
         self.expected_bus_faults, self.expected_range_faults = [], []
         for index, store in enumerate(self.stores):
             for dram, sram in runs_of(store, self.config):
-                self.bursts += self.bursts_of(dram, store["run"] * pitch, index)
-                for k in range(store["run"]):
+                self.bursts += self.bursts_of(dram, store.run * pitch, index)
+                for k in range(store.run):
                     place = (sram + k) % 2**20
                     if place >= self.config.activation_words:
                         self.expected_range_faults.append(index)
@@ -130,7 +131,7 @@ class Bench:
             offered = self.accepted < len(self.stores) and self.rng.random() < self.offer
             ctx.set(design.instruction.valid, offered)
             if offered:
-                fields = self.stores[self.accepted].fields
+                fields = self.stores[self.accepted].values()
                 ctx.set(design.instruction.payload.fields.STORE, dict(fields))
                 ctx.set(design.instruction.payload.index, self.accepted)
             data = self.read_data or self.rng.randbytes(self.config.rows)
@@ -261,7 +262,7 @@ def test_short_runs_are_limited_by_the_bursts_in_flight(axi, outstanding, rows, 
                        dram_stride0=4096, sram_stride0=run)  # fmt: skip
     bench = Bench(axi, config, [store], latency=64).execute()
     assert run > 1 or bench.memory.most_in_flight == outstanding
-    expected = cycles.store_latency(store.fields, config, 64)
+    expected = store.latency(config, 64)
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == expected
 
 
@@ -272,9 +273,9 @@ def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi):
         stores = [random_store(rng, config) for _ in range(10)]
         bench = Bench(axi, config, stores, latency=64).execute()
         latency = 64
-        expected = sum(cycles.store_cycles(store.fields, config, latency) for store in stores)
-        expected += cycles.store_latency(stores[0].fields, config, latency)
-        expected -= cycles.store_cycles(stores[0].fields, config, latency)
+        expected = sum(store.cycles(config, latency) for store in stores)
+        expected += stores[0].latency(config, latency)
+        expected -= stores[0].cycles(config, latency)
         measured = bench.retire_cycles[-1] - bench.accept_cycles[0]
         print(measured, expected)
         assert 0.8 * measured <= expected <= 1.2 * measured
@@ -283,7 +284,7 @@ def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi):
 def test_address_and_data_are_offered_without_waiting_for_each_other(axi):
     config = make_config(16, 128)
     design = StoreEngine(config=config)
-    fields = contiguous(4).fields
+    fields = contiguous(4).values()
 
     async def run(ctx):
         ctx.set(design.instruction.payload.fields.STORE, dict(fields))

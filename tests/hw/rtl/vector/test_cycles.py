@@ -5,7 +5,8 @@ from vector_bench import CONFIGS, Bench
 from vector_model import Memories
 
 from tilewright.hw.spec import isa
-from tilewright.hw.spec.cycles import vector_cycles, vector_latency, vector_setup_cycles
+from tilewright.hw.spec.instruction_set import BY_NAME
+from tilewright.hw.spec.operations.vector import Vector
 
 PLAIN = {"out_height": 3, "out_width": 5, "groups": 2, "kernel_height": 1, "kernel_width": 1}
 SINGLE = PLAIN | {"out_height": 1, "out_width": 1, "groups": 1}
@@ -28,7 +29,7 @@ SHAPES = {
 
 def complete(fields):
     """All fields; sources and operands in the lower, destinations in the upper half."""
-    names = [field.name for field in isa.BY_NAME["VECTOR"].fields]
+    names = [field.name for field in BY_NAME["VECTOR"].fields]
     buffers = {"source": 0, "operand": 64, "destination": 1024}
     pitches = {f"{name}_pitch": 8 for name in buffers} | {f"{name}_stride": 64 for name in buffers}
     rest = {"height": 64, "width": 64, "stride_y": 1, "stride_x": 1, "parameters": 40}
@@ -50,8 +51,8 @@ def test_lone_instructions_take_the_cycles_of_the_formulas():
     setup = np.subtract(bench.accepted, bench.offered)
     latency = np.subtract(bench.retired, bench.accepted)
     for index, name in enumerate(SHAPES):
-        assert setup[index] == vector_setup_cycles(program[index], config), name
-        assert latency[index] == vector_latency(program[index], config), name
+        assert setup[index] == Vector.of(program[index]).setup_cycles(config), name
+        assert latency[index] == Vector.of(program[index]).latency(config), name
 
 
 def test_instructions_follow_each_other_without_a_gap():
@@ -68,6 +69,6 @@ def test_instructions_follow_each_other_without_a_gap():
     config, bench = run(program, lone=False)
     between = list(np.diff(bench.accepted))
     between[4] += 1  # the pause behind the last pixel is the successor's, if it needs one
-    assert between == [vector_cycles(fields, config) for fields in program[:-1]]
+    assert between == [Vector.of(fields).cycles(config) for fields in program[:-1]]
     writes = list(np.diff(bench.retired))[:3]
-    assert writes == [vector_cycles(fields, config) for fields in program[1:4]]
+    assert writes == [Vector.of(fields).cycles(config) for fields in program[1:4]]

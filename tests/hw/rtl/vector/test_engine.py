@@ -5,7 +5,8 @@ import pytest
 from vector_bench import CONFIGS, Bench
 from vector_model import Memories, execute, random_fields, random_parameters
 
-from tilewright.hw.spec.isa import BY_NAME, Combine
+from tilewright.hw.spec.instruction_set import BY_NAME
+from tilewright.hw.spec.isa import Combine
 
 
 def random_program(config, memories, random, count, **options):

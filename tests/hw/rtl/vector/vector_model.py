@@ -7,6 +7,7 @@ import numpy as np
 
 from tilewright.hw.spec import isa, numerics
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.instruction_set import BY_NAME
 
 HEADER_FORMATS = {
     "zero_point": (0, "b"),
@@ -157,7 +158,7 @@ def random_fields(config: Config, random: np.random.Generator, *, largest: int =
     def small(*choices):
         return int(random.choice(choices))
 
-    f = {field.name: 0 for field in isa.BY_NAME["VECTOR"].fields}
+    f = {field.name: 0 for field in BY_NAME["VECTOR"].fields}
     window = random.random() < 0.4
     f["kernel_height"] = small(1, 2, 3) if window else 1
     f["kernel_width"] = small(1, 2, 3) if window else 1

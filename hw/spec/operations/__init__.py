@@ -1,0 +1,1 @@
+"""The rows of the instruction table: each with its fields, walks over memory and cycles."""
