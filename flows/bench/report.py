@@ -47,8 +47,8 @@ MODEL_TEXT = """\
 MACs and operators here are the share of all that the model has, quantized or not, that runs on the
 accelerator."""  # fmt: skip
 TIMING_COLUMNS = (
-    "<", "config", ">cycles on RTL", ">timing model", ">error", ">largest error of a layer",
-    ">in cycles",
+    "<", "?config", ">cycles on RTL", ">timing model", ">error", ">largest error of a layer",
+    "?>in cycles",
 )  # fmt: skip
 TIMING_TEXT = """\
 Cycles by the timing model against those of the RTL: of the whole run, and of the layer where it is
