@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilewright.flows.quantization.graph_view import GraphView
+from tilewright.flows.quantization.selection import MOVING
 from tilewright.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -11,10 +12,7 @@ if TYPE_CHECKING:
 
 Overrides = dict[str, list[dict[str, Any]]]
 
-SHARING = (
-    "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Pad", "Resize",
-    "Gather", "GatherElements", "TopK", "MaxPool", "AveragePool",
-)  # fmt: skip
+SHARING = (*MOVING, "MaxPool", "AveragePool")
 """Operators whose result the quantizer stores with the scale and zero point of their input."""
 
 

@@ -5,13 +5,15 @@
    they read.
 2. Expressions and operators that only move data, where what they read is made, or what they make
    is read, by a quantized operator: between operators of the host a Q/DQ would only lose precision.
+3. What scales and shifts channels by constants, where what it reads is made by a quantized
+   operator: for an input of the model and behind its own operators the host does that without loss.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tilewright.flows.quantization.expressions import Expression
+from tilewright.flows.quantization.expressions import Expression, is_channelwise
 from tilewright.flows.quantization.graph_view import GraphView
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 MOVING = (
     "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Pad", "Resize",
-    "Gather", "GatherElements", "TopK", "Identity", "Dropout",
+    "Gather", "GatherElements", "TopK",
 )  # fmt: skip
 POOLS = ("GlobalMaxPool", "ReduceMean")
 """What ONNX Runtime's quantizer does not quantize by itself."""
@@ -48,14 +50,23 @@ def select(view: GraphView, expressions: Sequence[Expression]) -> Selection:
         and node.op_type in operators
         and node.op_type not in MOVING
         and (node.op_type != "ReduceMean" or _averages_pixels(view, node))
+        and not _scales_channels(view, node)
     }
-    groups = [item.nodes for item in expressions if not _is_only_normalized(view, item.result)]
+    products = [item.nodes for item in expressions if item.is_product]
+    products += [(n,) for n in view.nodes if n.name not in inside and _scales_channels(view, n)]
+    groups = [
+        item.nodes
+        for item in expressions
+        if not item.is_product and not _is_only_normalized(view, item.result)
+    ]
     groups += [(n,) for n in view.nodes if n.op_type in MOVING and n.name not in inside]
     while True:
-        reached = [g for g in groups if g[0].name not in chosen and _touches(view, g, chosen)]
-        if not reached:
+        reached = [g for g in groups if _touches(view, g, chosen)]
+        reached += [g for g in products if _follows(view, g, chosen)]
+        names = {node.name for group in reached for node in group}
+        if names <= chosen:
             break
-        chosen |= {node.name for group in reached for node in group}
+        chosen |= names
     return Selection(
         expressions=tuple(item for item in expressions if item.nodes[0].name in chosen),
         excluded=tuple(node.name for node in view.nodes if node.name not in chosen),
@@ -81,6 +92,16 @@ def _is_only_normalized(view: GraphView, tensor: str) -> bool:
         and len(means) == len(readers)
         and not any(_averages_pixels(view, node) for node in means)
     )
+
+
+def _follows(view: GraphView, group: "tuple[NodeProto, ...]", chosen: set[str]) -> bool:
+    maker = view.makers.get(view.data_inputs(group[0])[0])
+    return maker is not None and maker.name in chosen
+
+
+def _scales_channels(view: GraphView, node: "NodeProto") -> bool:
+    """Whether `node` scales or shifts what may be the channels: axis 1 or the last one."""
+    return len(view.data_inputs(node)) == 1 and any(is_channelwise(view, node, a) for a in (1, -1))
 
 
 def _averages_pixels(view: GraphView, node: "NodeProto") -> bool:

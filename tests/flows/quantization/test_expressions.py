@@ -70,9 +70,24 @@ def test_a_constant_per_channel_joins_weights_and_is_no_table():
         ("m", "n", ["Add"], True),
         ("n", "y", ["Relu"], True),
     ]
-    assert found("p = MaxPool x {'kernel_shape': [1, 1]}; y = Add p k1", k1=channels[:, :3]) == []
     pixels = weights(8, 8).reshape(8, 8)
     assert found("c = Conv x w; y = Add c k1", w=W, k1=pixels) == []
+
+
+def test_a_constant_per_channel_of_another_image_begins_a_product():
+    channels, pool = weights(3, 1).reshape(3, 1, 1), "p = MaxPool x {'kernel_shape': [1, 1]}"
+    outputs = {"y": [1, 3, 8, 8]}
+    text = f"{pool}; m = Mul p k1; n = Sub m k1; y = Relu n"
+    assert found(text, IMAGE, outputs, k1=channels) == [
+        ("p", "m", ["Mul"], False),
+        ("m", "n", ["Sub"], True),
+        ("n", "y", ["Relu"], True),
+    ]
+    normalization = "y = BatchNormalization x k1 k1 k1 k1"
+    (item,) = found(normalization, IMAGE, outputs, k1=channels.reshape(3))
+    assert item == ("x", "y", ["BatchNormalization"], False)
+    tokens = {"x": [1, 6, 3]}, {"y": [1, 6, 3]}
+    assert found("y = Add x k1", *tokens, k1=channels.reshape(3)) == []
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,43 @@ def test_layout_at_the_input_is_behind_the_pair():
     check_close(model, int8, inputs, 30)
 
 
+def test_the_host_normalizes_inputs_in_float():
+    k1 = weights(3, 1).reshape(3, 1, 1)
+    model = graph(
+        "s = Mul x k1; t = Add s k1; y = Conv t w",
+        {"x": [1, 3, 8, 8]},
+        {"y": [1, 4, 8, 8]},
+        w=weights(4, 3, 1, 1),
+        k1=k1,
+    )
+    inputs = samples((1, 3, 8, 8))
+    int8 = quantized(model, inputs)
+    assert operators(int8)[:4] == ["Mul", "Add", "QuantizeLinear", "DequantizeLinear"]
+    check_close(model, int8, inputs, 30)
+
+
+def test_batch_normalization_in_front_of_a_convolution_keeps_float_constants():
+    values = {name: weights(8, 1, seed=at).reshape(8) for at, name in enumerate("gbm")}
+    model = graph(
+        "c = Conv x w; n = BatchNormalization c g b m v; r = Relu n; d = Conv r w2; y = Add c d",
+        {"x": [1, 8, 8, 8]},
+        {"y": [1, 8, 8, 8]},
+        w=weights(8, 8, 1, 1),
+        w2=weights(8, 8, 1, 1),
+        v=weights(8, 1, seed=5).reshape(8) ** 2 + 1,
+        **values,
+    )
+    inputs = samples((1, 8, 8, 8))
+    int8 = quantized(model, inputs)
+    assert makers_of_inputs(int8, "BatchNormalization") == ["DequantizeLinear"]
+    assert makers_of_inputs(int8, "Relu") == ["BatchNormalization"]
+    check_close(model, int8, inputs, 30)
+    imported = import_model(int8)
+    differences = compare_with_onnxruntime(int8, inputs[0], imported)
+    assert max(item.own.largest for item in differences) <= 1
+    assert len(imported.sections) == 1
+
+
 def test_nothing_of_the_quantizer_is_left_in_the_model():
     int8 = quantized(activation_model("gelu_erf"), samples((1, 3, 8, 8)))
     assert not int8.functions
