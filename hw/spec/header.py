@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from tilewright.hw.spec import isa, registers
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import layout
-from tilewright.hw.spec.instruction_set import OPERATIONS, operations
+from tilewright.hw.spec.instruction_set import operations
 from tilewright.hw.spec.isa import COMMON_FIELDS, Operation
 from tilewright.hw.spec.operations.vector import PARAMETER_HEADER
 from tilewright.hw.spec.registers import REGISTERS, Bucket, Fault
@@ -114,7 +114,7 @@ def _field_defines(prefix: str, rows: Iterable[tuple[isa.Field, int, int]]) -> s
 
 
 def _common_fields(config: Config) -> str:
-    return _field_defines("", layout(OPERATIONS[0], config)[: len(COMMON_FIELDS)])
+    return _field_defines("", layout(operations(config)[0], config)[: len(COMMON_FIELDS)])
 
 
 def _own_fields(operation: Operation, config: Config) -> str:

@@ -16,6 +16,7 @@ from tilewright.hw.spec.operations.transfer import Load, Store
 from tilewright.hw.spec.operations.vector import Vector
 
 OPERATIONS: tuple[Operation, ...] = (End, Load, Store, Matrix, Depthwise, Vector)
+"""The table; an engine's operations are numbered in this order."""
 
 BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
 BY_OPCODE: Mapping[int, Operation] = {operation.opcode: operation for operation in OPERATIONS}
@@ -23,9 +24,9 @@ BY_OPCODE: Mapping[int, Operation] = {operation.opcode: operation for operation 
 
 @cache
 def operations(config: Config) -> tuple[Operation, ...]:
-    """Return the operations that this config has: DEPTHWISE needs its unit."""
+    """Return the operations that this config has: those of the depthwise unit need the unit."""
     has_unit = config.depthwise_taps > 0
-    return tuple(o for o in OPERATIONS if has_unit or o.engine != Engine.DEPTHWISE)
+    return tuple(o for o in BY_NAME.values() if has_unit or o.engine != Engine.DEPTHWISE)
 
 
 def instruction(operation: str, waits: tuple[Wait, ...] = (), **fields: int) -> Instruction:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from tilewright.hw.spec import isa, registers
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import layout
-from tilewright.hw.spec.instruction_set import OPERATIONS, operations
+from tilewright.hw.spec.instruction_set import operations
 from tilewright.hw.spec.isa import (
     COMMON_FIELDS,
     INSTRUCTION_BITS,
@@ -41,7 +41,7 @@ def isa_manual(config: Config) -> str:
             ],
         ),
         "## Fields of every instruction",
-        _field_table(OPERATIONS[0], config, common=True),
+        _field_table(operations(config)[0], config, common=True),
         *(part for operation in operations(config) for part in _operation(operation, config)),
         "## Enumerations",
         *(_enumeration(values) for values in enumerations),
