@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
 from tilewright.flows.quantization.calibration import random_calibration
-from tilewright.flows.quantization.quantizer import Options, prepare, quantize
+from tilewright.flows.quantization.preparation import prepare
+from tilewright.flows.quantization.quantizer import Options, quantize
 from tilewright.flows.quantization.shapes import inputs_of
 
 OPSET = 17

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from tilewright.flows.accuracy import check_labels, load_labels
 from tilewright.flows.quantization.calibration import RANDOM, Normalization, calibration_samples
+from tilewright.flows.quantization.preparation import load_model, prepare
 from tilewright.flows.quantization.quality import Accuracy, Quality, measure
-from tilewright.flows.quantization.quantizer import Options, load_model, prepare, quantize
+from tilewright.flows.quantization.quantizer import Options, quantize
 from tilewright.flows.quantization.shapes import batch_of, inputs_of
 from tilewright.flows.report.display import plural
 from tilewright.flows.report.progress import status

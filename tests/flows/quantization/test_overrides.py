@@ -5,7 +5,8 @@ import pytest
 from float_graphs import graph, run_model, samples, signal_to_noise, weights
 from onnx import numpy_helper
 
-from tilewright.flows.quantization.quantizer import Options, prepare, quantize
+from tilewright.flows.quantization.preparation import prepare
+from tilewright.flows.quantization.quantizer import Options, quantize
 from tilewright.support.errors import InputError
 
 

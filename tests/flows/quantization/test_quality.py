@@ -8,8 +8,9 @@ import onnxruntime
 import pytest
 from float_graphs import activation_model, samples, signal_to_noise
 
+from tilewright.flows.quantization.preparation import prepare
 from tilewright.flows.quantization.quality import Layer, measure
-from tilewright.flows.quantization.quantizer import Options, prepare, quantize
+from tilewright.flows.quantization.quantizer import Options, quantize
 
 SHAPE = (1, 3, 8, 8)
 

@@ -8,7 +8,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tilewright.flows.commands.quantize import parse_values
 from tilewright.flows.quantization.calibration import Normalization, calibration_samples
-from tilewright.flows.quantization.quantizer import Options, prepare, quantize
+from tilewright.flows.quantization.preparation import prepare
+from tilewright.flows.quantization.quantizer import Options, quantize
 from tilewright.flows.quantization.shapes import FloatInput
 from tilewright.support.errors import InputError
 

@@ -15,7 +15,8 @@ from float_graphs import (
 
 from tilewright.compiler.compare import compare_with_onnxruntime
 from tilewright.compiler.frontend.importer import import_model
-from tilewright.flows.quantization.quantizer import Options, prepare, quantize
+from tilewright.flows.quantization.preparation import prepare
+from tilewright.flows.quantization.quantizer import Options, quantize
 
 
 def quantized(model, inputs, **options):

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from float_graphs import graph, run_model, samples, weights
 
-from tilewright.flows.quantization.quantizer import prepare
+from tilewright.flows.quantization.preparation import prepare
 from tilewright.flows.quantization.shapes import (
     batch_of,
     fix_batch,
