@@ -90,6 +90,15 @@ def test_waveforms_are_those_of_the_first_sample(tilewright, digits):
     assert "ends in .vcd or .fst, got 'w.txt'" in tilewright("cosim", digits, "--vcd", "w.txt").err
 
 
+def test_each_section_has_waveforms_of_its_own(tilewright, interrupted):
+    result = tilewright(
+        "cosim", interrupted, "--preset", "nano", "--keep-sections", "--vcd", "w.vcd"
+    )
+    assert result.status == 0, result
+    assert sorted(path.name for path in Path().glob("*.vcd")) == ["w-section1.vcd", "w.vcd"]
+    assert "waveforms in w.vcd" in result.out
+
+
 def test_session_on_rtl_tells_cycles(digits, digits_inputs):
     image = np.load(digits_inputs)["image"][0]
     session = package.Session(digits, "nano", on="rtl")

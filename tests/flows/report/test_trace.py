@@ -86,3 +86,16 @@ def test_ports_are_named_by_bank_direction_and_engine(trace):
                if memory == "activation SRAM")  # fmt: skip
     assert any(name.endswith("read: VECTOR") for memory, name in tracks(trace)
                if memory == "accumulator SRAM")  # fmt: skip
+
+
+def test_sections_follow_one_another(interrupted):
+    program = compile_file(interrupted, Config.load("nano"), keep_sections=True).program
+    assert len(program.sections) == 2
+    trace = json.loads(chrome_trace(program, LATENCY))
+    found = tracks(trace)
+    first, second = (found["layers", section.name] for section in program.sections)
+    assert max(e["ts"] + e["dur"] for e in first) <= min(e["ts"] for e in second)
+    for instructions in (found["engines", "MATRIX"], found["DRAM", "read: LOAD"]):
+        numbers = [event["args"]["instruction"] for event in instructions]
+        assert numbers == sorted(numbers)
+        assert max(numbers) >= program.sections[1].first
