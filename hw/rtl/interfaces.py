@@ -1,7 +1,6 @@
 """The signatures that join the components: instructions, engines, SRAM ports, AXI."""
 
 from collections.abc import Sequence
-from enum import IntEnum
 
 from amaranth.hdl import Shape, Signal, signed, unsigned
 from amaranth.lib import data, enum, stream
@@ -46,18 +45,15 @@ def fields_layout(operation: isa.Operation, config: Config) -> data.StructLayout
     )
 
 
-def engine_layout(
-    operations: Sequence[isa.Operation],
-    config: Config,
-    element_types: type[IntEnum] = isa.ElementType,
-) -> data.StructLayout:
+def engine_layout(operations: Sequence[isa.Operation], config: Config) -> data.StructLayout:
     """What an engine of these operations receives.
 
     fields: a union that has each operation's own fields under its name
     index: of the instruction in the program
     operation: which of the operations it is, their position; no bits where there is one
-    element_type: the word's element type; no bits where only type 0 is legal
+    element_type: the word's element type; no bits where the operations have type 0 only
     """
+    element_types = {int(each) for operation in operations for each in operation.element_types}
     return data.StructLayout(
         {
             "fields": data.UnionLayout({o.name: fields_layout(o, config) for o in operations}),

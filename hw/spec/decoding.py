@@ -49,8 +49,9 @@ def _columns(
         column = _bits(padded, position, bits)
         if field.signed:
             column -= column >> (bits - 1) << bits
-        if field.values is not None:
-            legal &= np.isin(column, [int(value) for value in field.values])
+        values = operation.legal(field)
+        if values is not None:
+            legal &= np.isin(column, list(values))
         columns[field.name] = column
     return legal, {name: column[legal].tolist() for name, column in columns.items()}
 

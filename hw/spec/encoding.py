@@ -58,9 +58,15 @@ def _packing(operation: Operation, config: Config) -> tuple[tuple[str, int, int,
     if operation not in operations(config):
         raise ProgramError(f"{operation.name} needs depthwise_taps of 1 or 3, got 0")
     return tuple(
-        (field.name, position, (1 << bits) - 1, *field_range(field, config))
+        (field.name, position, (1 << bits) - 1, *_range(operation, field, config))
         for field, position, bits in layout(operation, config)
     )
+
+
+def _range(operation: Operation, field: isa.Field, config: Config) -> tuple[int, int]:
+    """Return the smallest and largest value of an operation's field, of a common one too."""
+    values = operation.legal(field)
+    return field_range(field, config) if values is None else (min(values), max(values))
 
 
 def field_range(field: isa.Field, config: Config) -> tuple[int, int]:
@@ -113,7 +119,7 @@ def _unpacking(
             position,
             (1 << bits) - 1,
             1 << (bits - 1) if field.signed else 0,
-            None if field.values is None else frozenset(int(value) for value in field.values),
+            operation.legal(field),
         )
         for field, position, bits in rows
     )

@@ -154,6 +154,8 @@ class Instruction:
     fields: ClassVar[tuple[Field, ...]]
     counts: ClassVar[tuple[str, ...]]
     """The fields that count loops: an instruction with a zero count touches nothing."""
+    element_types: ClassVar[tuple[ElementType, ...]] = (ElementType.INT8,)
+    """Those that the operation has; any other one is an illegal instruction."""
 
     _values: ClassVar[Any]
     _counts: ClassVar[Any]
@@ -175,6 +177,12 @@ class Instruction:
                 number = int(fields[field.name])
                 fields[field.name] = field.member(number)
         return cls(waits=waits, element_type=element_type, **fields)
+
+    @classmethod
+    def legal(cls, field: Field) -> frozenset[int] | None:
+        """Return the legal values of a field of the row or a common one; None: all bit patterns."""
+        values = cls.element_types if field.name == "element_type" else field.values
+        return None if values is None else frozenset(int(value) for value in values)
 
     def values(self) -> dict[str, int]:
         """Return the value of every field of the row, in table order."""

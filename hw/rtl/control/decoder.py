@@ -1,7 +1,6 @@
 """Combinational instruction decoder, derived from the instruction table."""
 
 from collections.abc import Sequence
-from enum import IntEnum
 
 from amaranth.hdl import Cat, Const, Module, Value, unsigned
 from amaranth.lib import data, wiring
@@ -69,16 +68,9 @@ class Decoder(wiring.Component):
     waits : Out(waits_layout())
     """
 
-    def __init__(
-        self,
-        *,
-        config: Config,
-        operations: Sequence[isa.Operation],
-        element_types: type[IntEnum] = isa.ElementType,
-    ):
+    def __init__(self, *, config: Config, operations: Sequence[isa.Operation]):
         self._config = config
         self._operations = operations
-        self._element_types = element_types
         super().__init__(
             {
                 "word": In(isa.INSTRUCTION_BITS),
@@ -113,8 +105,8 @@ class Decoder(wiring.Component):
         end = 0
         for field, first, bits in encoding.layout(operation, self._config):
             end = first + bits
-            values = self._element_types if field.name == "element_type" else field.values
+            values = operation.legal(field)
             if values is not None and len(values) < 1 << bits:
                 value = self.word[first:end]
-                legal &= Cat(value == int(each) for each in values).any()
+                legal &= Cat(value == each for each in sorted(values)).any()
         return legal & ~self.word[end:].any()

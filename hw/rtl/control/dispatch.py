@@ -1,7 +1,6 @@
 """Dispatch: checks each fetched instruction and sends it to the queue of its engine."""
 
 from collections.abc import Sequence
-from enum import IntEnum
 from functools import reduce
 from operator import or_
 
@@ -32,13 +31,9 @@ def fetched_layout() -> data.StructLayout:
     return data.StructLayout({"word": isa.INSTRUCTION_BITS, "error": 1, "index": INDEX_BITS})
 
 
-def entry_layout(
-    operations: Sequence[isa.Operation],
-    config: Config,
-    element_types: type[IntEnum] = isa.ElementType,
-) -> data.StructLayout:
+def entry_layout(operations: Sequence[isa.Operation], config: Config) -> data.StructLayout:
     """What waits in the queue of an engine of these operations: an instruction and its waits."""
-    members = engine_layout(operations, config, element_types).members
+    members = engine_layout(operations, config).members
     return data.StructLayout({"fields": members["fields"], "waits": waits_layout(), **members})
 
 
@@ -74,16 +69,9 @@ class Dispatch(wiring.Component):
     stopped : Out(1), waits for a step
     """
 
-    def __init__(
-        self,
-        *,
-        config: Config,
-        operations: Sequence[isa.Operation],
-        element_types: type[IntEnum] = isa.ElementType,
-    ):
+    def __init__(self, *, config: Config, operations: Sequence[isa.Operation]):
         self._config = config
         self._operations = operations
-        self._element_types = element_types
         super().__init__(
             {
                 "instruction": In(stream.Signature(fetched_layout())),
@@ -93,9 +81,7 @@ class Dispatch(wiring.Component):
                 "step": In(1),
                 "retired": In(counts_layout()),
                 **{
-                    queue_name(engine): Out(
-                        stream.Signature(entry_layout(own, config, element_types))
-                    )
+                    queue_name(engine): Out(stream.Signature(entry_layout(own, config)))
                     for engine, own in engine_operations(operations).items()
                 },
                 "fault": Out(1),
@@ -110,9 +96,7 @@ class Dispatch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.decoder = decoder = Decoder(
-            config=self._config, operations=self._operations, element_types=self._element_types
-        )
+        m.submodules.decoder = decoder = Decoder(config=self._config, operations=self._operations)
         payload = self.instruction.payload
         operations = self._bits_of_engines(decoder)
         chosen = {engine: reduce(or_, bits) for engine, bits in operations.items()}

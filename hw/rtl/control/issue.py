@@ -1,7 +1,6 @@
 """The queue of decoded instructions in front of an engine, with the wait gate at its head."""
 
 from collections.abc import Sequence
-from enum import IntEnum
 
 from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -32,20 +31,13 @@ class IssueQueue(wiring.Component):
     waiting_for : Out(3), the engine of the head's first unmet slot, valid with `waiting`
     """
 
-    def __init__(
-        self,
-        *,
-        config: Config,
-        operations: Sequence[isa.Operation],
-        element_types: type[IntEnum] = isa.ElementType,
-    ):
+    def __init__(self, *, config: Config, operations: Sequence[isa.Operation]):
         self._depth = config.queue_depth
-        self._layout = entry_layout(operations, config, element_types)
-        instruction = engine_layout(operations, config, element_types)
+        self._layout = entry_layout(operations, config)
         super().__init__(
             {
                 "entry": In(stream.Signature(self._layout)),
-                "instruction": Out(stream.Signature(instruction)),
+                "instruction": Out(stream.Signature(engine_layout(operations, config))),
                 "retired": In(counts_layout()),
                 "halt": In(1),
                 "flush": In(1),

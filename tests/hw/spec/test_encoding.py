@@ -6,6 +6,7 @@ import pytest
 
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import PRESETS, Config
+from tilewright.hw.spec.decoding import decode_program
 from tilewright.hw.spec.encoding import IllegalInstruction, decode, encode, field_range, layout
 from tilewright.hw.spec.instruction_set import BY_NAME, BY_OPCODE, OPERATIONS, instruction
 from tilewright.hw.spec.isa import Engine, Instruction, Wait
@@ -122,3 +123,15 @@ def test_table_is_consistent() -> None:
         assert len(names) == len(set(names))
         for field in operation.fields:
             assert field.meaning
+
+
+def test_element_types_are_those_of_the_operation(monkeypatch) -> None:
+    config = BASE.replace(name="other_types")  # what is remembered of a row is by config
+    load = encode(instruction("LOAD"), BASE)
+    monkeypatch.setattr(BY_NAME["LOAD"], "element_types", (2,))
+    with pytest.raises(ProgramError, match=r"LOAD\.element_type must be 2 to 2, got 0"):
+        encode(instruction("LOAD"), config)
+    for decoder in (decode, decode_program):
+        with pytest.raises(IllegalInstruction, match=r"LOAD\.element_type has no value 0"):
+            decoder(load, config)
+    assert decode(encode(instruction("STORE"), config), config) == instruction("STORE")

@@ -1,6 +1,5 @@
 """Dispatch, the issue queues and the retirement counters together, with stand-in engines."""
 
-import enum
 import random
 
 import pytest
@@ -15,7 +14,7 @@ from tilewright.hw.rtl.control.issue import IssueQueue
 from tilewright.hw.spec import encoding, isa
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.instruction_set import instruction, operations
-from tilewright.hw.spec.isa import ElementType, Engine, Wait
+from tilewright.hw.spec.isa import Engine, Wait
 from tilewright.hw.spec.registers import Fault
 
 CONFIG = PRESETS["nano"].replace(queue_depth=2)
@@ -26,13 +25,13 @@ END = instruction("END")
 class Front(Elaboratable):
     """Everything between fetch and the engines."""
 
-    def __init__(self, operations, element_types):
+    def __init__(self, operations):
         self.operations = engine_operations(operations)
-        self.dispatch = Dispatch(config=CONFIG, operations=operations, element_types=element_types)
+        self.dispatch = Dispatch(config=CONFIG, operations=operations)
         self.counters = RetirementCounters(config=CONFIG)
         self.halt = Signal()
         self.queues = {
-            engine: IssueQueue(config=CONFIG, operations=own, element_types=element_types)
+            engine: IssueQueue(config=CONFIG, operations=own)
             for engine, own in self.operations.items()
         }
 
@@ -65,7 +64,6 @@ class Bench:
         seed=None,
         latency=lambda rng: rng.randrange(12),
         operations=operations(CONFIG),  # noqa: B008
-        element_types=ElementType,
     ):
         self.program = program
         self.by_opcode = {operation.opcode: operation for operation in operations}
@@ -76,7 +74,7 @@ class Bench:
         self.issue_cycles = []
         self.retired = dict.fromkeys(Engine, 0)
         self.under_way = {engine: [] for engine in ENGINES}
-        self.dut = Front(operations, element_types)
+        self.dut = Front(operations)
 
     def run(self, script=None, cycles=4000):
         simulator = Simulator(self.dut)
@@ -174,13 +172,13 @@ def unpacked(word, by_opcode):
     return values
 
 
-def random_program(rng, length, operations, element_types):
+def random_program(rng, length, operations):
     """Words of random operations, element types and fields, with waits that can be met."""
     sent = dict.fromkeys(Engine, 0)
     program = []
     for _ in range(length):
         operation = rng.choice([each for each in operations if each.engine is not None])
-        values = {"element_type": rng.choice(list(element_types))}
+        values = {"element_type": rng.choice(operation.element_types)}
         for field in operation.fields:
             low, high = encoding.field_range(field, CONFIG)
             values[field.name] = rng.randint(low, high)
@@ -192,10 +190,10 @@ def random_program(rng, length, operations, element_types):
     return [*program, *words(END)]
 
 
-def check_random_program(seed, operations, element_types):
+def check_random_program(seed, operations):
     """All instructions of a random program issue, those of an engine in order."""
-    program = random_program(random.Random(seed), 60, operations, element_types)
-    bench = Bench(program, seed=seed, operations=operations, element_types=element_types)
+    program = random_program(random.Random(seed), 60, operations)
+    bench = Bench(program, seed=seed, operations=operations)
     bench.run()
     assert sorted(bench.issued) == list(range(60))
     for engine in ENGINES:
@@ -205,45 +203,39 @@ def check_random_program(seed, operations, element_types):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_programs_issue_in_order_and_after_their_waits(seed):
-    check_random_program(seed, operations(CONFIG), ElementType)
+    check_random_program(seed, operations(CONFIG))
 
 
-class TwoTypes(enum.IntEnum):
-    """Element types with a gap: 1 and 2 are illegal."""
-
-    INT8 = 0
-    BFLOAT16 = 3
-
-
-def toy(name, opcode, engine, **fields):
+def toy(name, opcode, engine, element_types, **fields):
     annotations = dict.fromkeys(fields, int)
     members = {**fields, "__annotations__": annotations, "__doc__": name}
+    members["element_types"] = element_types
     return isa.operation(opcode, engine, "")(type(name, (isa.Instruction,), members))
 
 
 TOYS = (
-    toy("Short", 0x31, Engine.VECTOR, kind=isa.bits(2, "", values=isa.Combine),
+    toy("Short", 0x31, Engine.VECTOR, (0, 3), kind=isa.bits(2, "", values=isa.Combine),
         offset=isa.bits(9, "", signed=True)),
-    toy("Long", 0x32, Engine.VECTOR,
+    toy("Long", 0x32, Engine.VECTOR, (1,),
         **{f"word{number}": isa.bits(31, "") for number in range(13)}),
-    toy("Bare", 0x12, Engine.LOAD),
+    toy("Bare", 0x12, Engine.LOAD, (0,)),
 )  # fmt: skip
 WITH_TOYS = (*operations(CONFIG), *TOYS)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_several_operations_and_element_types_of_an_engine_reach_it(seed):
-    check_random_program(seed, WITH_TOYS, TwoTypes)
+    check_random_program(seed, WITH_TOYS)
 
 
 def test_the_choice_among_one_operation_or_type_costs_no_bits():
-    for rows, types, choices in (
-        (operations(CONFIG), ElementType, {"LOAD": (0, 0), "VECTOR": (0, 0), "STORE": (0, 0)}),
-        (WITH_TOYS, TwoTypes, {"LOAD": (1, 2), "VECTOR": (2, 2), "STORE": (0, 2)}),
+    for rows, choices in (
+        (operations(CONFIG), {"LOAD": (0, 0), "VECTOR": (0, 0), "STORE": (0, 0)}),
+        (WITH_TOYS, {"LOAD": (1, 0), "VECTOR": (2, 2), "STORE": (0, 0)}),
     ):
         for name, expected in choices.items():
             own = engine_operations(rows)[Engine[name]]
-            layout = entry_layout(own, CONFIG, types)
+            layout = entry_layout(own, CONFIG)
             assert (layout["operation"].width, layout["element_type"].width) == expected
 
 
@@ -291,6 +283,8 @@ def test_a_bad_instruction_stops_dispatch(name):
 
 BAD_TOYS = {
     "type in the gap": packed(TOYS[0], {"element_type": 2}),
+    "type of another operation of the engine": packed(TOYS[0], {"element_type": 1}),
+    "type 0 where there is only another": packed(TOYS[1], {}),
     "no such kind": packed(TOYS[0], {"kind": 3}),
     "bits of a longer operation of the engine": packed(TOYS[0], {}) | 1 << 200,
     "unknown opcode": 0x33,
@@ -300,7 +294,7 @@ BAD_TOYS = {
 @pytest.mark.parametrize("name", BAD_TOYS)
 def test_what_no_operation_of_the_engine_has_is_illegal(name):
     program = [*words(instruction("LOAD")), BAD_TOYS[name], *words(END)]
-    bench = Bench(program, operations=WITH_TOYS, element_types=TwoTypes)
+    bench = Bench(program, operations=WITH_TOYS)
     check_fault(Fault.ILLEGAL_INSTRUCTION, bench)
 
 
