@@ -108,3 +108,9 @@ def test_the_package_tells_its_version_and_public_names(project):
 
     assert tilewright.__version__ == project["project"]["version"]
     assert {"Config", "Session", "__version__"} <= set(dir(tilewright))
+
+
+def test_the_wheel_brings_the_pages_that_manuals_refer_to(project):
+    (patterns,) = project["tool"]["setuptools"]["data-files"].values()
+    shipped = {path.name for pattern in patterns for path in ROOT.glob(pattern)}
+    assert {"architecture.md", "operators.md", "commands.md"} <= shipped

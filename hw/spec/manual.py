@@ -96,7 +96,8 @@ def _introduction(config: Config) -> str:
         f"in this config (digest `{config.digest[:16]}`). An unknown opcode, an enumerated field "
         "without that value or a reserved bit that is set raises the fault ILLEGAL_INSTRUCTION. "
         "An instruction issues when every wait slot's engine has retired that many instructions. "
-        "The loops that each operation runs are in docs/architecture.md."
+        "The loops that each operation runs are in docs/architecture.md, which pip installs as "
+        "share/doc/tilewright/architecture.md of the Python environment."
     )
 
 
