@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.frontend.rearrange import find_walk, rearrange
 from tilewright.compiler.frontend.values import Index, Quantized, UnsupportedError
 from tilewright.compiler.graph.graph import Node, View
 from tilewright.hw.spec.binding import Binding
@@ -30,6 +31,8 @@ class GraphBuilder:
     nodes: list[Node] = field(default_factory=list)
     packs: dict[str, Binding] = field(default_factory=dict)
     """By map name: how the host fills the graph's inputs."""
+    copies: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
+    """Maps that hold others in another order, by these and the order."""
     constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
     """By map name: inputs that hold the same values in every inference."""
 
@@ -72,7 +75,7 @@ class GraphBuilder:
         stored = self.maps[value.origin]
         is_whole = want.size == stored.elements and is_identity(want)
         if not is_whole or want.shape[stored.word_axis] != stored.channels:
-            return self._pack(value, want)
+            return self._rearranged(value, want)
         if want.shape == stored.shape:
             return value.origin
         name = f"{value.origin}@{'x'.join(map(str, want.shape[1:]))}"
@@ -87,7 +90,8 @@ class GraphBuilder:
         The host stores a value of its own as (channels, height, width) by its rank: [1, C, H, W],
         [1, C, W], or [M, K] as (K, 1, M).
         """
-        if not value.is_border:
+        is_border = value.is_border
+        if not is_border and _is_permutation(value.index, self.maps[value.origin].elements):
             return value.origin, value.index
         shape = value.index.shape
         if len(shape) in (3, 4) and shape[0] == 1:
@@ -97,7 +101,7 @@ class GraphBuilder:
             channels = shape[-1] if shape else 1
             wanted = value.index.reshape(-1, channels).T.reshape(channels, 1, -1)
             index = np.arange(wanted.size).reshape(channels, -1).T.reshape(shape)
-        return self._pack(value, wanted), index
+        return self.as_map(value, wanted), index
 
     def align(self, value: Quantized, map_name: str, index: Index) -> str:
         """Return the map of `value` that has the shape of `map_name` and is read by `index`."""
@@ -110,6 +114,21 @@ class GraphBuilder:
         want = np.empty(index.size, np.int64)
         want[index.reshape(-1)] = value.index.reshape(-1)
         return self.as_map(value, want.reshape(target.shape))
+
+    def _rearranged(self, value: Quantized, want: Index) -> str:
+        """Return a map of `want`, which the device copies where it can, or else the host."""
+        stored = self.maps[value.origin]
+        walk = find_walk(stored, want)
+        if walk is None:
+            return self._pack(value, want)
+        key = (value.origin, want.shape, want.tobytes())
+        if key not in self.copies:
+            name = f"{value.origin}/copy{len(self.copies)}"
+            for node, made in rearrange(stored, walk, name):
+                self.maps[made.name] = made
+                self.add(node)
+                self.copies[key] = made.name
+        return self.copies[key]
 
     def _pack(self, value: Quantized, want: Index) -> str:
         """Return the input map that the host fills with `value` in the layout `want`."""
@@ -124,6 +143,11 @@ class GraphBuilder:
         self.maps[name] = stored
         self.packs[name] = wanted
         return name
+
+
+def _is_permutation(index: Index, size: int) -> bool:
+    """Whether the `index` has each of `size` positions once."""
+    return index.size == size and bool((np.bincount(index.reshape(-1), minlength=size) == 1).all())
 
 
 def is_identity(index: Index) -> bool:

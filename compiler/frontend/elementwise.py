@@ -171,8 +171,12 @@ def _combined(
     second: Quantized,
     name: str,
 ) -> Real:
-    """Bring both operands into the layout of the one that is on the device already."""
+    """Bring both operands into the layout of the one that is on the device already.
+
+    The smaller one is repeated along the axes that it lacks.
+    """
     builder = context.builder
+    first, second = _broadcast(first, second)
     if first.is_border and not second.is_border:
         map_name, index = builder.natural(second)
         names = (builder.align(first, map_name, index), map_name)
@@ -181,6 +185,18 @@ def _combined(
         names = (map_name, builder.align(second, map_name, index))
     producer = Combined(kind=kind, first=names[0], second=names[1], sources=(first, second))
     return Real(producer=producer, index=index, names=(name,))
+
+
+def _broadcast(first: Quantized, second: Quantized) -> tuple[Quantized, Quantized]:
+    """Both with one shape, the one that has it already first."""
+    try:
+        shape = np.broadcast_shapes(first.index.shape, second.index.shape)
+    except ValueError as error:
+        raise UnsupportedError(f"its shapes do not fit: {error}") from error
+    pair = [first, second] if first.index.shape == shape else [second, first]
+    if pair[0].index.shape != shape:
+        raise UnsupportedError("one of its operands must have the shape of the result")
+    return pair[0], replace(pair[1], index=np.broadcast_to(pair[1].index, shape))
 
 
 def _combine_with_constant(context: Context, node: Operator, real: Real, factor: Constant) -> Real:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Context, dequantize_all, quantize_float
+from tilewright.compiler.frontend.rearrange import UNIT
 from tilewright.compiler.frontend.table import epilogue_of, quantize_all, real_results
 from tilewright.compiler.frontend.values import (
     Combined,
@@ -31,8 +32,6 @@ from tilewright.compiler.graph.graph import (
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization, Shape
 
-UNIT = 64
-"""The weight that stands for 1 at the scale 1/64."""
 NOTED_FRACTION = 1e-3
 """Biases further than this from an integer number of (sx * sw) steps are noted."""
 

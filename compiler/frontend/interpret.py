@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tilewright.compiler.frontend import elementwise, layout, linear, pooling, store
+from tilewright.compiler.frontend import elementwise, layout, linear, pooling, reindex, store
 from tilewright.compiler.frontend.builder import GraphBuilder, natural_index
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.evaluate import run_nodes
 from tilewright.compiler.frontend.inference import MICROSOFT
 from tilewright.compiler.frontend.scales import find_quantization
-from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator, Source
+from tilewright.compiler.frontend.source import (
+    LAYOUT_OPERATORS,
+    REINDEXING_OPERATORS,
+    Operator,
+    Source,
+)
 from tilewright.compiler.frontend.values import (
     Array,
     Constant,
@@ -69,6 +74,7 @@ UNARY = (
 # fmt: on
 MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
 HANDLERS.update({("", name): layout.change_layout for name in LAYOUT_OPERATORS})
+HANDLERS.update({("", name): reindex.reindex for name in REINDEXING_OPERATORS})
 HANDLERS.update({("", name): elementwise.combine for name in BINARY})
 HANDLERS.update({("", name): elementwise.apply_unary for name in UNARY})
 HANDLERS.update({(MICROSOFT, name): elementwise.apply_unary for name in MICROSOFT_UNARY})
@@ -156,17 +162,18 @@ def _place(result: Interpretation, node: Operator, values: Values) -> list[Value
     if any(name and name not in context.values for name in node.inputs):
         raise UnsupportedError("reads a value that no node of the graph makes")
     handler = HANDLERS.get((node.domain, node.op_type))
-    if handler is None or (any(node.outputs[1:]) and node.op_type not in ("Dropout", "MaxPool")):
+    if handler is None or (any(node.outputs[1:]) and node.op_type not in SEVERAL_OUTPUTS):
         raise UnsupportedError(HOST_ONLY.get(node.op_type, "the accelerator has no such operator"))
     return handler(context, node, values)
 
+
+SEVERAL_OUTPUTS = ("Dropout", "MaxPool", "Split")
 
 HOST_ONLY = {
     "Softmax": "the accelerator has no softmax unit",
     "LogSoftmax": "the accelerator has no softmax unit",
     "QLinearSoftmax": "the accelerator has no softmax unit",
     "LayerNormalization": "the accelerator has no normalization unit",
-    "Gather": "the accelerator has no gather",
     "ArgMax": "the accelerator has no arg-max",
 }
 

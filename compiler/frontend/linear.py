@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
-from tilewright.compiler.frontend.emit import UNIT
+from tilewright.compiler.frontend.rearrange import UNIT
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
     as_activation,

@@ -3,11 +3,16 @@
 import numpy as np
 
 from tilewright.compiler.frontend.context import scalar_quantization
-from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator, Source
+from tilewright.compiler.frontend.source import (
+    LAYOUT_OPERATORS,
+    REINDEXING_OPERATORS,
+    Operator,
+    Source,
+)
 from tilewright.compiler.frontend.values import Array, UnsupportedError
 from tilewright.hw.spec.tensor import Quantization
 
-TRANSPARENT = (*LAYOUT_OPERATORS, "Concat", "MaxPool", "Pad")
+TRANSPARENT = (*LAYOUT_OPERATORS, *REINDEXING_OPERATORS, "Concat", "MaxPool", "Pad")
 """Operators on int8 values that keep scale and zero point."""
 
 FIRST_OPERANDS = {

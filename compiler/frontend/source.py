@@ -27,6 +27,12 @@ LAYOUT_OPERATORS = (
 )  # fmt: skip
 """Operators that only give the values of their first input another shape or order."""
 
+REINDEXING_OPERATORS = (
+    "DepthToSpace", "Expand", "Gather", "Resize", "Slice", "SpaceToDepth", "Split", "Tile",
+    "Upsample",
+)  # fmt: skip
+"""Operators whose results are elements of their first input, chosen by constants."""
+
 OLDEST_OPSET = 7
 """The first operator set with today's broadcasting; before 10 only com.microsoft quantizes."""
 

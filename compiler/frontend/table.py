@@ -15,7 +15,7 @@ from tilewright.compiler.frontend.context import (
     shift_to_int8,
 )
 from tilewright.compiler.frontend.evaluate import run_nodes
-from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator
+from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, REINDEXING_OPERATORS, Operator
 from tilewright.compiler.frontend.values import (
     Array,
     Constant,
@@ -119,7 +119,7 @@ def _expression(
             done.add(pending.pop())
         else:
             assert node is not None, name
-            is_layout = node.op_type in LAYOUT_OPERATORS
+            is_layout = node.op_type in (*LAYOUT_OPERATORS, *REINDEXING_OPERATORS)
             operands = node.inputs[:1] if is_layout else tuple(filter(None, node.inputs))
             missing = [item for item in operands if item not in done]
             pending.extend(missing)

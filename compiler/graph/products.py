@@ -108,5 +108,5 @@ def by_channel(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
 
 
 def steps(start: int, step: int, count: int) -> slice:
-    """Return the slice of `count` elements from `start` on, `step` apart."""
+    """Return the slice of `count` elements from `start` on, `step` (1 at least) apart."""
     return slice(start, start + (count - 1) * step + 1, step)

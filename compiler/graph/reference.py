@@ -192,6 +192,9 @@ def _pad(data: NDArray[Any], pads: tuple[int, int, int, int], value: int) -> NDA
     top, left, bottom, right = pads
     if not any(pads):
         return data
+    height, width = data.shape[1:3]
+    data = data[:, max(-top, 0) : height + min(bottom, 0), max(-left, 0) : width + min(right, 0)]
+    top, left, bottom, right = (max(pad, 0) for pad in pads)
     channels, height, width, *samples = data.shape
     padded = np.full(
         (channels, height + top + bottom, width + left + right, *samples), value, data.dtype
@@ -209,6 +212,8 @@ def _reduce_windows(
             pair[axis - 1] for pair in (node.kernel, node.strides, node.dilations)
         )
         along = np.moveaxis(padded, axis, 0)
-        views = [along[steps(k * dilation, stride, shape[axis])] for k in range(kernel)]
+        count = shape[axis]
+        starts = [k * dilation for k in range(kernel)]
+        views = [along[steps(k, stride, count) if stride else [k] * count] for k in starts]
         padded = np.moveaxis(reduce(combine, views), 0, axis)
     return padded

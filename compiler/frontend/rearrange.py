@@ -1,0 +1,99 @@
+"""Copies of a stored map's channels and pixels in another order, where the device can make them.
+
+A 1x1 convolution copies channels: 64 times the scale 1/64 is exactly 1. A pooling of single pixels
+takes every n-th pixel, or repeats one (stride 0).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.frontend.values import Index
+from tilewright.compiler.graph.graph import Conv, Epilogue, Node, Pool, View
+from tilewright.hw.spec.tensor import Tensor
+
+UNIT = 64
+"""The weight that stands for 1 at the scale 1/64."""
+LARGEST_STRIDE = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """Which channels of a map, and from which pixel on by which strides."""
+
+    channels: NDArray[np.int64]
+    first: tuple[int, int]
+    strides: tuple[int, int]
+    shape: tuple[int, int]
+
+
+def find_walk(stored: Tensor, want: Index) -> Walk | None:
+    """The walk that reads `want`, positions in `stored`; None: it is no such walk."""
+    channels, pixels = np.divmod(want, stored.pixels)
+    walk = pixels[0]
+    if (channels != channels[:, :1, :1]).any() or (pixels != walk).any():
+        return None
+    height, width = walk.shape
+    if np.array_equal(walk.reshape(-1), np.arange(stored.pixels)):
+        return Walk(channels=channels[:, 0, 0], first=(0, 0), strides=(1, 1), shape=walk.shape)
+    rows, columns = np.divmod(walk, stored.width)
+    first = (int(rows[0, 0]), int(columns[0, 0]))
+    step_y = int(rows[-1, 0] - rows[0, 0]) // max(height - 1, 1)
+    step_x = int(columns[0, -1] - columns[0, 0]) // max(width - 1, 1)
+    expected = (first[0] + np.arange(height) * step_y)[:, None] * stored.width
+    expected = expected + first[1] + np.arange(width) * step_x
+    in_range = 0 <= min(step_y, step_x) <= max(step_y, step_x) <= LARGEST_STRIDE
+    if not in_range or not np.array_equal(expected, walk):
+        return None
+    return Walk(
+        channels=channels[:, 0, 0], first=first, strides=(step_y, step_x), shape=(height, width)
+    )
+
+
+def rearrange(stored: Tensor, walk: Walk, name: str) -> list[tuple[Node, Tensor]]:
+    """The nodes, each with the map that it makes, that copy what `walk` reads of `stored`."""
+    made: list[tuple[Node, Tensor]] = []
+    copied = np.arange(stored.channels)
+    if not np.array_equal(walk.channels, copied):
+        output = replace(
+            stored,
+            name=f"{name}/channels",
+            shape=(len(walk.channels), stored.height, stored.width),
+        )
+        made.append((copy_channels(stored, walk.channels, output.name), output))
+        stored = output
+    if walk.shape == (stored.height, stored.width) and walk.strides == (1, 1):
+        return made
+    output = replace(stored, name=f"{name}/pixels", shape=(stored.channels, *walk.shape))
+    if walk.strides == (1, 1) and walk.first == (0, 0) and _pixels(walk) == stored.pixels:
+        return [*made, (View(name=output.name, output=output.name, input=stored.name), output)]
+    pool = Pool(
+        name=output.name,
+        output=output.name,
+        kind="max",
+        input=stored.name,
+        kernel=(1, 1),
+        strides=walk.strides,
+        pads=(-walk.first[0], -walk.first[1], 0, 0),
+    )
+    return [*made, (pool, output)]
+
+
+def copy_channels(stored: Tensor, channels: NDArray[np.int64], output: str) -> Conv:
+    """The convolution that makes a map of those channels of `stored`."""
+    weight = np.zeros((len(channels), stored.channels, 1, 1), np.int8)
+    weight[np.arange(len(channels)), channels] = UNIT
+    return Conv(
+        name=output,
+        output=output,
+        input=stored.name,
+        weight=weight,
+        bias=np.zeros(len(channels), np.int32),
+        weight_scale=np.full(len(channels), 1 / UNIT, np.float32),
+        epilogue=Epilogue(quantization=stored.quantization),
+    )
+
+
+def _pixels(walk: Walk) -> int:
+    return walk.shape[0] * walk.shape[1]

@@ -1,0 +1,64 @@
+"""Slice, Split, Gather, Expand, Tile, DepthToSpace, SpaceToDepth, Resize and Upsample (nearest).
+
+They only change the index of a value; no data moves until an operator needs another order.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tilewright.compiler.frontend.context import Context, Values
+from tilewright.compiler.frontend.evaluate import run_nodes
+from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.values import (
+    Array,
+    Constant,
+    Index,
+    Quantized,
+    Real,
+    UnsupportedError,
+    Value,
+)
+
+EXACT_IN_FLOAT = 2**24
+"""Positions below this are float32 values."""
+
+
+def reindex(context: Context, node: Operator, values: Values) -> list[Value]:
+    """What ONNX Runtime does to the positions 0, 1, 2, ... is done to the value's index."""
+    value = values[0]
+    if not isinstance(value, Quantized | Real):
+        raise UnsupportedError("its input is not an activation on the device")
+    if node.op_type in ("Resize", "Upsample"):
+        _check_resize(node)
+    if value.index.size > EXACT_IN_FLOAT:
+        raise UnsupportedError(f"its input must have {EXACT_IN_FLOAT} elements at most")
+    feeds: dict[str, Array] = {node.inputs[0]: _positions(value.index)}
+    for name, other in zip(node.inputs[1:], values[1:], strict=True):
+        if name and not isinstance(other, Constant):
+            raise UnsupportedError("its other inputs are not constants")
+        if isinstance(other, Constant):
+            feeds[name] = other.array
+    outputs = [name for name in node.outputs if name]
+    opsets = context.source.model.opset_import
+    results: list[Value] = []
+    for name, places in zip(outputs, run_nodes([node.proto], feeds, outputs, opsets), strict=True):
+        index: Index = value.index.reshape(-1)[places.astype(np.int64)]
+        if not index.size:
+            raise UnsupportedError("its result has no elements")
+        if isinstance(value, Real):
+            results.append(replace(value, index=index, tensor=name))
+        else:
+            results.append(replace(value, index=index))
+    return results
+
+
+def _positions(index: Index) -> Array:
+    return np.arange(index.size, dtype=np.float32).reshape(index.shape)
+
+
+def _check_resize(node: Operator) -> None:
+    if node.attribute("mode", "nearest") != "nearest":
+        raise UnsupportedError("its mode must be nearest")
+    if node.attribute("coordinate_transformation_mode", "") == "tf_crop_and_resize":
+        raise UnsupportedError("it must not crop")

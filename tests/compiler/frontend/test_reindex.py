@@ -1,0 +1,109 @@
+"""Operators that choose elements, and maps that are repeated, against ONNX Runtime."""
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from tilewright.compiler.compile import compile_model
+from tilewright.flows.models import ReferenceTarget
+from tilewright.flows.runtime.targets import IssTarget
+from tilewright.hw.spec.config import PRESETS
+
+CHOICES = {
+    "slice_of_channels": ("Slice", [[2], [6], [1]], {}),
+    "slice_from_the_end": ("Slice", [[-1], [-7], [1], [-2]], {}),
+    "crop": ("Slice", [[1, 2], [7, 2**62], [2, 3]], {}),
+    "strided_crop": ("Slice", [[1, 0], [8, 8], [2, 3], [3, 2]], {}),
+    "flip": ("Slice", [[-1], [-(2**62)], [3], [-1]], {}),
+    "gather_of_channels": ("Gather", [[5, 0, 3, 3, -1]], {"axis": 1}),
+    "gather_of_a_row": ("Gather", [np.array(2)], {"axis": 2}),
+    "space_to_depth": ("SpaceToDepth", [], {"blocksize": 2}),
+    "depth_to_space": ("DepthToSpace", [], {"blocksize": 2}),
+    "depth_to_space_crd": ("DepthToSpace", [], {"blocksize": 2, "mode": "CRD"}),
+    "tile": ("Tile", [[1, 2, 1, 1]], {}),
+    "nearest": ("Resize", [[], np.array([1, 1, 2, 3], "f")], {"nearest_mode": "floor",
+                "coordinate_transformation_mode": "asymmetric"}),
+    "nearest_of_half_pixels": ("Resize", [[], np.array([1, 1, 2, 0.5], "f")], {}),
+}  # fmt: skip
+CHANNELS = {
+    "slice_of_channels": 4,
+    "slice_from_the_end": 3,
+    "gather_of_channels": 5,
+    "space_to_depth": 32,
+    "depth_to_space": 2,
+    "depth_to_space_crd": 2,
+    "tile": 16,
+}
+"""Of the result, where they are not 8."""
+ON_HOST = (
+    "flip", "gather_of_a_row", "space_to_depth", "depth_to_space", "depth_to_space_crd", "nearest",
+    "nearest_of_half_pixels",
+)  # fmt: skip
+"""What the host reorders between two sections."""
+
+
+def convolved(builder, channels=8, size=8):
+    inputs = [builder.activation((1, 4, size, size)), builder.weight((channels, 4, 1, 1), 0)]
+    return builder.requantized(builder.node("Conv", inputs))
+
+
+def finished(builder, value, channels):
+    inputs = [value, builder.weight((4, channels, 2, 2), 0)]
+    builder.output(builder.quantize(builder.node("Conv", inputs, pads=[1, 1, 0, 0])))
+
+
+def check_simulator(imported, builder):
+    expected = ReferenceTarget(imported).run(builder.feeds).outputs
+    for config in ("nano", "edge"):
+        given = IssTarget(compile_model(imported, PRESETS[config])).run(builder.feeds).outputs
+        for name, array in expected.items():
+            np.testing.assert_array_equal(given[name], array)
+
+
+@pytest.mark.parametrize("case", CHOICES)
+def test_choosing_elements_equals_onnxruntime(make_builder, agree, case):
+    op_type, constants, attributes = CHOICES[case]
+    builder = make_builder(seed=1)
+    names = [
+        builder.constant(np.asarray(item, None if np.size(item) else np.float32))
+        for item in constants
+    ]
+    value = builder.node(op_type, [convolved(builder), *names], **attributes)
+    if case == "gather_of_a_row":
+        value = builder.node("Unsqueeze", [value, builder.constant([3])])
+    finished(builder, value, CHANNELS.get(case, 8))
+    imported = agree(builder)
+    assert imported.host_operators == ()
+    assert len(imported.sections) == (2 if case in ON_HOST else 1)
+    check_simulator(imported, builder)
+
+
+def test_split_and_concat(make_builder, agree):
+    builder = make_builder(seed=2)
+    value, names = convolved(builder), ["left", "right"]
+    builder.nodes.append(
+        helper.make_node("Split", [value, builder.constant([3, 5])], names, axis=1)
+    )
+    right = builder.requantized(builder.node("Conv", ["right", builder.weight((4, 5, 1, 1), 0)]))
+    joined = builder.node("Concat", ["left", right, "right"], axis=1)
+    finished(builder, builder.requantized(joined), 12)
+    imported = agree(builder)
+    assert imported.host_operators == ()
+    assert len(imported.sections) == 1
+
+
+@pytest.mark.parametrize("op_type", ["Add", "Mul"])
+@pytest.mark.parametrize("shape", [(1, 8, 1, 1), (1, 1, 8, 8), (1, 8, 1, 8), (1, 1, 1, 1)])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_smaller_operand_is_repeated(make_builder, agree, op_type, shape, is_first):
+    builder = make_builder(seed=3, is_exact=op_type == "Add")
+    value = convolved(builder)
+    gate = builder.node("Conv", [builder.activation((1, 4, *shape[2:])),
+                                 builder.weight((shape[1], 4, 1, 1))])  # fmt: skip
+    operands = [value, builder.requantized(gate)]
+    value = builder.node(op_type, operands if is_first else operands[::-1])
+    builder.output(builder.quantize(value))
+    imported = agree(builder, fraction=0.02 if op_type == "Mul" else 0)
+    assert imported.host_operators == ()
+    assert len(imported.sections) == 1
+    check_simulator(imported, builder)
