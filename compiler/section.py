@@ -1,7 +1,7 @@
 """A section of a model on its way through the compiler, from graph to ordered tasks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.emit.context import Constants
 from tilewright.compiler.emit.tasks import Task
@@ -66,13 +66,12 @@ class Section:
         placement = self.placement
         inputs = {placement.places[name].storage for name in self.graph.inputs}
         return [
-            (address, address + placement.storages[name].words * self.config.activation_pitch)
+            (address, address + placement.storages[name].size * self.config.activation_pitch)
             for name, address in placement.dram.items()
             if name not in inputs
         ]
 
     def in_dram(self, name: str) -> Tensor:
         """Return an input or output map where it lies in DRAM."""
-        where, stored = self.placement.places[name], self.graph.maps[name]
-        offset = where.block * stored.pixels * self.config.activation_pitch
-        return stored.in_dram(self.placement.dram[where.storage] + offset, self.config)
+        stored = self.graph.maps[name]
+        return replace(stored, layout=self.placement.in_dram(stored, self.config))

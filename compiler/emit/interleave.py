@@ -75,15 +75,16 @@ class _Interleaver:
         self.free = dict.fromkeys(Engine, 0.0)
         self.running = []
         self.ready: dict[str, Times] = {}
-        """When each word [blocks, pixels] of the storages that the chain writes is there."""
+        """When each word of the storages that the chain writes is there."""
         for layer, lowering in lowerings:
             steps = deque(lowering.steps())
             ahead = deque(step for step in steps if step.load and lowering.tiles_ahead)
             self.running.append(_Running(layer=layer, lowering=lowering, steps=steps, loads=ahead))
             place = context.place(lowering.output_name)
-            storage = context.placement.storages[place.storage]
-            times = self.ready.setdefault(storage.name, np.zeros((storage.blocks, storage.pixels)))
-            times[place.block : place.block + place.blocks] = np.inf
+            words = context.placement.storages[place.storage].size
+            times = self.ready.setdefault(place.storage, np.zeros(words))
+            blocks = times.reshape(-1, context.map(lowering.output_name).pixels)
+            blocks[place.block : place.block + place.blocks] = np.inf
 
     def run(self) -> None:
         while any(running.steps for running in self.running):

@@ -286,7 +286,7 @@ class ConvLowering(Lowering):
         matrix = Matrix(
             out_blocks=group.blocks,
             in_blocks=part.blocks,
-            source=view.base + (part.first - view.first_block) * view.block_stride,
+            source=view.first_word(part.first),
             source_out_stride=group.step * view.block_stride,
             source_in_stride=view.block_stride,
             source_pitch=view.pitch,

@@ -215,7 +215,7 @@ class DepthwiseLowering(Lowering):
                 width=source.box.width,
                 padding=self.context.map(node.input).quantization.zero_point,
                 blocks=blocks,
-                source=source.base + (group[0] - source.first_block) * source.block_stride,
+                source=source.first_word(group[0]),
                 source_stride=source.block_stride,
                 source_pitch=source.pitch,
                 weights=weights,

@@ -88,7 +88,7 @@ class VectorLowering(Lowering):
                 groups=(blocks[1] - blocks[0]) * self.config.row_groups,
                 source_kind=Source.ACTIVATION,
                 reduction=window.reduction,
-                source=view.base + (blocks[0] - view.first_block) * view.block_stride,
+                source=view.first_word(blocks[0]),
                 source_stride=view.block_stride,
                 source_pitch=view.pitch,
                 destination=out.word(blocks[0], box.top, box.left),

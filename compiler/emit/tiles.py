@@ -17,6 +17,7 @@ from tilewright.hw.spec.isa import Combine
 from tilewright.hw.spec.operations.transfer import Load, Store
 from tilewright.hw.spec.operations.vector import Vector
 from tilewright.hw.spec.operations.window import Window
+from tilewright.hw.spec.tensor import Layout
 
 Windowed = TypeVar("Windowed", bound=Window)
 Moving = TypeVar("Moving", Load, Store)
@@ -24,34 +25,43 @@ Moving = TypeVar("Moving", Load, Store)
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A box of a map in activation SRAM: word of (block, y, x) is
-    base + (block - first_block) * block_stride + (y - box.top) * pitch + (x - box.left).
+    """A box of a map in activation SRAM; `layout`, in words, is that of the whole map if all of it
+    lay there, so that indices are those of the map.
     """
 
-    base: int
-    block_stride: int
-    pitch: int
+    layout: Layout
     box: Box
-    first_block: int
+
+    @property
+    def block_stride(self) -> int:
+        return self.layout.strides[0]
+
+    @property
+    def pitch(self) -> int:
+        """Words from a row to the next one."""
+        return self.layout.strides[1]
 
     def word(self, block: int, y: int, x: int) -> int:
         """Return the word of a block's pixel; (y, x) are map coordinates inside the box."""
-        row = (y - self.box.top) * self.pitch + (x - self.box.left)
-        return self.base + (block - self.first_block) * self.block_stride + row
+        return self.layout.word(block, y, x)
+
+    def first_word(self, block: int) -> int:
+        """Return the word of a block's first pixel in the box."""
+        return self.word(block, self.box.top, self.box.left)
 
 
 def resident_view(context: Context, name: str) -> View:
     """Return the view of a whole resident map."""
-    feature_map, place = context.map(name), context.place(name)
-    base = context.placement.sram[place.storage] + place.block * feature_map.pixels
+    feature_map = context.map(name)
     box = Box(top=0, bottom=feature_map.height, left=0, right=feature_map.width)
-    return View(
-        base=base,
-        block_stride=feature_map.pixels,
-        pitch=feature_map.width,
-        box=box,
-        first_block=0,
-    )
+    return View(layout=context.placement.in_sram(feature_map, context.config), box=box)
+
+
+def tile_view(rows: int, start: int, box: Box, first_block: int) -> View:
+    """Return the view of a box whose words lie densely from the word `start` on."""
+    layout = Layout.dense(0, (rows, box.height, box.width), word_axis=0, block=rows, pitch=1)
+    base = start - layout.word(first_block, box.top, box.left)
+    return View(layout=replace(layout, base=base), box=box)
 
 
 def transfers(
@@ -65,18 +75,16 @@ def transfers(
 def _transfer(
     kind: type[Moving], context: Context, name: str, view: View, first_block: int, blocks: int
 ) -> Moving:
-    feature_map, place = context.map(name), context.place(name)
-    pitch = context.config.activation_pitch
-    pixels, width, box = feature_map.pixels, feature_map.width, view.box
-    first = (place.block + first_block) * pixels + box.top * width + box.left
+    feature_map, box = context.map(name), view.box
+    dram, pixels = context.placement.in_dram(feature_map, context.config), feature_map.pixels
     once = kind(
-        dram_address=context.placement.dram[place.storage] + first * pitch,
-        sram_address=view.word(first_block, box.top, box.left),
+        dram_address=dram.word(first_block, box.top, box.left),
+        sram_address=view.first_word(first_block),
         count0=1,
         count1=1,
         count2=1,
     )
-    if box.width == width and box.pixels <= MAX_RUN:
+    if box.width == feature_map.width and box.pixels <= MAX_RUN:
         whole = box.pixels == pixels == view.block_stride and blocks * pixels <= MAX_RUN
         if whole:
             return replace(once, run=blocks * pixels)
@@ -84,17 +92,17 @@ def _transfer(
             once,
             run=box.pixels,
             count0=blocks,
-            dram_stride0=pixels * pitch,
+            dram_stride0=dram.strides[0],
             sram_stride0=view.block_stride,
         )
     return replace(
         once,
         run=box.width,
         count0=box.height,
-        dram_stride0=width * pitch,
+        dram_stride0=dram.strides[1],
         sram_stride0=view.pitch,
         count1=blocks,
-        dram_stride1=pixels * pitch,
+        dram_stride1=dram.strides[0],
         sram_stride1=view.block_stride,
     )
 
@@ -147,13 +155,8 @@ class MapReader:
         start, words = (self.ring.start, self.ring.words) if self.ring else (0, 0)
         place_words = words // self.places
         assert (held[1] - held[0]) * box.pixels <= place_words
-        view = View(
-            base=start + self._taken % self.places * place_words,
-            block_stride=box.pixels,
-            pitch=box.width,
-            box=box,
-            first_block=held[0],
-        )
+        start += self._taken % self.places * place_words
+        view = tile_view(self.context.config.rows, start, box, held[0])
         self._taken += 1
         self._slots = [*self._slots, _Slot(view=view, held=held)][-self.places :]
         return self._slots[-1]
@@ -171,13 +174,8 @@ class MapWriter:
         """Return a view in which `box` of the blocks [first, behind last) can be written."""
         if self.ring is None:
             return resident_view(self.context, self.name)
-        return View(
-            base=self.ring.take((blocks[1] - blocks[0]) * box.pixels),
-            block_stride=box.pixels,
-            pitch=box.width,
-            box=box,
-            first_block=blocks[0],
-        )
+        start = self.ring.take((blocks[1] - blocks[0]) * box.pixels)
+        return tile_view(self.context.config.rows, start, box, blocks[0])
 
     def finish(self, view: View, box: Box, blocks: tuple[int, int]) -> None:
         """`box` of the blocks is written; store it, if the map lives in DRAM."""

@@ -1,11 +1,13 @@
 """Where feature maps live: storages, channel slots, residency in activation SRAM, DRAM addresses.
 
+A storage is words that one or more feature maps share, with a lifetime in chains: from the one that
+writes it first (-1: a graph input) to the one that reads it last (their number: a graph output).
 Views share the storage of their input; the parts of a concatenation are written straight into its
 storage, each from a fresh block on, so that a logical channel sits at a physical slot.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,25 +18,9 @@ from tilewright.compiler.graph.normalize import keeps_slots
 from tilewright.compiler.plan.allocate import Lifetime, allocate, extent, largest_gap
 from tilewright.compiler.plan.limits import MAX_SIDE
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.tensor import Layout, Tensor
 
 DRAM_ALIGNMENT = 4096
-
-
-@dataclass(frozen=True, kw_only=True)
-class Storage:
-    """`blocks` blocks of `pixels` words that one or more feature maps share."""
-
-    name: str
-    blocks: int
-    pixels: int
-    first: int
-    """Chain that writes it first (-1: a graph input)."""
-    last: int
-    """Chain that reads it last (number of chains: a graph output)."""
-
-    @property
-    def words(self) -> int:
-        return self.blocks * self.pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +44,8 @@ class Placement:
     """All places, the storages, and the addresses of those in SRAM and of those in DRAM."""
 
     places: dict[str, Place] = field(default_factory=dict)
-    storages: dict[str, Storage] = field(default_factory=dict)
+    storages: dict[str, Lifetime] = field(default_factory=dict)
+    """In words."""
     sram: dict[str, int] = field(default_factory=dict)
     """First activation word of each resident storage."""
     dram: dict[str, int] = field(default_factory=dict)
@@ -66,6 +53,19 @@ class Placement:
     dram_end: int = 0
     workspaces: tuple[tuple[int, int], ...] = ()
     """(first word, words) free for tiles in each chain."""
+
+    def in_sram(self, stored: Tensor, config: Config) -> Layout:
+        """Return the layout of a resident map, in activation words."""
+        return self._layout(stored, self.sram, config.rows, 1)
+
+    def in_dram(self, stored: Tensor, config: Config) -> Layout:
+        """Return the layout of a map in DRAM, in bytes."""
+        return self._layout(stored, self.dram, config.rows, config.activation_pitch)
+
+    def _layout(self, stored: Tensor, bases: Mapping[str, int], rows: int, pitch: int) -> Layout:
+        place = self.places[stored.name]
+        offset = place.block * stored.pixels * pitch
+        return stored.layout_at(bases[place.storage] + offset, block=rows, pitch=pitch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,18 +142,17 @@ def _own_place(graph: Graph, node: Concat, config: Config) -> Place:
 
 def find_storages(
     graph: Graph, places: Mapping[str, Place], chains: Sequence[range]
-) -> dict[str, Storage]:
+) -> dict[str, Lifetime]:
     """Return the storages with their sizes and lifetimes."""
     layers = layers_of(graph)
     chain_of = {layer: n for n, members in enumerate(chains) for layer in members}
     first: dict[str, int] = {}
     last: dict[str, int] = {}
-    blocks: dict[str, int] = {}
-    pixels: dict[str, int] = {}
+    words: dict[str, int] = {}
     for name, place in places.items():
         key = place.storage
-        blocks[key] = max(blocks.get(key, 0), place.block + place.blocks)
-        pixels[key] = graph.maps[name].pixels
+        end = (place.block + place.blocks) * graph.maps[name].pixels
+        words[key] = max(words.get(key, 0), end)
     for name in graph.inputs:
         first[places[name].storage] = -1
     for number, node in enumerate(layers):
@@ -165,14 +164,13 @@ def find_storages(
     for name in graph.outputs:
         last[places[name].storage] = len(chains)
     return {
-        key: Storage(
+        key: Lifetime(
             name=key,
-            blocks=blocks[key],
-            pixels=pixels[key],
+            size=words[key],
             first=first.get(key, -1),
             last=last.get(key, first.get(key, -1)),
         )
-        for key in blocks
+        for key in words
     }
 
 
@@ -222,7 +220,7 @@ def place(
         sram=residents.offsets,
         dram=dram,
         dram_end=max(
-            (dram[n] + storages[n].words * config.activation_pitch for n in dram),
+            (dram[n] + storages[n].size * config.activation_pitch for n in dram),
             default=dram_start,
         ),
         workspaces=workspaces,
@@ -230,7 +228,7 @@ def place(
 
 
 def _choose_residents(
-    candidates: Sequence[Storage],
+    candidates: Sequence[Lifetime],
     num_chains: int,
     config: Config,
     *,
@@ -279,7 +277,7 @@ def _pooled(graph: Graph, places: Mapping[str, Place]) -> frozenset[str]:
 
 
 def _find_residents(
-    candidates: Sequence[Storage],
+    candidates: Sequence[Lifetime],
     config: Config,
     banked: frozenset[str],
     fits: Callable[[Residents], bool],
@@ -287,8 +285,8 @@ def _find_residents(
     """Make storages resident while all of them fit: small and short-lived ones first, those of
     `banked` last and in whole banks."""
 
-    def order(s: Storage) -> tuple[bool, int, int]:
-        return s.name in banked, s.words * (s.last - s.first + 1), s.first
+    def order(s: Lifetime) -> tuple[bool, int, int]:
+        return s.name in banked, s.size * (s.last - s.first + 1), s.first
 
     residents = Residents(lifetimes=())
     for storage in sorted(candidates, key=order):
@@ -301,7 +299,7 @@ def _find_residents(
 
 def _separated(
     residents: Residents,
-    candidates: Sequence[Storage],
+    candidates: Sequence[Lifetime],
     config: Config,
     names: frozenset[str],
     accepts: Callable[[Residents, Residents], bool],
@@ -327,16 +325,10 @@ def _too_large(graph: Graph, places: Mapping[str, Place]) -> set[str]:
     }
 
 
-def _lifetime(storage: Storage, config: Config, *, has_banks: bool) -> Lifetime:
+def _lifetime(storage: Lifetime, config: Config, *, has_banks: bool) -> Lifetime:
     """The storage's words in SRAM; whole banks where it has banks of its own."""
     unit = config.activation_bank_words if has_banks else 1
-    return Lifetime(
-        name=storage.name,
-        size=-(-storage.words // unit) * unit,
-        first=storage.first,
-        last=storage.last,
-        alignment=unit,
-    )
+    return replace(storage, size=-(-storage.size // unit) * unit, alignment=unit)
 
 
 def _leaves_workspace(
@@ -350,7 +342,7 @@ def _leaves_workspace(
 
 
 def _dram_offsets(
-    storages: dict[str, Storage],
+    storages: dict[str, Lifetime],
     residents: set[str],
     num_chains: int,
     borders: set[str],
@@ -358,9 +350,9 @@ def _dram_offsets(
 ) -> dict[str, int]:
     """Graph inputs and outputs keep their memory for good; the rest shares by lifetime."""
     objects = [
-        Lifetime(
-            name=s.name,
-            size=-(-s.words * config.activation_pitch // DRAM_ALIGNMENT) * DRAM_ALIGNMENT,
+        replace(
+            s,
+            size=-(-s.size * config.activation_pitch // DRAM_ALIGNMENT) * DRAM_ALIGNMENT,
             first=-1 if s.name in borders else s.first,
             last=num_chains if s.name in borders else s.last,
         )

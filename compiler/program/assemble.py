@@ -134,7 +134,7 @@ def _symbols(section: Section) -> list[Symbol]:
     named = {placement.places[name].storage for name, _, _ in borders}
     for name, address in sorted(placement.dram.items()):
         if name not in named:
-            size = placement.storages[name].words * section.config.activation_pitch
+            size = placement.storages[name].size * section.config.activation_pitch
             symbols.append(Symbol(name=name, kind="map", address=address, size_bytes=size))
     return symbols
 

@@ -128,7 +128,7 @@ class _Buffers:
         is_tile = np.ones(words.size, np.bool_)
         for name, start in placement.sram.items():
             storage = placement.storages[name]
-            inside = (words >= start) & (words < start + storage.words)
+            inside = (words >= start) & (words < start + storage.size)
             if storage.first <= chain <= storage.last and inside.any():
                 is_tile &= ~inside
                 yield name

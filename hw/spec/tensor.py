@@ -6,7 +6,7 @@ is to it: `hw/spec/binding.py`.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import ElementType
 
 Array = NDArray[np.generic]
@@ -51,6 +50,18 @@ class Layout:
     strides: tuple[int, ...]
     word_axis: int
     block: int
+
+    @classmethod
+    def dense(cls, base: int, shape: Shape, *, word_axis: int, block: int, pitch: int) -> "Layout":
+        """Return the layout whose words lie `pitch` apart: blocks outermost, then the other axes
+        in their order."""
+        strides, stride = [0] * len(shape), pitch
+        for axis in reversed(range(len(shape))):
+            if axis != word_axis:
+                strides[axis] = stride
+                stride *= shape[axis]
+        strides[word_axis] = stride
+        return cls(base=base, strides=tuple(strides), word_axis=word_axis, block=block)
 
     def counts(self, shape: Shape) -> Shape:
         """Return how many words there are along each axis of a tensor of `shape`."""
@@ -117,20 +128,8 @@ class Tensor:
         return self.shape[self.axes.index(axis)]
 
     def layout_at(self, base: int, *, block: int, pitch: int) -> Layout:
-        """Return the layout whose words lie `pitch` apart: blocks outermost, then the other axes
-        in their order."""
-        strides, stride = [0] * len(self.shape), pitch
-        others = [axis for axis in range(len(self.shape)) if axis != self.word_axis]
-        for axis in reversed(others):
-            strides[axis] = stride
-            stride *= self.shape[axis]
-        strides[self.word_axis] = stride
-        return Layout(base=base, strides=tuple(strides), word_axis=self.word_axis, block=block)
-
-    def in_dram(self, address: int, config: Config) -> "Tensor":
-        """Return the tensor in DRAM, in a config's activation words, from the byte `address` on."""
-        pitch = config.activation_pitch
-        return replace(self, layout=self.layout_at(address, block=config.rows, pitch=pitch))
+        """Return the dense layout from `base` on."""
+        return Layout.dense(base, self.shape, word_axis=self.word_axis, block=block, pitch=pitch)
 
     @property
     def placed(self) -> Layout:

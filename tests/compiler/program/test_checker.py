@@ -158,7 +158,7 @@ def test_compiled_stores_moved_by_a_page_into_inputs_or_constants_are_found():
     placement = lowered.placement
     inputs = {placement.places[name].storage for name in lowered.graph.inputs}
     writable = [
-        (address, address + placement.storages[name].words * NANO.activation_pitch)
+        (address, address + placement.storages[name].size * NANO.activation_pitch)
         for name, address in placement.dram.items()
         if name not in inputs
     ]

@@ -1,12 +1,12 @@
 """Tensors of the model in feature maps: gathers, and their way into DRAM and back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tilewright.hw.spec.binding import Binding, Gather
-from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.tensor import Quantization, Tensor
 
 
@@ -66,7 +66,7 @@ def test_unsigned_tensor_is_stored_less_128_and_survives_json():
     index = np.arange(30).reshape(5, 3, 2)
     quantization = Quantization(scale=0.5, zero_point=-3)
     stored = Tensor(name="x", shape=(5, 3, 2), quantization=quantization)
-    placed = stored.in_dram(64, PRESETS["nano"])
+    placed = replace(stored, layout=stored.layout_at(64, block=4, pitch=4))
     binding = Binding.of("x", placed, index, is_unsigned=True)
     again = Binding.from_dict(json.loads(json.dumps(binding.as_dict())))
     assert again == binding

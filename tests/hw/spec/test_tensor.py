@@ -1,6 +1,7 @@
 """Tensors in DRAM: named axes, and where their elements lie."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ CONFIGS = {
 def placed(shape, address, config, axes=MAP_AXES):
     quantization = Quantization(scale=0.5, zero_point=-3)
     tensor = Tensor(name="x", axes=axes, shape=shape, quantization=quantization)
-    return tensor.in_dram(address, config)
+    pitch = config.activation_pitch
+    return replace(tensor, layout=tensor.layout_at(address, block=config.rows, pitch=pitch))
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
