@@ -1,5 +1,6 @@
 """`tilewright compile`: an ONNX model becomes a program file and a report."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ def command(
     from tilewright.flows.program_cache import timed
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.passes import pass_printer
+    from tilewright.flows.report.progress import status
     from tilewright.support.errors import InputError
     from tilewright.support.files import check_targets, write_file
 
@@ -72,11 +74,18 @@ def command(
         return
     target = output or Path(f"{model.stem}.tw")
     check_targets([target, *json_files], [model, config_file])
-    compiled = compile_file(
-        model, config, strict=strict, keep_sections=keep_sections, cached=cached, observe=observe
-    )
-    write_file(target, compiled.program.to_bytes())
     quiet = quiet or observe is not None
+    told = f"compiling {model.name} for {config.name}"
+    with contextlib.nullcontext() if quiet else status(told):  # no spinner around printed passes
+        compiled = compile_file(
+            model,
+            config,
+            strict=strict,
+            keep_sections=keep_sections,
+            cached=cached,
+            observe=observe,
+        )
+    write_file(target, compiled.program.to_bytes())
     if quiet and not json_files:
         return
     timing = timed(compiled.program, cached=cached)

@@ -169,6 +169,7 @@ def load(
 ) -> tuple["Program", "CompiledModel | None"]:
     """Return the program and, where the ONNX model is at hand, what the compiler made of it."""
     from tilewright.flows.models import compile_file
+    from tilewright.flows.report.progress import status
     from tilewright.hw.spec.program import Program
 
     preset, config_file, settings = config
@@ -177,9 +178,10 @@ def load(
         if model is not None:
             raise InputError("--model belongs to a program; here the model itself is given")
         chosen = resolve_config(preset, config_file, settings)
-        compiled = compile_file(
-            path, chosen, strict=strict, keep_sections=keep_sections, cached=cached
-        )
+        with status(f"compiling {path.name} for {chosen.name}"):
+            compiled = compile_file(
+                path, chosen, strict=strict, keep_sections=keep_sections, cached=cached
+            )
         return compiled.program, compiled
     expected = None
     if preset or config_file or settings:
