@@ -2,8 +2,10 @@
 
 from contextlib import AbstractContextManager
 from functools import cache
+from typing import TYPE_CHECKING
 
-from threadpoolctl import ThreadpoolController
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
@@ -12,10 +14,14 @@ def one_blas_thread() -> AbstractContextManager[object]:
     The products of single instructions and of blocks are too small to share: threads that wait for
     each other cost more than they compute, on a busy machine many times as much.
     """
-    limited: AbstractContextManager[object] = _pools().limit(limits=1, user_api="blas")
+    from threadpoolctl import ThreadpoolController
+
+    limited: AbstractContextManager[object] = _pools(ThreadpoolController).limit(
+        limits=1, user_api="blas"
+    )
     return limited
 
 
 @cache
-def _pools() -> ThreadpoolController:
-    return ThreadpoolController()
+def _pools(kind: "type[ThreadpoolController]") -> "ThreadpoolController":
+    return kind()
