@@ -59,6 +59,7 @@ def conv_memory(
         streams_input=not context.is_resident(node.input),
         streams_operand=node.residual is not None and not context.is_resident(node.residual.other),
         streams_output=not context.is_resident(node.output),
+        combines=node.residual is not None,
         is_chained=is_chained,
     )
 

@@ -30,6 +30,8 @@ class ConvMemory:
     streams_input: bool
     streams_operand: bool
     streams_output: bool
+    combines: bool
+    """Whether a second operand, streamed or not, is combined with the results."""
     is_chained: bool = False
     """Other layers run at the same time, tile by tile: pixels must be outermost."""
 
@@ -249,7 +251,7 @@ def _work(
     load += out_words * beats * memory.streams_operand
     store = out_words * beats * memory.streams_output
     drain = -(-shape.out_channels // config.lanes) * shape.out_height * shape.out_width
-    drain *= vector_pixel_cycles(1, memory.streams_operand, config)
+    drain *= vector_pixel_cycles(1, memory.combines, config)
     last = tiles.last_pixels * config.col_groups
     parts = -(-shape.in_blocks // chunk)
     overhead = INSTRUCTION_OVERHEAD * tiles.count * len(groups) * parts

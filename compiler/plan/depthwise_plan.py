@@ -138,7 +138,7 @@ def _work(shape: DepthwiseShape, memory: ConvMemory, tiles: list[Box], source: i
     config = shape.config
     beats = word_cycles(config.activation_pitch, config)
     outputs = shape.out_height * shape.out_width * shape.blocks
-    drain = config.row_groups * vector_pixel_cycles(1, memory.streams_operand, config)
+    drain = config.row_groups * vector_pixel_cycles(1, memory.combines, config)
     load = source * shape.blocks * memory.streams_input + outputs * memory.streams_operand
     return Work(
         depthwise=shape.blocks * sum(shape.cycles(tile.height, tile.width) for tile in tiles),

@@ -173,7 +173,7 @@ class _Costs:
         self.weight_beats = word_cycles(config.weight_pitch, config)
         self.beats = word_cycles(config.activation_pitch, config)
         self.fetch_beats = word_cycles(INSTRUCTION_BYTES, config)
-        self.pixel_cycles = vector_pixel_cycles(1, memory.streams_operand, config)
+        self.pixel_cycles = vector_pixel_cycles(1, memory.combines, config)
         self.pixels = shape.out_height * shape.out_width
         self.weights = shape.weight_tiles * config.rows * self.weight_beats
         self.is_resident = shape.weight_tiles * config.rows <= config.weight_words

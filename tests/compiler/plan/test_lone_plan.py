@@ -41,6 +41,7 @@ def memory(workspace=BASE.activation_words, streams=(True, False, True), config=
         streams_input=streams[0],
         streams_operand=streams[1],
         streams_output=streams[2],
+        combines=streams[1],
     )
 
 
@@ -108,3 +109,12 @@ def test_the_plan_comes_from_the_cache_where_there_is_one(tmp_path, monkeypatch)
         plan_conv(layer, dataclasses.replace(given, workspace=given.workspace // 2))
         assert len(list(tmp_path.rglob("conv/*"))) == 2
     assert first == plan_conv(layer, given)
+
+
+@pytest.mark.parametrize("streams_operand", [True, False])
+def test_a_second_operand_slows_the_drain_wherever_it_lies(streams_operand):
+    layer, given = shape(4, 4, 16), memory(streams=(True, streams_operand, True))
+    plain = plan_conv(layer, dataclasses.replace(given, streams_operand=False, combines=False))
+    combined = plan_conv(layer, dataclasses.replace(given, combines=True))
+    pace = BASE.lanes // BASE.operand_lanes
+    assert combined.work.vector == pace * plain.work.vector
