@@ -1,18 +1,25 @@
 """The tiling of a convolution: tile size, loop order, buffers; searched over the cycle formulas."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tilewright.compiler.plan.boxes import ceilings, split, tile_sides
+from tilewright.compiler.plan.boxes import ceilings, tile_sides
 from tilewright.compiler.plan.conv_shape import ConvShape
+from tilewright.compiler.plan.conv_work import (
+    TileSums,
+    drain_cycles,
+    input_blocks,
+    tile_sums,
+    weight_passes,
+    weight_tile_beats,
+)
 from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.hw.spec.config import Config, largest_divisor
-from tilewright.hw.spec.cycles import matrix_tile_cycles, vector_pixel_cycles, word_cycles
+from tilewright.hw.spec.cycles import matrix_tile_cycles, word_cycles
 
 MIN_INSTRUCTION_CYCLES = 512
 """Output blocks are put into one instruction until it takes about this long."""
@@ -141,8 +148,7 @@ def _plans(
     word_blocks = min(-(-span * config.cols // config.rows), -(-shape.out_channels // config.rows))
     tiles = tile_sums(shape, tile_height, tile_width)
     single = tiles.count == 1 and chunk == shape.in_blocks
-    resident = shape.weight_tiles * config.rows <= config.weight_words
-    work, startup = _work(shape, memory, tiles, chunk, group, resident, pixels_outer)
+    work, startup = _work(shape, memory, tiles, chunk, group, pixels_outer)
     for copies in (2, 1):
         input_places = 1 if single else copies
         input_ring = tiles.largest_source * chunk * input_places * memory.streams_input
@@ -177,86 +183,34 @@ def _plans(
             return
 
 
-@dataclass(frozen=True, kw_only=True)
-class TileSums:
-    """What the search needs of all tiles of one size: a map cut into rows x columns of tiles."""
-
-    count: int
-    array_cycles: int
-    """Cycles of one weight tile over all tiles."""
-    source: int
-    """Source pixels, halos counted with each tile."""
-    first_source: int
-    largest_source: int
-    last_pixels: int
-
-
-def tile_sums(shape: ConvShape, tile_height: int, tile_width: int) -> TileSums:
-    """Return the sums; a tile's source is the product of its rows' and its columns' reach."""
-    rows = split(shape.out_height, tile_height)
-    columns = split(shape.out_width, tile_width)
-    heights = [_reach(shape, 0, part, shape.in_height) for part in rows]
-    widths = [_reach(shape, 1, part, shape.in_width) for part in columns]
-    sizes_y = Counter(behind - first for first, behind in rows)
-    sizes_x = Counter(behind - first for first, behind in columns)
-    return TileSums(
-        count=len(rows) * len(columns),
-        array_cycles=sum(
-            matrix_tile_cycles(y * x, shape.config) * count_y * count_x
-            for y, count_y in sizes_y.items()
-            for x, count_x in sizes_x.items()
-        ),
-        source=sum(heights) * sum(widths),
-        first_source=heights[0] * widths[0],
-        largest_source=max(heights) * max(widths),
-        last_pixels=(rows[-1][1] - rows[-1][0]) * (columns[-1][1] - columns[-1][0]),
-    )
-
-
-def _reach(shape: ConvShape, axis: int, outputs: tuple[int, int], size: int) -> int:
-    """Source rows (axis 0) or columns (axis 1) inside the map that a range of outputs touches."""
-    start = outputs[0] * shape.strides[axis] - shape.pads[axis]
-    last = (outputs[1] - 1) * shape.strides[axis] - shape.pads[axis]
-    end = last + (shape.kernel[axis] - 1) * shape.dilations[axis] + 1
-    return max(min(end, size) - min(max(start, 0), size), 0)
-
-
 def _work(
     shape: ConvShape,
     memory: ConvMemory,
     tiles: TileSums,
     chunk: int,
     group: int,
-    resident: bool,
     pixels_outer: bool,
 ) -> tuple[Work, int]:
     """Return the engines' work and the cycles beside it."""
     config = shape.config
     array = shape.weight_tiles * tiles.array_cycles
-    weight_words = shape.weight_tiles * config.rows
     groups = shape.groups(group)
-    group_fits = weight_words // len(groups) <= config.weight_words // 2
-    once = resident or tiles.count == 1 or (not pixels_outer and group_fits)
-    load = weight_words * (1 if once else tiles.count) * word_cycles(config.weight_pitch, config)
     beats = word_cycles(config.activation_pitch, config)
-    first_input = 0
-    if memory.streams_input:
-        once = chunk == shape.in_blocks and (pixels_outer or tiles.count == 1)
-        blocks = shape.in_blocks
-        if not once:
-            blocks = sum(g.source_range[1] - g.source_range[0] for g in groups)
-        load += blocks * tiles.source * beats
-        first_input = tiles.first_source * -(-chunk // FIRST_PIECES)
-    out_words = -(-shape.out_channels // config.rows) * shape.out_height * shape.out_width
-    load += out_words * beats * memory.streams_operand
-    store = out_words * beats * memory.streams_output
-    drain = -(-shape.out_channels // config.lanes) * shape.out_height * shape.out_width
-    drain *= vector_pixel_cycles(1, memory.combines, config)
-    last = tiles.last_pixels * config.col_groups
+    weights = shape.weight_tiles * weight_tile_beats(config)
+    inputs = input_blocks(shape, tiles, groups, chunk, pixels_outer) * tiles.source
+    results = shape.result_words * beats
+    work = Work(
+        matrix=array,
+        load=weights * weight_passes(shape, tiles, len(groups), pixels_outer)
+        + inputs * beats * memory.streams_input
+        + results * memory.streams_operand,
+        vector=drain_cycles(shape, combines=memory.combines),
+        store=results * memory.streams_output,
+    )
     parts = -(-shape.in_blocks // chunk)
-    overhead = INSTRUCTION_OVERHEAD * tiles.count * len(groups) * parts
-    work = Work(matrix=array, load=load, vector=drain, store=store)
-    startup = first_input + last + overhead
+    startup = tiles.first_source * -(-chunk // FIRST_PIECES) * memory.streams_input
+    startup += tiles.last_pixels * config.col_groups
+    startup += INSTRUCTION_OVERHEAD * tiles.count * len(groups) * parts
     if memory.is_chained:  # what the next layer waits for: a tile, or a block of the only one
         startup += array // (tiles.count if tiles.count > 1 else len(groups))
     return work, startup

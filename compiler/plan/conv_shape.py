@@ -1,6 +1,7 @@
 """A convolution on the array: its output blocks, the input blocks each one needs, groups."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,13 @@ class BlockGroup:
     step: int
 
     @property
+    def reach(self) -> int:
+        """Input blocks that the group reads."""
+        return (self.blocks - 1) * self.step + self.sources
+
+    @property
     def source_range(self) -> tuple[int, int]:
-        return self.source, self.source + (self.blocks - 1) * self.step + self.sources
+        return self.source, self.source + self.reach
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +63,15 @@ class ConvShape:
         return self.kernel[0] * self.kernel[1]
 
     @property
+    def out_pixels(self) -> int:
+        return self.out_height * self.out_width
+
+    @property
+    def result_words(self) -> int:
+        """Activation words of the output."""
+        return -(-self.out_channels // self.config.rows) * self.out_pixels
+
+    @cached_property
     def weight_tiles(self) -> int:
         return sum(count for _, count in self.source_ranges) * self.taps
 

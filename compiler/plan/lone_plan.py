@@ -21,15 +21,21 @@ from tilewright.compiler.plan.conv_plan import (
     FIRST_PIECES,
     ConvMemory,
     ConvPlan,
-    TileSums,
     does_not_fit,
     group_limit,
     input_chunks,
     store_unit,
     tile_sizes,
-    tile_sums,
 )
 from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape
+from tilewright.compiler.plan.conv_work import (
+    TileSums,
+    drain_cycles,
+    input_blocks,
+    tile_sums,
+    weight_passes,
+    weight_tile_beats,
+)
 from tilewright.compiler.plan.schedule_cache import memoised
 from tilewright.compiler.plan.tiling import Work
 from tilewright.hw.spec.cycles import matrix_tile_cycles, vector_pixel_cycles, word_cycles
@@ -170,25 +176,23 @@ class _Costs:
     def __init__(self, shape: ConvShape, memory: ConvMemory) -> None:
         config = shape.config
         self.shape, self.memory, self.config = shape, memory, config
-        self.weight_beats = word_cycles(config.weight_pitch, config)
+        self.weight_beats = weight_tile_beats(config)
         self.beats = word_cycles(config.activation_pitch, config)
         self.fetch_beats = word_cycles(INSTRUCTION_BYTES, config)
         self.pixel_cycles = vector_pixel_cycles(1, memory.combines, config)
-        self.pixels = shape.out_height * shape.out_width
-        self.weights = shape.weight_tiles * config.rows * self.weight_beats
-        self.is_resident = shape.weight_tiles * config.rows <= config.weight_words
-        self.out_beats = -(-shape.out_channels // config.rows) * self.pixels * self.beats
+        self.weights = shape.weight_tiles * self.weight_beats
+        self.drain = drain_cycles(shape, combines=memory.combines)
+        self.out_beats = shape.result_words * self.beats
 
     def work(self, t: Tiling) -> Work:
         """Return the cycles of each engine."""
-        config = self.config
         return Work(
             matrix=self.shape.weight_tiles * t.tiles.array_cycles,
             load=self._instructions(t) * self.fetch_beats
             + self._weight_loads(t)
             + self._input_loads(t)
             + self.out_beats * self.memory.streams_operand,
-            vector=-(-self.shape.out_channels // config.lanes) * self.pixels * self.pixel_cycles,
+            vector=self.drain,
             store=self.out_beats * self.memory.streams_output,
         )
 
@@ -203,7 +207,7 @@ class _Costs:
         array = max(
             begin + work.matrix,
             self._weights(first)
-            + self._source(t, _reach(first))
+            + self._source(t, first.reach)
             + work.matrix
             - step * (parts - 1) // parts,
             self._second(t) + work.matrix - step,
@@ -220,10 +224,10 @@ class _Costs:
     def _second(self, t: Tiling) -> int:
         """What is loaded before the second step starts."""
         first = t.groups[0]
-        loaded = self._weights(first) + self._source(t, _reach(first))
+        loaded = self._weights(first) + self._source(t, first.reach)
         if t.pixels_outer and len(t.groups) > 1:
             return loaded + self._weights(t.groups[1])
-        return loaded + (self._source(t, _reach(first)) if t.tiles.count > 1 else 0)
+        return loaded + (self._source(t, first.reach) if t.tiles.count > 1 else 0)
 
     def _middle(self, t: Tiling, work: Work, pixels: int) -> int:
         """Bound 1 at the last step of the first tile, or of the first group."""
@@ -234,7 +238,7 @@ class _Costs:
             behind = self.shape.weight_tiles * matrix_tile_cycles(pixels, self.config)
             return loaded + work.matrix - behind + self._array(last, pixels)
         loaded = self._weights(first)
-        loaded += tiles.source * _reach(first) * self.beats * self.memory.streams_input
+        loaded += tiles.source * first.reach * self.beats * self.memory.streams_input
         behind = first.blocks * first.sources * self.shape.taps * tiles.array_cycles
         return loaded + work.matrix - behind + self._array(first, tiles.last_pixels)
 
@@ -272,14 +276,13 @@ class _Costs:
         return max(bounds)
 
     def _array(self, group: BlockGroup, pixels: int) -> int:
-        return (
-            group.blocks * group.sources * self.shape.taps * matrix_tile_cycles(pixels, self.config)
-        )
+        tiles = group.blocks * group.sources * self.shape.taps
+        return tiles * matrix_tile_cycles(pixels, self.config)
 
     def _weights(self, group: BlockGroup) -> int:
         """Beats of a group's weights; 0 within a network, where they are loaded ahead."""
         tiles = group.blocks * group.sources * self.shape.taps
-        return tiles * self.config.rows * self.weight_beats * self.memory.streams_input
+        return tiles * self.weight_beats * self.memory.streams_input
 
     def _source(self, t: Tiling, blocks: int) -> int:
         """Beats of some blocks of the first tile's input."""
@@ -294,28 +297,17 @@ class _Costs:
     def _parts(self, first: BlockGroup) -> tuple[int, int]:
         """Parts of the first step, and the input blocks that the first of them needs."""
         if first.blocks > 1:
-            return 1, _reach(first)
+            return 1, first.reach
         blocks = -(-first.sources // FIRST_PIECES)
         return -(-first.sources // blocks), blocks
 
     def _weight_loads(self, t: Tiling) -> int:
-        """Beats of all weight loads: all of them once, or again for each tile."""
-        group = self.weights // self.weight_beats // len(t.groups)
-        stays = not t.pixels_outer and group <= self.config.weight_words // 2
-        once = self.is_resident or t.tiles.count == 1 or stays
-        return self.weights * (1 if once else t.tiles.count)
+        """Beats of all weight loads."""
+        return self.weights * weight_passes(self.shape, t.tiles, len(t.groups), t.pixels_outer)
 
     def _input_loads(self, t: Tiling) -> int:
         """Beats of all loads of the input."""
         return self._tile_blocks(t) * t.tiles.source * self.beats * self.memory.streams_input
 
     def _tile_blocks(self, t: Tiling) -> int:
-        """Input blocks that are loaded for a tile, summed over the groups."""
-        if t.chunk == self.shape.in_blocks and (t.pixels_outer or t.tiles.count == 1):
-            return self.shape.in_blocks
-        return sum(_reach(group) for group in t.groups)
-
-
-def _reach(group: BlockGroup) -> int:
-    """Input blocks that a group reads."""
-    return group.source_range[1] - group.source_range[0]
+        return input_blocks(self.shape, t.tiles, t.groups, t.chunk, t.pixels_outer)
