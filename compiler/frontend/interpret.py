@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tilewright.compiler.frontend import elementwise, layout, linear, pooling, reindex, store
+from tilewright.compiler.frontend import (
+    elementwise,
+    layout,
+    linear,
+    pooling,
+    reindex,
+    store,
+    transposed,
+)
 from tilewright.compiler.frontend.builder import GraphBuilder, natural_index
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.evaluate import run_nodes
@@ -40,6 +48,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "Cast"): layout.cast,
     ("", "Concat"): layout.concatenate,
     ("", "Conv"): linear.convolve,
+    ("", "ConvTranspose"): transposed.convolve_transposed,
     ("", "DequantizeLinear"): store.dequantize,
     ("", "Gemm"): linear.multiply_general,
     ("", "GlobalAveragePool"): pooling.pool_global,

@@ -27,7 +27,7 @@ SHARES = {
     "batch4": 1.0,
     "cast_after_q": 1.0,
     "channel_shuffle": 1.0,
-    "convtranspose_axis1": 0.9,
+    "convtranspose_axis1": 1.0,
     "depth_to_space": 1.0,
     "dynamic_batch": 1.0,
     "fp16_qdq": 1.0,
