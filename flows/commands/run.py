@@ -148,7 +148,9 @@ def run_inputs(
         run_samples(target, inputs, on, outcomes)
     if output is not None and outcomes:
         save_outputs(output, program, outcomes)
-    is_printed = write_json(json_files, outcomes_json(outcomes, on, program))
+    is_printed = False
+    if json_files:
+        is_printed = write_json(json_files, outcomes_json(outcomes, on, program))
     if not is_printed:
         print_outcomes(console(), outcomes, on, program)
     if len(outcomes) < len(inputs):

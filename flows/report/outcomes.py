@@ -1,6 +1,5 @@
 """What a program's runs gave, as a table and as JSON."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,13 +38,17 @@ def program_json(program: Program, on: str) -> dict[str, Any]:
 
 
 def outcomes_json(outcomes: Sequence[Outcome], on: str, program: Program) -> dict[str, Any]:
-    """Return all outputs as JSON-able values; what is no number is null."""
+    """Return all outputs as JSON-able values."""
     samples = [
         {
             "cycles": outcome.cycles,
             "seconds": round(outcome.seconds, 6),
             "outputs": {
-                name: {"type": str(value.dtype), "shape": list(value.shape), "values": flat(value)}
+                name: {
+                    "type": str(value.dtype),
+                    "shape": list(value.shape),
+                    "values": value.reshape(-1).tolist(),
+                }
                 for name, value in outcome.outputs.items()
             },
         }
@@ -53,12 +56,6 @@ def outcomes_json(outcomes: Sequence[Outcome], on: str, program: Program) -> dic
     ]
     found = {"coverage": coverage_json(program), **program_json(program, on)}
     return found | {"samples": samples}
-
-
-def flat(value: Array) -> list[Any]:
-    """Return a tensor's elements in their order."""
-    elements = value.reshape(-1).tolist()
-    return [e if not isinstance(e, float) or math.isfinite(e) else None for e in elements]
 
 
 def summary(value: Array) -> str:
