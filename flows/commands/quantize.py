@@ -39,7 +39,7 @@ from tilewright.support.errors import InputError
     help="Size of a symbolic dimension, or an input's shape; may be repeated.",
 )
 @click.option("--per-tensor", is_flag=True, help="One weight scale a layer, not one a channel.")
-@click.option("--symmetric", is_flag=True, help="Activation zero points of 0.")
+@click.option("--symmetric", is_flag=True, help="All activation zero points are 0.")
 @click.option(
     "--activations",
     multiple=True,
@@ -51,7 +51,11 @@ from tilewright.support.errors import InputError
     metavar="FILE.npz|FOLDER",
     help="Samples to compare both models on.  [default: those of the calibration]",
 )
-@click.option("--labels", type=FilePath, help="A .npz file with a label for each; for accuracy.")
+@click.option(
+    "--labels",
+    type=FilePath,
+    help="A .npz file with one label for each of these samples: adds both models' accuracy.",
+)
 @json_option()
 def command(
     model: Path,
