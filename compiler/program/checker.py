@@ -141,7 +141,7 @@ class _Checker:
 
     def _check_own_order(self, index: int, instruction: Instruction, touched: Accesses) -> None:
         """The order of an instruction's own reads and writes must not decide its result."""
-        if overwrites_own_source(instruction, touched, self.config):
+        if overwrites_own_source(touched, self.config):
             written = next(a for a in touched.writes if any(map(a.overlaps, touched.reads)))
             raise CheckError(
                 f"instruction {index} ({instruction.name}) must read each word before it "
@@ -149,7 +149,7 @@ class _Checker:
                 f"{int(written.ends[-1]) - 1} it reads some after it wrote them; write to words "
                 f"that it does not read{_LEGAL_OVERLAP[instruction.name]}"
             )
-        if writes_twice(instruction, touched, self.config):
+        if writes_twice(touched):
             (written,) = touched.writes
             unit = "bytes" if written.space == Space.DRAM else "words"
             raise CheckError(

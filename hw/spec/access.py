@@ -15,12 +15,14 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Instruction
 from tilewright.hw.spec.loops import (
     DRAM_MODULUS,
+    NOTHING,
     SRAM_MODULUS,
     Addresses,
     Axis,
     Loop,
     Space,
     Walk,
+    Walks,
     num_words,
 )
 
@@ -65,6 +67,8 @@ class Accesses:
     writes: tuple[Access, ...] = ()
     out_of_range: bool = False
     """The hardware raises SRAM_RANGE."""
+    walks: Walks = NOTHING
+    """What they derive from."""
 
     def conflicts(self, later: "Accesses") -> bool:
         """Tell whether a later instruction must be ordered behind this one."""
@@ -221,7 +225,12 @@ def _accesses(work: _Work, config: Config) -> Accesses:
         return Accesses(out_of_range=True)
     reads, reads_outside = _collect(walks.reads, config)
     writes, writes_outside = _collect(walks.writes, config)
-    return Accesses(reads=reads, writes=writes, out_of_range=reads_outside or writes_outside)
+    return Accesses(
+        reads=reads,
+        writes=writes,
+        out_of_range=reads_outside or writes_outside,
+        walks=walks,
+    )
 
 
 def _collect(walks: Iterable[Walk], config: Config) -> tuple[tuple[Access, ...], bool]:

@@ -5,13 +5,11 @@ from numpy.typing import NDArray
 
 from tilewright.hw.spec.access import Accesses
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Instruction
 from tilewright.hw.spec.loops import Addresses, Walk, addresses, num_words
 
 
-def overwrites_own_source(instruction: Instruction, touched: Accesses, config: Config) -> bool:
-    """Tell whether an instruction, which touches `touched`, may write a word that it reads in a
-    later step.
+def overwrites_own_source(touched: Accesses, config: Config) -> bool:
+    """Tell whether an instruction that touches this may write a word that it reads in a later step.
 
     Reading and writing a word in the same step is in order; that is what makes element-wise work in
     place legal, and a walk that meets no word twice. Lane groups of a word count as one. Sums of
@@ -19,7 +17,7 @@ def overwrites_own_source(instruction: Instruction, touched: Accesses, config: C
     """
     if not touched.conflicts(Accesses(reads=touched.reads)):
         return False
-    walks = instruction.walks(config)
+    walks = touched.walks
     written = {access.space: access.num_words for access in touched.writes}
     return any(
         _meets_later(write, read, config)
@@ -53,13 +51,11 @@ def _visits(walk: Walk, size: int) -> tuple[Addresses, Addresses, NDArray[np.boo
     return words.reshape(-1), steps, (inside & (words < size)).reshape(-1)
 
 
-def writes_twice(instruction: Instruction, touched: Accesses, config: Config) -> bool:
+def writes_twice(touched: Accesses) -> bool:
     """Tell whether a LOAD writes an SRAM word, or a STORE a DRAM byte, more than once.
 
     What such a transfer leaves behind is what came last, which the memory's order decides.
     """
-    if not touched.writes:
-        return False
-    walks = [walk for walk in instruction.walks(config).writes if walk.is_exclusive]
+    walks = [walk for walk in touched.walks.writes if walk.is_exclusive]
     written = sum(write.num_words for write in touched.writes)
     return bool(walks) and sum(walk.num_words for walk in walks) != written

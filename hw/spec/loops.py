@@ -137,6 +137,9 @@ class Walks:
     has_bad_group: bool = False
 
 
+NOTHING = Walks()
+
+
 def addresses(walk: Walk) -> tuple[Addresses, NDArray[np.bool_]]:
     """Return (address, inside) of the first word of every step, an array axis a loop.
 

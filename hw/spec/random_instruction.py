@@ -50,7 +50,7 @@ class Pool:
     def allows(self, i: Instruction) -> bool:
         """Tell whether the instruction is legal, reads defined words and writes where it may."""
         touched = accesses(i, self.config)
-        if touched.out_of_range or overwrites_own_source(i, touched, self.config):
+        if touched.out_of_range or overwrites_own_source(touched, self.config):
             return False
         for access in touched.reads:
             if access.space == Space.DRAM:
@@ -62,7 +62,7 @@ class Pool:
             if access.space == Space.DRAM:
                 if access.starts[0] < self.scratch[0] or access.ends[-1] > self.scratch[1]:
                     return False
-                if writes_twice(i, touched, self.config):
+                if writes_twice(touched):
                     return False
             elif isinstance(i, Vector) and not self.defined[access.space][access.addresses].all():
                 return False

@@ -261,14 +261,7 @@ class _Generator:
 
     def _leave_sram(self, operation: str, fields: dict[str, int]) -> None:
         """Move one address, or a lane group, towards or over the end."""
-        names = {
-            "LOAD": ("sram_address",),
-            "STORE": ("sram_address",),
-            "MATRIX": ("source", "weights", "destination"),
-            "DEPTHWISE": ("source", "weights", "destination"),
-            "VECTOR": ("source", "operand", "destination", "parameters", "table",
-                       "source_group", "operand_group", "destination_group"),
-        }[operation]  # fmt: skip
+        names = [field.name for field in BY_NAME[operation].fields if _places(field)]
         name = self.rng.choice(names)
         field = next(f for f in BY_NAME[operation].fields if f.name == name)
         highest = (1 << field.bits(self.config)) - 1
@@ -335,3 +328,10 @@ class _Generator:
             position, bits, illegal = self.rng.choice(choices)
             value = value & ~(((1 << bits) - 1) << position) | illegal << position
         return value.to_bytes(INSTRUCTION_BYTES, "little")
+
+
+def _places(field: isa.Field) -> bool:
+    """Tell whether a field is an address, or the lane group at which something starts."""
+    is_address = field.width in ("source", "target", *(space.name.lower() for space in Space))
+    is_step = field.name.rstrip("012").endswith(("_stride", "_pitch"))
+    return (is_address and not is_step) or field.name.endswith("_group")

@@ -29,8 +29,7 @@ from tilewright.hw.rtl.vector.window import WindowWalker
 from tilewright.hw.rtl.vector.writer import Writer
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
-
-COUNTS = ("groups", "kernel_height", "kernel_width", "out_height", "out_width")
+from tilewright.hw.spec.operations.vector import Vector
 
 
 class VectorEngine(wiring.Component):
@@ -120,7 +119,7 @@ class VectorEngine(wiring.Component):
         in_flight = Signal(range(NUM_SLOTS + 1))
         room, accept, slot = bits("room", "accept", "slot")
         waiting_writer, waiting_operand = bits("waiting_writer", "waiting_operand")
-        nothing = Cat(fields[name] == 0 for name in COUNTS).any()
+        nothing = Cat(fields[name] == 0 for name in Vector.counts).any()
         m.d.comb += [
             misplaced.eq(~nothing & self._is_misplaced(fields)),
             empty.eq(nothing | misplaced),

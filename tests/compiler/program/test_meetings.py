@@ -94,7 +94,7 @@ def legal(item, config):
     fields = item.values()
     dram = {n: v // pitch * pitch for n, v in fields.items() if n.startswith("dram_")}
     rounded = replace(item, **dram)
-    if not writes_twice(rounded, accesses(rounded, config), config):
+    if not writes_twice(accesses(rounded, config)):
         return rounded
     return replace(rounded, count0=1, count1=1, count2=1)
 

@@ -246,7 +246,7 @@ def test_accesses_equal_loops(name: str) -> None:
             assert found == expected, (number, kind, i)
         assert actual.out_of_range == loops.out_of_range, (number, i)
         if not loops.out_of_range:
-            assert overwrites_own_source(i, actual, config) == loops.overwrites(), (number, i)
+            assert overwrites_own_source(actual, config) == loops.overwrites(), (number, i)
             in_range += 1
             overwriting += loops.overwrites()
             in_order += bool(loops.first_write.keys() & loops.last_read.keys())
