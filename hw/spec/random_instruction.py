@@ -16,7 +16,7 @@ from tilewright.hw.spec.encoding import field_range, layout
 from tilewright.hw.spec.hazard import overwrites_own_source, writes_twice
 from tilewright.hw.spec.instruction_set import BY_NAME, instruction
 from tilewright.hw.spec.isa import Combine, Instruction, Operation, Reduction, Source, Target
-from tilewright.hw.spec.loops import DRAM_MODULUS, Space, num_words
+from tilewright.hw.spec.loops import DRAM_MODULUS, Space, num_words, word_pitch
 from tilewright.hw.spec.operations.depthwise import Depthwise
 from tilewright.hw.spec.operations.matrix import Matrix
 from tilewright.hw.spec.operations.transfer import Load, Store
@@ -287,8 +287,8 @@ def _sample_load(pool: Pool, rng: random.Random) -> Instruction:
     target = rng.choice((Target.ACTIVATION, Target.ACTIVATION, Target.WEIGHT, Target.PARAMETER))
     if target == Target.PARAMETER:
         return _sample_parameter_load(pool, rng)
-    space = Space.ACTIVATION if target == Target.ACTIVATION else Space.WEIGHT
-    pitch = pool.config.activation_pitch if space == Space.ACTIVATION else pool.config.weight_pitch
+    space = Space[target.name]
+    pitch = word_pitch(space, pool.config)
     segment = pool.segment(space, rng)
     fields = _steps(rng, min(64, segment[1] - segment[0]))
     _far_steps(fields, pitch, pool.data, rng)

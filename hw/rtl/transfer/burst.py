@@ -12,6 +12,7 @@ from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, engine
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import burst_limit
+from tilewright.hw.spec.operations.transfer import Load, Store
 
 AXI_INCR = 1
 """The burst type of every burst."""
@@ -22,9 +23,9 @@ NUM_AXES = 3
 
 def target_pitches(operation: isa.Operation, config: Config) -> tuple[int, ...]:
     """Return the DRAM pitch of a word, in bytes, for each target of a transfer operation."""
-    if operation.name == "STORE":
-        return (config.activation_pitch,)
-    return (config.activation_pitch, config.weight_pitch, config.parameter_pitch)
+    if operation is Store:
+        return (Store().pitch(config),)
+    return tuple(Load(target=target).pitch(config) for target in isa.Target)
 
 
 def choose(target: Value, values: tuple) -> Value:
