@@ -13,8 +13,9 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
 from tilewright.compiler.frontend.batch import single_sample
+from tilewright.compiler.frontend.conditions import inline_conditions
 from tilewright.compiler.frontend.foreign import foreign_file
-from tilewright.compiler.frontend.inference import MICROSOFT, infer_shapes, shape_of
+from tilewright.compiler.frontend.inference import MICROSOFT, shape_of
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.binding import TensorSpec
 from tilewright.support.errors import ModelError
@@ -118,7 +119,7 @@ def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
     proto, batch = single_sample(proto)
     for item in proto.graph.input:
         _check_static(item)
-    inferred = infer_shapes(proto)
+    inferred = inline_conditions(proto)
     graph = inferred.graph
     constants = {item.name: _array(item) for item in graph.initializer}
     inputs = tuple(_spec(item, "input") for item in graph.input if item.name not in constants)
