@@ -23,7 +23,7 @@ from tilewright.compiler.frontend.store import (
     dequantize_input,
     quantize_output,
 )
-from tilewright.compiler.frontend.table import operator_results
+from tilewright.compiler.frontend.table import IDENTITY, operator_results
 from tilewright.compiler.frontend.values import (
     Combined,
     Constant,
@@ -109,10 +109,12 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
         return [_fold_into_linear(node, values, linear, constants[0])]
     if constants or all(is_dequantized(item) and _same_place(item, reals[0]) for item in reals):
         return apply_unary(context, node, values)
-    if node.op_type not in KINDS:
-        raise UnsupportedError("of two activations only the sum and the product are supported")
+    if node.op_type not in (*KINDS, "Sub"):
+        raise UnsupportedError("of two activations sum, difference and product are supported")
     first, second = (as_activation(context, value) for value in reals)
-    return [_combined(context, KINDS[node.op_type], first, second, node.name)]
+    if node.op_type == "Sub":
+        second = _negated(context, second, node)
+    return [_combined(context, KINDS.get(node.op_type, "add"), first, second, node.name)]
 
 
 def combine_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
@@ -185,6 +187,18 @@ def _combined(
         names = (map_name, builder.align(second, map_name, index))
     producer = Combined(kind=kind, first=names[0], second=names[1], sources=(first, second))
     return Real(producer=producer, index=index, names=(name,))
+
+
+def _negated(context: Context, source: Quantized, node: Operator) -> Quantized:
+    """The negative of `source`, exactly: -1 - q, with the zero point -1 - z, is -(q - z)."""
+    quantization = source.quantization
+    target = replace(
+        source,
+        origin=f"{node.outputs[0]}/negative",
+        quantization=replace(quantization, zero_point=-1 - quantization.zero_point),
+        is_border=False,
+    )
+    return store_results(context, IDENTITY[::-1], source, target, (node.name,))
 
 
 def _broadcast(first: Quantized, second: Quantized) -> tuple[Quantized, Quantized]:

@@ -1,10 +1,10 @@
-"""MaxPool, AveragePool, global pooling and ReduceMean over the pixels."""
+"""MaxPool, AveragePool and global pooling."""
 
 from typing import Literal
 
 import numpy as np
 
-from tilewright.compiler.frontend.context import Context, Values, constant, optional
+from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
@@ -79,28 +79,6 @@ def pool_global_quantized(context: Context, node: Operator, values: Values) -> l
     return [quantize_output(context, node, _global(context, node, source, "average"), values, 3)]
 
 
-def reduce_mean(context: Context, node: Operator, values: Values) -> list[Value]:
-    """ReduceMean over axes that are the pixels of the stored feature map."""
-    source = as_activation(context, values[0])
-    index, rank = source.index, source.index.ndim
-    axes = node.attributes.get("axes")
-    if axes is None and optional(values, 1) is not None:
-        axes = constant(values, 1, "axes").reshape(-1).tolist()
-    if not axes:
-        if node.attribute("noop_with_empty_axes", 0):
-            return [values[0]] if values[0] is not None else []
-        axes = range(rank)
-    reduced = sorted(int(axis) % rank for axis in axes)
-    kept = [axis for axis in range(rank) if axis not in reduced]
-    shape = index.shape
-    rows = index.transpose(*kept, *reduced).reshape(-1, int(np.prod([shape[a] for a in reduced])))
-    keeps = bool(node.attribute("keepdims", 1))
-    result = tuple(
-        1 if axis in reduced else shape[axis] for axis in range(rank) if keeps or axis in kept
-    )
-    return [_average_of_rows(context, node, source, rows, shape[reduced[-1]], result)]
-
-
 def _pooled(context: Context, node: Operator, source: Quantized, kind: Kind) -> Real:
     want = spatial_index(source.index)
     size = source.index.shape[2:]
@@ -164,29 +142,6 @@ def _global(context: Context, node: Operator, source: Quantized, kind: Kind) -> 
     return Real(
         producer=producer, index=np.arange(channels).reshape(onnx_shape), names=(node.name,)
     )
-
-
-def _average_of_rows(
-    context: Context,
-    node: Operator,
-    source: Quantized,
-    rows: Index,
-    last: int,
-    result: tuple[int, ...],
-) -> Real:
-    """Average each row of `rows` [channels, pixels]; an image row has `last` pixels."""
-    channels, pixels = rows.shape
-    kernel = (pixels // last, last)
-    feature_map = context.builder.as_map(source, rows.reshape(channels, *kernel))
-    producer = Pooled(
-        kind="average",
-        source=source,
-        feature_map=feature_map,
-        kernel=kernel,
-        is_global=True,
-        shape=(channels, 1, 1),
-    )
-    return Real(producer=producer, index=np.arange(channels).reshape(result), names=(node.name,))
 
 
 def _require_channels_first(node: Operator) -> None:

@@ -1,0 +1,99 @@
+"""ReduceMean, ReduceSum and ReduceMax over the pixels or over the channels of a map.
+
+A sum, and a mean over channels, is a convolution with weights of 1.
+"""
+
+import numpy as np
+
+from tilewright.compiler.frontend.context import Context, Values, constant, optional
+from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.store import as_activation
+from tilewright.compiler.frontend.values import (
+    Index,
+    Linear,
+    Pooled,
+    Quantized,
+    Real,
+    UnsupportedError,
+    Value,
+)
+
+
+def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]:
+    """ReduceMean, ReduceSum, ReduceMax: X and the axes, which default to all."""
+    source = as_activation(context, values[0])
+    index, rank = source.index, source.index.ndim
+    axes = node.attributes.get("axes")
+    if axes is None and optional(values, 1) is not None:
+        axes = constant(values, 1, "axes").reshape(-1).tolist()
+    if not axes:
+        if node.attribute("noop_with_empty_axes", 0):
+            return [values[0]] if values[0] is not None else []
+        axes = range(rank)
+    reduced = sorted(int(axis) % rank for axis in axes)
+    kept = [axis for axis in range(rank) if axis not in reduced]
+    shape = index.shape
+    rows = index.transpose(*kept, *reduced).reshape(-1, int(np.prod([shape[a] for a in reduced])))
+    keeps = bool(node.attribute("keepdims", 1))
+    result = tuple(
+        1 if axis in reduced else shape[axis] for axis in range(rank) if keeps or axis in kept
+    )
+    producer: Linear | Pooled
+    if _is_over_channels(context, source, rows, reduced):
+        producer = _over_channels(context, node, source, rows)
+    else:
+        producer = _over_pixels(context, node, source, rows, shape[reduced[-1]])
+    places: Index = np.arange(len(rows)).reshape(result)
+    return [Real(producer=producer, index=places, names=(node.name,))]
+
+
+def _is_over_channels(context: Context, source: Quantized, rows: Index, reduced: list[int]) -> bool:
+    """Whether each row holds the channels of one pixel."""
+    if source.is_border:
+        rank = source.index.ndim
+        return reduced == [1 if rank == 4 else rank - 1]
+    pixels = rows % context.builder.maps[source.origin].pixels
+    return rows.shape[1] > 1 and bool((pixels == pixels[:, :1]).all())
+
+
+def _over_channels(context: Context, node: Operator, source: Quantized, rows: Index) -> Linear:
+    """Sum or mean of each row of `rows` [pixels, channels]."""
+    if node.op_type == "ReduceMax":
+        raise UnsupportedError("the largest of the channels is not supported")
+    pixels, channels = rows.shape
+    scale = 1 / channels if node.op_type == "ReduceMean" else 1.0
+    return Linear(
+        source=source,
+        feature_map=context.builder.as_map(source, rows.T.reshape(channels, 1, pixels)),
+        weight=np.ones((1, channels, 1, 1), np.int16),
+        weight_scale=np.full(1, scale, np.float32),
+        bias=np.zeros(1),
+        shape=(1, 1, pixels),
+    )
+
+
+def _over_pixels(
+    context: Context, node: Operator, source: Quantized, rows: Index, last: int
+) -> Linear | Pooled:
+    """Reduce each row of `rows` [channels, pixels]; an image row has `last` pixels."""
+    channels, pixels = rows.shape
+    kernel, shape = (pixels // last, last), (channels, 1, 1)
+    feature_map = context.builder.as_map(source, rows.reshape(channels, *kernel))
+    if node.op_type == "ReduceSum":
+        return Linear(
+            source=source,
+            feature_map=feature_map,
+            weight=np.ones((channels, 1, *kernel), np.int16),
+            weight_scale=np.ones(channels, np.float32),
+            bias=np.zeros(channels),
+            groups=channels,
+            shape=shape,
+        )
+    return Pooled(
+        kind="max" if node.op_type == "ReduceMax" else "average",
+        source=source,
+        feature_map=feature_map,
+        kernel=kernel,
+        is_global=True,
+        shape=shape,
+    )
