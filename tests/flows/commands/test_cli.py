@@ -98,7 +98,8 @@ def test_verbose_tells_where_an_error_comes_from(tilewright):
 
 
 def test_a_missing_package_is_one_line(tilewright, digits, monkeypatch):
-    monkeypatch.delitem(sys.modules, "tilewright.sim.iss", raising=False)
+    for module in ("tilewright.sim.iss", "tilewright.support.threads"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
     result = tilewright("run", digits, "--preset", "nano")
     assert result.status == 2
