@@ -80,12 +80,6 @@ class Field:
     values: type[enum.IntEnum] | None = None
     """Legal values where not every bit pattern is legal."""
 
-    def member(self, number: int) -> int:
-        """Return the legal value of that number, or the number where there is none."""
-        if self.values is None or number not in list(self.values):
-            return number
-        return self.values(number)
-
     def bits(self, config: Config) -> int:
         """Return the field's width in bits for this config."""
         if isinstance(self.width, int):
@@ -159,6 +153,8 @@ class Instruction:
 
     _values: ClassVar[Any]
     _counts: ClassVar[Any]
+    _members: ClassVar[Mapping[str, Mapping[int, enum.IntEnum]]]
+    """The values by number of each field that has named ones."""
 
     waits: tuple[Wait, ...] = ()
     element_type: ElementType = ElementType.INT8
@@ -172,10 +168,9 @@ class Instruction:
     ) -> Self:
         """Build the row's instruction from field values by name; enumerated ones may be numbers."""
         fields: dict[str, Any] = dict(values)
-        for field in cls.fields:
-            if field.values is not None and field.name in fields:
-                number = int(fields[field.name])
-                fields[field.name] = field.member(number)
+        for name, members in cls._members.items():
+            if name in fields:
+                fields[name] = members.get(fields[name], fields[name])
         return cls(waits=waits, element_type=element_type, **fields)
 
     @classmethod
@@ -186,8 +181,9 @@ class Instruction:
 
     def values(self) -> dict[str, int]:
         """Return the value of every field of the row, in table order."""
-        names = tuple(field.name for field in self.fields)
-        return dict(zip(names, self.field_values(), strict=True))
+        return {
+            field.name: value for field, value in zip(self.fields, self.field_values(), strict=True)
+        }
 
     def field_values(self) -> tuple[int, ...]:
         """Return the values alone."""
@@ -287,6 +283,11 @@ def operation(opcode: int, engine: Engine | None, meaning: str) -> Callable[[typ
         row.counts = tuple(field.name for field in declared if field.metadata["counts"])
         row._values = staticmethod(_reader([field.name for field in declared]))
         row._counts = staticmethod(_reader(row.counts))
+        row._members = {
+            field.name: {int(value): value for value in field.values}
+            for field in row.fields
+            if field.values is not None
+        }
         return row
 
     return finish
