@@ -14,9 +14,6 @@ class Lifetime:
     last: int
     alignment: int = 1
 
-    def overlaps(self, first: int, last: int) -> bool:
-        return self.first <= last and first <= self.last
-
 
 def allocate(objects: Sequence[Lifetime]) -> dict[str, int]:
     """Return an offset for each object so that no two that live together overlap.
@@ -25,7 +22,12 @@ def allocate(objects: Sequence[Lifetime]) -> dict[str, int]:
     """
     placed: list[tuple[int, Lifetime]] = []
     for item in sorted(objects, key=lambda o: (-o.size, o.first, o.name)):
-        busy = sorted((at, at + o.size) for at, o in placed if o.overlaps(item.first, item.last))
+        first, last = item.first, item.last
+        busy = sorted(
+            (at, at + other.size)
+            for at, other in placed
+            if other.first <= last and first <= other.last
+        )
         offset = 0
         for start, stop in busy:
             if offset + item.size <= start:
@@ -45,7 +47,7 @@ def largest_gap(
 ) -> tuple[int, int]:
     """Return (offset, size) of the largest range that is free in one step."""
     busy = sorted(
-        (offsets[o.name], offsets[o.name] + o.size) for o in objects if o.overlaps(step, step)
+        (offsets[o.name], offsets[o.name] + o.size) for o in objects if o.first <= step <= o.last
     )
     best, at = (0, 0), 0
     for start, stop in [*busy, (capacity, capacity)]:
