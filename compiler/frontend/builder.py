@@ -31,6 +31,8 @@ class GraphBuilder:
     nodes: list[Node] = field(default_factory=list)
     packs: dict[str, Binding] = field(default_factory=dict)
     """By map name: how the host fills the graph's inputs."""
+    tokens: frozenset[str] = frozenset()
+    """ONNX values [1, T, C] whose last axis is the channels."""
     copies: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
     """Maps that hold others in another order, by these and the order."""
     constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
@@ -88,13 +90,14 @@ class GraphBuilder:
         """Return the map that stores `value` and the value's index into it.
 
         The host stores a value of its own as (channels, height, width) by its rank: [1, C, H, W],
-        [1, C, W], or [M, K] as (K, 1, M).
+        [1, C, W], or [M, K] as (K, 1, M); [1, T, C] as (C, 1, T) where a matrix product reads it.
         """
         is_border = value.is_border
         if not is_border and _is_permutation(value.index, self.maps[value.origin].elements):
             return value.origin, value.index
         shape = value.index.shape
-        if len(shape) in (3, 4) and shape[0] == 1:
+        is_tokens = len(shape) == 3 and is_border and value.origin in self.tokens
+        if len(shape) in (3, 4) and shape[0] == 1 and not is_tokens:
             wanted = value.index.reshape(shape[1], shape[2] if len(shape) == 4 else 1, shape[-1])
             index = np.arange(wanted.size).reshape(shape)
         else:

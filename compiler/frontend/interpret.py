@@ -30,6 +30,7 @@ from tilewright.compiler.frontend.source import (
     Operator,
     Source,
 )
+from tilewright.compiler.frontend.tokens import find_tokens
 from tilewright.compiler.frontend.values import (
     Array,
     Constant,
@@ -109,7 +110,11 @@ class Interpretation:
 
 def interpret(source: Source, hosted: Mapping[str, str]) -> Interpretation:
     """Interpret every node of `source`; those of `hosted` are left to the host for that reason."""
-    context = Context(source=source, builder=GraphBuilder(), producers=source.producers())
+    context = Context(
+        source=source,
+        builder=GraphBuilder(tokens=find_tokens(source)),
+        producers=source.producers(),
+    )
     result = Interpretation(context=context, hosted=hosted)
     values = context.values
     values.update({name: Constant(array=array) for name, array in source.constants.items()})

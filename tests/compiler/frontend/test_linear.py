@@ -207,3 +207,13 @@ def test_asymmetric_weights_take_several_passes(make_builder, agree, zero_point)
     builder.output(builder.quantize(value, around=1.0))
     imported = agree(builder)
     assert "the weights' zero point takes" in imported.notes[0]
+
+
+def test_tokens_that_an_addition_reads_first_are_one_section(make_builder, agree):
+    builder = make_builder(seed=21)
+    summed = builder.node("Add", [builder.activation((1, 6, 8)), builder.activation((1, 6, 8))])
+    value = builder.node("MatMul", [builder.requantized(summed), builder.weight((8, 5))])
+    builder.output(builder.quantize(value))
+    imported = agree(builder)
+    assert imported.host_operators == ()
+    assert len(imported.sections) == 1
