@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+from model_runs import run_on_iss, run_on_reference
 from onnx import helper
 
 from tilewright.compiler.compile import compile_model
-from tilewright.flows.models import ReferenceTarget
-from tilewright.flows.runtime.targets import IssTarget
 from tilewright.hw.spec.config import PRESETS
 
 CHOICES = {
@@ -53,9 +52,9 @@ def finished(builder, value, channels):
 
 
 def check_simulator(imported, builder):
-    expected = ReferenceTarget(imported).run(builder.feeds).outputs
+    expected = run_on_reference(imported, builder.feeds)
     for config in ("nano", "edge"):
-        given = IssTarget(compile_model(imported, PRESETS[config])).run(builder.feeds).outputs
+        given = run_on_iss(compile_model(imported, PRESETS[config]), builder.feeds)
         for name, array in expected.items():
             np.testing.assert_array_equal(given[name], array)
 
