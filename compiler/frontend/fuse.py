@@ -3,9 +3,10 @@
 1. A Pad whose value is what the window's own padding feeds joins the Conv or Pool behind it.
 2. A clamp or table behind a Conv joins the Conv's epilogue, a clamp behind a Pool or Elementwise
    joins that node.
-3. An Elementwise with a Conv that only it reads becomes the Conv's residual; of two such Convs
+3. A convolution that only copies channels joins the weights of a neighbour (graph.fold_copies).
+4. An Elementwise with a Conv that only it reads becomes the Conv's residual; of two such Convs
    the later one gets it.
-4. Nodes and inputs that no output needs go away.
+5. Nodes and inputs that no output needs go away.
 
 A feature map disappears only if one node reads it and it is no output of the graph.
 """
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from tilewright.compiler.graph.fold_copies import fold_copies
 from tilewright.compiler.graph.graph import (
     Conv,
     Elementwise,
@@ -37,7 +39,7 @@ def simplify(graph: Graph) -> Graph:
     """Apply all steps."""
     graph = remove_dead(graph)
     graph = fold_pads(graph)
-    graph = fuse_unary(graph)
+    graph = remove_dead(fold_copies(fuse_unary(graph)))
     graph = fuse_residuals(graph)
     return remove_dead(graph)
 
@@ -141,7 +143,7 @@ def chain_epilogues(first: Epilogue, second: Epilogue) -> Epilogue:
 
 
 def fuse_residuals(graph: Graph) -> Graph:
-    """Step 3."""
+    """Step 4."""
     uses = _uses(graph)
     made: dict[str, Node] = {}
     for node in graph.nodes:

@@ -106,3 +106,27 @@ def test_a_smaller_operand_is_repeated(make_builder, agree, op_type, shape, is_f
     assert imported.host_operators == ()
     assert len(imported.sections) == 1
     check_simulator(imported, builder)
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_shuffled_channels_join_the_weights(make_builder, agree, is_alone):
+    builder = make_builder(seed=4)
+    value = convolved(builder)
+    shuffled = builder.node("Reshape", [value, builder.constant([1, 2, 4, 8, 8])])
+    shuffled = builder.node("Transpose", [shuffled], perm=[0, 2, 1, 3, 4])
+    shuffled = builder.node("Reshape", [shuffled, builder.constant([1, 8, 8, 8])])
+    finished(builder, shuffled, 8)
+    if not is_alone:
+        finished(builder, value, 8)
+    imported = agree(builder)
+    assert len(imported.sections) == 1
+    assert len(imported.sections[0].graph.nodes) == (2 if is_alone else 3)
+    check_simulator(imported, builder)
+
+
+def test_a_slice_that_is_read_alone_costs_nothing(make_builder, agree):
+    builder = make_builder(seed=5)
+    ends = [builder.constant([number]) for number in (2, 6, 1)]
+    finished(builder, builder.node("Slice", [convolved(builder), *ends]), 4)
+    (conv, _) = agree(builder).sections[0].graph.nodes
+    assert conv.weight.shape == (4, 4, 1, 1)
