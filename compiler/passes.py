@@ -148,7 +148,9 @@ def _emit(section: Section) -> None:
 
 
 def _synchronize(section: Section) -> None:
-    section.tasks = tuple(synchronize(section.tasks, section.config, section.constants.end))
+    section.tasks = tuple(
+        synchronize(section.tasks, section.chains, section.config, section.constants.end)
+    )
 
 
 def _order(section: Section) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
-from tilewright.hw.spec.ports import PRIORITIES, BankSet, Port, requests
+from tilewright.hw.spec.ports import PRIORITIES, BankSet, Port, Ports
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ class Meetings:
     """Of each instruction of an engine: how many of each have retired whenever it issues."""
 
     def __iter__(self) -> Iterator[Meeting]:
+        ports = Ports(self.config)
         visits: dict[Engine, list[_Visit]] = {engine: [] for engine in Engine}
         for index, instruction in enumerate(self.instructions):
             engine = instruction.engine
@@ -58,7 +59,7 @@ class Meetings:
             touched = accesses(instruction, self.config)
             visit = _Visit(
                 party=Party(index=index, engine=engine),
-                requests=requests(instruction, touched, self.config),
+                requests=ports.requests(instruction, touched),
             )
             clock = self.clocks[engine][len(visits[engine])]
             for other in Engine:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.emit.tasks import Task
+from tilewright.compiler.program.give_way import GiveWay
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.access import Access, accesses, merge
 from tilewright.hw.spec.config import Config
@@ -40,8 +41,14 @@ class _Memory:
         self.touched = np.zeros((len(Engine), words), np.int32)
 
 
-def synchronize(tasks: Sequence[Task], config: Config, dram_bytes: int) -> list[Task]:
-    """Return the tasks with waits. Extra zero-length tasks carry waits beyond the four slots."""
+def synchronize(
+    tasks: Sequence[Task], chains: Sequence[range], config: Config, dram_bytes: int
+) -> list[Task]:
+    """Return the tasks with waits. Extra zero-length tasks carry waits beyond the four slots.
+
+    chains: numbers of the layers that run together.
+    """
+    give_way = GiveWay(tasks, chains, config)
     memories = {
         space: _Memory(
             -(-dram_bytes // DRAM_GRANULE) + 1 if space == Space.DRAM else num_words(space, config)
@@ -58,6 +65,9 @@ def synchronize(tasks: Sequence[Task], config: Config, dram_bytes: int) -> list[
         touched = accesses(task.instruction, config)
         reads, writes = _places(touched.reads), _places(touched.writes)
         need = _needs(engine, reads, writes, memories)
+        asked = give_way.requests(task, touched)
+        for other, last in give_way.needs(task, asked, np.maximum(need, issued[engine]).tolist()):
+            need[other] = last
         waits = _reduced(need, issued[engine], history)
         known = issued[engine].copy()
         for wait in waits:
@@ -72,6 +82,7 @@ def synchronize(tasks: Sequence[Task], config: Config, dram_bytes: int) -> list[
         counts[engine] += 1
         history[engine].append(known)
         number = counts[engine]
+        give_way.note(engine, number, asked)
         for space, words in reads:
             memories[space].touched[engine, words] = number
         for space, words in writes:

@@ -12,7 +12,7 @@ import numpy as np
 from tilewright.hw.spec.access import Access, Accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
-from tilewright.hw.spec.loops import Space, bank_words, num_words
+from tilewright.hw.spec.loops import Addresses, Space, bank_words, num_words
 from tilewright.hw.spec.operations.matrix import Matrix
 
 
@@ -39,34 +39,38 @@ BankSet = int
 """Bit b: bank b."""
 
 
-def num_banks(space: Space, config: Config) -> int:
-    """Return the banks of an SRAM."""
-    return num_words(space, config) // bank_words(space, config)
+class Ports:
+    """The shared ports of a config's SRAMs."""
 
+    def __init__(self, config: Config) -> None:
+        self._begins: dict[Space, Addresses] = {
+            space: np.arange(0, num_words(space, config), bank_words(space, config))
+            for space, _ in PRIORITIES
+        }
+        """The first word of each bank."""
+        self._words = {space: bank_words(space, config) for space in self._begins}
 
-def banks_of(access: Access, words: int, banks: int) -> BankSet:
-    """Return the banks that an access touches, of an SRAM of `words` words in `banks` banks."""
-    size = words // banks
-    if access.starts.size == 1:
-        first, last = int(access.starts[0]) // size, (int(access.ends[0]) - 1) // size
-        return (2 << last) - (1 << first)
-    begins = np.arange(banks) * size
-    following = np.searchsorted(access.ends, begins, side="right")
-    starts = np.append(access.starts, words)[following]
-    return sum(1 << bank for bank in np.flatnonzero(starts < begins + size).tolist())
+    def requests(self, instruction: Instruction, touched: Accesses) -> dict[Port, BankSet]:
+        """Return the banks that an instruction asks for at each port that engines share."""
+        found: dict[Port, BankSet] = {}
+        for side, accesses in ((Side.READ, touched.reads), (Side.WRITE, touched.writes)):
+            for access in accesses:
+                if (access.space, side) in PRIORITIES:
+                    found[access.space, side] = self._banks(access)
+        if _adds_to_own_sums(instruction) and (Space.ACCUMULATOR, Side.WRITE) in found:
+            found[Space.ACCUMULATOR, Side.READ] = found[Space.ACCUMULATOR, Side.WRITE]
+        return found
 
-
-def requests(instruction: Instruction, touched: Accesses, config: Config) -> Mapping[Port, BankSet]:
-    """Return the banks that an instruction asks for at each port that engines share."""
-    found: dict[Port, BankSet] = {}
-    for side, all_of_side in ((Side.READ, touched.reads), (Side.WRITE, touched.writes)):
-        for access in all_of_side:
-            if (access.space, side) in PRIORITIES:
-                words, banks = num_words(access.space, config), num_banks(access.space, config)
-                found[access.space, side] = banks_of(access, words, banks)
-    if _adds_to_own_sums(instruction) and (Space.ACCUMULATOR, Side.WRITE) in found:
-        found[Space.ACCUMULATOR, Side.READ] = found[Space.ACCUMULATOR, Side.WRITE]
-    return found
+    def _banks(self, access: Access) -> BankSet:
+        """Return the banks in which the words of an access lie."""
+        size, starts, ends = self._words[access.space], access.starts, access.ends
+        first, last = int(starts[0]) // size, (int(ends[-1]) - 1) // size
+        if last - first < 2 or starts.size == 1:
+            return (2 << last) - (1 << first)
+        begins = self._begins[access.space][first : last + 1]
+        following = starts[ends.searchsorted(begins, side="right")]
+        touched = (following < begins + size).nonzero()[0]
+        return sum(1 << bank for bank in touched.tolist()) << first
 
 
 def _adds_to_own_sums(i: Instruction) -> bool:

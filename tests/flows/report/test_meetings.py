@@ -4,6 +4,8 @@ import itertools
 import json
 import random
 import tempfile
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -14,7 +16,8 @@ from tilewright.flows.bench.kernels import make_kernel
 from tilewright.flows.models import import_file
 from tilewright.flows.report.explanation import explain
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.encoding import encode
+from tilewright.hw.spec.isa import Engine, Wait
 from tilewright.hw.spec.random_program import random_program
 from tilewright.hw.spec.registers import Bucket
 from tilewright.sim.timing import simulate
@@ -29,6 +32,23 @@ def model_of_kernel(kind, *sizes, config):
         path = Path(folder) / "kernel.onnx"
         onnx.save(make_kernel(kind, sizes), path)
         return import_file(path, config)
+
+
+def numbers_of(instructions):
+    """The number of each instruction among its engine's, from 1."""
+    counts, numbers = Counter(), []
+    for item in instructions:
+        counts[item.engine] += 1
+        numbers.append(counts[item.engine])
+    return numbers
+
+
+def with_instructions(program, instructions):
+    """The program with other instructions in the same places."""
+    start = program.program_address
+    words = b"".join(encode(item, program.config) for item in instructions)
+    image = program.image[:start] + words + program.image[start + len(words) :]
+    return replace(program, image=image)
 
 
 def losers(instructions, config):
@@ -84,6 +104,22 @@ def test_explanation_lists_what_the_depthwise_unit_meets(preset):
     refused = sum(buckets[engine][Bucket.BANK] for engine in Engine)
     assert data["refused_cycles"] == found.refused_cycles == refused
     assert all(m["refused_cycles_at_most"] <= refused for m in data["meetings"])
+
+
+def test_a_loser_that_waits_for_the_winner_is_never_quicker():
+    config = PRESETS["nano"]
+    model = model_of_kernel("depthwise", 32, 3, 28, 28, config=config)
+    program = explain(model, config, with_gains=False).program
+    before, numbers = simulate(program), numbers_of(program.instructions)
+    meetings = check_program(program.instructions, config, writable=EVERYWHERE)
+    pairs = {(m.winner.index, m.loser.index) for m in meetings if m.winner.index < m.loser.index}
+    assert pairs
+    for winner, loser in sorted(pairs)[::10]:
+        mutant = list(program.instructions)
+        wait = Wait(engine=mutant[winner].engine, count=numbers[winner])
+        kept = tuple(w for w in mutant[loser].waits if w.count and w.engine != wait.engine)
+        mutant[loser] = mutant[loser].waiting((*kept, wait))
+        assert simulate(with_instructions(program, mutant)).cycles >= before.cycles
 
 
 @pytest.mark.skipif(not WORKLOADS.is_dir(), reason=f"{WORKLOADS} is missing")

@@ -9,7 +9,7 @@ from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.instruction_set import instruction
 from tilewright.hw.spec.loops import Space
-from tilewright.hw.spec.ports import PRIORITIES, Side, requests
+from tilewright.hw.spec.ports import PRIORITIES, Ports, Side
 from tilewright.hw.spec.random_program import random_program
 
 NANO = PRESETS["nano"]
@@ -31,7 +31,7 @@ def test_requested_banks_are_those_of_the_words(preset):
     }
     for item in random_program(config, seed, num_instructions=60).instructions:
         touched = accesses(item, config)
-        found = requests(item, touched, config)
+        found = Ports(config).requests(item, touched)
         for side, accessed in ((Side.READ, touched.reads), (Side.WRITE, touched.writes)):
             for access in accessed:
                 if access.space in bank_words and (access.space, side) in PRIORITIES:
@@ -41,9 +41,9 @@ def test_requested_banks_are_those_of_the_words(preset):
 
 def test_only_a_matrix_of_several_weight_tiles_reads_the_sums_it_makes():
     one = instruction("MATRIX", **MATRIX)
-    assert ACCUMULATORS not in requests(one, accesses(one, NANO), NANO)
+    assert ACCUMULATORS not in Ports(NANO).requests(one, accesses(one, NANO))
     two = instruction("MATRIX", **MATRIX | {"in_blocks": 2, "destination": 3})
-    assert requests(two, accesses(two, NANO), NANO)[ACCUMULATORS] == 1
+    assert Ports(NANO).requests(two, accesses(two, NANO))[ACCUMULATORS] == 1
 
 
 def test_memories_have_a_port_for_each_engine_of_the_priorities():

@@ -1,0 +1,80 @@
+"""At a bank's port the array gives way to an engine that has more to do: it waits for it.
+
+The array is served first, so where another engine bounds a chain, an array with time to spare holds
+it up. A MATRIX therefore waits for the tasks before it, of an engine with more to do in the chain,
+that it may meet. The other way round a wait does not pay: who is refused starts no earlier by
+waiting. Transfers, whose time is DRAM's, and parameters, which are read for a few cycles, are left
+to the hardware.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from tilewright.compiler.emit.tasks import Task
+from tilewright.compiler.plan.estimate import issue_cycles
+from tilewright.hw.spec.access import Accesses
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.loops import Space
+from tilewright.hw.spec.ports import BankSet, Port, Ports
+
+GIVING = ((Engine.MATRIX, Engine.DEPTHWISE), (Engine.MATRIX, Engine.VECTOR))
+"""Who is served before whom, and may give way."""
+
+
+class GiveWay:
+    """Finds whom each task of a section, in program order, gives way to.
+
+    chains: numbers of the layers that run together.
+    """
+
+    def __init__(self, tasks: Sequence[Task], chains: Sequence[range], config: Config) -> None:
+        self._config, self._ports = config, Ports(config)
+        self._chain_of = {layer: n for n, chain in enumerate(chains) for layer in chain}
+        self._busier = self._find_busier(tasks)
+        self._noted: dict[Engine, list[tuple[int, Mapping[Port, BankSet]]]] = defaultdict(list)
+
+    def _find_busier(self, tasks: Sequence[Task]) -> dict[int, set[tuple[Engine, Engine]]]:
+        """Return, by chain, who is served before whom and has less to do."""
+        busy: dict[int, Counter[Engine]] = defaultdict(Counter)
+        for task in tasks:
+            engine = task.instruction.engine
+            if engine is not None:
+                cycles = issue_cycles(task.instruction, self._config)
+                busy[self._chain_of[task.layer]][engine] += cycles
+        return {
+            chain: {
+                (first, second) for first, second in GIVING if 0 < cycles[first] < cycles[second]
+            }
+            for chain, cycles in busy.items()
+        }
+
+    def requests(self, task: Task, touched: Accesses) -> Mapping[Port, BankSet]:
+        """Return the banks that a task asks for at each port; none where nobody gives way."""
+        engine, pairs = task.instruction.engine, self._busier.get(self._chain_of[task.layer], ())
+        if not any(engine in pair for pair in pairs):
+            return {}
+        found = self._ports.requests(task.instruction, touched)
+        return {port: banks for port, banks in found.items() if port[0] != Space.PARAMETER}
+
+    def needs(
+        self, task: Task, asked: Mapping[Port, BankSet], known: Sequence[int]
+    ) -> Iterator[tuple[Engine, int]]:
+        """Yield the engines, each with its latest task, that a task waits for out of courtesy.
+
+        asked: its requests; known: how many tasks of each engine it is behind already.
+        """
+        for first, second in self._busier.get(self._chain_of[task.layer], ()) if asked else ():
+            if first != task.instruction.engine:
+                continue
+            for number, others in reversed(self._noted[second]):
+                if number <= known[second]:
+                    break
+                if any(banks & others.get(port, 0) for port, banks in asked.items()):
+                    yield second, number
+                    break
+
+    def note(self, engine: Engine, number: int, asked: Mapping[Port, BankSet]) -> None:
+        """Note a task's requests and its number among its engine's."""
+        if asked:
+            self._noted[engine].append((number, asked))
