@@ -45,9 +45,15 @@ def test_every_engine_has_a_name_and_a_timing_model():
     assert set(Machine([instruction("END")], CONFIG, 64).queues) == set(Engine)
 
 
+def why_it_is_not_built():
+    try:
+        accelerator.Accelerator(config=CONFIG).elaborate(None)
+    except ConnectionError as error:
+        return str(error)
+
+
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_an_operation_that_its_engine_does_not_name_cannot_be_built(monkeypatch):
     monkeypatch.setattr(accelerator, "operations", lambda config: (*OPERATIONS, Toy))
-    with pytest.raises(ConnectionError, match="'TOY'"):
-        accelerator.Accelerator(config=CONFIG).elaborate(None)
+    assert "'TOY'" in why_it_is_not_built()
     gc.collect()  # what is not built warns as it goes
