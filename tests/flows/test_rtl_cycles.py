@@ -45,7 +45,7 @@ def test_the_pinned_cycles_are_those_of_the_rtl(preset):
     outcome = RtlTarget(program).run({})
     assert outcome.cycles == pinned["cycles"]
     measured = {}
-    for engine, _, cycle in outcome.retired:
+    for engine, _, cycle in outcome.retirements:
         measured.setdefault(engine.name.lower(), []).append(cycle)
     assert measured == pinned["retirements"]
 
@@ -59,7 +59,7 @@ def test_random_programs_retire_in_the_cycles_of_the_rtl(preset):
         outcome, result = target.run({}), simulate(program, latency=latency)
         assert (result.cycles, sorted(result.retirements)) == (
             outcome.cycles,
-            sorted(outcome.retired),
+            sorted(outcome.retirements),
         ), seed
 
 
@@ -77,7 +77,7 @@ def test_workloads(name, preset):
     ours = layer_cycles(program, result.retirements)
     errors = {
         program.layers[layer].name: ours[layer] / cycles - 1
-        for layer, cycles in layer_cycles(program, outcome.retired).items()
+        for layer, cycles in layer_cycles(program, outcome.retirements).items()
         if cycles
     }
     worst = max(errors, key=lambda layer: abs(errors[layer]))
