@@ -87,29 +87,23 @@ def compile_file(
     options = f"{strict} {keep_sections}"
     key = program_key(data, path.stem, config, options=options) if cached else None
     program = load_program(key) if key and observe is None else None
+    imported = None
     if program is not None:
         LOG.info("%s: the program comes from the cache", path)
-        seconds = time.monotonic() - start
-        return CompiledModel(
-            path=path,
-            program=program,
-            seconds=seconds,
-            is_cached=True,
-            keep_sections=keep_sections,
-        )
-    with schedule_cache.enabled(cached):
-        with timed(LOG, f"reading {path}"):
-            imported = import_file(path, config, strict=strict, keep_sections=keep_sections)
-        LOG.info("%s", imported.coverage)
-        with timed(LOG, f"compiling for {config.name} ({config.rows}x{config.cols})"):
-            program = _compile(imported, config, path.stem, file_digest(path), observe)
-    if key:
-        save_program(key, program)
-    seconds = time.monotonic() - start
+    else:
+        with schedule_cache.enabled(cached):
+            with timed(LOG, f"reading {path}"):
+                imported = import_file(path, config, strict=strict, keep_sections=keep_sections)
+            LOG.info("%s", imported.coverage)
+            with timed(LOG, f"compiling for {config.name} ({config.rows}x{config.cols})"):
+                program = _compile(imported, config, path.stem, file_digest(path), observe)
+        if key:
+            save_program(key, program)
     return CompiledModel(
         path=path,
         program=program,
-        seconds=seconds,
+        seconds=time.monotonic() - start,
+        is_cached=imported is None,
         keep_sections=keep_sections,
         read=imported,
     )

@@ -13,6 +13,7 @@ from tilewright.compiler.emit.tiles import (
     MapReader,
     MapWriter,
     View,
+    drain,
     with_operand,
     with_window,
 )
@@ -35,7 +36,6 @@ from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_KERNEL
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 from tilewright.hw.spec.operations.matrix import Matrix
-from tilewright.hw.spec.operations.vector import Vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +315,7 @@ class ConvLowering(Lowering):
         parameters = self.parameters.get(group.number)
         first_group = group.first * self.config.col_groups
         vector = replace(
-            self._copy(tile, out, first_group),
+            drain(tile, out, first_group, self.config),
             groups=self._lane_groups(group),
             height=tile.height,
             source_kind=Source.ACCUMULATOR,
@@ -331,30 +331,12 @@ class ConvLowering(Lowering):
             vector = with_operand(vector, kind, view, tile, first_group, self.config)
         self.context.tasks.emit(vector)
 
-    def _copy(self, tile: Box, out: View, first_group: int) -> Vector:
-        """A VECTOR from a dense source, still without words, to a tile of the result."""
-        block, group = divmod(first_group, self.config.row_groups)
-        return Vector(
-            kernel_height=1,
-            kernel_width=1,
-            out_height=tile.height,
-            out_width=tile.width,
-            stride_y=1,
-            stride_x=1,
-            width=tile.width,
-            source_pitch=tile.width,
-            destination=out.word(block, tile.top, tile.left),
-            destination_stride=out.block_stride,
-            destination_pitch=out.pitch,
-            destination_group=group,
-        )
-
     def _fill_rest(self, tile: Box, out: View) -> None:
         """Write the zero point to the lanes behind the last output block."""
         parameters = self.parameters.get(self.fill)
         first = self._filled_from()
         vector = replace(
-            self._copy(tile, out, first),
+            drain(tile, out, first, self.config),
             groups=self.total_groups - first,
             source_kind=Source.ACTIVATION,
             uniform=1,

@@ -1,6 +1,7 @@
 """Lower a depthwise convolution to loads, DEPTHWISE, VECTOR and stores, tile by tile."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from tilewright.compiler.emit.tiles import (
     MapReader,
     MapWriter,
     View,
+    drain,
     window_origin,
     with_operand,
 )
@@ -27,7 +29,6 @@ from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 from tilewright.hw.spec.operations.depthwise import Depthwise
-from tilewright.hw.spec.operations.vector import Vector
 
 _Value = TypeVar("_Value", bound=np.generic)
 
@@ -238,28 +239,18 @@ class DepthwiseLowering(Lowering):
         operand: View | None,
     ) -> None:
         config, residual = self.config, self.node.residual
-        vector = Vector(
-            kernel_height=1,
-            kernel_width=1,
-            out_height=box.height,
-            out_width=box.width,
-            stride_y=1,
-            stride_x=1,
-            height=box.height,
-            width=box.width,
+        first_group = group[0] * config.row_groups
+        vector = replace(
+            drain(box, out, first_group, config),
             groups=(group[1] - group[0]) * config.row_groups,
+            height=box.height,
             source_kind=Source.ACCUMULATOR,
             source=accumulators,
             source_stride=box.pixels,
-            source_pitch=box.width,
-            destination=out.word(group[0], box.top, box.left),
-            destination_stride=out.block_stride,
-            destination_pitch=out.pitch,
             use_table=int(self.node.epilogue.table is not None),
             parameters=header,
             table=table,
         )
         if operand is not None and residual is not None:
-            first_group = group[0] * config.row_groups
             vector = with_operand(vector, residual.kind, operand, box, first_group, config)
         self.context.tasks.emit(vector)

@@ -258,3 +258,26 @@ def with_operand(
         operand_pitch=view.pitch,
         operand_group=group,
     )
+
+
+def drain(box: Box, out: View, first_group: int, config: Config) -> Vector:
+    """Return a VECTOR from a dense source, still without words and rows, to a box of the result.
+
+    first_group: lane group of the result at which it starts. While the source's height is 0, all of
+    it is padding.
+    """
+    block, group = divmod(first_group, config.row_groups)
+    return Vector(
+        kernel_height=1,
+        kernel_width=1,
+        out_height=box.height,
+        out_width=box.width,
+        stride_y=1,
+        stride_x=1,
+        width=box.width,
+        source_pitch=box.width,
+        destination=out.word(block, box.top, box.left),
+        destination_stride=out.block_stride,
+        destination_pitch=out.pitch,
+        destination_group=group,
+    )

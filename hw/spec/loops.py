@@ -41,12 +41,11 @@ def num_words(space: Space, config: Config) -> int:
 
 def bank_words(space: Space, config: Config) -> int:
     """Return the words of a bank; WEIGHT and PARAMETER are one bank each."""
-    return {
+    banked = {
         Space.ACTIVATION: config.activation_bank_words,
-        Space.WEIGHT: config.weight_words,
         Space.ACCUMULATOR: config.accumulator_bank_words,
-        Space.PARAMETER: config.parameter_words,
-    }[space]
+    }
+    return banked[space] if space in banked else num_words(space, config)
 
 
 def word_pitch(space: Space, config: Config) -> int:
