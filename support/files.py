@@ -83,9 +83,11 @@ def check_folder(folder: Path) -> Path:
 
     Raises InputError when it is a file or cannot be made.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; give a folder for the output")
-    parent = next(p for p in (folder, *folder.resolve().parents) if p.is_dir())
+    whole = folder.resolve()
+    parent = next(path for path in (whole, *whole.parents) if path.exists())
+    if not parent.is_dir():
+        where = "is a file" if parent == whole else f"{parent} is a file"
+        raise InputError(f"{folder}: {where}; give a folder for the output")
     if not os.access(parent, os.W_OK):
         raise InputError(f"{folder}: {parent} is not writable; choose another output")
     return parent

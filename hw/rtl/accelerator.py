@@ -27,6 +27,8 @@ from tilewright.hw.rtl.vector.engine import VectorEngine
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.instruction_set import operations
 from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.loops import Space
+from tilewright.hw.spec.ports import PRIORITIES, Side
 from tilewright.hw.spec.registers import Fault
 
 TOP_MODULE = "tilewright"
@@ -185,26 +187,39 @@ class Accelerator(wiring.Component):
         matrix, vector = self.engines[Engine.MATRIX], self.engines[Engine.VECTOR]
         m.d.comb += [load.dram_base.eq(self.control.dram_base)]
         m.d.comb += [store.dram_base.eq(self.control.dram_base)]
-        readers = {
-            "activation": [matrix.activation_read, vector.source, vector.operand, store.activation],
-            "weight": [matrix.weight_read],
-            "accumulator": [matrix.accumulator_read, vector.accumulator],
-            "parameter": [vector.parameter],
-        }
-        writers = {
-            "activation": [vector.destination, load.activation],
-            "weight": [load.weight],
-            "accumulator": [matrix.accumulator_write],
-            "parameter": [load.parameter],
+        served = {
+            (Space.ACTIVATION, Side.READ): {
+                Engine.MATRIX: [matrix.activation_read],
+                Engine.VECTOR: [vector.source, vector.operand],
+                Engine.STORE: [store.activation],
+            },
+            (Space.ACTIVATION, Side.WRITE): {
+                Engine.VECTOR: [vector.destination],
+                Engine.LOAD: [load.activation],
+            },
+            (Space.WEIGHT, Side.READ): {Engine.MATRIX: [matrix.weight_read]},
+            (Space.WEIGHT, Side.WRITE): {Engine.LOAD: [load.weight]},
+            (Space.ACCUMULATOR, Side.READ): {
+                Engine.MATRIX: [matrix.accumulator_read],
+                Engine.VECTOR: [vector.accumulator],
+            },
+            (Space.ACCUMULATOR, Side.WRITE): {Engine.MATRIX: [matrix.accumulator_write]},
+            (Space.PARAMETER, Side.READ): {Engine.VECTOR: [vector.parameter]},
+            (Space.PARAMETER, Side.WRITE): {Engine.LOAD: [load.parameter]},
         }
         if Engine.DEPTHWISE in self.engines:
             depthwise = self.engines[Engine.DEPTHWISE]
-            readers["activation"].insert(1, depthwise.activation_read)
-            readers["accumulator"].insert(1, depthwise.accumulator_read)
-            readers["parameter"].append(depthwise.parameter_read)
-            writers["accumulator"].append(depthwise.accumulator_write)
+            for port, own in (
+                ((Space.ACTIVATION, Side.READ), depthwise.activation_read),
+                ((Space.ACCUMULATOR, Side.READ), depthwise.accumulator_read),
+                ((Space.PARAMETER, Side.READ), depthwise.parameter_read),
+                ((Space.ACCUMULATOR, Side.WRITE), depthwise.accumulator_write),
+            ):
+                served[port][Engine.DEPTHWISE] = [own]
         for name, sram in self.memories.items():
-            for port, memory_port in zip(readers[name], sram.readers, strict=True):
-                wiring.connect(m, port, memory_port)
-            for port, memory_port in zip(writers[name], sram.writers, strict=True):
-                wiring.connect(m, port, memory_port)
+            for side, ports in ((Side.READ, sram.readers), (Side.WRITE, sram.writers)):
+                engines = served[Space[name.upper()], side]
+                order = PRIORITIES.get((Space[name.upper()], side), tuple(engines))
+                asking = [port for engine in order for port in engines.get(engine, ())]
+                for port, memory_port in zip(asking, ports, strict=True):
+                    wiring.connect(m, port, memory_port)

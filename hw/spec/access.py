@@ -209,7 +209,11 @@ class _Work:
 
     def __init__(self, instruction: Instruction) -> None:
         self.instruction = instruction
-        self._key = (type(instruction), *instruction.field_values())
+        self._key = (
+            type(instruction),
+            instruction.element_type,
+            *instruction.field_values(),
+        )
 
     def __hash__(self) -> int:
         return hash(self._key)

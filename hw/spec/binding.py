@@ -124,8 +124,9 @@ class Binding(TensorSpec):
 
     def to_map(self, values: Array) -> Int8Map:
         """Return the int8 map (C, H, W) of an input's values."""
+        assert values.dtype == self.dtype, (self.name, values.dtype)
         taken = self.gather.take(values)
-        if taken.dtype == np.uint8:
+        if self.dtype == "uint8":
             return (taken.astype(np.int16) - HALF_RANGE).astype(np.int8)
         return taken.astype(np.int8)
 

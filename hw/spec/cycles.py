@@ -1,6 +1,7 @@
-"""Cycle formulas: what the RTL takes, exactly; the timing model and the compiler's search use them.
+"""Constants of the RTL's timing, exact, and what follows from them alone.
 
-One section an engine. Every constant is a property of the RTL and pinned by a test there.
+`hw.spec.operations` has the formulas of instructions. The timing model and the compiler's search
+use both. Every constant is a property of the RTL and pinned by a test there.
 """
 
 from tilewright.hw.spec.config import Config
@@ -39,6 +40,11 @@ def array_latency(config: Config) -> int:
 def matrix_tile_cycles(pixels: int, config: Config) -> int:
     """Cycles one weight tile occupies the array for."""
     return max(pixels, config.rows, ACCUMULATE_LATENCY)
+
+
+def matrix_first_tile_cycles(config: Config) -> int:
+    """Cycles from an instruction's acceptance until its first weight tile is loaded."""
+    return max(matrix_tile_cycles(0, config), MATRIX_SETUP_CYCLES)
 
 
 def matrix_pipeline(config: Config) -> int:

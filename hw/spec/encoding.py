@@ -44,29 +44,42 @@ def encode(instruction: Instruction, config: Config) -> bytes:
         )
     values = common_values(instruction) | instruction.values()
     word = 0
-    for name, position, mask, low, high in _packing(type(instruction), config):
+    for name, position, mask, low, high, legal in _packing(type(instruction), config):
         value = values[name]
-        if not low <= value <= high:
-            raise ProgramError(f"{instruction.name}.{name} must be {low} to {high}, got {value}")
+        if not low <= value <= high or (legal is not None and value not in legal):
+            allowed = f"{low} to {high}" if legal is None else _one_of(legal)
+            raise ProgramError(f"{instruction.name}.{name} must be {allowed}, got {value}")
         word |= (value & mask) << position
     return word.to_bytes(isa.INSTRUCTION_BYTES, "little")
 
 
 @isa.remembered
-def _packing(operation: Operation, config: Config) -> tuple[tuple[str, int, int, int, int], ...]:
-    """Return (field name, first bit, mask, smallest, largest value) for every field."""
+def _packing(
+    operation: Operation, config: Config
+) -> tuple[tuple[str, int, int, int, int, frozenset[int] | None], ...]:
+    """Return (name, first bit, mask, smallest, largest, legal values) for every field."""
     if operation not in operations(config):
-        raise ProgramError(f"{operation.name} needs depthwise_taps of 1 or 3, got 0")
+        raise ProgramError(
+            f"{operation.name} needs depthwise_taps of 1 or 3, which rows <= cols allows, got 0"
+        )
     return tuple(
-        (field.name, position, (1 << bits) - 1, *_range(operation, field, config))
+        (
+            field.name,
+            position,
+            (1 << bits) - 1,
+            *field_range(field, config),
+            operation.legal(field),
+        )
         for field, position, bits in layout(operation, config)
     )
 
 
-def _range(operation: Operation, field: isa.Field, config: Config) -> tuple[int, int]:
-    """Return the smallest and largest value of an operation's field, of a common one too."""
-    values = operation.legal(field)
-    return field_range(field, config) if values is None else (min(values), max(values))
+def _one_of(values: frozenset[int]) -> str:
+    """Return the text of the legal values: a range, or each of them."""
+    numbers = sorted(values)
+    if len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return " or ".join(str(number) for number in numbers)
 
 
 def field_range(field: isa.Field, config: Config) -> tuple[int, int]:

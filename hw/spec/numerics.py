@@ -4,6 +4,8 @@ Every function states its order of roundings. All floating-point values are IEEE
 every rounding is to nearest, ties to even. int32 sums wrap.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -48,7 +50,7 @@ def check_accumulator(weight: ArrayLike, bias: ArrayLike, zero_point: int, where
     -128 at the negative ones, the smallest the reverse.
     """
     weights = np.asarray(weight, np.float64)
-    weights = weights.reshape(len(weights), -1)
+    weights = weights.reshape(len(weights), math.prod(weights.shape[1:]))
     positive = np.maximum(weights, 0).sum(axis=1)
     negative = positive - weights.sum(axis=1)
     above, below = INT8_MAX - zero_point, zero_point - INT8_MIN

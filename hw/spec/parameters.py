@@ -117,8 +117,3 @@ def pack_block(
 ) -> bytes:
     """Return the DRAM bytes of a parameter block; see `block_words`."""
     return pack_words(block_words(header, bias, scale, config), config)
-
-
-def pack_table(table: ArrayLike, config: Config) -> bytes:
-    """Return the DRAM bytes of a 256-entry int8 table."""
-    return pack_words(table_words(table, config), config)

@@ -253,7 +253,7 @@ class _Generator:
                 fields["dram_address"] = self.memory_bytes + self.rng.randrange(64) * 4096
             else:
                 self._leave_sram(operation, fields)
-            spoiled = type(candidate).of(fields, candidate.waits)
+            spoiled = type(candidate).of(fields, candidate.waits, candidate.element_type)
             touched = accesses(spoiled, self.config)
             leaves = bool(touched.writes) if fault == InjectedFault.BUS else touched.out_of_range
             if leaves and touched.out_of_range == (fault == InjectedFault.RANGE):

@@ -77,8 +77,9 @@ class Layout:
 
     def size(self, shape: Shape) -> int:
         """Return the bytes, or words, from `base` to behind the last word and its gap."""
-        counts = self.counts(shape)
-        return max(count * stride for count, stride in zip(counts, self.strides, strict=True))
+        loops = list(zip(self.counts(shape), self.strides, strict=True))
+        last = sum((count - 1) * stride for count, stride in loops)
+        return max(last + self.block, *(count * stride for count, stride in loops))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from tilewright.sim.timing.depthwise_pipeline import (
     Stream,
 )
 from tilewright.sim.timing.depthwise_words import WordCache, Words
-from tilewright.sim.timing.ports import FREE_BANK, BankTimeline, Claim
+from tilewright.sim.timing.ports import BankTimeline, Claim
 from tilewright.sim.timing.simulation import Simulation
 
 RECENT_FLIGHTS = 256
@@ -167,10 +167,6 @@ class DepthwiseModel:
         banks, like = flight.words.writes, self._machine.accumulator_writes.like()
         writes = timeline_of(flight.record.writes, banks, like)
         trace.note_banks(ACCUMULATOR, "write", name, number, writes)
-
-    def is_idle(self, kind: Literal["reads", "sums"], begin: int) -> bool:
-        """Tell whether it reads no activations, or no accumulators, from `begin` on."""
-        return not self.claims(kind, FREE_BANK, begin)
 
     def claims(self, kind: Literal["reads", "sums"], bank: int, begin: int) -> list[Claim]:
         """Return when it reads that bank of activations or accumulators, from `begin` on."""

@@ -2,7 +2,7 @@
 
 from tilewright.hw.spec.cycles import (
     ACCUMULATE_LATENCY,
-    MATRIX_SETUP_CYCLES,
+    matrix_first_tile_cycles,
     matrix_pipeline,
     matrix_tile_cycles,
 )
@@ -26,8 +26,7 @@ class MatrixModel:
     def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self._config = config = machine.config
-        self._tile_load = matrix_tile_cycles(0, config)
-        self._first_load = max(self._tile_load, MATRIX_SETUP_CYCLES)
+        self._first_load = matrix_first_tile_cycles(config)
         self._pipeline = matrix_pipeline(config)
         self._ready = 0
         """When the last tile was taken."""

@@ -69,9 +69,6 @@ class DepthwiseState(Protocol):
     version: int
     is_used: bool
 
-    def is_idle(self, kind: Kind, begin: int) -> bool:
-        """Tell whether it leaves those memories alone from `begin` on."""
-
 
 class VectorState(Protocol):
     """What others ask the model of VECTOR."""

@@ -121,6 +121,8 @@ class TransferModel(ABC):
         for bank, words in transfer.banks(shape, self.machine.activation_reads):
             part = start + done * cycles // shape.words
             done += words
+            if bank >= self.machine.config.activation_banks:
+                continue
             moved = [(part, start + done * cycles // shape.words)]
             trace.note(ACTIVATION, f"bank {bank} {port}", self.engine.name, transfer.number, moved)
 

@@ -5,7 +5,13 @@ import os
 import pytest
 
 from tilewright.support.errors import InputError
-from tilewright.support.files import check_target, check_targets, write_file, write_folder
+from tilewright.support.files import (
+    check_folder,
+    check_target,
+    check_targets,
+    write_file,
+    write_folder,
+)
 
 
 def names(folder):
@@ -112,3 +118,12 @@ def test_a_failing_write_folder_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         write_folder(tmp_path / "out", {"a": "fine", "b": None})
     assert names(tmp_path) == []
+
+
+def test_check_folder_rejects_a_folder_in_a_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match=r"file/sub: .*file is a file; give a folder"):
+        check_folder(tmp_path / "file" / "sub")
+    with pytest.raises(InputError, match="file: is a file"):
+        check_folder(tmp_path / "file")
+    assert check_folder(tmp_path / "new" / "deep") == tmp_path.resolve()

@@ -3,7 +3,7 @@
     DepthwiseSequencer -> DepthwisePipeline
     WeightLatch ----------------'
 
-Cycles: hw/spec/cycles.py has them, a test holds both together.
+Cycles: hw/spec/operations/depthwise.py has them, a test holds both together.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal

@@ -24,7 +24,7 @@ IN_FLIGHT_BITS = 8
 
 
 class MatrixEngine(wiring.Component):
-    """Runs MATRIX instructions (docs/architecture.md) in `matrix_cycles` each (hw/spec/cycles.py).
+    """Runs MATRIX instructions (docs/architecture.md) in `Matrix.cycles` each (hw/spec/operations).
 
     It never stalls: every request must be granted in its cycle (asserted in simulation). Sums
     are read, added and written in three consecutive cycles (ACCUMULATE_LATENCY). A pixel outside

@@ -12,7 +12,11 @@ from tilewright.hw.rtl.interfaces import address_shape, engine_layout, read_port
 from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS, tile_layout
 from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import MATRIX_SETUP_CYCLES, matrix_tile_cycles
+from tilewright.hw.spec.cycles import (
+    MATRIX_SETUP_CYCLES,
+    matrix_first_tile_cycles,
+    matrix_tile_cycles,
+)
 from tilewright.hw.spec.instruction_set import BY_NAME
 
 MATRIX = BY_NAME["MATRIX"]
@@ -56,7 +60,7 @@ class TileSequencer(wiring.Component):
             }
         )
         self._tile_cycles = matrix_tile_cycles(0, config)
-        self._first_cycles = max(self._tile_cycles, MATRIX_SETUP_CYCLES)
+        self._first_cycles = matrix_first_tile_cycles(config)
         self._current = Signal(instruction, reset_less=True)
         self._fields = self._current.fields.MATRIX
         self._busy = Signal()

@@ -4,7 +4,7 @@
                                                           `-> SecondStage -'
                                         OperandReader ----'
 
-Cycles, without refusals (hw/spec/cycles.py has them as functions, a test holds both together).
+Cycles, without refusals (hw/spec/operations/vector.py has them, a test holds both together).
 With K values a window, S = lanes/operand_lanes, P pixels and G lane groups, an output pixel takes
 I = K cycles, or max(K, S) with a second stage, and an instruction G * P * I of them. Its successor
 is accepted after as many cycles, if it is prepared: its header (header_words cycles) and its table

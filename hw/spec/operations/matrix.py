@@ -88,7 +88,7 @@ class Matrix(Window):
 
     def latency(self, config: Config) -> int:
         pixels = 0 if self.is_empty else self.pixels
-        first_tile = max(config.rows, cycles.ACCUMULATE_LATENCY, cycles.MATRIX_SETUP_CYCLES)
+        first_tile = cycles.matrix_first_tile_cycles(config)
         earlier = self._earlier_tiles * cycles.matrix_tile_cycles(pixels, config)
         return first_tile + earlier + max(pixels, 1) + cycles.matrix_pipeline(config)
 

@@ -129,9 +129,17 @@ def test_element_types_are_those_of_the_operation(monkeypatch) -> None:
     config = BASE.replace(name="other_types")  # what is remembered of a row is by config
     load = encode(instruction("LOAD"), BASE)
     monkeypatch.setattr(BY_NAME["LOAD"], "element_types", (2,))
-    with pytest.raises(ProgramError, match=r"LOAD\.element_type must be 2 to 2, got 0"):
+    with pytest.raises(ProgramError, match=r"LOAD\.element_type must be 2, got 0"):
         encode(instruction("LOAD"), config)
     for decoder in (decode, decode_program):
         with pytest.raises(IllegalInstruction, match=r"LOAD\.element_type has no value 0"):
             decoder(load, config)
     assert decode(encode(instruction("STORE"), config), config) == instruction("STORE")
+
+
+def test_a_number_between_two_legal_ones_is_illegal(monkeypatch) -> None:
+    config = BASE.replace(name="types_with_a_gap")
+    monkeypatch.setattr(BY_NAME["LOAD"], "element_types", (0, 3))
+    load = BY_NAME["LOAD"].of({}, (), 2)
+    with pytest.raises(ProgramError, match=r"LOAD\.element_type must be 0 or 3, got 2"):
+        encode(load, config)

@@ -107,3 +107,12 @@ def test_layout_with_gaps_between_heads_is_written_and_read_in_place():
 def test_tensor_survives_json():
     tensor = placed((2, 3, 6), 4096, PRESETS["edge"], ("heads", "tokens", "features"))
     assert Tensor.from_dict(json.loads(json.dumps(tensor.as_dict()))) == tensor
+
+
+def test_layout_whose_strides_do_not_nest_covers_its_last_word():
+    quantization = Quantization(scale=1.0, zero_point=0)
+    layout = Layout(base=0, strides=(24, 16, 12), word_axis=0, block=4)
+    tensor = Tensor(name="x", shape=(8, 2, 2), quantization=quantization, layout=layout)
+    memory = np.zeros(64, np.uint8)
+    tensor.write(memory, np.ones((8, 2, 2), np.int8))
+    assert tensor.size_bytes == np.flatnonzero(memory)[-1] + 1 == 56

@@ -1,4 +1,4 @@
-"""The DEPTHWISE formulas and rules of hw/spec/cycles.py against the engine, to the cycle."""
+"""The formulas of DEPTHWISE and the rules of hw/spec/cycles.py against the engine, to the cycle."""
 
 import numpy as np
 import pytest

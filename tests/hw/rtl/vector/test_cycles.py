@@ -1,4 +1,4 @@
-"""The VECTOR formulas of hw/spec/cycles.py against the engine, to the cycle."""
+"""The VECTOR formulas of hw/spec/operations/vector.py against the engine, to the cycle."""
 
 import numpy as np
 from vector_bench import CONFIGS, Bench
