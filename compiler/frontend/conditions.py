@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-from tilewright.compiler.frontend.evaluate import Array, run_nodes
+from tilewright.compiler.frontend.evaluate import RANDOM, Array, run_nodes
 from tilewright.compiler.frontend.inference import infer_shapes, shape_of
 
 
 def inline_conditions(model: ModelProto) -> ModelProto:
     """`model` with its shapes inferred, and without If operators of constant conditions.
 
-    A condition is constant that depends on constants and on shapes only.
+    A condition is constant that depends on constants and on shapes only, and not on chance.
     """
     inferred = infer_shapes(model)
     for position, node in enumerate(inferred.graph.node):
@@ -47,7 +47,7 @@ class _Conditions:
                 continue
             if current in self.known:
                 feeds[current] = numpy_helper.to_array(self.known[current])
-            elif node is None or _has_graphs(node):
+            elif node is None or node.op_type in RANDOM or _has_graphs(node):
                 return None
             elif node.op_type == "Shape" and self.shapes.get(node.input[0]) is not None:
                 given = {item.name: helper.get_attribute_value(item) for item in node.attribute}

@@ -11,6 +11,16 @@ from tilewright.support.ort import open_session, run_session
 
 Array = NDArray[np.generic]
 
+RANDOM = (
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+)
+"""Operators that no evaluation speaks for: each one gives another result."""
+
 
 def run_model(model: ModelProto, feeds: Mapping[str, Array], threads: int = 0) -> list[Array]:
     """Run `model` on `feeds` and return all its outputs."""

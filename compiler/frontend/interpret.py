@@ -21,7 +21,7 @@ from tilewright.compiler.frontend import (
 )
 from tilewright.compiler.frontend.builder import GraphBuilder, natural_index
 from tilewright.compiler.frontend.context import Context, Values
-from tilewright.compiler.frontend.evaluate import run_nodes
+from tilewright.compiler.frontend.evaluate import RANDOM, run_nodes
 from tilewright.compiler.frontend.inference import MICROSOFT
 from tilewright.compiler.frontend.scales import find_quantization
 from tilewright.compiler.frontend.source import (
@@ -91,8 +91,6 @@ HANDLERS.update({("", name): reindex.reindex for name in REINDEXING_OPERATORS})
 HANDLERS.update({("", name): elementwise.combine for name in BINARY})
 HANDLERS.update({("", name): elementwise.apply_unary for name in UNARY})
 HANDLERS.update({(MICROSOFT, name): elementwise.apply_unary for name in MICROSOFT_UNARY})
-
-RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial")
 
 UNQUANTIZED = "lies in front of the first quantized activation"
 

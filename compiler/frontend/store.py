@@ -32,7 +32,7 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
-from tilewright.compiler.frontend.window import NO_PADS, Pads
+from tilewright.compiler.frontend.window import NO_PADS, Pads, spatial_index
 from tilewright.hw.spec.binding import HALF_RANGE
 from tilewright.hw.spec.tensor import Quantization
 
@@ -134,10 +134,14 @@ def as_activation(context: Context, value: Value | None, what: str = "input") ->
 
 
 def padded_activation(context: Context, value: Value | None) -> tuple[Quantized, Pads]:
-    """Like as_activation, but padding with the real number 0 is returned instead of stored."""
+    """Like as_activation, but padding with the real number 0 is returned instead of stored.
+
+    The padded map must be read as it is: same shape, same order, no clamp.
+    """
     if isinstance(value, Real) and isinstance(value.producer, Padded):
         padded = value.producer
-        if padded.value == 0 and is_identity(value.index) and not _is_clamped(value):
+        is_whole = is_identity(value.index) and spatial_index(value.index).shape == padded.shape
+        if padded.value == 0 and is_whole and not _is_clamped(value):
             return padded.source, padded.pads
     return as_activation(context, value), NO_PADS
 
@@ -150,12 +154,13 @@ def is_pending(value: Value | None) -> bool:
 def _store_exactly(context: Context, value: Real) -> Quantized | None:
     producer = value.producer
     if isinstance(producer, Padded):
-        quantization = producer.source.quantization
-        levels = dequantize_all(quantization)
-        stored = quantize_float(producer.value, quantization)
-        if levels[stored + HALF_RANGE] != np.float32(producer.value):
-            raise UnsupportedError("its padding value is not representable; quantize the Pad")
         source = producer.source
+        quantization = source.quantization
+        if not _is_level(producer.value, quantization):
+            raise UnsupportedError("its padding value is not representable; quantize the Pad")
+        bounds = (bound for bound in (value.low, value.high) if np.isfinite(bound))
+        if not all(_is_level(bound, quantization) for bound in bounds):
+            return None
     elif isinstance(producer, Dequantized):
         source = producer.source
         quantization = source.quantization
@@ -167,6 +172,12 @@ def _store_exactly(context: Context, value: Real) -> Quantized | None:
         return None
     name = value.tensor or source.origin + "/stored"
     return emit(context, value, quantization, source.is_unsigned, name, "")
+
+
+def _is_level(value: float, quantization: Quantization) -> bool:
+    """Whether a stored integer dequantizes to exactly `value`."""
+    stored = quantize_float(value, quantization)
+    return bool(dequantize_all(quantization)[stored + HALF_RANGE] == np.float32(value))
 
 
 def _is_clamped(value: Real) -> bool:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tilewright.compiler.frontend.importer import import_model
+
 
 def branch(name, scale, reads):
     """A subgraph that multiplies the captured value `reads` by `scale`."""
@@ -42,3 +44,20 @@ def test_the_branch_that_is_taken_is_inlined(make_builder, agree, kind, is_neste
     builder.output(value, "float32")
     imported = agree(builder)
     assert [item.op_type for item in imported.host_operators] == ["DequantizeLinear"]
+
+
+def test_a_random_condition_is_not_decided_when_the_model_is_read(make_builder):
+    builder = make_builder(seed=2)
+    value = builder.activation((1, 4, 5, 5))
+    number = builder.node("RandomUniform", [], shape=[1])
+    condition = builder.node("Greater", [number, builder.constant(np.array([0.5], np.float32))])
+    scaled = builder.node(
+        "If",
+        [condition],
+        then_branch=branch("half", 0.5, value),
+        else_branch=branch("no", 0, value),
+    )
+    value = builder.node("Conv", [builder.requantized(scaled), builder.weight((4, 4, 1, 1))])
+    builder.output(builder.quantize(value))
+    imported = import_model(builder.model())
+    assert "If" in [item.op_type for item in imported.host_operators]

@@ -208,3 +208,34 @@ def test_pad_of_nothing_vanishes(make_builder, agree):
     value = builder.node("Pad", [builder.activation((1, 3, 6, 6)), builder.constant([0] * 8)])
     builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((4, 3, 3, 3))])))
     assert [type(node) for node in agree(builder).sections[0].graph.nodes] == [Conv]
+
+
+SLICE_OF_ROWS = ("Slice", ([0], [7], [2]), {})
+GATHER_OF_ROWS = ("Gather", ([0, 1, 2, 3, 4, 5, 6],), {"axis": 2})
+RESHAPE = ("Reshape", ([1, 1, 4, 16],), {})
+
+
+@pytest.mark.parametrize("view", [SLICE_OF_ROWS, GATHER_OF_ROWS, RESHAPE], ids=lambda view: view[0])
+def test_a_view_of_a_padded_map_is_not_skipped(make_builder, agree, view):
+    """With its own padding below, the convolution's result has one shape with and without it."""
+    op_type, operands, attributes = view
+    builder = make_builder(seed=17)
+    value = builder.activation((1, 1, 6, 6))
+    value = builder.node("Pad", [value, builder.constant([0, 0, 1, 1, 0, 0, 1, 1])])
+    operands = [builder.constant(np.array(operand)) for operand in operands]
+    value = builder.node(op_type, [value, *operands], **attributes)
+    window = {"strides": [2, 2], "pads": [0, 0, 1, 0]}
+    value = builder.node("Conv", [value, builder.weight((2, 1, 3, 3))], **window)
+    builder.output(builder.quantize(value))
+    agree(builder)
+
+
+def test_a_clamp_behind_a_pad_is_left_to_the_host(make_builder, agree):
+    builder = make_builder(seed=18)
+    value = convolved(builder, builder.activation((1, 3, 6, 6)), (3, 3, 1, 1))
+    value = builder.node("Pad", [value, builder.constant([0, 0, 1, 1, 0, 0, 1, 1])])
+    value = builder.node("Clip", [value, builder.constant(np.float32(-0.3))])
+    value = builder.node("Conv", [value, builder.weight((4, 3, 3, 3))])
+    builder.output(builder.quantize(value))
+    reasons = {item.op_type: item.reason for item in agree(builder).host_operators}
+    assert "padded without being quantized" in reasons["Conv"]
