@@ -30,18 +30,20 @@ def lower_chain(
 ) -> list[range]:
     """Emit the tasks of the layers `numbers`; on_unit: which of them the depthwise unit runs.
 
-    Returns the ranges of layers that run together. Raises DoesNotFitError, ModelError.
+    Returns the ranges of layers that run together. Raises ModelError; DoesNotFitError with the
+    layer's name.
     """
     constants = len(context.constants.data)
     try:
         _lower_together(nodes, numbers, on_unit, context)
-    except DoesNotFitError:
+    except DoesNotFitError as error:
         if len(nodes) == 1:
-            raise
+            raise DoesNotFitError(f"{nodes[0].name}: {error}") from error
         del context.constants.data[constants:]
-        for number, node, unit in zip(numbers, nodes, on_unit, strict=True):
-            _lower_together([node], range(number, number + 1), [unit], context)
-        return [range(number, number + 1) for number in numbers]
+        alone = [range(number, number + 1) for number in numbers]
+        for number, node, unit in zip(alone, nodes, on_unit, strict=True):
+            lower_chain([node], number, [unit], context)
+        return alone
     return [numbers]
 
 

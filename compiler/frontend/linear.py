@@ -163,7 +163,8 @@ def with_bias(real: Real, value: Value | None, shape: tuple[int, ...] | None = N
         units = stored.raw.astype(np.float64)
         scales = np.broadcast_to(_along(stored, units.ndim), units.shape)
         raw = _per_channel(real, units.reshape(shape or units.shape))
-        ratio = _per_channel(real, scales.reshape(shape or units.shape)) / product_scale
+        steps = _per_channel(real, scales.reshape(shape or units.shape), absent=product_scale)
+        ratio = steps / product_scale
         if np.allclose(ratio, 1.0, rtol=SAME_SCALE_TOLERANCE, atol=0):
             ratio = np.ones_like(ratio)
         addend = raw * ratio
@@ -182,7 +183,7 @@ def scale_channels(real: Real, gain: Array, offset: Array) -> Real:
         UnsupportedError: a gain of 0 or no finite number.
     """
     producer = cast(Linear, real.producer)
-    gains = _per_channel(real, gain.astype(np.float64))
+    gains = _per_channel(real, gain.astype(np.float64), absent=1.0)
     offsets = _per_channel(real, offset.astype(np.float64))
     if not np.isfinite(gains).all() or (gains == 0).any():
         raise UnsupportedError("it scales a channel by 0 or by no finite number")
@@ -261,8 +262,13 @@ def _product_scale(producer: Linear) -> NDArray[np.float64]:
     return np.asarray(scale, np.float64)
 
 
-def _per_channel(real: Real, array: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Reduce an array that broadcasts to the value's shape to one number per channel."""
+def _per_channel(
+    real: Real, array: NDArray[np.float64], absent: float | NDArray[np.float64] = 0.0
+) -> NDArray[np.float64]:
+    """Reduce an array that broadcasts to the value's shape to one number per channel.
+
+    Channels that the value does not read (behind a Slice) have the number `absent`.
+    """
     channels, height, width = cast(Linear, real.producer).shape
     try:
         full = np.broadcast_to(array, real.index.shape)
@@ -271,7 +277,7 @@ def _per_channel(real: Real, array: NDArray[np.float64]) -> NDArray[np.float64]:
             f"a constant of shape {list(array.shape)} enlarges {list(real.index.shape)}"
         ) from None
     owner = real.index // (height * width)
-    result = np.zeros(channels)
+    result = np.full(channels, absent)
     result[owner] = full
     if not np.array_equal(result[owner], full):
         raise UnsupportedError("its constant must vary along the channels only")

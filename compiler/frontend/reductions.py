@@ -3,6 +3,8 @@
 A sum, and a mean over channels, is a convolution with weights of 1.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
@@ -21,23 +23,21 @@ from tilewright.compiler.frontend.values import (
 
 def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]:
     """ReduceMean, ReduceSum, ReduceMax: X and the axes, which default to all."""
-    source = as_activation(context, values[0])
-    index, rank = source.index, source.index.ndim
-    axes = node.attributes.get("axes")
-    if axes is None and optional(values, 1) is not None:
-        axes = constant(values, 1, "axes").reshape(-1).tolist()
-    if not axes:
-        if node.attribute("noop_with_empty_axes", 0):
-            return [values[0]] if values[0] is not None else []
-        axes = range(rank)
-    reduced = sorted(int(axis) % rank for axis in axes)
-    kept = [axis for axis in range(rank) if axis not in reduced]
-    shape = index.shape
-    rows = index.transpose(*kept, *reduced).reshape(-1, int(np.prod([shape[a] for a in reduced])))
+    value = values[0]
+    if not isinstance(value, Real):
+        raise UnsupportedError("its input is not a dequantized activation")
+    shape, axes = value.index.shape, _axes(node, values, value.index.ndim)
     keeps = bool(node.attribute("keepdims", 1))
     result = tuple(
-        1 if axis in reduced else shape[axis] for axis in range(rank) if keeps or axis in kept
+        1 if a in axes else size for a, size in enumerate(shape) if keeps or a not in axes
     )
+    reduced = [axis for axis in axes if shape[axis] > 1]
+    if not reduced:
+        return [replace(value, index=value.index.reshape(result), tensor=node.outputs[0])]
+    source = as_activation(context, value)
+    kept = [axis for axis in range(len(shape)) if axis not in reduced]
+    count = int(np.prod([shape[axis] for axis in reduced]))
+    rows = source.index.transpose(*kept, *reduced).reshape(-1, count)
     producer: Linear | Pooled
     if _is_over_channels(context, source, rows, reduced):
         producer = _over_channels(context, node, source, rows)
@@ -45,6 +45,16 @@ def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]
         producer = _over_pixels(context, node, source, rows, shape[reduced[-1]])
     places: Index = np.arange(len(rows)).reshape(result)
     return [Real(producer=producer, index=places, names=(node.name,))]
+
+
+def _axes(node: Operator, values: Values, rank: int) -> list[int]:
+    """The axes to reduce, sorted: attribute or second input, all where none is given."""
+    axes = node.attributes.get("axes")
+    if axes is None and optional(values, 1) is not None:
+        axes = constant(values, 1, "axes").reshape(-1).tolist()
+    if not axes and node.attribute("noop_with_empty_axes", 0):
+        return []
+    return sorted({int(axis) % rank for axis in axes or range(rank)})
 
 
 def _is_over_channels(context: Context, source: Quantized, rows: Index, reduced: list[int]) -> bool:

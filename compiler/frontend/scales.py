@@ -39,9 +39,10 @@ def find_quantization(source: Source, name: str, is_unsigned: bool) -> Quantizat
             stated = _stated(source, node, value, is_unsigned)
             if stated is not None:
                 return stated
-            if node.op_type in TRANSPARENT and node.outputs[0] not in seen:
-                seen.add(node.outputs[0])
-                pending.append(node.outputs[0])
+            if node.op_type in TRANSPARENT:
+                made = [name for name in node.outputs if name and name not in seen]
+                seen.update(made)
+                pending.extend(made)
     return Quantization(scale=1.0, zero_point=-128 if is_unsigned else 0)
 
 

@@ -29,6 +29,8 @@ from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization
 
 STORED, REAL, SCALE, ZERO_POINT = "stored", "real", "scale", "zero_point"
+MOVES = (*LAYOUT_OPERATORS, *REINDEXING_OPERATORS, "Pad", "ReduceMax", "ReduceMean", "ReduceSum")
+"""Operators that, within a unary expression, hand on the values of their first input."""
 IDENTITY = np.arange(-128, 128).astype(np.int8)
 
 
@@ -119,13 +121,13 @@ def _expression(
             done.add(pending.pop())
         else:
             assert node is not None, name
-            is_layout = node.op_type in (*LAYOUT_OPERATORS, *REINDEXING_OPERATORS)
-            operands = node.inputs[:1] if is_layout else tuple(filter(None, node.inputs))
+            moves = node.op_type in MOVES
+            operands = node.inputs[:1] if moves else tuple(filter(None, node.inputs))
             missing = [item for item in operands if item not in done]
             pending.extend(missing)
             if not missing:
                 nodes.append(
-                    helper.make_node("Identity", operands, [name]) if is_layout else node.proto
+                    helper.make_node("Identity", operands, [name]) if moves else node.proto
                 )
                 done.add(pending.pop())
     return nodes, feeds, leaves

@@ -2,7 +2,7 @@
 
 A copy is a 1x1 convolution with one weight an output, worth exactly 1. Where one convolution alone
 makes what it reads, that makes the channels in the order of the copy; else the convolution behind
-takes its weights in the order of the input, if that is no more work.
+takes its weights in the order of the input; either if that is no more work.
 """
 
 from collections import Counter
@@ -22,7 +22,8 @@ def fold_copies(graph: Graph) -> Graph:
         maker = made.get(node.input) if isinstance(node, Conv) else None
         if isinstance(node, Conv) and isinstance(maker, Conv):
             order, before = copied_channels(graph, node), copied_channels(graph, maker)
-            if order is not None and uses[node.input] == 1 and _can_reorder(maker):
+            is_alone = uses[node.input] == 1
+            if order is not None and is_alone and _can_reorder(maker, node, order):
                 del made[maker.output]
                 node = _reordered(maker, node, order)
             elif before is not None and _saves_work(node, maker, uses[node.input]):
@@ -52,8 +53,11 @@ def copied_channels(graph: Graph, node: Conv) -> NDArray[np.int64] | None:
     return weight.argmax(axis=1) if is_single and (values == 1).all() else None
 
 
-def _can_reorder(maker: Conv) -> bool:
-    return maker.groups == 1 and maker.residual is None
+def _can_reorder(maker: Conv, copy: Conv, order: NDArray[np.int64]) -> bool:
+    """Whether `maker` may make what the copy does, for no more work than both (repeated channels)."""
+    work = len(order) * maker.weight[0].size
+    is_dense = maker.groups == 1 and maker.residual is None
+    return is_dense and work <= maker.weight.size + copy.weight.size
 
 
 def _reordered(maker: Conv, copy: Conv, order: NDArray[np.int64]) -> Conv:

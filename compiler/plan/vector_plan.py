@@ -43,7 +43,7 @@ def vector_plans(layer: VectorLayer, context: LayerView, *, is_chained: bool) ->
     ]
     if not plans:
         raise DoesNotFitError(
-            f"{layer.node.name}: one output pixel's window of {layer.window.kernel} and "
+            f"one output pixel's window of {layer.window.kernel} and "
             f"its result do not fit into {context.workspace[1]} free words of activation SRAM; "
             f"raise activation_kib"
         )

@@ -184,10 +184,15 @@ def test_the_same_graph_gives_the_same_bytes():
     assert compiled().to_bytes() == compiled().to_bytes()
 
 
-def test_layer_that_fits_no_tiling_names_the_way_out():
-    maker = GraphMaker(1, (1, 40, 40))
-    graph = maker.graph(maker.pool(maker.input, "max", (40, 40)))
-    with pytest.raises(DoesNotFitError, match="raise activation_kib"):
+@pytest.mark.parametrize("kind", ["pool", "conv"])
+def test_layer_that_fits_no_tiling_is_named_with_the_way_out(kind):
+    maker = GraphMaker(1, (4, 40, 40))
+    if kind == "pool":
+        name = maker.pool(maker.input, "max", (40, 40))
+    else:
+        name = maker.conv(maker.input, 1, (33, 33))
+    graph = maker.graph(name)
+    with pytest.raises(DoesNotFitError, match=f"^{graph.nodes[0].name}: .* raise activation_kib"):
         compile_graph(graph, CRAMPED)
 
 

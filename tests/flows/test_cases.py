@@ -57,11 +57,22 @@ REFUSALS = {
 }
 """What the message says of a model that no accelerator section can come from."""
 
-LARGEST_STEPS = 2
-LARGEST_FRACTION = 2e-2
-"""A tie that one layer rounds the other way may travel through the next ones."""
-TIES = {"attention_int8": 0.04, "sub_max_acts": 0.15}
-"""The fraction where scales of two decimals, or a product of two maps, make ties common."""
+NOT_YET = {"conv_leakyrelu_fused"}
+"""Cases that no part of the accelerator takes as it is expected."""
+
+TIES = {
+    "asym_uint8_weights": 0.0021,
+    "attention_int8": 0.034,
+    "fp16_qdq": 0.0069,
+    "no_zero_point": 0.001,
+    "qcdq_clip4": 0.018,
+    "sub_max_acts": 0.141,
+}
+"""The fraction of values that may differ: scales of two decimals, or a product of two maps, make
+ties common, and a float bias (qcdq_clip4) is rounded to steps of the accumulator. What one layer
+rounds the other way travels through the next ones."""
+LARGEST_STEPS = {"fp16_qdq": 1.2}
+"""By how much those may; a float16 output has steps of several sizes."""
 
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"{CASES} is missing")
 
@@ -81,21 +92,24 @@ def test_share_and_results(name, config):
     witness = OnnxRuntimeTarget(compiled.path, batch_of(compiled.program)).run(sample).outputs
     for key, expected in ReferenceTarget(compiled.imported).run(sample).outputs.items():
         np.testing.assert_array_equal(given[key], expected)
-        assert_close(given[key], witness[key], TIES.get(name, LARGEST_FRACTION))
+        assert_close(given[key], witness[key], TIES.get(name, 0), LARGEST_STEPS.get(name, 1.01))
 
 
-def assert_close(given: np.ndarray, witness: np.ndarray, fraction: float) -> None:
+def assert_close(
+    given: np.ndarray, witness: np.ndarray, fraction: float, largest_steps: float
+) -> None:
     """All but a `fraction` of the values are equal; those are a rounding tie away.
 
     A step of a float output is the least difference between two of its values.
     """
     assert (given.dtype, given.shape) == (witness.dtype, witness.shape)
     values = np.unique(witness.astype(np.float64))
+    assert len(values) > 1, "a constant witness shows nothing"
     step = 1.0 if given.dtype.kind in "iu" else np.diff(values).min(initial=np.inf)
     steps = np.abs(given.astype(np.float64) - witness) / step
     print(f"{np.count_nonzero(steps)} of {steps.size} differ, by {steps.max():.2f} steps at most")
-    assert steps.max() <= LARGEST_STEPS
-    assert np.count_nonzero(steps > 0.01) <= max(1, fraction * steps.size)
+    assert steps.max() <= largest_steps
+    assert np.count_nonzero(steps > 0.01) <= fraction * steps.size
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -116,4 +130,4 @@ def test_every_section_on_the_rtl_equals_the_simulator(name, config):
 
 def test_every_case_is_listed():
     folders = {path.name for path in CASES.iterdir() if path.is_dir()}
-    assert folders >= SHARES.keys() | REFUSALS.keys()
+    assert folders == SHARES.keys() | REFUSALS.keys() | NOT_YET

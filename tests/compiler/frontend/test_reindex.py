@@ -130,3 +130,43 @@ def test_a_slice_that_is_read_alone_costs_nothing(make_builder, agree):
     finished(builder, builder.node("Slice", [convolved(builder), *ends]), 4)
     (conv, _) = agree(builder).sections[0].graph.nodes
     assert conv.weight.shape == (4, 4, 1, 1)
+
+
+@pytest.mark.parametrize("op_type", ["Mul", "Div", "Add", "Sub"])
+def test_channels_that_a_slice_leaves_out_take_no_constant(make_builder, agree, op_type):
+    builder = make_builder(seed=6)
+    value = builder.node(
+        "Conv", [builder.activation((1, 4, 6, 6)), builder.weight((8, 4, 1, 1), 0)]
+    )
+    value = builder.node("Slice", [value, *(builder.constant([number]) for number in (2, 6, 1))])
+    factor = np.array([0.5, 2, -4, 0.25], np.float32).reshape(1, 4, 1, 1)
+    value = builder.node(op_type, [value, builder.constant(factor)])
+    builder.output(builder.quantize(value, 2.0**-1))
+    assert agree(builder).host_operators == ()
+
+
+@pytest.mark.parametrize("width", [1, 8])
+def test_repeated_channels_join_the_weights_only_for_less_work(make_builder, agree, width):
+    """Eight times the outputs of a 3x3 kernel are more work than a copy, of a 1x1 kernel less."""
+    builder = make_builder(seed=7)
+    kernel = (3, 3) if width == 8 else (1, 1)
+    inputs = [builder.activation((1, 8, 6, 6)), builder.weight((8, 8, *kernel))]
+    value = builder.requantized(builder.node("Conv", inputs))
+    value = builder.node("Tile", [value, builder.constant([1, width, 1, 1])])
+    finished(builder, value, 8 * width)
+    first = agree(builder).sections[0].graph.nodes[0]
+    assert first.weight.shape[0] == 8
+
+
+def test_the_scale_of_a_split_input_may_stand_behind_any_part(make_builder, agree):
+    builder = make_builder(seed=8)
+    names, quantization = ["left", "right"], builder.quantization()
+    builder.nodes.append(
+        helper.make_node("Split", [builder.stored_input((1, 4, 6, 6))], names, axis=1)
+    )
+    pooled = builder.node("MaxPool", ["right"], kernel_shape=[2, 2])
+    value = builder.dequantize(pooled, quantization)
+    finished(builder, value, 2)
+    builder.output(builder.node("Identity", ["left"]))
+    hosted = {item.op_type for item in agree(builder).host_operators}
+    assert hosted <= {"Split", "Identity"}
