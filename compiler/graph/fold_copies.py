@@ -54,7 +54,7 @@ def copied_channels(graph: Graph, node: Conv) -> NDArray[np.int64] | None:
 
 
 def _can_reorder(maker: Conv, copy: Conv, order: NDArray[np.int64]) -> bool:
-    """Whether `maker` may make what the copy does, for no more work than both (repeated channels)."""
+    """Whether `maker` may make what the copy does, and for no more work: channels may repeat."""
     work = len(order) * maker.weight[0].size
     is_dense = maker.groups == 1 and maker.residual is None
     return is_dense and work <= maker.weight.size + copy.weight.size
