@@ -1,9 +1,9 @@
 """AXI4-Lite slave that turns the channels into single-cycle register reads and writes.
 
-AMBA AXI protocol specification (IHI 0022), chapter B1.
+AMBA AXI protocol specification (IHI 0022), chapters A3 and B1.
 """
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,7 +13,10 @@ OKAY, SLAVE_ERROR = 0, 2
 
 
 class AxiLiteSlave(wiring.Component):
-    """One read and one write at a time; a transfer every two cycles at most in each direction.
+    """One read and one write at a time: a read every two cycles at most, a write every three.
+
+    Each ready is a register's (A3.1.1: nothing combinational between inputs and outputs). Address
+    and data of a write are taken together, in the cycle after both are there.
 
     Members
     -------
@@ -38,15 +41,17 @@ class AxiLiteSlave(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bus = self.bus
+        accept = Signal()
+        m.d.sync += accept.eq(bus.awvalid & bus.wvalid & ~accept & ~bus.bvalid)
         m.d.comb += [
-            self.write.eq(bus.awvalid & bus.wvalid & ~bus.bvalid),
-            bus.awready.eq(self.write),
-            bus.wready.eq(self.write),
+            bus.awready.eq(accept),
+            bus.wready.eq(accept),
+            self.write.eq(accept),
             self.write_address.eq(bus.awaddr),
             self.write_data.eq(bus.wdata),
             self.write_strobe.eq(bus.wstrb),
-            self.read.eq(bus.arvalid & ~bus.rvalid),
-            bus.arready.eq(self.read),
+            bus.arready.eq(~bus.rvalid),
+            self.read.eq(bus.arvalid & bus.arready),
             self.read_address.eq(bus.araddr),
         ]
         with m.If(self.write):
