@@ -14,6 +14,7 @@ from tilewright.compiler.frontend.context import (
     shift_to_int8,
 )
 from tilewright.compiler.frontend.emit import store_results
+from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.layout import is_dequantized
 from tilewright.compiler.frontend.linear import as_linear, scale_channels, with_bias
 from tilewright.compiler.frontend.source import Operator
@@ -35,6 +36,16 @@ from tilewright.compiler.frontend.values import (
     Value,
 )
 
+BINARY = ("Add", "Div", "Mul", "Sub")
+CLAMPS = ("Clip", "Max", "Min", "Relu")
+TABLES = (
+    "Abs", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish",
+    "LeakyRelu", "Log", "Mish", "Neg", "PRelu", "Pow", "Reciprocal", "Round", "Selu", "Sigmoid",
+    "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu",
+)  # fmt: skip
+UNARY = (*CLAMPS, *TABLES)
+MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
+
 KINDS: dict[str, Literal["add", "multiply"]] = {
     "Add": "add",
     "Mul": "multiply",
@@ -43,6 +54,23 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
 }
 
 
+@handles(
+    Entry(
+        operators=TABLES,
+        microsoft=MICROSOFT_UNARY,
+        runs="256-entry table, exact",
+        conditions="between DequantizeLinear and QuantizeLinear, other operands constants of one "
+        "element; chains and `x * f(x)` become one table",
+        cost="none behind a convolution that is read by it alone, else a pass",
+    ),
+    Entry(
+        operators=CLAMPS,
+        runs="clamp",
+        conditions="anywhere in front of QuantizeLinear, or on int8 and uint8 behind it; bounds "
+        "constants of one element",
+        cost="none behind a layer that is read by it alone, else a pass",
+    ),
+)
 def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]:
     """An operator on one activation and constants of one element.
 
@@ -94,6 +122,28 @@ def _apply_to_stored(
     return store_results(context, results, source, target, (node.name,))
 
 
+@handles(
+    Entry(
+        operators=("Add", "Mul"),
+        runs="element-wise, or a convolution's residual",
+        conditions="two activations, the smaller one repeated along the axes that it lacks (a "
+        "gate `[1, C, 1, 1]`), or an activation and a quantized constant",
+        cost="a pass of the second stage; of a residual, the drain takes as long",
+    ),
+    Entry(
+        operators=("Sub",),
+        runs="element-wise, the second operand negated through a table",
+        conditions="two activations, as for Add",
+        cost="as Add, and what a table costs",
+    ),
+    Entry(
+        operators=BINARY,
+        runs="joins the convolution, a depthwise one, or a table",
+        conditions="with a constant per channel (see BatchNormalization); behind DequantizeLinear "
+        "with a constant of one element: table",
+        cost="none where it joins a convolution, else that of a depthwise one or of a table",
+    ),
+)
 def combine(context: Context, node: Operator, values: Values) -> list[Value]:
     """Add, Sub, Mul or Div: of two activations, or of one and a constant."""
     constants = [value for value in values if isinstance(value, Constant)]
@@ -117,6 +167,7 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
     return [_combined(context, KINDS.get(node.op_type, "add"), first, second, node.name)]
 
 
+@handles_quantized(combine, microsoft=("QLinearAdd", "QLinearMul"))
 def combine_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QLinearAdd, QLinearMul (com.microsoft): a, as, az, b, bs, bz, cs, cz."""
     constants = [dequantize_constant(values, at) for at in (0, 3)]
@@ -131,6 +182,15 @@ def combine_quantized(context: Context, node: Operator, values: Values) -> list[
     return [quantize_output(context, node, real, values, 6)]
 
 
+@handles(
+    Entry(
+        operators=("BatchNormalization",),
+        runs="joins the convolution, or a depthwise one",
+        conditions="better folded before quantizing: the offset of the depthwise form is rounded "
+        "to 1/128 of an input step, which the compiler notes",
+        cost="none where it joins a convolution, else that of a depthwise one",
+    )
+)
 def normalize_batch(context: Context, node: Operator, values: Values) -> list[Value]:
     """BatchNormalization: X, scale, B, mean, variance; folded into a Conv or a depthwise one."""
     if node.attribute("training_mode", 0) or not node.attribute("spatial", 1):
@@ -147,6 +207,7 @@ def normalize_batch(context: Context, node: Operator, values: Values) -> list[Va
     return [replace(scaled, names=(*real.names, node.name))]
 
 
+@handles_quantized(apply_unary, microsoft=("QLinearLeakyRelu", "QLinearSigmoid"))
 def apply_unary_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QLinearSigmoid, QLinearLeakyRelu (com.microsoft): X, xs, xz, ys, yz."""
     real = dequantize_input(context, values, 0)

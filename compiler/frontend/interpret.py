@@ -4,7 +4,7 @@ Constants fold, supported operators become symbolic values and graph nodes, ever
 left to the host with a reason.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,14 +22,9 @@ from tilewright.compiler.frontend import (
 from tilewright.compiler.frontend.builder import GraphBuilder, natural_index
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.evaluate import RANDOM, run_nodes
-from tilewright.compiler.frontend.inference import MICROSOFT
+from tilewright.compiler.frontend.handlers import Handler
 from tilewright.compiler.frontend.scales import find_quantization
-from tilewright.compiler.frontend.source import (
-    LAYOUT_OPERATORS,
-    REINDEXING_OPERATORS,
-    Operator,
-    Source,
-)
+from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator, Source
 from tilewright.compiler.frontend.tokens import find_tokens
 from tilewright.compiler.frontend.values import (
     Array,
@@ -42,55 +37,38 @@ from tilewright.compiler.frontend.values import (
 )
 from tilewright.support.errors import ModelError
 
-Handler = Callable[[Context, Operator, Values], list[Value]]
-
-HANDLERS: dict[tuple[str, str], Handler] = {
-    ("", "AveragePool"): pooling.pool_average,
-    ("", "BatchNormalization"): elementwise.normalize_batch,
-    ("", "Cast"): layout.cast,
-    ("", "Concat"): layout.concatenate,
-    ("", "Conv"): linear.convolve,
-    ("", "ConvTranspose"): transposed.convolve_transposed,
-    ("", "DequantizeLinear"): store.dequantize,
-    ("", "Gemm"): linear.multiply_general,
-    ("", "GlobalAveragePool"): pooling.pool_global,
-    ("", "GlobalMaxPool"): pooling.pool_global,
-    ("", "MatMul"): linear.multiply_matrix,
-    ("", "MaxPool"): pooling.pool_max,
-    ("", "Pad"): layout.pad,
-    ("", "QLinearConv"): linear.convolve_quantized,
-    ("", "QLinearMatMul"): linear.multiply_matrix_quantized,
-    ("", "QuantizeLinear"): store.quantize,
-    ("", "ReduceMax"): reductions.reduce_axes,
-    ("", "ReduceMean"): reductions.reduce_axes,
-    ("", "ReduceSum"): reductions.reduce_axes,
-    (MICROSOFT, "DequantizeLinear"): store.dequantize,
-    (MICROSOFT, "QGemm"): linear.multiply_general_quantized,
-    (MICROSOFT, "QLinearAdd"): elementwise.combine_quantized,
-    (MICROSOFT, "QLinearAveragePool"): pooling.pool_average_quantized,
-    (MICROSOFT, "QLinearConcat"): layout.concatenate_quantized,
-    (MICROSOFT, "QLinearGlobalAveragePool"): pooling.pool_global_quantized,
-    (MICROSOFT, "QLinearLeakyRelu"): elementwise.apply_unary_quantized,
-    (MICROSOFT, "QLinearMul"): elementwise.combine_quantized,
-    (MICROSOFT, "QLinearSigmoid"): elementwise.apply_unary_quantized,
-    (MICROSOFT, "QuantizeLinear"): store.quantize,
-}
-
-BINARY = ("Add", "Div", "Mul", "Sub")
-# fmt: off
-UNARY = (
-    "Abs", "Ceil", "Celu", "Clip", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid",
-    "HardSwish", "LeakyRelu", "Log", "Max", "Min", "Mish", "Neg", "PRelu", "Pow", "Reciprocal",
-    "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Swish",
-    "Tanh", "ThresholdedRelu",
+HANDLED: tuple[Handler, ...] = (
+    linear.convolve,
+    linear.convolve_quantized,
+    transposed.convolve_transposed,
+    linear.multiply_general,
+    linear.multiply_general_quantized,
+    linear.multiply_matrix,
+    linear.multiply_matrix_quantized,
+    elementwise.normalize_batch,
+    elementwise.combine,
+    elementwise.combine_quantized,
+    elementwise.apply_unary,
+    elementwise.apply_unary_quantized,
+    pooling.pool_max,
+    pooling.pool_average,
+    pooling.pool_average_quantized,
+    pooling.pool_global,
+    pooling.pool_global_quantized,
+    reductions.reduce_axes,
+    layout.concatenate,
+    layout.concatenate_quantized,
+    layout.pad,
+    layout.change_layout,
+    layout.cast,
+    reindex.reindex,
+    store.quantize,
+    store.dequantize,
 )
-# fmt: on
-MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
-HANDLERS.update({("", name): layout.change_layout for name in LAYOUT_OPERATORS})
-HANDLERS.update({("", name): reindex.reindex for name in REINDEXING_OPERATORS})
-HANDLERS.update({("", name): elementwise.combine for name in BINARY})
-HANDLERS.update({("", name): elementwise.apply_unary for name in UNARY})
-HANDLERS.update({(MICROSOFT, name): elementwise.apply_unary for name in MICROSOFT_UNARY})
+"""In the order of docs/operators.md."""
+
+HANDLERS = {key: handler for handler in HANDLED for entry in handler.entries for key in entry.keys}
+"""By domain and operator type."""
 
 UNQUANTIZED = "lies in front of the first quantized activation"
 
@@ -177,12 +155,10 @@ def _place(result: Interpretation, node: Operator, values: Values) -> list[Value
     if any(name and name not in context.values for name in node.inputs):
         raise UnsupportedError("reads a value that no node of the graph makes")
     handler = HANDLERS.get((node.domain, node.op_type))
-    if handler is None or (any(node.outputs[1:]) and node.op_type not in SEVERAL_OUTPUTS):
+    if handler is None or (any(node.outputs[1:]) and not handler.has_several_outputs):
         raise UnsupportedError(HOST_ONLY.get(node.op_type, "the accelerator has no such operator"))
     return handler(context, node, values)
 
-
-SEVERAL_OUTPUTS = ("Dropout", "MaxPool", "Split")
 
 HOST_ONLY = {
     "Softmax": "the accelerator has no softmax unit",

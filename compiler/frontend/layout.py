@@ -19,7 +19,8 @@ from tilewright.compiler.frontend.context import (
     scalar_quantization,
 )
 from tilewright.compiler.frontend.emit import emit
-from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
+from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator
 from tilewright.compiler.frontend.store import as_activation, dequantize_input, is_pending
 from tilewright.compiler.frontend.values import (
     Array,
@@ -42,6 +43,17 @@ from tilewright.hw.spec.tensor import Quantization
 Change = Callable[[Array], Array]
 
 
+@handles(
+    Entry(
+        operators=LAYOUT_OPERATORS,
+        runs="nothing moves",
+        conditions="the order of the data in memory stays; any order in front of Gemm or MatMul "
+        "with one row (their weights are permuted) and at the inputs and outputs of a section "
+        "(the host packs); other orders as for Slice",
+        cost="none, or a copy as of Slice",
+    ),
+    has_several_outputs=True,
+)
 def change_layout(context: Context, node: Operator, values: Values) -> list[Value]:
     """Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity or Dropout of an activation."""
     value = values[0]
@@ -64,6 +76,15 @@ def _applied(change: Change, array: Array) -> Array:
         raise UnsupportedError(f"its shapes do not fit: {error}") from error
 
 
+@handles(
+    Entry(
+        operators=("Cast",),
+        runs="nothing moves",
+        conditions="between float types, to the type a value has, or of int8 and uint8 to float "
+        "(scale 1, zero point 0)",
+        cost="none",
+    )
+)
 def cast(context: Context, node: Operator, values: Values) -> list[Value]:
     """Cast between float types, of an integer to its own type, or of a stored integer to float.
 
@@ -132,6 +153,14 @@ def change_order(node: Operator, rank: int) -> list[int]:
     return list(node.attribute("perm", None) or range(rank)[::-1])
 
 
+@handles(
+    Entry(
+        operators=("Concat",),
+        runs="placement, rescaling of inputs with another scale",
+        conditions="along the channels",
+        cost="none; a pass over each input with another scale",
+    )
+)
 def concatenate(context: Context, node: Operator, values: Values) -> list[Value]:
     """Concat of activations: their maps are joined along the channels."""
     axis = int(node.attribute("axis", 1))
@@ -149,6 +178,7 @@ def concatenate(context: Context, node: Operator, values: Values) -> list[Value]
     return [emit(context, joined, first.quantization, first.is_unsigned, name, "")]
 
 
+@handles_quantized(concatenate, microsoft=("QLinearConcat",))
 def concatenate_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QLinearConcat (com.microsoft): ys, yz, then x, xs, xz of every part."""
     reals = [dequantize_input(context, values, at) for at in range(2, len(values), 3)]
@@ -160,6 +190,14 @@ def concatenate_quantized(context: Context, node: Operator, values: Values) -> l
     return [emit(context, joined, quantization, is_unsigned, node.outputs[0], "")]
 
 
+@handles(
+    Entry(
+        operators=("Pad",),
+        runs="joins the convolution or pooling, else a copy",
+        conditions="constant mode and value, spatial axes, no negative pads",
+        cost="none where it joins, else a pass",
+    )
+)
 def pad(context: Context, node: Operator, values: Values) -> list[Value]:
     """Pad with a constant over the spatial axes of [1, C, H, W] or [1, C, W]."""
     if node.attribute("mode", "constant") != "constant":

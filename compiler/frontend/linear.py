@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
+from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.rearrange import UNIT
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
@@ -35,6 +36,15 @@ SAME_SCALE_TOLERANCE = 1e-6
 """Relative difference up to which an int32 bias counts as quantized with sx * sw."""
 
 
+@handles(
+    Entry(
+        operators=("Conv",),
+        runs="convolution",
+        conditions="1-D or 2-D; any kernel, stride, padding, auto_pad, dilation, group count "
+        "(depthwise included); constant weights and bias",
+        cost="the array, depthwise the depthwise unit (or the array's diagonal), and the drain",
+    )
+)
 def convolve(context: Context, node: Operator, values: Values) -> list[Value]:
     """Conv: X, W, B."""
     source, extra_pads = padded_activation(context, values[0])
@@ -68,6 +78,14 @@ def convolve(context: Context, node: Operator, values: Values) -> list[Value]:
     return [with_bias(real, optional(values, 2), (1, -1, *([1] * (len(onnx_shape) - 2))))]
 
 
+@handles(
+    Entry(
+        operators=("MatMul",),
+        runs="convolution",
+        conditions="constant right operand [K, N]; left operand of any rank >= 2",
+        cost="the array, with the rows as pixels, and the drain",
+    )
+)
 def multiply_matrix(context: Context, node: Operator, values: Values) -> list[Value]:
     """MatMul: A [..., M, K] times constant B [K, N]."""
     source = as_activation(context, values[0], "left operand")
@@ -78,6 +96,14 @@ def multiply_matrix(context: Context, node: Operator, values: Values) -> list[Va
     return [_product(context, node, source, (weight.reshape(shape[-2:]), scales))]
 
 
+@handles(
+    Entry(
+        operators=("Gemm",),
+        runs="convolution",
+        conditions="constant B; alpha = beta = 1; transA and transB; C constant along the rows",
+        cost="the array, with the rows as pixels, and the drain",
+    )
+)
 def multiply_general(context: Context, node: Operator, values: Values) -> list[Value]:
     """Gemm: A' [M, K] times constant B' [K, N], plus C; alpha = beta = 1."""
     for name in ("alpha", "beta"):
@@ -92,6 +118,7 @@ def multiply_general(context: Context, node: Operator, values: Values) -> list[V
     return [with_bias(real, optional(values, 2))]
 
 
+@handles_quantized(convolve, operators=("QLinearConv",))
 def convolve_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QLinearConv: x, xs, xz, w, ws, wz, ys, yz, B (int32)."""
     weight = _stored_weights(values, 3, axis=0)
@@ -100,6 +127,7 @@ def convolve_quantized(context: Context, node: Operator, values: Values) -> list
     return [quantize_output(context, node, _with_raw_bias(result, values, 8), values, 6)]
 
 
+@handles_quantized(multiply_matrix, operators=("QLinearMatMul",))
 def multiply_matrix_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QLinearMatMul: a, as, az, b, bs, bz, ys, yz."""
     rank = constant(values, 3, "right operand").ndim
@@ -108,6 +136,7 @@ def multiply_matrix_quantized(context: Context, node: Operator, values: Values) 
     return [quantize_output(context, node, result, values, 6)]
 
 
+@handles_quantized(multiply_general, microsoft=("QGemm",))
 def multiply_general_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QGemm (com.microsoft): A, as, az, B, bs, bz, C (int32), ys, yz."""
     if float(node.attribute("alpha", 1.0)) != 1.0:

@@ -6,6 +6,7 @@ import numpy as np
 
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.emit import emit
+from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
     as_activation,
@@ -28,6 +29,16 @@ from tilewright.compiler.frontend.window import Pads, spatial_index, window_of
 Kind = Literal["max", "average"]
 
 
+@handles(
+    Entry(
+        operators=("MaxPool",),
+        runs="pooling",
+        conditions="1-D or 2-D; padding, dilation, ceil_mode; no index output",
+        cost="a pass of kernel cycles a pixel; beside the convolution before it, where it reads "
+        "that alone",
+    ),
+    has_several_outputs=True,
+)
 def pool_max(context: Context, node: Operator, values: Values) -> list[Value]:
     """MaxPool of a stored or a real activation; of one not yet quantized it waits for that."""
     if len(node.outputs) > 1 and node.outputs[1]:
@@ -53,11 +64,20 @@ def pool_max(context: Context, node: Operator, values: Values) -> list[Value]:
     return [emit(context, real, stored.quantization, stored.is_unsigned, name, "")]
 
 
+@handles(
+    Entry(
+        operators=("AveragePool",),
+        runs="pooling",
+        conditions="1-D or 2-D; padding, dilation, count_include_pad, ceil_mode",
+        cost="a pass of kernel cycles a pixel",
+    )
+)
 def pool_average(context: Context, node: Operator, values: Values) -> list[Value]:
     """AveragePool of a real activation."""
     return [_pooled(context, node, as_activation(context, values[0]), "average")]
 
 
+@handles_quantized(pool_average, microsoft=("QLinearAveragePool",))
 def pool_average_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QLinearAveragePool (com.microsoft): X, xs, xz, ys, yz."""
     _require_channels_first(node)
@@ -65,6 +85,14 @@ def pool_average_quantized(context: Context, node: Operator, values: Values) -> 
     return [quantize_output(context, node, _pooled(context, node, source, "average"), values, 3)]
 
 
+@handles(
+    Entry(
+        operators=("GlobalAveragePool", "GlobalMaxPool"),
+        runs="pooling",
+        conditions="1-D or 2-D",
+        cost="a pass over the input",
+    )
+)
 def pool_global(context: Context, node: Operator, values: Values) -> list[Value]:
     """GlobalAveragePool, GlobalMaxPool of a real activation [1, C, ...]."""
     source = as_activation(context, values[0])
@@ -72,6 +100,7 @@ def pool_global(context: Context, node: Operator, values: Values) -> list[Value]
     return [_global(context, node, source, kind)]
 
 
+@handles_quantized(pool_global, microsoft=("QLinearGlobalAveragePool",))
 def pool_global_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QLinearGlobalAveragePool (com.microsoft): X, xs, xz, ys, yz."""
     _require_channels_first(node)

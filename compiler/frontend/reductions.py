@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
+from tilewright.compiler.frontend.handlers import Entry, handles
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
 from tilewright.compiler.frontend.values import (
@@ -21,6 +22,23 @@ from tilewright.compiler.frontend.values import (
 )
 
 
+@handles(
+    Entry(
+        operators=("ReduceMax", "ReduceMean"),
+        runs="pooling; a convolution for means over channels",
+        conditions="constant axes, any (the host reorders what is neither the pixels nor the "
+        "channels); ReduceMax not over the channels alone",
+        cost="a pass over the input, or the array, with one output channel; over axes of one "
+        "element none",
+    ),
+    Entry(
+        operators=("ReduceSum",),
+        runs="convolution with weights of 1",
+        conditions="any axes, as for ReduceMean",
+        cost="that of a depthwise convolution whose kernel is the map; over the channels, of one "
+        "with one output channel",
+    ),
+)
 def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]:
     """ReduceMean, ReduceSum, ReduceMax: X and the axes, which default to all."""
     value = values[0]

@@ -9,7 +9,8 @@ import numpy as np
 
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.evaluate import run_nodes
-from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.handlers import Entry, handles
+from tilewright.compiler.frontend.source import REINDEXING_OPERATORS, Operator
 from tilewright.compiler.frontend.values import (
     Array,
     Constant,
@@ -24,6 +25,17 @@ EXACT_IN_FLOAT = 2**24
 """Positions below this are float32 values."""
 
 
+@handles(
+    Entry(
+        operators=REINDEXING_OPERATORS,
+        runs="a copy of channels (a 1x1 convolution, which joins the weights of a neighbour where "
+        "it can) or of every n-th pixel (a pooling); nothing at the outputs of a section",
+        conditions="all but the first input constant; Resize and Upsample: nearest; other orders, "
+        "pixels in between others or backwards say, are made by the host between two sections",
+        cost="none where weights take it; the 1x1 convolution or a pass; the host's reordering",
+    ),
+    has_several_outputs=True,
+)
 def reindex(context: Context, node: Operator, values: Values) -> list[Value]:
     """What ONNX Runtime does to the positions 0, 1, 2, ... is done to the value's index."""
     value = values[0]

@@ -18,6 +18,7 @@ from tilewright.compiler.frontend.context import (
     scalar_quantization,
 )
 from tilewright.compiler.frontend.emit import emit
+from tilewright.compiler.frontend.handlers import Entry, handles
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.table import quantize_all, real_results
 from tilewright.compiler.frontend.values import (
@@ -37,6 +38,15 @@ from tilewright.hw.spec.binding import HALF_RANGE
 from tilewright.hw.spec.tensor import Quantization
 
 
+@handles(
+    Entry(
+        operators=("DequantizeLinear",),
+        microsoft=("DequantizeLinear",),
+        runs="nothing moves",
+        conditions="scale and zero point of one element; float outputs of the model: on the host",
+        cost="none",
+    )
+)
 def dequantize(context: Context, node: Operator, values: Values) -> list[Value]:
     """DequantizeLinear: x, scale, zero point; a constant x keeps its integers."""
     _check_attributes(node, "output_dtype")
@@ -69,6 +79,15 @@ def dequantize_input(context: Context, values: Values, first: int, tensor: str =
     return Real(producer=Dequantized(source=stored), index=stored.index, tensor=tensor)
 
 
+@handles(
+    Entry(
+        operators=("QuantizeLinear",),
+        microsoft=("QuantizeLinear",),
+        runs="the end of the layer before it; rescaling where the scale changes, exact",
+        conditions="scale and zero point of one element; float inputs of the model: on the host",
+        cost="none; a pass behind a DequantizeLinear of another scale",
+    )
+)
 def quantize(context: Context, node: Operator, values: Values) -> list[Value]:
     """QuantizeLinear: x, scale, zero point."""
     _check_attributes(node, "precision")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Context, Values, optional
+from tilewright.compiler.frontend.handlers import Entry, handles
 from tilewright.compiler.frontend.linear import Weights, channel_weights, with_bias
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
@@ -61,6 +62,18 @@ class Axis:
         return -self.first, max(self.first + self.reach - 1 + self.pixels - self.size, 0)
 
 
+@handles(
+    Entry(
+        operators=("ConvTranspose",),
+        runs="convolution whose channels are the phases of the stride; the host puts their pixels "
+        "in between each other",
+        conditions="1-D or 2-D; any kernel, stride, padding, output_padding, dilation, group "
+        "count; auto_pad and output_shape where they pad both sides alike; constant weights and "
+        "bias",
+        cost="the array and the drain, stride_y x stride_x times the output channels over the "
+        "input's pixels; the host's reordering",
+    )
+)
 def convolve_transposed(context: Context, node: Operator, values: Values) -> list[Value]:
     """ConvTranspose: X, W [C, M / groups, ...], B."""
     source = as_activation(context, values[0])

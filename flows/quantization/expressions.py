@@ -14,8 +14,8 @@ a new expression begins there.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tilewright.compiler.frontend.elementwise import BINARY, MICROSOFT_UNARY, UNARY
 from tilewright.compiler.frontend.inference import MICROSOFT
-from tilewright.compiler.frontend.interpret import BINARY, MICROSOFT_UNARY, UNARY
 from tilewright.flows.quantization.graph_view import GraphView
 
 if TYPE_CHECKING:
