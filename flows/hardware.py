@@ -28,7 +28,7 @@ def hardware_files(config: Config) -> dict[str, str]:
         warnings.simplefilter("ignore", UnusedElaboratable)  # the manifest elaborates nothing
         files = {
             VERILOG_NAME: emit_verilog(config),
-            MANIFEST_NAME: json.dumps(manifest(config), indent=2) + "\n",
+            MANIFEST_NAME: _json(manifest(config)),
         }
         gc.collect()
     return files
@@ -47,11 +47,20 @@ def document_files(config: Config) -> dict[str, str]:
     }
 
 
-def all_files(config: Config) -> dict[str, bytes | str]:
-    """Return hardware and documents of the config by file name."""
-    files: dict[str, bytes | str] = dict(document_files(config))
+def all_files(config: Config, prefix: str | None = None) -> dict[str, str]:
+    """Return hardware and documents of the config by file name.
+
+    prefix: module names begin with `prefix`_ where it is given. Raises ConfigError.
+    """
+    from tilewright.hw.rtl.emit import add_prefix, manifest, module_prefix
+
+    before = module_prefix(prefix)
+    files = document_files(config)
     for path in sorted(hardware_folder(config).iterdir()):
-        files[path.name] = path.read_bytes()
+        files[path.name] = path.read_text(encoding="utf-8")
+    if before:
+        files[VERILOG_NAME] = add_prefix(files[VERILOG_NAME], before)
+        files[MANIFEST_NAME] = _json(manifest(config, before))
     return files
 
 
@@ -101,6 +110,10 @@ def probes(facts: dict[str, Any]) -> Any:
             for name, sram in facts["srams"].items()
         },
     )
+
+
+def _json(facts: dict[str, Any]) -> str:
+    return json.dumps(facts, indent=2) + "\n"
 
 
 def _hardware_key(config: Config) -> str:

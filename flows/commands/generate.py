@@ -25,12 +25,18 @@ CONTENTS = {
     type=FilePath,
     help="Folder for the files.  [default: build/NAME of the config]",
 )
+@click.option(
+    "--prefix",
+    metavar="NAME",
+    help="Module names begin with NAME_, so that several accelerators fit in one design.",
+)
 @json_option()
 def command(
     preset: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
     output: Path | None,
+    prefix: str | None,
     json_files: tuple[Path, ...],
 ) -> None:
     """Write Verilog, ISA manual, C header, register map, config and manifest into a folder."""
@@ -46,7 +52,7 @@ def command(
     check_folder(folder)
     start = time.monotonic()
     with status(f"generating {config.name} ({config.rows}x{config.cols})"):
-        write_folder(folder, all_files(config))
+        write_folder(folder, all_files(config, prefix))
     seconds = time.monotonic() - start
     sizes = {name: (folder / name).stat().st_size for name in CONTENTS}
     found = {

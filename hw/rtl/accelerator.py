@@ -34,12 +34,21 @@ from tilewright.hw.spec.registers import Fault
 TOP_MODULE = "tilewright"
 RETIRE_SIGNAL = "retire"
 """A signal of the top: bit i pulses when the engine at place i of engines(config) retires."""
+AXI_ATTRIBUTES = {
+    "lock": (1, 0),
+    "cache": (4, 0b0010),
+    "prot": (3, 0),
+    "qos": (4, 0),
+    "region": (4, 0),
+}
+"""Bits and value of what every address says of its burst (AXI4, A4): a normal access, secure, of
+data, to memory that is neither cached nor buffered, so that a response comes from memory itself."""
 READ_CHANNELS = ("ar", "r")
 WRITE_CHANNELS = ("aw", "w", "b")
 
 
 def port_members(config: Config) -> dict[str, wiring.Member]:
-    """The ports of the top, clk and rst aside: `control_*`, `memory_*`, `interrupt`."""
+    """The ports of the top, clk and rst aside: `control_*`, `memory_*`, `irq`."""
     flip = {In: Out, Out: In}
     control = axi_lite_signature().members
     memory = [*axi_read_signature(config).members.items()]
@@ -47,7 +56,12 @@ def port_members(config: Config) -> dict[str, wiring.Member]:
     return {
         **{f"control_{name}": flip[each.flow](each.shape) for name, each in control.items()},
         **{f"memory_{name}": each for name, each in memory},
-        "interrupt": Out(1),
+        **{
+            f"memory_{channel}{name}": Out(bits)
+            for channel in ("ar", "aw")
+            for name, (bits, _) in AXI_ATTRIBUTES.items()
+        },
+        "irq": Out(1),
     }
 
 
@@ -58,7 +72,7 @@ class Accelerator(wiring.Component):
     -------
     control_* : AXI4-Lite slave, 12-bit byte addresses, 32-bit data
     memory_* : AXI4 master, config.axi_data_bits wide
-    interrupt : Out(1)
+    irq : Out(1), level
 
     With `instances` the array's tiles, the vector lanes and the SRAM banks are instances of
     modules that `hw/rtl/emit.py` emits once.
@@ -122,7 +136,10 @@ class Accelerator(wiring.Component):
                 inner, outer = getattr(bus, name), getattr(self, f"{prefix}_{name}")
                 drives_outside = self.signature.members[f"{prefix}_{name}"].flow is Out
                 m.d.comb += outer.eq(inner) if drives_outside else inner.eq(outer)
-        m.d.comb += self.interrupt.eq(self.control.interrupt)
+        for channel in ("ar", "aw"):
+            for name, (_, value) in AXI_ATTRIBUTES.items():
+                m.d.comb += getattr(self, f"memory_{channel}{name}").eq(value)
+        m.d.comb += self.irq.eq(self.control.irq)
 
     def _connect_control(self, m: Module) -> None:
         """Control, fetch, dispatch and the retirement counters."""

@@ -70,6 +70,12 @@ module testbench #(
     logic [3:0] control_wstrb;
     logic [1:0] control_bresp, control_rresp;
 
+    // constants that the DRAM has no use for
+    logic memory_arlock, memory_awlock;
+    logic [2:0] memory_arprot, memory_awprot;
+    logic [3:0] memory_arcache, memory_awcache, memory_arqos, memory_awqos;
+    logic [3:0] memory_arregion, memory_awregion;
+
     logic memory_awready, memory_wready, memory_bvalid, memory_arready, memory_rvalid, memory_rlast;
     logic [3:0] memory_bid, memory_rid;
     logic [1:0] memory_bresp, memory_rresp;
@@ -107,7 +113,7 @@ module testbench #(
         .*
     );
 
-    tilewright dut (.rst(reset), .interrupt(interrupt_line), .*);
+    tilewright dut (.rst(reset), .irq(interrupt_line), .*);
 
     assign retire = `TILEWRIGHT_RETIRE;
 endmodule

@@ -46,7 +46,7 @@ class Control(wiring.Component):
     Members
     -------
     bus : In(axi_lite_signature())
-    interrupt : Out(1)
+    irq : Out(1), while done or fault is set and the interrupt is enabled
     reset, start : Out(1), pulses
     run : Out(1)
     program_address : Out(32), bytes from the DRAM base
@@ -67,7 +67,7 @@ class Control(wiring.Component):
         super().__init__(
             {
                 "bus": In(axi_lite_signature()),
-                "interrupt": Out(1),
+                "irq": Out(1),
                 "reset": Out(1),
                 "start": Out(1),
                 "run": Out(1),
@@ -109,7 +109,7 @@ class Control(wiring.Component):
             "watchdog": limit,
         })  # fmt: skip
         m.d.comb += self.dram_base.eq(dram_base)
-        m.d.sync += self.interrupt.eq(interrupt_enable & (done | fault.valid))
+        m.d.sync += self.irq.eq(interrupt_enable & (done | fault.valid))
         capabilities = registers.capabilities(self._config)
         self._read(m, slave, {
             **{name: Const(value, 32) for name, value in capabilities.items()},

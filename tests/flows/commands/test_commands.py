@@ -40,6 +40,14 @@ def test_generate_writes_the_whole_set(tilewright, tmp_path):
     assert (folder / "isa.md").read_text() == isa_manual(config)
 
 
+def test_generate_with_a_prefix(tilewright, tmp_path):
+    settings = "rows=3,cols=5,lanes=1,operand_lanes=1"
+    assert tilewright("generate", "--set", settings, "--prefix", "npu0", "-o", "out").status == 0
+    assert "module npu0_tilewright(" in (tmp_path / "out" / "tilewright.v").read_text()
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["top"] == "npu0_tilewright"
+    assert tilewright("generate", "--prefix", "0", "-o", "no").status != 0
+
+
 def test_compile_writes_program_and_report(tilewright, tmp_path, digits):
     result = tilewright("compile", digits, "--preset", "nano", "--report", "report.json")
     assert result.status == 0

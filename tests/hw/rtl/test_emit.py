@@ -5,9 +5,10 @@ import subprocess
 
 import pytest
 
-from tilewright.hw.rtl.emit import LINT_NOISE, emit_verilog, manifest
+from tilewright.hw.rtl.emit import add_prefix, emit_verilog, manifest, module_prefix
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.sim.cosim.verilator import find_verilator
+from tilewright.support.errors import ConfigError
 
 SMALL = {"activation_kib": 2, "weight_kib": 2, "accumulator_kib": 2, "parameter_kib": 2}
 ODD = [
@@ -24,17 +25,95 @@ def verilog():
     return emit_verilog(NANO)
 
 
+PORTS = """\
+input clk
+input rst
+input 12 control_awaddr
+input control_awvalid
+output control_awready
+input 32 control_wdata
+input 4 control_wstrb
+input control_wvalid
+output control_wready
+output 2 control_bresp
+output control_bvalid
+input control_bready
+input 12 control_araddr
+input control_arvalid
+output control_arready
+output 32 control_rdata
+output 2 control_rresp
+output control_rvalid
+input control_rready
+output 4 memory_arid
+output 32 memory_araddr
+output 8 memory_arlen
+output 3 memory_arsize
+output 2 memory_arburst
+output memory_arlock = 1'h0
+output 4 memory_arcache = 4'h2
+output 3 memory_arprot = 3'h0
+output 4 memory_arqos = 4'h0
+output 4 memory_arregion = 4'h0
+output memory_arvalid
+input memory_arready
+input 4 memory_rid
+input 64 memory_rdata
+input 2 memory_rresp
+input memory_rlast
+input memory_rvalid
+output memory_rready
+output 4 memory_awid
+output 32 memory_awaddr
+output 8 memory_awlen
+output 3 memory_awsize
+output 2 memory_awburst
+output memory_awlock = 1'h0
+output 4 memory_awcache = 4'h2
+output 3 memory_awprot = 3'h0
+output 4 memory_awqos = 4'h0
+output 4 memory_awregion = 4'h0
+output memory_awvalid
+input memory_awready
+output 64 memory_wdata
+output 8 memory_wstrb
+output memory_wlast
+output memory_wvalid
+input memory_wready
+input 4 memory_bid
+input 2 memory_bresp
+input memory_bvalid
+output memory_bready
+output irq
+"""
+"""Direction, width and name of every port of nano; of some outputs the value that never changes."""
+
+
+def ports_of(text):
+    """Return the top's ports in the form of PORTS, sorted."""
+    top = text[text.index("module tilewright(") : text.index("endmodule")]
+    constants = dict(re.findall(r"^  assign (memory_a[rw]\w+) = (\d+'h\w+);", top, re.MULTILINE))
+    fixed = ("lock", "cache", "prot", "qos", "region")
+    lines = []
+    for direction, high, name in re.findall(
+        r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", top, re.MULTILINE
+    ):
+        width = [str(int(high) + 1)] if high else []
+        value = ["=", constants[name]] if name.endswith(fixed) else []
+        lines.append(" ".join([direction, *width, name, *value]))
+    return sorted(lines)
+
+
 def modules_of(text):
     return re.findall(r"^module (\w+)", text, re.MULTILINE)
 
 
 def lint(text, folder):
-    """Return Verilator's warnings, the noise aside."""
+    """Return Verilator's warnings."""
     path = folder / "tilewright.v"
     path.write_text(text)
     verilator = find_verilator()
     command = [verilator.executable, "--lint-only", "-Wall", "--top-module", "tilewright", path]
-    command += [f"-Wno-{name}" for name in LINT_NOISE]
     environment = verilator.environment
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return result.stderr
@@ -46,6 +125,25 @@ def test_modules_are_named_after_the_project(verilog):
     assert all(name.startswith("tilewright_") for name in modules[1:])
     assert len(modules) == len(set(modules))
     assert modules.count("tilewright_tile") == 1
+
+
+def test_ports_are_those_that_integrators_know(verilog):
+    assert ports_of(verilog) == sorted(PORTS.splitlines())
+
+
+def test_a_prefix_goes_before_the_name_of_every_module_and_nothing_else(verilog):
+    prefixed = add_prefix(verilog, module_prefix("npu0"))
+    assert modules_of(prefixed) == [f"npu0_{name}" for name in modules_of(verilog)]
+    assert prefixed.replace("npu0_tilewright", "tilewright") == verilog
+    assert manifest(NANO, "npu0_")["top"] == "npu0_tilewright"
+    assert manifest(NANO, "npu0_")["tile_module"] == "npu0_tilewright_tile"
+    assert module_prefix(None) == ""
+
+
+@pytest.mark.parametrize("name", ["", "0npu", "npu-0", "npu\n", "größe"])
+def test_a_prefix_that_is_no_name_is_refused(name):
+    with pytest.raises(ConfigError, match=f"got {re.escape(repr(name))}, try npu0"):
+        module_prefix(name)
 
 
 def test_every_signal_has_a_name(verilog):
@@ -86,7 +184,7 @@ def test_a_config_without_taps_has_no_depthwise_unit():
     assert not any("depthwise" in name for name in modules_of(emit_verilog(config)))
 
 
-def test_lint_finds_nothing_of_substance(verilog, tmp_path):
+def test_verilator_warns_of_nothing(verilog, tmp_path):
     assert lint(verilog, tmp_path) == ""
 
 

@@ -18,7 +18,7 @@ module standin_tile (input clk, input run, input [127:0] a, input [127:0] b, out
 endmodule
 
 module tilewright #(parameter A = 32, parameter D = 128, parameter WORK = 1) (
-    input clk, input rst, output interrupt,
+    input clk, input rst, output irq,
     input [11:0] control_awaddr, input control_awvalid, output control_awready,
     input [31:0] control_wdata, input [3:0] control_wstrb, input control_wvalid,
     output control_wready, output [1:0] control_bresp, output reg control_bvalid,
@@ -50,7 +50,7 @@ module tilewright #(parameter A = 32, parameter D = 128, parameter WORK = 1) (
     assign control_bresp = 0;
     assign control_arready = !control_rvalid;
     assign control_rresp = 0;
-    assign interrupt = interrupt_enable && (done || fault);
+    assign irq = interrupt_enable && (done || fault);
 
     reg [2:0] state;
     assign busy = state != IDLE;

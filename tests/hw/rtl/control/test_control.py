@@ -150,10 +150,10 @@ def test_start_runs_until_everything_is_done():
         ctx.set(dut.drained, 1)
         await ctx.tick().repeat(3)
         assert await host.read(ctx, "status") == BUSY
-        assert not ctx.get(dut.interrupt)
+        assert not ctx.get(dut.irq)
         ctx.set(dut.fetch_idle, 1)
         await ctx.tick().repeat(3)
-        assert ctx.get(dut.interrupt)
+        assert ctx.get(dut.irq)
         assert await host.read(ctx, "status") == DONE
         cycles = await host.read(ctx, "cycles_low")
         assert cycles > 6
@@ -161,7 +161,7 @@ def test_start_runs_until_everything_is_done():
         assert await host.read(ctx, "status") == 0
         assert await host.read(ctx, "cycles_low") == 0
         await ctx.tick()
-        assert not ctx.get(dut.interrupt)
+        assert not ctx.get(dut.irq)
 
     simulate(script)
 

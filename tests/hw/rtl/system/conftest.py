@@ -162,7 +162,7 @@ class Host:
     async def finish(self, ctx, limit=20000):
         """Wait for the interrupt, then until busy falls; return the status."""
         for _ in range(limit):
-            if ctx.get(self.dut.interrupt):
+            if ctx.get(self.dut.irq):
                 break
             await ctx.tick()
         else:
