@@ -93,7 +93,7 @@ class GraphBuilder:
         [1, C, W], or [M, K] as (K, 1, M); [1, T, C] as (C, 1, T) where a matrix product reads it.
         """
         is_border = value.is_border
-        if not is_border and _is_permutation(value.index, self.maps[value.origin].elements):
+        if not is_border and is_permutation(value.index, self.maps[value.origin].elements):
             return value.origin, value.index
         shape = value.index.shape
         is_tokens = len(shape) == 3 and is_border and value.origin in self.tokens
@@ -148,7 +148,7 @@ class GraphBuilder:
         return name
 
 
-def _is_permutation(index: Index, size: int) -> bool:
+def is_permutation(index: Index, size: int) -> bool:
     """Whether the `index` has each of `size` positions once."""
     return index.size == size and bool((np.bincount(index.reshape(-1), minlength=size) == 1).all())
 

@@ -86,8 +86,9 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
         raise UnsupportedError("its input is not a dequantized activation")
     if any(not isinstance(value, Constant) or value.array.size != 1 for value in others):
         raise UnsupportedError("its other operand is not a constant of one element")
-    first = reals[0]
-    if all(is_dequantized(value) and _same_place(value, first) for value in reals):
+    ranks = [value.array.ndim for value in others if isinstance(value, Constant)]
+    first = _with_rank(reals[0], max(ranks, default=0))
+    if all(is_dequantized(value) and _same_place(value, reals[0]) for value in reals):
         return [
             replace(
                 first,
@@ -324,6 +325,12 @@ def _fold_into_linear(node: Operator, values: Values, real: Real, factor: Consta
 def _is_open_linear(real: Real) -> bool:
     is_clamped = real.low > -np.inf or real.high < np.inf
     return isinstance(real.producer, Linear) and not is_clamped
+
+
+def _with_rank(real: Real, rank: int) -> Real:
+    """`real` with axes of one element in front, up to `rank` (NumPy's broadcasting)."""
+    missing = max(rank - real.index.ndim, 0)
+    return replace(real, index=real.index.reshape((1,) * missing + real.index.shape))
 
 
 def _same_place(value: Value | None, other: Real) -> bool:

@@ -6,6 +6,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.frontend.builder import is_permutation
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.rearrange import UNIT
@@ -93,7 +94,9 @@ def multiply_matrix(context: Context, node: Operator, values: Values) -> list[Va
     if len(shape) < 2 or max(shape[:-2], default=1) > 1 or source.index.ndim < 2:
         raise UnsupportedError(f"its weights must be one [K, N] matrix, got {list(shape)}")
     weight, scales = channel_weights(values[1], len(shape) - 1)
-    return [_product(context, node, source, (weight.reshape(shape[-2:]), scales))]
+    real = _product(context, node, source, (weight.reshape(shape[-2:]), scales))
+    missing = max(len(shape) - real.index.ndim, 0)
+    return [replace(real, index=real.index.reshape((1,) * missing + real.index.shape))]
 
 
 @handles(
@@ -258,21 +261,18 @@ def _product(context: Context, node: Operator, source: Quantized, weights: Weigh
         raise UnsupportedError(f"it multiplies {source.index.shape[-1]} columns by {depth} rows")
     rows: Index = source.index.reshape(-1, depth)
     builder = context.builder
-    if source.is_border:
-        feature_map = builder.as_map(source, rows.T.reshape(depth, 1, -1))
-        kernel, shape = weight.T.reshape(channels, depth, 1, 1), (channels, 1, len(rows))
+    stored = None if source.is_border else builder.maps[source.origin]
+    if stored is not None and len(rows) == 1 and is_permutation(rows, stored.elements):
+        feature_map, shape = source.origin, (channels, 1, 1)
+        kernel = np.empty((channels, depth), np.int16)
+        kernel[:, rows[0]] = weight.T
+        kernel = kernel.reshape(channels, *stored.shape)
     else:
-        feature_map, stored = source.origin, builder.maps[source.origin]
-        if len(rows) == 1 and stored.elements == depth:
-            flat = np.empty((channels, depth), np.int16)
-            flat[:, rows[0]] = weight.T
-            kernel, shape = flat.reshape(channels, *stored.shape), (channels, 1, 1)
-        else:
-            wanted = builder.as_map(source, rows.T.reshape(depth, 1, -1))
-            kernel = weight.T.reshape(channels, depth, 1, 1)
-            shape = (channels, stored.height, stored.width)
-            if wanted in builder.packs:
-                feature_map, shape = wanted, (channels, 1, len(rows))
+        pixels = (1, len(rows))
+        if stored is not None and stored.pixels == len(rows):
+            pixels = (stored.height, stored.width)
+        feature_map = builder.as_map(source, rows.T.reshape(depth, *pixels))
+        kernel, shape = weight.T.reshape(channels, depth, 1, 1), (channels, *pixels)
     producer = Linear(
         source=source,
         feature_map=feature_map,

@@ -186,3 +186,13 @@ def test_batch_normalization_of_a_stored_activation_is_a_depthwise_conv(make_bui
     imported = agree(builder, fraction=0.02)
     assert [type(node) for node in imported.sections[0].graph.nodes] == [Conv]
     assert "no multiple of input scale * weight scale" in imported.notes[0]
+
+
+@pytest.mark.parametrize(("op_type", "is_stored"), [("Mul", True), ("Max", True), ("Max", False)])
+def test_a_constant_of_more_axes_gives_the_result_as_many(make_builder, agree, op_type, is_stored):
+    builder = make_builder(seed=20)
+    value = builder.node("Conv", [builder.activation((1, 3, 5, 5)), builder.weight((4, 3, 1, 1))])
+    value = builder.requantized(value) if is_stored else value
+    value = builder.node(op_type, [value, builder.constant(np.full((1,) * 6, 0.5, np.float32))])
+    builder.output(builder.quantize(value))
+    assert agree(builder).host_operators == ()

@@ -217,3 +217,10 @@ def test_tokens_that_an_addition_reads_first_are_one_section(make_builder, agree
     imported = agree(builder)
     assert imported.host_operators == ()
     assert len(imported.sections) == 1
+
+
+def test_weights_of_more_axes_give_the_product_as_many(make_builder, agree):
+    builder = make_builder(seed=21)
+    value = builder.node("MatMul", [builder.activation((5, 6)), builder.weight((1, 6, 3))])
+    builder.output(builder.quantize(value))
+    assert agree(builder).host_operators == ()

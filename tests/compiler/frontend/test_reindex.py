@@ -170,3 +170,30 @@ def test_the_scale_of_a_split_input_may_stand_behind_any_part(make_builder, agre
     builder.output(builder.node("Identity", ["left"]))
     hosted = {item.op_type for item in agree(builder).host_operators}
     assert hosted <= {"Split", "Identity"}
+
+
+CHOSEN = {
+    "other_order": ((1, 5, 4), 2, [2, 0, 3, 1]),
+    "fewer_rows": ((4, 4), 0, [2, 3]),
+    "repeated": ((1, 4), 1, [2, 2, 0, 1]),
+    "fewer_columns": ((1, 4), 1, [3, 1]),
+    "more_rows": ((1, 4), 0, [0, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("op_type", ["MatMul", "Gemm"])
+@pytest.mark.parametrize("case", CHOSEN)
+def test_a_product_reads_the_elements_that_were_chosen(make_builder, agree, op_type, case):
+    shape, axis, places = CHOSEN[case]
+    builder = make_builder(seed=9)
+    value = builder.node("MatMul", [builder.activation(shape), builder.weight((4, 4))])
+    value = builder.node(
+        "Gather", [builder.requantized(value), builder.constant(places)], axis=axis
+    )
+    depth = len(places) if axis == len(shape) - 1 else 4
+    if op_type == "Gemm" and len(shape) == 3:
+        value = builder.node("Reshape", [value, builder.constant([-1, depth])])
+    value = builder.node(op_type, [value, builder.weight((depth, 3))])
+    builder.output(builder.quantize(value))
+    imported = agree(builder)
+    check_simulator(imported, builder)
