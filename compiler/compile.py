@@ -21,7 +21,7 @@ def compile_model(
 
     Raises ModelError when a layer does not fit the config. The checker has passed on the result.
     """
-    return assemble(model, run_sections(model, config, options, observe))
+    return assemble(model, config, run_sections(model, config, options, observe))
 
 
 def compile_graph(graph: Graph, config: Config, options: Options = DEFAULT) -> Program:

@@ -1,12 +1,13 @@
 """Inputs, targets and outputs of a run: what the commands and the Python API share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewright.flows.models import CompiledModel, ReferenceTarget, input_ranges
 from tilewright.flows.report.progress import counted
-from tilewright.flows.runtime.batches import batch_of, join_batch
+from tilewright.flows.runtime.batches import batch_of, join_batch, split_batch
 from tilewright.flows.runtime.targets import (
     IssTarget,
     OnnxRuntimeTarget,
@@ -14,6 +15,7 @@ from tilewright.flows.runtime.targets import (
     Target,
 )
 from tilewright.flows.runtime.tensors import (
+    Array,
     Sample,
     load_samples,
     random_samples,
@@ -79,6 +81,30 @@ def make_target(
     if on == "ort":
         return OnnxRuntimeTarget(compiled.path, batch_of(program))
     raise ConfigError(f"a model runs on {', '.join(TARGET_NAMES)}, not on {on!r}")
+
+
+def infer(target: Target, program: Program, feed: Mapping[str, Array]) -> Outcome:
+    """Run one inference on the inputs as the model has them; the samples of a batch one by one.
+
+    Raises InputError for a wrong name, shape or dtype, ExecutionError on a fault.
+    """
+    batch = batch_of(program)
+    if batch is None:
+        return target.run(feed)
+    samples = split_batch(batch, program.inputs, feed)
+    if isinstance(target, OnnxRuntimeTarget):
+        return target.run(feed)
+    outcomes = [target.run(sample) for sample in samples]
+    outputs = join_batch(batch, program.outputs, [outcome.outputs for outcome in outcomes])
+    if not outcomes:
+        return Outcome(outputs=outputs, seconds=0.0)
+    cycles = [outcome.cycles for outcome in outcomes if outcome.cycles is not None]
+    return replace(
+        outcomes[-1],
+        outputs=outputs,
+        seconds=sum(outcome.seconds for outcome in outcomes),
+        cycles=sum(cycles) if cycles else None,
+    )
 
 
 def run_samples(

@@ -44,6 +44,8 @@ class CompiledModel:
     """Whether the program came from the cache."""
     keep_sections: bool = False
     """Whether sections were kept that cost more than they save."""
+    allow_host_only: bool = False
+    """Whether the accelerator may have nothing to do."""
     read: "ImportedModel | None" = None
     """What the compiler read from the file, if it did."""
 
@@ -51,7 +53,10 @@ class CompiledModel:
     def imported(self) -> "ImportedModel":
         """What the compiler reads from the file."""
         return self.read or import_file(
-            self.path, self.program.config, keep_sections=self.keep_sections
+            self.path,
+            self.program.config,
+            keep_sections=self.keep_sections,
+            allow_host_only=self.allow_host_only,
         )
 
     @cached_property
@@ -66,12 +71,14 @@ def compile_file(
     *,
     strict: bool = False,
     keep_sections: bool = False,
+    allow_host_only: bool = False,
     cached: bool = False,
     observe: "Observer | None" = None,
 ) -> CompiledModel:
     """Compile an ONNX file. The program is complete: it runs without the model.
 
-    strict: refuse host operators; keep_sections: keep sections that cost more than they save.
+    strict: refuse host operators; keep_sections: keep sections that cost more than they save;
+    allow_host_only: accept a model that the accelerator has no part in, as one island.
     cached: take the program, or schedules of its layers, from the cache on disk where they are
         there, and keep them there.
     observe: called behind each pass; the program does not come from the cache then.
@@ -84,7 +91,7 @@ def compile_file(
         raise ModelError(missing(path, "an ONNX model"))
     start = time.monotonic()
     data = path.read_bytes()
-    options = f"{strict} {keep_sections}"
+    options = f"{strict} {keep_sections} {allow_host_only}"
     key = program_key(data, path.stem, config, options=options) if cached else None
     program = load_program(key) if key and observe is None else None
     imported = None
@@ -93,7 +100,13 @@ def compile_file(
     else:
         with schedule_cache.enabled(cached):
             with timed(LOG, f"reading {path}"):
-                imported = import_file(path, config, strict=strict, keep_sections=keep_sections)
+                imported = import_file(
+                    path,
+                    config,
+                    strict=strict,
+                    keep_sections=keep_sections,
+                    allow_host_only=allow_host_only,
+                )
             LOG.info("%s", imported.coverage)
             with timed(LOG, f"compiling for {config.name} ({config.rows}x{config.cols})"):
                 program = _compile(imported, config, path.stem, file_digest(path), observe)
@@ -105,6 +118,7 @@ def compile_file(
         seconds=time.monotonic() - start,
         is_cached=imported is None,
         keep_sections=keep_sections,
+        allow_host_only=allow_host_only,
         read=imported,
     )
 
@@ -124,13 +138,24 @@ def _compile(
 
 
 def import_file(
-    path: Path, config: Config | None = None, *, strict: bool = False, keep_sections: bool = False
+    path: Path,
+    config: Config | None = None,
+    *,
+    strict: bool = False,
+    keep_sections: bool = False,
+    allow_host_only: bool = False,
 ) -> "ImportedModel":
     """Read an ONNX file. Raises ModelError, naming the file."""
     from tilewright.compiler.frontend.importer import import_model
 
     try:
-        return import_model(path, config, strict=strict, keep_sections=keep_sections)
+        return import_model(
+            path,
+            config,
+            strict=strict,
+            keep_sections=keep_sections,
+            allow_host_only=allow_host_only,
+        )
     except ModelError as error:
         text = str(error)
         raise ModelError(text if str(path) in text else f"{path}: {text}") from error
@@ -151,11 +176,11 @@ class ReferenceTarget:
     @property
     def samples_at_once(self) -> int:
         """Of a batch: more are no faster, or their feature maps take much memory."""
-        elements = max(
+        elements = (
             sum(math.prod(stored.shape) for stored in section.graph.maps.values())
             for section in self._imported.sections
         )
-        return min(max(1, MAPS_BYTES // elements), SAMPLES_AT_ONCE)
+        return min(max(1, MAPS_BYTES // max(elements, default=1)), SAMPLES_AT_ONCE)
 
     def run(self, sample: Mapping[str, Array]) -> Outcome:
         """Run one sample."""
@@ -195,7 +220,8 @@ def input_ranges(program: "Program | ImportedModel") -> dict[str, tuple[float, f
     Of floating-point inputs what the first input maps can express; of integers that index a tensor,
     its indices.
     """
-    stored = [binding.stored.quantization for binding in program.sections[0].inputs]
+    first = program.sections[:1]
+    stored = [item.stored.quantization for section in first for item in section.inputs]
     lows = [item.scale * (-128 - item.zero_point) for item in stored]
     highs = [item.scale * (127 - item.zero_point) for item in stored]
     ranges: dict[str, tuple[float, float]] = {}

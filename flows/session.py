@@ -1,13 +1,13 @@
 """The Python API: a model on an accelerator, in the shape of ONNX Runtime's InferenceSession."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tilewright.flows.execution import make_target
+from tilewright.flows.execution import infer, make_target
 from tilewright.flows.models import CompiledModel, compile_file
-from tilewright.flows.runtime.batches import batch_of, join_batch, split_batch
+from tilewright.flows.runtime.batches import batch_of
 from tilewright.flows.runtime.targets import Outcome
 from tilewright.flows.runtime.tensors import Array
 from tilewright.hw.spec.batch import Batch
@@ -41,6 +41,7 @@ class Session:
         file). All give the same bytes but "ort", which is ONNX Runtime, optimizations off.
     strict: refuse models that leave operators to the host.
     keep_sections: keep sections of the accelerator that cost more than they save.
+    allow_host_only: accept a model that the accelerator has no part in: the host runs it.
     cached: take the program from the cache on disk where it is there, and keep it there.
 
     Raises ModelError, ConfigError, ProgramError or ToolError.
@@ -54,6 +55,7 @@ class Session:
         *,
         strict: bool = False,
         keep_sections: bool = False,
+        allow_host_only: bool = False,
         cached: bool = True,
     ) -> None:
         path = Path(model)
@@ -62,13 +64,17 @@ class Session:
         if path.suffix.lower() == ".onnx":
             chosen = chosen or Config.load("base")
             self._compiled = compile_file(
-                path, chosen, strict=strict, keep_sections=keep_sections, cached=cached
+                path,
+                chosen,
+                strict=strict,
+                keep_sections=keep_sections,
+                allow_host_only=allow_host_only,
+                cached=cached,
             )
             self.program = self._compiled.program
         else:
             self.program = Program.load(path, chosen)
         self._batch = batch_of(self.program)
-        self._takes_batches = on == "ort"
         self._target = make_target(on, self.program, self._compiled)
         self.last: Outcome | None = None
         """The outcome of the last run: cycles, retirements and memory where there are any.
@@ -97,27 +103,8 @@ class Session:
         for name in output_names or ():
             if name not in known:
                 raise InputError(f"the model has no output {name!r}; it has {', '.join(known)}")
-        self.last = self._run(input_feed)
+        self.last = infer(self._target, self.program, input_feed)
         return [self.last.outputs[name] for name in output_names or known]
-
-    def _run(self, feed: Mapping[str, Array]) -> Outcome:
-        if self._batch is None:
-            return self._target.run(feed)
-        samples = split_batch(self._batch, self.program.inputs, feed)
-        if self._takes_batches:
-            return self._target.run(feed)
-        outcomes = [self._target.run(sample) for sample in samples]
-        given = [outcome.outputs for outcome in outcomes]
-        outputs = join_batch(self._batch, self.program.outputs, given)
-        if not outcomes:
-            return Outcome(outputs=outputs, seconds=0.0)
-        cycles = [outcome.cycles for outcome in outcomes if outcome.cycles is not None]
-        return replace(
-            outcomes[-1],
-            outputs=outputs,
-            seconds=sum(outcome.seconds for outcome in outcomes),
-            cycles=sum(cycles) if cycles else None,
-        )
 
 
 def _argument(spec: TensorSpec, batch: Batch | None) -> NodeArgument:

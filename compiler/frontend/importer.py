@@ -82,6 +82,7 @@ def import_model(
     *,
     strict: bool = False,
     keep_sections: bool = False,
+    allow_host_only: bool = False,
 ) -> ImportedModel:
     """Read an int8 ONNX model (QDQ or QOperator form).
 
@@ -90,13 +91,13 @@ def import_model(
 
     Raises:
         ModelError: the file is malformed, its shapes are not static, nothing of it runs on the
-            accelerator, or `strict` and something is left to the host.
+            accelerator (unless `allow_host_only`), or `strict` and something is left to the host.
     """
     source = load_source(model)
     hosted: dict[str, str] = {}
     while True:
         interpretation = interpret(source, hosted)
-        imported, refused = _import(interpretation)
+        imported, refused = _import(interpretation, allow_host_only=allow_host_only)
         if not refused and config is not None and not (keep_sections or strict):
             refused = unprofitable(interpretation, _candidates(imported.steps), config)
         if not refused:
@@ -146,7 +147,9 @@ def model_of_graph(graph: Graph) -> ImportedModel:
     )
 
 
-def _import(interpretation: Interpretation) -> tuple[ImportedModel, dict[str, str]]:
+def _import(
+    interpretation: Interpretation, *, allow_host_only: bool
+) -> tuple[ImportedModel, dict[str, str]]:
     """Return the model, and the operators that must be left to the host for it to be right."""
     context = interpretation.context
     source = context.source
@@ -157,7 +160,7 @@ def _import(interpretation: Interpretation) -> tuple[ImportedModel, dict[str, st
         for name, value in needs.stored.items()
         if value.origin not in made
     }
-    if not needs.stored:
+    if not needs.stored and not allow_host_only:
         raise ModelError(refusal(source, interpretation.reasons))
     graph = simplify(_graph(interpretation, needs))
     pieces = cut(interpretation, needs, graph)

@@ -6,7 +6,7 @@ level is one island, or one section: no path between two of its nodes leads thro
 so a section is convex, and it is as large as can be without waiting for a later one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.frontend.builder import host_name, natural_index
@@ -32,8 +32,11 @@ class Needs:
     """Maps that the host reads to write them into another map, in another order."""
 
 
-def find_needs(interpretation: Interpretation, names: Iterable[str]) -> Needs:
-    """Walk back from the values `names`, through host operators and through graph nodes."""
+def find_needs(interpretation: Interpretation, names: Sequence[str]) -> Needs:
+    """Walk back from the values `names`, through host operators and through graph nodes.
+
+    The host makes those that are constant.
+    """
     context = interpretation.context
     builder = context.builder
     makers, moved = {node.output: node for node in builder.nodes}, builder.moved
@@ -50,7 +53,7 @@ def find_needs(interpretation: Interpretation, names: Iterable[str]) -> Needs:
             if isinstance(value, Quantized) and not value.is_border:
                 result.stored[name] = value
                 pending.append(("map", value.origin))
-            elif producer is not None and not isinstance(value, Constant):
+            elif producer is not None and (name in names or not isinstance(value, Constant)):
                 result.operators.add(producer.name)
                 pending.extend(("value", read) for read in producer.reads)
         elif name in makers:

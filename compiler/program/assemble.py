@@ -12,6 +12,7 @@ from tilewright.compiler.program.checker import check_program
 from tilewright.compiler.section import Section
 from tilewright.hw.spec import steps
 from tilewright.hw.spec.binding import Binding
+from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import encode
 from tilewright.hw.spec.instruction_set import instruction
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
@@ -22,20 +23,20 @@ PREFETCH_BYTES = 64 * INSTRUCTION_BYTES
 """Zero bytes behind the last END that the hardware's prefetch may read."""
 
 
-def assemble(model: ImportedModel, sections: Sequence[Section]) -> Program:
+def assemble(model: ImportedModel, config: Config, sections: Sequence[Section]) -> Program:
     """Return the program of a model's sections behind all passes; the checker has passed on it.
 
     Raises ModelError where a layer's value has no field.
     """
     for section in sections:
         check_program(section.instructions, section.config, writable=section.writable)
-    address = sections[-1].dram_end
+    address = sections[-1].dram_end if sections else 0
     image = bytearray(address)
     for section in sections:
         _write_constants(section, image)
     image += b"".join(map(_encoded, sections)) + bytes(PREFETCH_BYTES)
     return Program(
-        config=sections[-1].config,
+        config=config,
         image=bytes(image),
         memory_bytes=-(-len(image) // DRAM_ALIGNMENT) * DRAM_ALIGNMENT,
         program_address=address,

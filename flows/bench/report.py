@@ -1,12 +1,12 @@
 """The report of `tilewright bench` as Markdown; the same tables go to the terminal."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tilewright.flows.bench.measure import Result
 from tilewright.flows.bench.tools import RtlSpeed
-from tilewright.flows.report.columns import Column, Kind
-from tilewright.flows.report.display import percent, plural, show, signed_percent
+from tilewright.flows.report.display import percent, plural, signed_percent
+from tilewright.flows.report.markdown import markdown_table
 from tilewright.hw.spec.coverage import Coverage
 
 Row = tuple[Any, ...]
@@ -104,7 +104,11 @@ def markdown(facts: dict[str, Any], results: Sequence[Result], speeds: Sequence[
     """Return the whole report."""
     parts = ["# Benchmark", _introduction(facts)]
     for section in sections(facts, results, speeds):
-        parts += [f"## {section.title}", section.text, table(section.columns, section.rows)]
+        parts += [
+            f"## {section.title}",
+            section.text,
+            markdown_table(section.columns, section.rows),
+        ]
     failed = [f"- {result.name}: {result.error}" for result in results if result.error]
     if failed:
         parts += ["## Failed", "\n".join(failed)]
@@ -239,12 +243,3 @@ def _share(value: float | None, *, signed: bool = False) -> str | None:
 
 def _seconds(value: float | None) -> str | None:
     return None if value is None else f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a Markdown table of columns with the marks of `report.display.table`."""
-    marked = [Column.of(column, ()) for column in columns]
-    names = [column.name for column in marked]
-    rules = ["---:" if column.kind is Kind.NUMBER else "---" for column in marked]
-    lines = [names, rules, *([show(value) for value in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

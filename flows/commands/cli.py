@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Accuracy of a model on a data set, and its agreement with ONNX Runtime.",
     "sweep": "Compile and run a model on many configs.",
     "bench": "Measure kernels and models on the RTL, as a table.",
+    "conformance": "Run the onnx package's backend suite, as a table by operator.",
     "asm": "Assemble a text into a program file.",
     "disasm": "Print the instructions of a program file.",
 }

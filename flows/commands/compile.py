@@ -11,6 +11,7 @@ from tilewright.flows.commands.options import (
     FilePath,
     cache_option,
     config_options,
+    host_only_option,
     json_option,
     pass_options,
     resolve_config,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=FilePath, help="Program file.  [default: MODEL.tw here]")
 @json_option("--report")
 @section_options
+@host_only_option
 @cache_option
 @pass_options
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -44,6 +46,7 @@ def command(
     json_files: tuple[Path, ...],
     strict: bool,
     keep_sections: bool,
+    allow_host_only: bool,
     cached: bool,
     print_after: tuple[str, ...],
     stop_after: str | None,
@@ -82,6 +85,7 @@ def command(
             config,
             strict=strict,
             keep_sections=keep_sections,
+            allow_host_only=allow_host_only,
             cached=cached,
             observe=observe,
         )

@@ -130,6 +130,15 @@ def section_options(function: Function) -> Function:
     return function
 
 
+def host_only_option(function: Function) -> Function:
+    """Add --allow-host-only; the command gets `allow_host_only`."""
+    return click.option(
+        "--allow-host-only",
+        is_flag=True,
+        help="Accept a model that the accelerator has no part in; the host runs it.",
+    )(function)
+
+
 def input_options(function: Function) -> Function:
     """Add --input, --samples and --seed; the command gets `input_file`, `samples`, `seed`."""
     options = (

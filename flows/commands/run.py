@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tilewright.flows.commands.options import (
     cache_option,
     check_waveform,
     config_options,
+    host_only_option,
     input_options,
     json_option,
     resolve_config,
@@ -41,6 +43,7 @@ TIMING = "timing"
 @config_options()
 @cache_option
 @section_options
+@host_only_option
 @click.option("--model", type=FilePath, help="The ONNX model of PROGRAM (for reference and ort).")
 @input_options
 @click.option(
@@ -66,6 +69,7 @@ def command(
     cached: bool,
     strict: bool,
     keep_sections: bool,
+    allow_host_only: bool,
     model: Path | None,
     input_file: Path | None,
     samples: int | None,
@@ -89,7 +93,11 @@ def command(
     on = on or ("iss" if waveform is None else "rtl")
     check_waveform(waveform)
     given = (preset, config_file, settings)
-    compiler_options = {"strict": strict, "keep_sections": keep_sections}
+    compiler_options = {
+        "strict": strict,
+        "keep_sections": keep_sections,
+        "allow_host_only": allow_host_only,
+    }
     loaded, compiled = load(program, model, given, compiler_options, cached=cached)
     check_target_options(on, latency, waveform, is_traced=trace_file is not None)
     dram_latency = latency or MEMORY_LATENCY
@@ -174,16 +182,20 @@ def load(
     from tilewright.flows.report.progress import status
     from tilewright.hw.spec.program import Program
 
+    compile_for = partial(
+        compile_file,
+        strict=options["strict"],
+        keep_sections=options["keep_sections"],
+        allow_host_only=options["allow_host_only"],
+        cached=cached,
+    )
     preset, config_file, settings = config
-    strict, keep_sections = options["strict"], options["keep_sections"]
     if path.suffix.lower() == ".onnx":
         if model is not None:
             raise InputError("--model belongs to a program; here the model itself is given")
         chosen = resolve_config(preset, config_file, settings)
         with status(f"compiling {path.name} for {chosen.name}"):
-            compiled = compile_file(
-                path, chosen, strict=strict, keep_sections=keep_sections, cached=cached
-            )
+            compiled = compile_for(path, chosen)
         return compiled.program, compiled
     expected = None
     if preset or config_file or settings:
@@ -191,9 +203,7 @@ def load(
     program = Program.load(path, expected)
     if model is None:
         return program, None
-    compiled = compile_file(
-        model, program.config, strict=strict, keep_sections=keep_sections, cached=cached
-    )
+    compiled = compile_for(model, program.config)
     if program.metadata.get("model_digest") != compiled.digest:
         raise InputError(f"{path} was not compiled from {model}; give the model it was made of")
     return program, compiled

@@ -153,7 +153,7 @@ def explain(
 ) -> Explanation:
     """Compile a model's sections and explain the program. Raises ModelError."""
     sections = run_sections(model, config)
-    program = assemble(model, sections)
+    program = assemble(model, config, sections)
     timed = timeline(program, latency)
     found = occupancies(timed.spans)
     reports = iter(enumerate(layer_reports(program, timed.retirements)))

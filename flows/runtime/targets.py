@@ -121,7 +121,7 @@ class RtlTarget:
             memory=memory,
             cycles=cycles,
             retirements=tuple(_retirements(runs)),
-            cycles_per_second=cycles / seconds,
+            cycles_per_second=cycles / seconds if runs else None,
         )
 
     def _execute(self, section: Section, memory: Memory) -> "RunResult":

@@ -29,13 +29,13 @@ from tilewright.flows.bench.report import (
     rtl_row,
     sections,
     speed_row,
-    table,
     timing_row,
 )
 from tilewright.flows.bench.tools import RtlSpeed, fresh_cache, measure_start
 from tilewright.flows.compare import first_difference
 from tilewright.flows.report.columns import Column, fit, total
 from tilewright.flows.report.display import show
+from tilewright.flows.report.markdown import markdown_table
 from tilewright.hw.spec.config import PRESETS
 from tilewright.support.errors import InputError
 
@@ -95,7 +95,7 @@ def test_rtl_row_states_the_shares_of_the_bare_model():
 
 
 def test_table_aligns_numbers():
-    text = table(("name", ">cycles"), [("a", 1234), ("b", None)])
+    text = markdown_table(("name", ">cycles"), [("a", 1234), ("b", None)])
     assert text == "| name | cycles |\n| --- | ---: |\n| a | 1,234 |\n| b | - |"
 
 

@@ -55,7 +55,7 @@ def complete(monkeypatch, capsys, words):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("tilewright co", ["compile", "cosim", "compare"]),
+        ("tilewright co", ["compile", "cosim", "compare", "conformance"]),
         ("tilewright compile --preset n", ["nano"]),
         ("tilewright run --set axi_d", ["axi_data_bits="]),
         ("tilewright compile --stop-after fold", ["fold_stem"]),
