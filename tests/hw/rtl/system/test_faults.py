@@ -157,7 +157,7 @@ def test_memory_that_never_answers_wakes_the_watchdog(make_system):
         await host.write(ctx, "watchdog", 100)
         await host.start(ctx)
         cycles = 0
-        while not ctx.get(system.dut.interrupt):
+        while not ctx.get(system.dut.irq):
             await ctx.tick()
             cycles += 1
         assert 95 < cycles < 110
