@@ -264,9 +264,9 @@ def _product(context: Context, node: Operator, source: Quantized, weights: Weigh
     stored = None if source.is_border else builder.maps[source.origin]
     if stored is not None and len(rows) == 1 and is_permutation(rows, stored.elements):
         feature_map, shape = source.origin, (channels, 1, 1)
-        kernel = np.empty((channels, depth), np.int16)
-        kernel[:, rows[0]] = weight.T
-        kernel = kernel.reshape(channels, *stored.shape)
+        flat = np.empty((channels, depth), np.int16)
+        flat[:, rows[0]] = weight.T
+        kernel = flat.reshape(channels, *stored.shape)
     else:
         pixels = (1, len(rows))
         if stored is not None and stored.pixels == len(rows):
