@@ -6,7 +6,7 @@ arithmetic differs; `total` is the reference from the section's inputs on, with 
 operators of the section contributed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from os import PathLike
 
@@ -68,17 +68,18 @@ class OperatorComparer:
 
     def __init__(self, model: "str | PathLike[str] | ModelProto", imported: ImportedModel) -> None:
         self._model = imported
-        self._bindings = bindings = _bindings(imported)
+        source = load_source(model)
+        given = {spec.name for spec in imported.inputs}
+        self._bindings = bindings = _bindings(imported, source.producers().keys() | given)
         stored = {binding.name for binding in bindings.values()}
         read = {item.name for section in imported.sections for item in section.inputs}
         self._moved = {host_name(name): name for name in bindings}
-        given = {spec.name for spec in imported.inputs}
+        given |= {host_name(name) for section in imported.sections for name in section.graph.maps}
         proto = ModelProto()
-        proto.CopyFrom(load_source(model).model)
+        proto.CopyFrom(source.model)
         del proto.graph.output[:]
         proto.graph.output.extend(
-            helper.make_empty_tensor_value_info(name)
-            for name in sorted((stored | read) - given - self._moved.keys())
+            helper.make_empty_tensor_value_info(name) for name in sorted((stored | read) - given)
         )
         self._session = open_session(proto.SerializeToString(deterministic=True))
 
@@ -105,8 +106,9 @@ class OperatorComparer:
         )
 
     def _compare_section(
-        self, section: ImportedSection, bound: Mapping[str, Array]
+        self, section: ImportedSection, bound: dict[str, Array]
     ) -> Iterator[OperatorComparison]:
+        """Compare a section's nodes; `bound` gets the maps that store no tensor of the model."""
         graph, reference = section.graph, Reference(graph=section.graph)
         feeds = {
             **{item.stored.name: item.to_map(bound[item.name]) for item in section.inputs},
@@ -121,6 +123,7 @@ class OperatorComparer:
         for node in graph.nodes:
             own = reference.run_node(node, witness)
             expected = witness.setdefault(node.output, own)
+            bound.setdefault(host_name(node.output), expected)
             if node.output in bindings:
                 yield OperatorComparison(
                     section=section.name,
@@ -146,13 +149,13 @@ class OperatorComparer:
         return values
 
 
-def _bindings(model: ImportedModel) -> dict[str, Binding]:
-    """How the sections' maps store tensors of the model, by map."""
+def _bindings(model: ImportedModel, tensors: Set[str]) -> dict[str, Binding]:
+    """How the sections' maps store `tensors` of the model, by map."""
     maps = {name: stored for part in model.sections for name, stored in part.graph.maps.items()}
     return {
         name: Binding.of(tensor, maps[name], value.index, is_unsigned=value.is_unsigned)
         for name, (tensor, value) in model.stored.items()
-        if name in maps
+        if name in maps and tensor in tensors
     }
 
 

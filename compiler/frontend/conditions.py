@@ -1,16 +1,19 @@
-"""If operators whose condition is known when the model is read become the branch that is taken."""
+"""If operators whose condition is known when the model is read become the branch that is taken.
+
+So do the shapes that it computes become constants: see `shaping`.
+"""
 
 from collections.abc import Mapping
 
-import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, helper
 
-from tilewright.compiler.frontend.evaluate import RANDOM, Array, run_nodes
-from tilewright.compiler.frontend.inference import infer_shapes, shape_of
+from tilewright.compiler.frontend.inference import infer_shapes
+from tilewright.compiler.frontend.known import Known
+from tilewright.compiler.frontend.shaping import fix_shaping_operands
 
 
 def inline_conditions(model: ModelProto) -> ModelProto:
-    """`model` with its shapes inferred, and without If operators of constant conditions.
+    """`model` with all shapes that can be known, and without If operators of constant conditions.
 
     A condition is constant that depends on constants and on shapes only, and not on chance.
     """
@@ -18,54 +21,10 @@ def inline_conditions(model: ModelProto) -> ModelProto:
     for position, node in enumerate(inferred.graph.node):
         if node.op_type != "If" or node.domain:
             continue
-        condition = _Conditions(inferred).value_of(node.input[0])
+        condition = Known(inferred).value_of(node.input[0])
         if condition is not None:
             return inline_conditions(_with_branch(inferred, position, bool(condition.all())))
-    return inferred
-
-
-class _Conditions:
-    """What is constant in a graph, found when it is asked for."""
-
-    def __init__(self, model: ModelProto) -> None:
-        graph = model.graph
-        self.opsets = list(model.opset_import)
-        self.makers = {name: node for node in graph.node for name in node.output}
-        self.known = {item.name: item for item in graph.initializer}
-        described = (*graph.input, *graph.value_info)
-        self.shapes = {item.name: shape_of(item) for item in described}
-
-    def value_of(self, name: str) -> Array | None:
-        """The value of `name`; None: it is not constant."""
-        nodes: dict[str, NodeProto] = {}
-        feeds: dict[str, Array] = {}
-        pending = [name]
-        while pending:
-            current = pending.pop()
-            node = self.makers.get(current)
-            if current in feeds or current in nodes:
-                continue
-            if current in self.known:
-                feeds[current] = numpy_helper.to_array(self.known[current])
-            elif node is None or node.op_type in RANDOM or _has_graphs(node):
-                return None
-            elif node.op_type == "Shape" and self.shapes.get(node.input[0]) is not None:
-                given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-                shape = np.array(self.shapes[node.input[0]], np.int64)
-                feeds[current] = shape[given.get("start", 0) : given.get("end")]
-            else:
-                nodes[current] = node
-                pending.extend(filter(None, node.input))
-        if name in feeds:
-            return feeds[name]
-        ordered = [node for node in self.makers.values() if any(o in nodes for o in node.output)]
-        unique = {id(node): node for node in ordered}
-        (result,) = run_nodes(list(unique.values()), feeds, [name], self.opsets)
-        return result
-
-
-def _has_graphs(node: NodeProto) -> bool:
-    return any(item.HasField("g") or item.graphs for item in node.attribute)
+    return inline_conditions(inferred) if fix_shaping_operands(inferred) else inferred
 
 
 def _with_branch(model: ModelProto, position: int, is_taken: bool) -> ModelProto:

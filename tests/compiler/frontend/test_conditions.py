@@ -61,3 +61,23 @@ def test_a_random_condition_is_not_decided_when_the_model_is_read(make_builder):
     builder.output(builder.quantize(value))
     imported = import_model(builder.model())
     assert "If" in [item.op_type for item in imported.host_operators]
+
+
+def test_shapes_that_inference_cannot_follow_are_computed(make_builder, agree):
+    """F.pad by half of a difference of sizes, as U-Net is exported: Sub and Div of Gather."""
+    builder = make_builder(seed=3)
+    value = builder.activation((1, 4, 5, 5))
+    shape = builder.node("Shape", [value])
+    size = builder.node("Gather", [shape, builder.constant(np.array([2]))], axis=0)
+    doubled = builder.node("Mul", [size, builder.constant(np.array([2]))])
+    half = builder.node(
+        "Div", [builder.node("Sub", [doubled, size]), builder.constant(np.array([2]))]
+    )
+    zeros = builder.constant(np.zeros(2, np.int64))
+    pads = builder.node("Concat", [zeros, half, half, zeros, half, half], axis=0)
+    reflected = builder.node("Pad", [value, pads], mode="reflect")
+    weight = builder.weight((3, 4, 3, 3), axis=0)
+    builder.output(builder.quantize(builder.node("Conv", [builder.requantized(reflected), weight])))
+    agree(builder)
+    coverage = import_model(builder.model()).coverage
+    assert coverage.macs_accelerator == coverage.macs_total == 3 * 4 * 9 * 7 * 7

@@ -1,0 +1,67 @@
+"""The int8 forms in which people have these networks, one a quantizer, on random samples."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from tilewright.flows.quantization.flow import Request, quantize_file
+
+Sample = dict[str, np.ndarray]
+
+
+class Reader(CalibrationDataReader):
+    """Gives the samples one by one."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self.rest = iter(samples)
+
+    def get_next(self) -> Sample | None:
+        return next(self.rest, None)
+
+
+def draw(model: ModelProto, *, seed: int) -> Sample:
+    """A value for each input."""
+    random = np.random.default_rng(seed)
+    sizes = {
+        item.name: [dimension.dim_value for dimension in item.type.tensor_type.shape.dim]
+        for item in model.graph.input
+    }
+    return {name: random.normal(size=size).astype(np.float32) for name, size in sizes.items()}
+
+
+def by_tilewright(path: Path) -> ModelProto:
+    """`tilewright quantize`."""
+    return quantize_file(Request(model=path, samples=2)).model
+
+
+def by_onnxruntime(path: Path) -> ModelProto:
+    """quantize_static as its documentation shows it: uint8 activations with zero points."""
+    return _static(path, QuantFormat.QDQ, QuantType.QUInt8, QuantType.QInt8)
+
+
+def in_operators(path: Path) -> ModelProto:
+    """quantize_static to QLinear operators, uint8 weights with zero points."""
+    return _static(path, QuantFormat.QOperator, QuantType.QUInt8, QuantType.QUInt8)
+
+
+def _static(
+    path: Path, quant_format: QuantFormat, activations: QuantType, weights: QuantType
+) -> ModelProto:
+    target = path.with_suffix(".quantized.onnx")
+    samples = [draw(onnx.load(path), seed=seed) for seed in (1, 2)]
+    quantize_static(
+        path, target, Reader(samples), quant_format=quant_format, activation_type=activations,
+        weight_type=weights,
+    )  # fmt: skip
+    return onnx.load(target)
+
+
+FORMS: dict[str, Callable[[Path], ModelProto]] = {
+    "tilewright": by_tilewright,
+    "onnxruntime": by_onnxruntime,
+    "operators": in_operators,
+}

@@ -1,0 +1,115 @@
+"""The families of networks that people bring: nearly all multiplications on the accelerator.
+
+The networks are built as exporters write them, with a few layers of each kind, and quantized as
+people quantize. `pytest -m campaign` has more forms, and runs every section on the RTL.
+"""
+
+import onnx
+import pytest
+from audio import audio_embedding
+from forms import FORMS, draw
+from mobilenet import mobilenet_v3, text_direction
+from ocr import text_detector, text_recognizer
+from retina import retina_face
+from unet import unet
+from yolo import yolo_v8
+
+from tilewright.compiler.compare import compare_with_onnxruntime
+from tilewright.compiler.frontend.importer import ImportedModel, import_model
+from tilewright.flows.models import ReferenceTarget, compile_file
+from tilewright.flows.runtime.targets import IssTarget
+from tilewright.flows.verify import timed_rtl, verify
+from tilewright.hw.spec.config import PRESETS
+
+SHARE = 0.95
+"""Of all multiplications, at least."""
+TIES = {"add": 0.02, "averagepool": 0.1, "batchnormalization": 0.02, "maxpool": 0.01}
+"""The part of an operator's elements that may differ from ONNX Runtime's, where that is more than
+single ones: behind BatchNormalization that was not folded before quantizing, and where many values
+lie half way between two steps."""
+LARGEST_STEPS = 8
+"""A step in front of a table may be several behind it."""
+BUILDERS = {
+    "audio_embedding": audio_embedding,
+    "mobilenet_v3": lambda: mobilenet_v3(32),
+    "retina_face": lambda: retina_face(32),
+    "text_columns": lambda: text_recognizer(48, attention=False),
+    "text_detector": lambda: text_detector(32),
+    "text_direction": lambda: text_direction(48),
+    "text_recognizer": lambda: text_recognizer(48),
+    "unet": lambda: unet(24),
+    "unet_linear": lambda: unet(24, linear=True),
+    "yolo_v8": lambda: yolo_v8(32, 4),
+}
+
+
+@pytest.fixture(scope="session")
+def quantized(tmp_path_factory):
+    """Return a function that gives the path of a family's network in one of the forms."""
+    folder = tmp_path_factory.mktemp("families")
+
+    def path_of(family, form):
+        source, target = folder / f"{family}.onnx", folder / f"{family}.{form}.onnx"
+        if not source.exists():
+            onnx.save(BUILDERS[family](), source)
+        if not target.exists():
+            onnx.save(FORMS[form](source), target)
+        return target
+
+    return path_of
+
+
+def assert_nearly_all_on_the_accelerator(model: ImportedModel) -> None:
+    coverage = model.coverage
+    assert coverage.macs_accelerator >= SHARE * coverage.macs_total > 0
+
+
+def assert_agrees_with_onnxruntime(path, model: ImportedModel) -> None:
+    """Every operator by itself: single values lie on a rounding boundary, a step away."""
+    compared = compare_with_onnxruntime(path, draw(onnx.load(path), seed=3), model)
+    assert compared
+    for item in compared:
+        ties = next((part for kind, part in TIES.items() if item.name.startswith(kind)), 5e-4)
+        assert item.own.count <= max(1, ties * item.elements), item
+        assert item.own.largest <= LARGEST_STEPS, item
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_quantized_by_onnxruntime(quantized, family):
+    path = quantized(family, "onnxruntime")
+    compiled = compile_file(path, PRESETS["edge"], keep_sections=True)
+    assert_nearly_all_on_the_accelerator(compiled.imported)
+    assert_agrees_with_onnxruntime(path, compiled.imported)
+    sample = draw(onnx.load(path), seed=3)
+    given = IssTarget(compiled.program).run(sample).outputs
+    expected = ReferenceTarget(compiled.imported).run(sample).outputs
+    assert all((given[name] == expected[name]).all() for name in expected)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("family", BUILDERS)
+def test_quantized_by_tilewright(quantized, family):
+    path = quantized(family, "tilewright")
+    model = import_model(path, PRESETS["edge"], keep_sections=True)
+    assert_nearly_all_on_the_accelerator(model)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("family", BUILDERS)
+def test_in_operator_form(quantized, family):
+    path = quantized(family, "operators")
+    model = import_model(path, PRESETS["edge"], keep_sections=True)
+    assert_nearly_all_on_the_accelerator(model)
+    assert_agrees_with_onnxruntime(path, model)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("config", ["nano", "edge"])
+@pytest.mark.parametrize("family", BUILDERS)
+def test_every_section_on_the_rtl_equals_the_simulator(quantized, family, config):
+    path = quantized(family, "onnxruntime")
+    compiled = compile_file(path, PRESETS[config], keep_sections=True)
+    sample = draw(onnx.load(path), seed=3)
+    result = verify(compiled, [sample], timed_rtl(compiled.program)[0], num_rtl=1)
+    assert result.is_exact
+    assert result.estimated_cycles == result.cycles
