@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.support.errors import InputError, ModelError
+from tilewright.support.ort_values import from_ort, is_foreign, to_ort
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions
@@ -16,6 +17,14 @@ Array = NDArray[np.generic]
 
 FATAL_ONLY = 4
 LONGEST_MESSAGE = 300
+FOREIGN = frozenset(
+    f"tensor({name})"
+    for name in (
+        "bfloat16", "float4e2m1", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz",
+        "float8e8m0", "int2", "int4", "uint2", "uint4",
+    )
+)  # fmt: skip
+"""Types of tensors that ONNX Runtime gives no array for."""
 
 
 def first_line(error: Exception) -> str:
@@ -83,7 +92,18 @@ def run_session(
     """
     names = list(outputs or (item.name for item in session.get_outputs()))
     try:
-        results: list[Any] = session.run(names, dict(feeds))
+        results = _run(session, names, feeds)
     except Exception as error:  # as above
         raise InputError(f"ONNX Runtime refuses {what}: {first_line(error)}") from error
     return dict(zip(names, results, strict=True))
+
+
+def _run(
+    session: "InferenceSession", names: Sequence[str], feeds: Mapping[str, Array]
+) -> list[Any]:
+    types = {item.name: item.type for item in session.get_outputs()}
+    foreign = any(types[name] in FOREIGN for name in names if name in types)
+    if not foreign and not any(isinstance(v, np.ndarray) and is_foreign(v) for v in feeds.values()):
+        return list(session.run(names, dict(feeds)))
+    values = {name: to_ort(np.ascontiguousarray(array)) for name, array in feeds.items()}
+    return [from_ort(value) for value in session.run_with_ort_values(names, values)]

@@ -56,11 +56,15 @@ def _is_data(node: NodeProto, place: int) -> bool:
 
 
 def freeze(model: ModelProto, names: set[str], values: Mapping[str, Any]) -> ModelProto:
-    """Return the model with these inputs as initializers of these values, where they are arrays."""
+    """Return the model with these inputs as initializers of these values, where they are arrays.
+
+    What an initializer gives is no input of it.
+    """
     result = onnx.ModelProto()
     result.CopyFrom(model)
+    constants = {item.name for item in model.graph.initializer}
     kept = []
-    for item in model.graph.input:
+    for item in (item for item in model.graph.input if item.name not in constants):
         value = values.get(item.name)
         if item.name not in names or not _is_array(value):
             kept.append(item)

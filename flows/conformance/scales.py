@@ -10,6 +10,8 @@ from tilewright.flows.runtime.tensors import Array
 LOWEST, HIGHEST = -128, 127
 FLOATS = (np.float16, np.float32, np.float64)
 """Types of the values that become int8."""
+LARGEST = 2.0**64
+"""Larger values stay float."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +39,16 @@ class Scale:
         )
 
     def stored(self, values: Array) -> Array:
-        """Return the values as int8."""
+        """Return the values as int8, an array."""
         steps = np.rint(values.astype(np.float64) / float(self.scale)) + self.zero_point
-        stored: Array = np.clip(steps, LOWEST, HIGHEST).astype(np.int8)
-        return stored
+        return np.asarray(np.clip(steps, LOWEST, HIGHEST), np.int8)
 
 
 def has_scale(values: Any) -> TypeGuard[Array]:
     """Whether `values` are floating-point numbers of a range that int8 can express."""
     if not isinstance(values, np.ndarray) or values.dtype not in FLOATS or not values.size:
         return False
-    return bool(np.abs(values).max() < np.finfo(np.float32).max / 4)
+    return bool(np.abs(values).max() < np.float64(LARGEST))
 
 
 def _rounded(scale: float, dtype: np.dtype[Any]) -> Array:

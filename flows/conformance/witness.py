@@ -10,12 +10,13 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from tilewright.flows.conformance.preparing import Prepared
 from tilewright.flows.runtime.tensors import Array
 from tilewright.support.ort import open_session, run_session
+from tilewright.support.ort_values import is_foreign
 
 TIES = {"float16": 0.25, "float32": 1 / 128}
 """By the type in which ONNX Runtime computes a value, in steps: how far from the middle between two
 steps a value may lie that can be rounded either way. The accelerator's biases are whole steps of
 its accumulators; float16 has 11 bits, an eighth of one of 255 steps, and is rounded repeatedly."""
-CHECKED = "_checked"
+CHECKED = "/checked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,8 @@ def same(value: Array, other: Array) -> bool:
     """Whether two arrays are equal to the bit, any NaN being like any other."""
     if value.dtype != other.dtype or value.shape != other.shape:
         return False
+    if is_foreign(value):
+        return value.tobytes() == other.tobytes()
     return np.array_equal(value, other, equal_nan=value.dtype.kind in "fc")
 
 

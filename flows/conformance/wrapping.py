@@ -71,14 +71,14 @@ class Wrapping:
         for place, name in enumerate(node.output):
             values = self.values.get(name)
             if name and has_scale(values):
-                node.output[place] = f"{name}_float"
+                node.output[place] = f"{name}/float"
                 self._store(name, values)
 
     def _store(self, name: str, values: Array) -> None:
-        """Quantize `name`_float, and give `name` what that stands for."""
-        given = f"{name}_float"
+        """Quantize `name`/float, and give `name` what that stands for."""
+        given = f"{name}/float"
         if values.dtype == np.float64:
-            given = self._cast(given, f"{name}_narrow", TensorProto.FLOAT)
+            given = self._cast(given, f"{name}/float32", TensorProto.FLOAT)
         self.stored[name] = self._int8(name, values.shape)
         is_output = name in {item.name for item in self.model.graph.output}
         scale = Scale.of(values, OUTPUT_MARGIN if is_output else 1.0)
@@ -97,16 +97,16 @@ class Wrapping:
                 values = numpy_helper.to_array(constants[name]) if name in constants else None
                 if name in found or not has_scale(values):
                     continue
-                found[name] = f"{name}_weights"
+                found[name] = f"{name}/weights"
                 scale = Scale.symmetric(values)
-                item = numpy_helper.from_array(scale.stored(values), f"{name}_int8")
+                item = numpy_helper.from_array(scale.stored(values), f"{name}/int8")
                 self.initializers.append(item)
                 self._dequantize(self._declare(name, scale), values.dtype, found[name])
         return found
 
     def _declare(self, name: str, scale: Scale) -> list[str]:
         """Return the names of the int8 tensor, its scale and its zero point, which are made."""
-        names = [f"{name}_int8", f"{name}_scale", f"{name}_zero_point"]
+        names = [f"{name}/int8", f"{name}/scale", f"{name}/zero_point"]
         self.initializers.append(numpy_helper.from_array(scale.scale, names[1]))
         zero_point = np.array(scale.zero_point, np.int8)
         self.initializers.append(numpy_helper.from_array(zero_point, names[2]))
@@ -114,7 +114,7 @@ class Wrapping:
 
     def _dequantize(self, read: list[str], dtype: np.dtype[Any], result: str) -> None:
         is_double = dtype == np.float64
-        made = f"{result}_float32" if is_double else result
+        made = f"{result}/narrow" if is_double else result
         self.nodes.append(helper.make_node("DequantizeLinear", read, [made]))
         if is_double:
             self._cast(made, result, TensorProto.DOUBLE)
@@ -124,7 +124,7 @@ class Wrapping:
         return result
 
     def _int8(self, name: str, shape: tuple[int, ...]) -> ValueInfoProto:
-        return helper.make_tensor_value_info(f"{name}_int8", TensorProto.INT8, shape)
+        return helper.make_tensor_value_info(f"{name}/int8", TensorProto.INT8, shape)
 
     def _finish(self) -> ModelProto:
         result = onnx.ModelProto()

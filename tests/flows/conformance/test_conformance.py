@@ -79,10 +79,10 @@ def test_a_wrapped_case_has_int8_inputs_weights_and_outputs(convolution):
     kinds = [item.type.tensor_type.elem_type for item in (*graph.input, *graph.output)]
     assert kinds == [TensorProto.INT8, TensorProto.INT8]
     assert [node.op_type for node in graph.node].count("QuantizeLinear") == 1
-    weights = {item.name: numpy_helper.to_array(item) for item in graph.initializer}["w_int8"]
+    weights = {item.name: numpy_helper.to_array(item) for item in graph.initializer}["w/int8"]
     assert weights.dtype == np.int8
     assert np.abs(weights).max() == 127
-    assert list(prepared.feeds) == ["x_int8"]
+    assert list(prepared.feeds) == ["x/int8"]
 
 
 def test_values_that_are_not_finite_stay_float():
@@ -151,16 +151,16 @@ def test_a_value_one_step_beside_is_right_only_at_a_tie():
     prepared = prepare(case)
     feeds = dict(prepared.feeds)
     scales = {item.name: item for item in prepared.model.graph.initializer}
-    scales["x_scale"].CopyFrom(numpy_helper.from_array(np.float32(scale / 2), "x_scale"))
-    scales["y_scale"].CopyFrom(numpy_helper.from_array(scale, "y_scale"))
-    scales["x_zero_point"].CopyFrom(numpy_helper.from_array(np.int8(0), "x_zero_point"))
-    scales["y_zero_point"].CopyFrom(numpy_helper.from_array(np.int8(0), "y_zero_point"))
-    feeds["x_int8"][:] = [20, 21, 22]
-    assert judge({"y_int8": np.array([[10, 10, 11]], np.int8)}, prepared).ties == 0
-    assert judge({"y_int8": np.array([[10, 11, 11]], np.int8)}, prepared).ties == 1
-    verdict = judge({"y_int8": np.array([[11, 10, 11]], np.int8)}, prepared)
-    assert verdict.reason == "output 'y_int8': 1 of 3 elements differ from ONNX Runtime's"
-    verdict = judge({"y_int8": np.array([[10, 12, 11]], np.int8)}, prepared)
+    scales["x/scale"].CopyFrom(numpy_helper.from_array(np.float32(scale / 2), "x/scale"))
+    scales["y/scale"].CopyFrom(numpy_helper.from_array(scale, "y/scale"))
+    scales["x/zero_point"].CopyFrom(numpy_helper.from_array(np.int8(0), "x/zero_point"))
+    scales["y/zero_point"].CopyFrom(numpy_helper.from_array(np.int8(0), "y/zero_point"))
+    feeds["x/int8"][:] = [20, 21, 22]
+    assert judge({"y/int8": np.array([[10, 10, 11]], np.int8)}, prepared).ties == 0
+    assert judge({"y/int8": np.array([[10, 11, 11]], np.int8)}, prepared).ties == 1
+    verdict = judge({"y/int8": np.array([[11, 10, 11]], np.int8)}, prepared)
+    assert verdict.reason == "output 'y/int8': 1 of 3 elements differ from ONNX Runtime's"
+    verdict = judge({"y/int8": np.array([[10, 12, 11]], np.int8)}, prepared)
     assert "1 of 3" in verdict.reason
 
 
@@ -169,11 +169,11 @@ def test_each_value_is_checked_against_those_before_it():
     nodes = [helper.make_node("Relu", ["x"], ["t"]), helper.make_node("Neg", ["t"], ["y"])]
     every = with_every_value(prepare(case_of(nodes, {"x": x}, {"y": x})))
     names = [item.name for item in every.model.graph.output]
-    assert names == ["y_int8", "t_int8"]
+    assert names == ["y/int8", "t/int8"]
     session = running._outputs(every, NANO)[1]
     assert judge_each(session, every).reason == ""
-    wrong = session | {"t_int8": session["t_int8"] + np.int8(3)}
-    assert "t_int8" in judge_each(wrong, every).reason
+    wrong = session | {"t/int8": session["t/int8"] + np.int8(3)}
+    assert "t/int8" in judge_each(wrong, every).reason
 
 
 def test_reasons_of_a_kind_are_one_row():
