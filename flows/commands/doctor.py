@@ -33,7 +33,7 @@ REQUIRED_PACKAGES = (
 )
 """Those without which this command does not start, and Verilator, are not among them."""
 
-OPTIONAL_PACKAGES = (("matplotlib", "plot", "sweep draws no plot"),
+OPTIONAL_PACKAGES = (("pyarrow", "sweep", "sweep writes no folder of results"),
                      ("pillow", "images", "quantize reads no images"))  # fmt: skip
 """Package, the project's extra that has it, and what is not there without it."""
 

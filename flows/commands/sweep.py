@@ -1,169 +1,340 @@
-"""`tilewright sweep`: a model on many array sizes, in parallel and resumable."""
+"""`tilewright sweep`: models on many configs, in parallel and resumable."""
 
 import dataclasses
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilewright.flows.commands.options import (
     FilePath,
-    config_options,
+    complete_fields,
     json_option,
-    resolve_config,
+    parse_settings,
     section_options,
 )
-from tilewright.flows.sweep.results import Point, check_plot, load_csv, plot
+from tilewright.flows.sweep.ranges import parse_values
+from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.dram import MEMORY_LATENCY
+from tilewright.support.errors import InputError, ModelError
+from tilewright.support.files import check_folder, check_targets, missing, write_file
+
+if TYPE_CHECKING:
+    from tilewright.flows.sweep.running import Outcome, Sweep
+    from tilewright.flows.sweep.space import Space
+    from tilewright.flows.sweep.table import Point
+
+MAX_ROWS = 40
+"""Of the table; of more points it has those that nothing beats."""
 
 
 @click.command(name="sweep")
-@click.argument("model", type=FilePath)
-@click.option("--rows", required=True, help="Sizes: 4,8,12 or 4:32 (doubling) or 4:32:4 (steps).")
-@click.option("--cols", help="Sizes, combined with every --rows.  [default: square arrays]")
-@config_options()
+@click.argument("models", type=FilePath, nargs=-1, required=True, metavar="MODEL...")
+@click.option("--rows", help="Values: 4,8,12 or 4:32 (doubling) or 4:32:4 (steps).")
+@click.option("--cols", help="Values, combined with every --rows.  [default: square arrays]")
+@click.option(
+    "--set-range",
+    "ranges",
+    multiple=True,
+    metavar="FIELD=VALUES",
+    shell_complete=complete_fields,
+    help="Vary a config field, for example --set-range lanes=4,8,16; may be repeated.",
+)
+@click.option(
+    "--preset",
+    "presets",
+    type=click.Choice(list(PRESETS)),
+    multiple=True,
+    help="A config to vary; may be repeated.  [default: base]",
+)
+@click.option(
+    "--config",
+    "config_files",
+    type=FilePath,
+    multiple=True,
+    help="A config to vary, as a TOML file; may be repeated.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    shell_complete=complete_fields,
+    help="A config field of every point, for example --set lanes=4.",
+)
+@click.option("--space", "space_file", type=FilePath, help="Bases, set and ranges as a TOML file.")
+@click.option(
+    "--scale/--no-scale",
+    default=None,
+    help="Memories keep their words, lanes and bus their ratio to the array; or all are the base's "
+    "as far as they fit.  [default: scale]",
+)
+@click.option("--weights", help="How often each model runs, in their order: 2,1.  [default: 1]")
 @section_options
 @click.option(
     "--on",
-    type=click.Choice(["rtl", "cycles"]),
-    default="rtl",
+    type=click.Choice(["cycles", "rtl"]),
+    default="cycles",
     show_default=True,
-    help="Measure on the RTL, or replay with the timing model's cycle formulas.",
+    help="Replay with the timing model's cycle formulas, or measure on the RTL.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="Points at a time.  [default: CPU cores]")
 @click.option(
     "--latency",
-    type=click.IntRange(1),
-    default=MEMORY_LATENCY,
+    default=str(MEMORY_LATENCY),
     show_default=True,
-    help="DRAM latency in cycles.",
+    help="DRAM latencies in cycles; values as of --rows.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random input."
 )
-@click.option("--csv", "csv_file", type=FilePath, help="Results; a later sweep resumes from it.")
+@click.option(
+    "-o",
+    "--output",
+    type=FilePath,
+    metavar="DIR",
+    help="Write results and pictures there; a later sweep goes on from it.",
+)
 @json_option()
+@click.option("--csv", "csv_file", type=FilePath, help="Write the results to this file, too.")
 @click.option("--plot", "plot_file", type=FilePath, help="Draw the results (.png, .svg, .pdf).")
 def command(
-    model: Path,
-    rows: str,
+    models: tuple[Path, ...],
+    rows: str | None,
     cols: str | None,
-    preset: str | None,
-    config_file: Path | None,
+    ranges: tuple[str, ...],
+    presets: tuple[str, ...],
+    config_files: tuple[Path, ...],
     settings: tuple[str, ...],
+    space_file: Path | None,
+    scale: bool | None,
+    weights: str | None,
     strict: bool,
     keep_sections: bool,
     on: str,
     jobs: int | None,
-    latency: int,
+    latency: str,
     seed: int,
-    csv_file: Path | None,
+    output: Path | None,
     json_files: tuple[Path, ...],
+    csv_file: Path | None,
     plot_file: Path | None,
 ) -> None:
-    """Compile and run the ONNX MODEL on many array sizes.
+    """Compile and replay each ONNX MODEL on many configs.
 
-    Everything but the size is the base config's (--preset, --config, --set); the vector lanes
-    become the largest number up to the base's that fits. A point that fails is listed with its
-    error and stops no other one. Exit status 1 when any point failed.
+    Every combination of the ranges is a point; what is not varied is the base's (--preset,
+    --config, --set) or, where the array's size is another, grows with it (--scale). A point that
+    fails is listed with its error and stops no other one. Exit status 1 when any point failed.
     """
-    from tilewright.flows.report.display import console
     from tilewright.flows.report.json_files import write_json
-    from tilewright.flows.sweep.points import parse_sizes, sweep_points
+    from tilewright.flows.sweep.job import Setup
     from tilewright.flows.sweep.running import Sweep, run_sweep
+    from tilewright.flows.sweep.store import STORE_NAME, opened
 
-    base = resolve_config(preset, config_file, settings)
-    sizes = sweep_points(
-        parse_sizes(rows, "--rows"), None if cols is None else parse_sizes(cols, "--cols")
-    )
-    check_files(model, config_file, [csv_file, plot_file, *json_files], plot_file)
+    check_files([*models, *config_files], models, [csv_file, plot_file, *json_files], output)
+    bases = (*(PRESETS[name] for name in presets), *(Config.load(path) for path in config_files))
     sweep = Sweep(
-        model=model,
-        source=on,
-        latency=latency,
-        seed=seed,
-        strict=strict,
-        keep_sections=keep_sections,
+        models=weighted_models(models, weights),
+        space=changed_space(space_file, bases, settings, all_ranges(rows, cols, ranges), scale),
+        latencies=latencies(latency),
+        setup=Setup(
+            source="rtl" if on == "rtl" else "cycles",
+            seed=seed,
+            strict=strict,
+            keep_sections=keep_sections,
+        ),
     )
-    known = load_csv(csv_file) if csv_file is not None and csv_file.exists() else []
-    points = run_sweep(sweep, base, sizes, known, jobs or os.cpu_count() or 1, csv_file)
-    found = {
-        "model": model.name,
-        "base": {"name": base.name, "digest": base.digest},
-        "dram_latency_cycles": latency,
-        "points": [dataclasses.asdict(point) for point in points],
-    }
-    is_printed = write_json(json_files, found)
-    if points and not is_printed:
-        print_points(points, f"{model.name}, base {base.name}")
-    if len(points) < len(sizes):
-        raise KeyboardInterrupt(how_to_go_on(len(points), len(sizes), csv_file))
-    if plot_file is not None:
-        plot(plot_file, points, f"{model.name} on arrays of {base.name}")
-    for path in filter(None, () if is_printed else (csv_file, plot_file)):
-        console().print(f"written: {path}", markup=False)
-    if any(point.error for point in points):
+    check_outputs(output, plot_file)
+    with opened(output / STORE_NAME if output else None) as store:
+        outcome = run_sweep(sweep, store, jobs or os.cpu_count() or 1)
+    written = write_results(sweep, outcome, output, csv_file, plot_file)
+    is_printed = write_json(json_files, as_json(sweep, outcome))
+    if outcome.points and not is_printed:
+        print_points(sweep, outcome.points)
+    if outcome.is_interrupted:
+        raise KeyboardInterrupt(how_to_go_on(sweep, outcome, output))
+    if not is_printed:
+        print_files(written)
+    if any(point.result.error for point in outcome.points):
         raise SystemExit(1)
 
 
-def how_to_go_on(done: int, total: int, csv_file: Path | None) -> str:
-    """Say what an interrupted sweep leaves."""
-    if csv_file is None:
-        return f"{done} of {total} points are done; with --csv FILE a sweep goes on where it ended"
-    return f"{done} of {total} points are in {csv_file}; the same command goes on from there"
-
-
 def check_files(
-    model: Path,
-    config_file: Path | None,
+    inputs: Sequence[Path],
+    models: Sequence[Path],
     outputs: Sequence[Path | None],
-    plot_file: Path | None,
+    folder: Path | None,
 ) -> None:
-    """Raise ModelError or InputError unless the model is there and the results can be written."""
-    from tilewright.support.errors import ModelError
-    from tilewright.support.files import check_targets, missing
+    """Raise ModelError or InputError unless the models are there and results can be written."""
+    check_targets(outputs, inputs)
+    for model in models:
+        if not model.is_file():
+            raise ModelError(missing(model, "an ONNX model"))
+    if folder is not None:
+        check_folder(folder)
 
-    check_targets(outputs, [model, config_file])
+
+def check_outputs(output: Path | None, plot_file: Path | None) -> None:
+    """Raise ToolError or InputError unless what is asked for can be drawn; make the folder."""
+    from tilewright.flows.sweep.files import check_packages
+    from tilewright.flows.sweep.pareto import check_picture
+
     if plot_file is not None:
-        check_plot(plot_file)
-    if not model.is_file():
-        raise ModelError(missing(model, "an ONNX model"))
+        check_picture(plot_file)
+    if output is not None:
+        check_packages()
+        output.mkdir(parents=True, exist_ok=True)
 
 
-def print_points(points: Sequence[Point], title: str) -> None:
-    """Print the table of points."""
+def weighted_models(paths: Sequence[Path], weights: str | None) -> tuple[Any, ...]:
+    """Return the models with their weights. Raises InputError."""
+    from tilewright.flows.sweep.job import Model
+
+    try:
+        given = [float(text) for text in weights.split(",")] if weights else [1.0] * len(paths)
+    except ValueError:
+        given = []
+    if len(given) != len(paths) or not all(0 < weight < float("inf") for weight in given):
+        raise InputError(f"--weights: {len(paths)} numbers above 0, got {weights!r}")
+    return tuple(Model(path=path, weight=w) for path, w in zip(paths, given, strict=True))
+
+
+def latencies(text: str) -> tuple[int, ...]:
+    """Return the DRAM's latencies. Raises InputError."""
+    found = parse_values(text, "--latency")
+    if found[0] < 1:
+        raise InputError(f"--latency: at least 1 cycle, got {found[0]}")
+    return found
+
+
+def all_ranges(
+    rows: str | None, cols: str | None, ranges: Sequence[str]
+) -> dict[str, tuple[int, ...]]:
+    """Return the values by field. Raises InputError."""
+    found = {name: parse_values(text, f"--{name}")
+             for name, text in (("rows", rows), ("cols", cols)) if text}  # fmt: skip
+    for given in ranges:
+        name, equals, text = given.partition("=")
+        if not equals or name in found:
+            raise InputError(f"--set-range: FIELD=VALUES, each field once, got {given!r}")
+        found[name] = parse_values(text, f"--set-range {name}")
+    return found
+
+
+def changed_space(
+    path: Path | None,
+    bases: tuple[Config, ...],
+    settings: tuple[str, ...],
+    ranges: dict[str, tuple[int, ...]],
+    scale: bool | None,
+) -> "Space":
+    """Return the space of the file, or the default one, with what the options say above it."""
+    from tilewright.flows.sweep.space import Space, load_space
+
+    space = Space() if path is None else load_space(path)
+    return dataclasses.replace(
+        space,
+        bases=bases or space.bases,
+        asked={**space.asked, **parse_settings(settings)},
+        ranges={**space.ranges, **ranges},
+        scale=space.scale if scale is None else scale,
+    )
+
+
+def how_to_go_on(sweep: "Sweep", outcome: "Outcome", output: Path | None) -> str:
+    """Say what an interrupted sweep leaves."""
+    done = f"{len(outcome.points)} of {sweep.num_points} points are"
+    if output is None:
+        return f"{done} done; with -o DIR a sweep goes on where it ended"
+    return f"{done} in {output}; the same command goes on from there"
+
+
+def write_results(
+    sweep: "Sweep",
+    outcome: "Outcome",
+    output: Path | None,
+    csv_file: Path | None,
+    plot_file: Path | None,
+) -> list[Path]:
+    """Write what was asked for, and return where."""
+    from tilewright.flows.sweep.files import write_all
+    from tilewright.flows.sweep.pareto import draw
+    from tilewright.flows.sweep.table import all_rows, to_csv
+
+    rows = all_rows(outcome.points)
+    written = [] if output is None else write_all(output, sweep.title, rows)
+    if csv_file is not None:
+        write_file(csv_file, to_csv(rows))
+    if plot_file is not None:
+        draw(plot_file, rows, sweep.title)
+    return [*written, *filter(None, (csv_file, plot_file))]
+
+
+def as_json(sweep: "Sweep", outcome: "Outcome") -> dict[str, Any]:
+    """Return the outcome as JSON-able values, with layers and engines of every point."""
+    return {
+        "models": [{"name": model.name, "weight": model.weight} for model in sweep.models],
+        "bases": [{"name": base.name, "digest": base.digest} for base in sweep.space.bases],
+        "points": [point.row() | point.result.details() for point in outcome.points],
+    }
+
+
+def print_points(sweep: "Sweep", points: Sequence["Point"]) -> None:
+    """Print the table of points, or of many those that nothing beats."""
     from tilewright.flows.report.coverage import coverage_range
-    from tilewright.flows.report.display import console, percent, signed_percent, table
+    from tilewright.flows.report.display import console, percent, table
+    from tilewright.flows.sweep.pareto import pareto_front
+    from tilewright.flows.sweep.table import all_rows
 
-    rows = [
-        (
-            f"{point.rows}x{point.cols}",
-            point.lanes or None,
-            point.cycles,
-            percent(point.utilization),
-            percent(point.coverage.macs_share) if point.coverage else None,
-            signed_percent(point.estimate_error),
-            point.bytes_loaded,
-            point.bytes_stored,
-            point.instructions,
-            point.error,
-        )
-        for point in points
-    ]
-    columns = ("array", "?>lanes", ">cycles", ">utilization", "?>MACs here", "?>model off",
-               "?>loaded B", "?>stored B", "?>instructions", "=error")  # fmt: skip
-    on_rtl = points[0].source == "rtl"
-    measured = "measured on the RTL" if on_rtl else "by the timing model"
     out = console()
-    out.print(coverage_range([p.coverage for p in points if p.coverage]), markup=False)
-    out.print(table(f"{title}: cycles {measured}", columns, rows))
-    errors = [abs(e) for e in (point.estimate_error for point in points) if e is not None]
-    if errors:
-        out.print(
-            f"the timing model is off by {statistics.mean(errors):.1%} on average, "
-            f"{max(errors):.1%} at most"
+    coverages = [point.result.coverage for point in points if point.result.coverage]
+    out.print(coverage_range(coverages), markup=False)
+    rows = all_rows(points)
+    title = f"{sweep.title}: cycles by {points[0].source}"
+    shown: Sequence[Mapping[str, Any]] = rows
+    if len(rows) > MAX_ROWS:
+        names = {row["model"]: None for row in rows}
+        shown = [r for name in names for r in pareto_front([r for r in rows if r["model"] == name])]
+        title += (
+            f"; {len(shown)} of {len(rows)} points, those with the fewest cycles for their size"
         )
-    elif not on_rtl:
+    columns = ("config", "?model", ">cycles", ">utilization", "?>MACs here", "?>SRAM KiB",
+               "?>latency", "=error")  # fmt: skip
+    cells = [
+        (
+            row["config"],
+            row["model"],
+            row["cycles"],
+            percent(row["utilization"]),
+            percent(row["coverage"]),
+            row["sram_kib"],
+            row["dram_latency_cycles"],
+            row["error"],
+        )
+        for row in shown
+    ]
+    out.print(table(title, columns, cells))
+    lost = {p.candidate.config.name: None for p in points
+            if p.candidate.config and p.candidate.is_without_depthwise}  # fmt: skip
+    if lost:
+        out.print(f"no depthwise unit, which needs rows <= cols: {', '.join(lost)}", markup=False)
+    if sweep.setup.source == "rtl":
+        errors = [abs(e) for p in points if (e := p.result.estimate_error) is not None]
+        if errors:
+            out.print(
+                f"the timing model is off by {statistics.mean(errors):.1%} on average, "
+                f"{max(errors):.1%} at most"
+            )
+    else:
         out.print("--on rtl measures, and states how far the timing model is off")
+
+
+def print_files(written: Sequence[Path]) -> None:
+    """Print what was written."""
+    from tilewright.flows.report.display import console
+
+    for path in written:
+        console().print(f"written: {path}", markup=False)

@@ -1,154 +1,165 @@
-"""Runs the points of a sweep, several at a time, and keeps the results as they come."""
+"""Runs a sweep: what the store has is taken from there, the rest is measured and kept."""
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import dataclasses
+import functools
+import logging
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from tilewright.flows.program_cache import tool_digest
 from tilewright.flows.report.progress import counted
-from tilewright.flows.sweep.point import run_point
-from tilewright.flows.sweep.points import config_for
-from tilewright.flows.sweep.processes import Processes
-from tilewright.flows.sweep.results import Point, to_csv
-from tilewright.hw.spec.config import Config
-from tilewright.support.digests import file_digest
-from tilewright.support.errors import ConfigError
-from tilewright.support.files import write_file
+from tilewright.flows.sweep.job import SOURCES, Job, Model, Result, Setup
+from tilewright.flows.sweep.pool import Pool
+from tilewright.flows.sweep.space import Candidate, Space
+from tilewright.flows.sweep.store import Store
+from tilewright.flows.sweep.table import Point
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 
-Size = tuple[int, int]
-"""Rows and columns."""
+LOG = logging.getLogger(__name__)
+LINE_SECONDS = 1.0
+"""Off a terminal, progress has at most one line in this time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What every point of a sweep has in common."""
+    """Models on a space of configs, behind DRAMs of several latencies (in cycles)."""
 
-    model: Path
-    source: str
-    latency: int
-    seed: int
-    strict: bool
-    keep_sections: bool
+    models: tuple[Model, ...]
+    space: Space
+    latencies: tuple[int, ...] = (MEMORY_LATENCY,)
+    setup: Setup = dataclasses.field(default_factory=Setup)
 
-    @cached_property
-    def setup(self) -> str:
-        """What a point depends on besides its config, as a key: files, sources and options."""
-        run = f"-{self.latency}-{self.seed}" if self.source == "rtl" else f"-{self.latency}"
-        kept = f"-{self.strict:d}{self.keep_sections:d}"
-        return f"{file_digest(self.model)[:16]}-{tool_digest()[:16]}{run}{kept}"
+    @property
+    def num_points(self) -> int:
+        return self.space.num_points * len(self.latencies) * len(self.models)
+
+    @property
+    def title(self) -> str:
+        names = ", ".join(model.name for model in self.models)
+        return f"{names} on configs from {', '.join(base.name for base in self.space.bases)}"
+
+    def points(self) -> list[Point]:
+        """Return the points in their order, none measured yet; the models are the fastest."""
+        return [
+            self._point(candidate, model, latency)
+            for candidate in self.space.candidates()
+            for latency in self.latencies
+            for model in self.models
+        ]
+
+    def _point(self, candidate: Candidate, model: Model, latency: int) -> Point:
+        job = None
+        if candidate.config is not None:
+            job = Job(model=model, config=candidate.config, setup=self.setup, latency=latency)
+        return Point(
+            candidate=candidate,
+            model=model.name,
+            model_digest=model.digest,
+            weight=model.weight,
+            latency=latency,
+            source=SOURCES[self.setup.source],
+            result=Result(error=candidate.error),
+            job=job,
+        )
 
 
-def run_sweep(
-    sweep: Sweep,
-    base: Config,
-    sizes: Sequence[Size],
-    known: Sequence[Point],
-    jobs: int,
-    csv_file: Path | None,
-) -> list[Point]:
-    """Return the points in the order of `sizes`, after Ctrl-C those that are done.
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The points of a sweep that are done, in their order."""
 
-    Finished ones among `known` are not run again. The CSV file is brought up to date after each
-    point and keeps points of other sweeps.
+    points: tuple[Point, ...]
+    is_interrupted: bool
+
+
+def run_sweep(sweep: Sweep, store: Store, jobs: int) -> Outcome:
+    """Measure what the store does not have; after Ctrl-C return what is done.
+
+    jobs: points at a time, each in a process of its own.
+
+    Raises ModelError for a model that cannot be read.
     """
-    results, configs = _known_points(sweep, base, sizes, known)
+    points = sweep.points()
+    _warn_of_changes(points)
+    known = dict(store.known(tool_digest()))
+    wanted = {point.job.key: point.job for point in points if point.job is not None}
+    missing = [job for key, job in wanted.items() if key not in known]
+    LOG.info("%d points, %d of them known", len(wanted), len(wanted) - len(missing))
+    is_interrupted = False
+    try:
+        for job, result in _measured(sweep, missing, jobs):
+            known[job.key] = result
+            if not result.is_crash:
+                store.keep(job, result)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    done = [point for point in points if point.job is None or point.job.key in known]
+    return Outcome(
+        points=tuple(
+            point if point.job is None else _with_result(point, known[point.job.key])
+            for point in done
+        ),
+        is_interrupted=is_interrupted,
+    )
 
-    def keep() -> None:
-        if csv_file is not None:
-            ours = [results[size] for size in sizes if size in results]
-            keys = {point.key for point in ours}
-            others = [point for point in known if point.key not in keys]
-            write_file(csv_file, to_csv([*others, *ours]))
 
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        counted("point", len(configs)) as advance,
-        contextlib.closing(_measured(sweep, configs, jobs)) as measured,
-    ):
-        for size, point in measured:
-            results[size] = point
-            keep()
-            advance(_sentence(point))
-    keep()
-    return [results[size] for size in sizes if size in results]
-
-
-def _known_points(
-    sweep: Sweep, base: Config, sizes: Sequence[Size], known: Sequence[Point]
-) -> tuple[dict[Size, Point], dict[Size, Config]]:
-    """Return the points that need no run, and the configs of those that do."""
-    finished = {point.key: point for point in known if not point.error}
-    results: dict[Size, Point] = {}
-    configs: dict[Size, Config] = {}
-    for rows, cols in sizes:
-        try:
-            config = config_for(base, rows, cols)
-        except ConfigError as error:
-            results[rows, cols] = _failed(sweep, rows, cols, str(error))
-            continue
-        old = finished.get((sweep.source, sweep.setup, config.digest))
-        if old is None:
-            configs[rows, cols] = config
-        else:
-            results[rows, cols] = old
-    return results, configs
+def _with_result(point: Point, result: Result) -> Point:
+    return dataclasses.replace(point, result=result)
 
 
 def _measured(
-    sweep: Sweep, configs: Mapping[Size, Config], jobs: int
-) -> Generator[tuple[Size, Point]]:
-    """Yield the points as they are done; closed early, it ends those that run."""
-    processes, pool = Processes(), ThreadPoolExecutor(jobs)
-    try:
-        futures = {
-            pool.submit(_run, sweep, config, processes): size for size, config in configs.items()
-        }
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        processes.stop()
-        pool.shutdown(cancel_futures=True)
+    sweep: Sweep, jobs: Sequence[Job], num_processes: int
+) -> Iterable[tuple[Job, Result]]:
+    """Yield jobs as they are done, with progress."""
+    if not jobs:
+        return
+    with tempfile.TemporaryDirectory(prefix="tilewright-sweep-") as folder:
+        run = functools.partial(run_job, readings=_read_models(sweep, Path(folder)))
+        pool = Pool(run, min(num_processes, len(jobs)), _crashed)
+        with (
+            counted("point", len(jobs), every_seconds=LINE_SECONDS) as advance,
+            contextlib.closing(pool.results(jobs)) as results,
+        ):
+            for job, result in results:
+                yield job, result
+                advance(_sentence(job, result))
 
 
-def _sentence(point: Point) -> str:
-    result = f"failed: {point.error}" if point.error else f"{point.cycles:,} cycles"
-    return f"{point.rows}x{point.cols} {result}"
+def run_job(job: Job, readings: dict[str, Path]) -> Result:
+    """Measure a job in a process of the pool, which has imported what that takes."""
+    from tilewright.flows.sweep.measure import measure
+
+    return measure(job, readings[job.model.digest])
 
 
-def _run(sweep: Sweep, config: Config, processes: Processes) -> Point:
-    fields: dict[str, Any] = run_point(
-        sweep.model,
-        config,
-        sweep.source,
-        sweep.latency,
-        sweep.seed,
-        {"strict": sweep.strict, "keep_sections": sweep.keep_sections},
-        processes,
+def _read_models(sweep: Sweep, folder: Path) -> dict[str, Path]:
+    from tilewright.flows.sweep.measure import keep_reading
+
+    readings = {model.digest: folder / model.digest for model in sweep.models}
+    for model in sweep.models:
+        keep_reading(model.path, sweep.setup, readings[model.digest])
+    return readings
+
+
+def _crashed(job: Job) -> Result:
+    return Result(
+        error="its process ended: out of memory, or a crash of a library; the same command tries "
+        "it again",
+        is_crash=True,
     )
-    return Point(
-        rows=config.rows,
-        cols=config.cols,
-        lanes=config.lanes,
-        operand_lanes=config.operand_lanes,
-        source=sweep.source,
-        setup=sweep.setup,
-        config=config.digest,
-        **fields,
-    )
 
 
-def _failed(sweep: Sweep, rows: int, cols: int, error: str) -> Point:
-    return Point(
-        rows=rows,
-        cols=cols,
-        lanes=0,
-        operand_lanes=0,
-        source=sweep.source,
-        setup=sweep.setup,
-        config="",
-        error=error,
-    )
+def _sentence(job: Job, result: Result) -> str:
+    found = f"failed: {result.error}" if result.error else f"{result.cycles:,} cycles"
+    return f"{job.model.name} on {job.config.name} {found}"
+
+
+def _warn_of_changes(points: Sequence[Point]) -> None:
+    """Log what each config has changed besides what was asked."""
+    for candidate in {id(point.candidate): point.candidate for point in points}.values():
+        if candidate.config is not None and candidate.changes:
+            LOG.info("%s: %s", candidate.config.name, candidate.changes)
+        if candidate.config is not None and candidate.is_without_depthwise:
+            LOG.warning("%s has no depthwise unit, which needs rows <= cols", candidate.config.name)

@@ -40,8 +40,7 @@ def _sums_of(machine: Simulation, engine: Engine, total: int) -> dict[Bucket, in
         paint[start:end] = Bucket.BUSY
     for start, end in chain(occupation.own_refusals, *occupation.refusals.values()):
         paint[start:end] = Bucket.BANK
-    counts = np.bincount(paint[1:], minlength=len(Bucket)).tolist()
-    sums = {bucket: int(counts[bucket]) for bucket in Bucket}
+    sums = {bucket: int(np.count_nonzero(paint[1:] == bucket)) for bucket in Bucket}
     refused = occupation.refused.total()
     sums[Bucket.BANK] += refused
     sums[Bucket.BUSY] -= refused

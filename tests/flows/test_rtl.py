@@ -110,7 +110,7 @@ def test_session_on_rtl_tells_cycles(digits, digits_inputs):
 
 
 def test_sweep_on_rtl_states_the_error_of_the_formulas(tilewright, digits):
-    result = tilewright("sweep", digits, "--preset", "nano", "--rows", 4, "--csv", "s.csv")
+    result = tilewright("sweep", digits, "--preset", "nano", "--on", "rtl")
     assert result.status == 0, result
     assert "the timing model is off by" in result.out
 

@@ -251,9 +251,15 @@ def test_faults_on_the_simulator(fails, tmp_path, tilewright):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--rows", "4:"], "--rows: sizes are a list"),
-        (["--rows", "4", "--cols", "x"], "--cols: sizes are a list"),
-        (["--rows", "4", "--cols", ""], "--cols: sizes are a list"),
+        (["--rows", "4:"], "--rows: values are a list"),
+        (["--rows", "4", "--cols", "x"], "--cols: values are a list"),
+        (["--rows", "4,"], "--rows: values are a list"),
+        (["--set-range", "lanes"], "--set-range: FIELD=VALUES, each field once, got 'lanes'"),
+        (["--rows", "4", "--set-range", "rows=8"], "each field once, got 'rows=8'"),
+        (["--set-range", "colour=1"], "a sweep has no field 'colour'"),
+        (["--rows", "4", "--weights", "1,2"], "--weights: 1 numbers above 0, got '1,2'"),
+        (["--rows", "4", "--latency", "0"], "--latency: at least 1 cycle, got 0"),
+        (["--space", "none.toml"], "no such file; give a TOML file"),
         (["--rows", "4", "--plot", "plot.xyz"], "suffix of a plot"),
         (["--rows", "4", "--csv", "missing/x.csv"], "does not exist"),
     ],
@@ -262,10 +268,10 @@ def test_bad_sweeps(fails, digits, words, message):
     assert message in fails("sweep", digits, *words)
 
 
-def test_sweep_with_another_csv(fails, digits, tmp_path):
-    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    error = fails("sweep", digits, "--rows", 4, "--on", "cycles", "--csv", tmp_path / "x.csv")
-    assert "not a sweep's CSV" in error
+def test_sweep_into_a_folder_with_another_store(fails, digits, tmp_path):
+    (tmp_path / "sweep.sqlite").write_text("something else, long enough for a database " * 10)
+    error = fails("sweep", digits, "--rows", 4, "-o", tmp_path)
+    assert "no store of sweeps" in error
 
 
 @pytest.mark.parametrize(
@@ -280,7 +286,7 @@ def test_sweep_with_another_csv(fails, digits, tmp_path):
         ["run", "x.tw", "--seed", "-1"],
         ["quantize", "x.onnx", "-o", "y.onnx", "--seed", "-1"],
         ["sweep", "x.onnx", "--rows", "4", "--seed", "-1"],
-        ["sweep", "x.onnx", "--rows", "4", "--on", "cycles", "--latency", "0"],
+        ["sweep", "--rows", "4"],
     ],
 )
 def test_usage_errors_are_status_two(tilewright, words):

@@ -1,0 +1,108 @@
+"""One job, in a process that does nothing else: compile, replay or run, and count.
+
+A model is read once: its readings are kept as files, which hold less memory than reading it again.
+A model of several sections is read for each config, as what joins the host depends on that.
+"""
+
+import pickle
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from tilewright.compiler.compile import compile_model
+from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
+from tilewright.flows.models import CompiledModel, import_file
+from tilewright.flows.report.coverage import coverage_of
+from tilewright.flows.report.report import layer_reports, utilization
+from tilewright.flows.sweep.job import Job, LayerCycles, Result, Setup
+from tilewright.hw.spec.config import Config
+from tilewright.sim.timing import simulate
+from tilewright.support.errors import ExecutionError, TilewrightError
+
+KEPT_READINGS = 2
+"""Models that a process holds at a time."""
+
+
+def keep_reading(path: Path, setup: Setup, target: Path) -> None:
+    """Read a model and keep it in a file for `measure`. Raises ModelError."""
+    imported = import_file(path, strict=setup.strict)
+    sections = [step for step in imported.steps if isinstance(step, ImportedSection)]
+    is_for_all = len(sections) == 1 or setup.keep_sections or setup.strict
+    target.write_bytes(pickle.dumps(imported if is_for_all else None))
+
+
+@lru_cache(maxsize=KEPT_READINGS)
+def _kept(reading: Path) -> ImportedModel | None:
+    found: ImportedModel | None = pickle.loads(reading.read_bytes())
+    return found
+
+
+def measure(job: Job, reading: Path) -> Result:
+    """Return what came of a job.
+
+    reading: the file of `keep_reading`.
+
+    On the RTL, the memory must equal the simulator's and the outputs the reference's.
+    """
+    try:
+        return _measured(job, _compile(job, job.config, reading))
+    except TilewrightError as error:
+        return Result(error=" ".join(str(error).split()))
+
+
+def _compile(job: Job, config: Config, reading: Path) -> CompiledModel:
+    start = time.monotonic()
+    path, setup = job.model.path, job.setup
+    imported = _kept(reading) or import_file(
+        path, config, strict=setup.strict, keep_sections=setup.keep_sections
+    )
+    program = compile_model(imported, config)
+    return CompiledModel(
+        path=path,
+        program=program,
+        seconds=time.monotonic() - start,
+        keep_sections=setup.keep_sections,
+        read=imported,
+    )
+
+
+def _measured(job: Job, compiled: CompiledModel) -> Result:
+    program = compiled.program
+    start = time.monotonic()
+    timing = simulate(program, latency=job.latency)
+    cycles = _cycles_on_rtl(job, compiled) if job.setup.source == "rtl" else timing.cycles
+    layers = layer_reports(program, timing.retirements)
+    macs = sum(layer.macs for layer in layers)
+    return Result(
+        cycles=cycles,
+        estimated_cycles=timing.cycles,
+        utilization=utilization(macs, cycles, job.config),
+        macs=macs,
+        coverage=coverage_of(program),
+        bytes_loaded=sum(layer.load_bytes for layer in layers),
+        bytes_stored=sum(layer.store_bytes for layer in layers),
+        instructions=program.num_instructions,
+        compile_seconds=round(compiled.seconds, 3),
+        run_seconds=round(time.monotonic() - start, 3),
+        layers=tuple(
+            LayerCycles(name=layer.name, cycles=layer.cycles, macs=layer.macs) for layer in layers
+        ),
+        buckets={
+            engine.name.lower(): {bucket.name.lower(): count for bucket, count in counts.items()}
+            for engine, counts in timing.buckets.items()
+        },
+    )
+
+
+def _cycles_on_rtl(job: Job, compiled: CompiledModel) -> int:
+    from tilewright.flows.execution import load_inputs
+    from tilewright.flows.verify import timed_rtl, verify
+
+    samples = load_inputs(compiled.program, None, 1, job.setup.seed)
+    target, _ = timed_rtl(compiled.program, job.latency)
+    result = verify(compiled, samples, target, num_rtl=1)
+    if result.memory_differences:
+        raise ExecutionError(f"RTL and simulator differ: {result.memory_differences[0]}")
+    if not result.reference.is_exact:
+        raise ExecutionError(f"simulator and reference differ: {result.reference.sentence()}")
+    return result.cycles
