@@ -80,8 +80,8 @@ def weighted(points: Sequence[Point]) -> Point | None:
     weights = [point.weight for point in points]
 
     def total(name: str) -> int:
-        parts = (w * getattr(r, name) for w, r in zip(weights, results, strict=True))
-        return int(round(sum(parts)))
+        parts: list[float] = [w * getattr(r, name) for w, r in zip(weights, results, strict=True)]
+        return round(sum(parts))
 
     config = points[0].candidate.config
     assert config is not None
