@@ -94,10 +94,18 @@ def _static_batch(model: ModelProto) -> int | None:
     graph = _infer(model).graph
     known = {i.name: i.type.tensor_type.shape.dim for i in (*graph.input, *graph.value_info)}
     for node in graph.node:
-        shape = known.get(node.input[0]) if node.op_type in BATCHED_OPERATORS else None
-        if shape and shape[0].dim_value in sizes:
+        shape = known.get(node.input[0], []) if node.input else []
+        if shape and shape[0].dim_value in sizes and _has_batch(node, len(shape)):
             return int(shape[0].dim_value)
     return None
+
+
+def _has_batch(node: NodeProto, rank: int) -> bool:
+    """Whether axis 0 of the node's first input, which has `rank` axes, is a batch."""
+    if node.op_type == "BatchNormalization":
+        trains = any(item.name == "training_mode" and item.i for item in node.attribute)
+        return rank > 2 and not trains
+    return node.op_type in BATCHED_OPERATORS
 
 
 def _infer(model: ModelProto) -> ModelProto:

@@ -80,8 +80,8 @@ def _applied(change: Change, array: Array) -> Array:
     Entry(
         operators=("Cast",),
         runs="nothing moves",
-        conditions="between float types, to the type a value has, or of int8 and uint8 to float "
-        "(scale 1, zero point 0)",
+        conditions="CastLike is read as Cast; between float types, to the type a value has, or of "
+        "int8 and uint8 to float (scale 1, zero point 0)",
         cost="none",
     )
 )
@@ -91,7 +91,7 @@ def cast(context: Context, node: Operator, values: Values) -> list[Value]:
     What has no DequantizeLinear behind it has scale 1 and zero point 0 (uint8 images).
     """
     value, target = values[0], tensor_dtype_to_np_dtype(int(node.attribute("to", 0))).name
-    if isinstance(value, Real) and target in FLOATS:
+    if isinstance(value, Real) and target in (*FLOATS, "float64"):
         return [replace(value, tensor=node.outputs[0])]
     if isinstance(value, Quantized) and target == ("uint8" if value.is_unsigned else "int8"):
         return [value]

@@ -103,22 +103,30 @@ def multiply_matrix(context: Context, node: Operator, values: Values) -> list[Va
     Entry(
         operators=("Gemm",),
         runs="convolution",
-        conditions="constant B; alpha = beta = 1; transA and transB; C constant along the rows",
+        conditions="constant B; any alpha and beta (QGemm: alpha = 1); transA and transB; C "
+        "constant along the rows",
         cost="the array, with the rows as pixels, and the drain",
     )
 )
 def multiply_general(context: Context, node: Operator, values: Values) -> list[Value]:
-    """Gemm: A' [M, K] times constant B' [K, N], plus C; alpha = beta = 1."""
-    for name in ("alpha", "beta"):
-        if float(node.attribute(name, 1.0)) != 1.0:
-            raise UnsupportedError(f"its attribute {name} must be 1")
+    """Gemm: alpha times A' [M, K] times constant B' [K, N], plus beta times constant C."""
     source = as_activation(context, values[0], "left operand")
     if node.attribute("transA", 0):
         source = replace(source, index=source.index.T)
     is_transposed = bool(node.attribute("transB", 0))
     weight, scales = channel_weights(values[1], 0 if is_transposed else 1)
     real = _product(context, node, source, (weight.T if is_transposed else weight, scales))
-    return [with_bias(real, optional(values, 2))]
+    alpha = np.array(node.attribute("alpha", 1.0))
+    if alpha != 1.0:
+        real = scale_channels(real, alpha, np.zeros(()))
+    return [with_bias(real, _times(optional(values, 2), node.attribute("beta", 1.0)))]
+
+
+def _times(value: Value | None, factor: float) -> Value | None:
+    """A constant times a factor."""
+    if factor == 1.0 or not isinstance(value, Constant):
+        return value
+    return Constant(array=value.array.astype(np.float32) * np.float32(factor))
 
 
 @handles_quantized(convolve, operators=("QLinearConv",))

@@ -13,6 +13,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
 from tilewright.compiler.frontend.batch import single_sample
+from tilewright.compiler.frontend.casts import state_types
 from tilewright.compiler.frontend.conditions import inline_conditions
 from tilewright.compiler.frontend.foreign import foreign_file
 from tilewright.compiler.frontend.inference import MICROSOFT, shape_of
@@ -120,6 +121,7 @@ def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
     for item in proto.graph.input:
         _check_static(item)
     inferred = inline_conditions(proto)
+    state_types(inferred)
     graph = inferred.graph
     constants = {item.name: _array(item) for item in graph.initializer}
     inputs = tuple(_spec(item, "input") for item in graph.input if item.name not in constants)

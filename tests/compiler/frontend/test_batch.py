@@ -136,3 +136,13 @@ def test_samples_on_another_axis_of_an_output_are_refused(make_builder):
     builder.output(value, "float32")
     with pytest.raises(ModelError, match=f"output '{value}' must have its samples on axis 0"):
         single_sample(builder.model())
+
+
+@pytest.mark.parametrize(("shape", "size"), [((4, 3, 5), 4), ((4, 3), None)])
+def test_batch_normalization_of_maps_has_a_batch(make_builder, shape, size):
+    builder = make_builder(seed=9)
+    parameters = [builder.constant(np.ones(3, np.float32)) for _ in range(4)]
+    value = builder.node("BatchNormalization", [builder.activation(shape), *parameters])
+    builder.output(builder.quantize(value))
+    batch = single_sample(builder.model())[1]
+    assert (batch and batch.size) == size

@@ -239,3 +239,17 @@ def test_a_clamp_behind_a_pad_is_left_to_the_host(make_builder, agree):
     builder.output(builder.quantize(value))
     reasons = {item.op_type: item.reason for item in agree(builder).host_operators}
     assert "padded without being quantized" in reasons["Conv"]
+
+
+@pytest.mark.parametrize("like", [np.float32, np.float16, np.float64])
+def test_cast_like_is_a_cast_to_the_type_that_is_known(make_builder, agree, like):
+    builder = make_builder(seed=40)
+    value = builder.activation((1, 3, 4, 4))
+    slope = builder.constant(np.float32(0.25))
+    values = [builder.constant(np.ones(1, like))]
+    narrow = builder.node("CastLike", [builder.node("Relu", [value]), *values])
+    back = builder.node("CastLike", [narrow, value])
+    builder.output(
+        builder.quantize(builder.node("Mul", [back, builder.node("CastLike", [slope, back])]))
+    )
+    assert agree(builder).host_operators == ()

@@ -91,6 +91,27 @@ def test_gemm_equals_onnxruntime(make_builder, agree, dtype, is_transposed, rows
     assert agree(builder).sections[0].graph.maps[builder.outputs[0][0]].shape == (9, 1, rows)
 
 
+@pytest.mark.parametrize(("alpha", "beta"), [(0.5, 1.0), (1.0, 0.25), (-2.0, 4.0)])
+def test_gemm_with_factors_equals_onnxruntime(make_builder, agree, alpha, beta):
+    builder = make_builder(seed=5)
+    bias = builder.constant(builder.random.integers(-64, 64, 9).astype("f") / 64)
+    inputs = [builder.activation((3, 12)), builder.weight((12, 9), 1), bias]
+    value = builder.node("Gemm", inputs, alpha=alpha, beta=beta)
+    builder.output(builder.quantize(value))
+    assert agree(builder).host_operators == ()
+
+
+def test_gemm_times_zero_stays_on_the_host(make_builder, agree):
+    builder = make_builder(seed=5)
+    value = builder.activation((3, 12))
+    product = builder.node("Gemm", [value, builder.weight((12, 9), 1)], alpha=0.0)
+    hidden = builder.requantized(builder.node("Relu", [value]))
+    builder.output(builder.quantize(product))
+    builder.output(builder.quantize(builder.node("Neg", [hidden])))
+    reasons = {item.op_type: item.reason for item in agree(builder).host_operators}
+    assert reasons["Gemm"] == "it scales a channel by 0 or by no finite number"
+
+
 def test_gemm_of_a_transposed_operand(make_builder, agree):
     builder = make_builder(seed=6)
     inputs = [builder.activation((12, 5)), builder.weight((12, 9))]
