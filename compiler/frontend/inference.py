@@ -9,6 +9,8 @@ from tilewright.support.errors import ModelError
 from tilewright.support.ort import first_line
 
 MICROSOFT = "com.microsoft"
+NEWEST_RULE = "tilewright.inference"
+"""Domain of functions that exist while shapes are inferred."""
 
 UNARY = (
     "BiasGelu", "FastGelu", "Gelu", "QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax",
@@ -47,6 +49,8 @@ def infer_shapes(model: ModelProto) -> ModelProto:
     for node in stand_in.graph.node:
         if node.domain == MICROSOFT:
             node.CopyFrom(_stand_in(node, types))
+        elif any(item.name == "ceil_mode" and item.i for item in node.attribute):
+            _use_newest_rule(stand_in, node)
     try:
         inferred = onnx.shape_inference.infer_shapes(stand_in, data_prop=True).graph
     except Exception as error:  # InferenceError or a protobuf error
@@ -55,6 +59,21 @@ def infer_shapes(model: ModelProto) -> ModelProto:
         result.graph.ClearField(field)
         getattr(result.graph, field).extend(getattr(inferred, field))
     return result
+
+
+def _use_newest_rule(model: ModelProto, node: NodeProto) -> None:
+    """Put `node`, a pooling with ceil_mode, into a function of operator set 22.
+
+    Before that, ONNX's inference counts windows that begin behind the input; ONNX Runtime does not.
+    """
+    if not model.functions:
+        model.opset_import.append(helper.make_opsetid(NEWEST_RULE, 1))
+    name = f"{node.op_type}_{len(model.functions)}"
+    opsets = [helper.make_opsetid("", 22)]
+    model.functions.append(
+        helper.make_function(NEWEST_RULE, name, node.input, node.output, [node], opsets)
+    )
+    node.CopyFrom(helper.make_node(name, node.input, node.output, domain=NEWEST_RULE))
 
 
 def shape_of(item: ValueInfoProto) -> tuple[int, ...] | None:

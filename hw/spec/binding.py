@@ -135,7 +135,7 @@ class Binding(TensorSpec):
         taken = self.gather.take(values)
         if self.dtype != "uint8":
             return taken.copy()
-        return (taken.astype(np.int16) + HALF_RANGE).astype(np.uint8)
+        return np.asarray(taken.astype(np.int16) + HALF_RANGE, np.uint8)
 
     def write(self, memory: Memory, values: Array) -> None:
         """Put an input's values into the accelerator's memory."""

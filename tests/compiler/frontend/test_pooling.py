@@ -123,3 +123,12 @@ def test_max_pool_in_front_of_quantize_linear(make_builder, agree):
     value = builder.node("MaxPool", [value], kernel_shape=[2, 3], pads=[0, 1, 0, 1])
     builder.output(builder.quantize(builder.node("Relu", [value])))
     assert [type(node) for node in agree(builder).sections[0].graph.nodes] == [Conv, Pool]
+
+
+def test_windows_that_begin_behind_the_input_do_not_count_on_the_host_either(make_builder, agree):
+    builder = make_builder(seed=15)
+    shape, window = WINDOWS["ceil_last_window_in_padding"]
+    value = builder.node("Softmax", [builder.activation(shape)])
+    value = builder.requantized(builder.node("MaxPool", [value], **window), 2.0**-8)
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((3, 2, 2, 2))])))
+    assert "MaxPool" in {item.op_type for item in agree(builder).host_operators}

@@ -75,3 +75,13 @@ def test_unsigned_tensor_is_stored_less_128_and_survives_json():
     np.testing.assert_array_equal(placed.read(memory), values[0].astype(np.int16) - 128)
     output = Binding.of("y", placed, index.reshape(1, 5, 3, 2), is_unsigned=True)
     np.testing.assert_array_equal(output.read(memory), values)
+
+
+@pytest.mark.parametrize("is_unsigned", [False, True])
+def test_a_tensor_of_no_axes_is_an_array(is_unsigned):
+    stored = Tensor(name="map", shape=(2, 1, 1), quantization=Quantization(scale=1.0, zero_point=0))
+    binding = Binding.of("x", stored, np.array(1), is_unsigned=is_unsigned)
+    values = binding.from_map(np.array([3, -4], np.int8).reshape(2, 1, 1))
+    assert isinstance(values, np.ndarray)
+    assert values.shape == ()
+    assert values == (124 if is_unsigned else -4)
