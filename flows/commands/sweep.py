@@ -199,7 +199,12 @@ def weighted_models(paths: Sequence[Path], weights: str | None) -> tuple[Any, ..
         given = []
     if len(given) != len(paths) or not all(0 < weight < float("inf") for weight in given):
         raise InputError(f"--weights: {len(paths)} numbers above 0, got {weights!r}")
-    return tuple(Model(path=path, weight=w) for path, w in zip(paths, given, strict=True))
+    files = [path.name for path in paths]
+    names = files if len(set(files)) == len(files) else [str(path) for path in paths]
+    return tuple(
+        Model(path=path, name=name, weight=weight)
+        for path, name, weight in zip(paths, names, given, strict=True)
+    )
 
 
 def latencies(text: str) -> tuple[int, ...]:
@@ -265,7 +270,7 @@ def write_results(
     from tilewright.flows.sweep.table import all_rows, to_csv
 
     rows = all_rows(outcome.points)
-    written = [] if output is None else write_all(output, sweep.title, rows)
+    written = [] if output is None else write_all(output, sweep, outcome.points)
     if csv_file is not None:
         write_file(csv_file, to_csv(rows))
     if plot_file is not None:

@@ -24,11 +24,9 @@ class Model:
     """A model of a sweep; `weight`: how often it runs, beside the others."""
 
     path: Path
+    name: str
+    """Among the models of the sweep."""
     weight: float = 1.0
-
-    @property
-    def name(self) -> str:
-        return self.path.name
 
     @cached_property
     def digest(self) -> str:

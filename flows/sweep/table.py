@@ -99,14 +99,18 @@ def weighted(points: Sequence[Point]) -> Point | None:
     )
 
 
-def all_rows(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Return the rows of all points, and behind the models of a config their sum."""
-    rows: list[dict[str, Any]] = []
+def all_points(points: Sequence[Point]) -> list[Point]:
+    """Return all points, and behind the models of a config their sum."""
+    found: list[Point] = []
     for _, group in itertools.groupby(points, lambda p: (id(p.candidate), p.latency)):
         members = list(group)
-        together = weighted(members)
-        rows += [point.row() for point in (*members, *filter(None, [together]))]
-    return rows
+        found += [*members, *filter(None, [weighted(members)])]
+    return found
+
+
+def all_rows(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Return the rows of `all_points`."""
+    return [point.row() for point in all_points(points)]
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -22,7 +22,7 @@ RESULT = Result(
 def job(tmp_path):
     path = tmp_path / "m.onnx"
     path.write_bytes(b"model")
-    return Job(model=Model(path=path), config=PRESETS["nano"], setup=Setup(), latency=64)
+    return Job(model=Model(path=path, name="m"), config=PRESETS["nano"], setup=Setup(), latency=64)
 
 
 def test_a_result_is_known_by_its_key(tmp_path, job):

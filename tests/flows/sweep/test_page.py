@@ -1,0 +1,71 @@
+"""The page of a sweep has everything in it, and a browser draws it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from tilewright.flows.sweep.job import LayerCycles, Model, Result, Setup
+from tilewright.flows.sweep.page.page import MAX_DETAILS, sweep_page
+from tilewright.flows.sweep.running import Sweep
+from tilewright.flows.sweep.space import Space
+
+PATHS = {"m": "folder/m.onnx"}
+
+
+def made(tmp_path, num_points):
+    """Rows and details of a sweep of so many points, with cycles that nobody measured."""
+    (tmp_path / "m.onnx").write_bytes(b"model")
+    space = Space(ranges={"rows": (4, 8), "queue_depth": (2, 4, 8, 16, 32)})
+    model = Model(path=tmp_path / "m.onnx", name="m")
+    latencies = tuple(range(1, num_points // 10 + 1))
+    points = Sweep(models=(model,), space=space, latencies=latencies, setup=Setup()).points()
+    layers = tuple(LayerCycles(name=f"</script>{n}", cycles=50, macs=400) for n in range(60))
+    results = [
+        Result(cycles=100 + number, macs=9, utilization=0.5, bytes_loaded=4, bytes_stored=1,
+               layers=layers, buckets={"matrix": {"busy": 90, "idle": 10}})
+        for number in range(len(points))
+    ]  # fmt: skip
+    rows = [replace(point, result=r).row() for point, r in zip(points, results, strict=True)]
+    return rows, [result.details() for result in results]
+
+
+def data_of(page):
+    return json.loads(re.search(r"<script>const DATA = (.*);</script>", page)[1])
+
+
+def test_the_page_has_the_points_and_details_of_the_best(tmp_path):
+    rows, details = made(tmp_path, 300)
+    data = data_of(sweep_page("a < b", rows, details, PATHS))
+    assert data["columns"]["cycles"] == [row["cycles"] for row in rows]
+    assert data["axes"][:2] == ["rows", "cols"]
+    assert {"queue_depth", "dram_latency_cycles"} <= set(data["axes"])
+    assert len(data["details"]) == MAX_DETAILS
+    assert "0" in data["details"]
+    assert data["paths"] == PATHS
+
+
+def test_the_page_loads_nothing_and_its_data_ends_no_script(tmp_path):
+    page = sweep_page("a < {{data}}", *made(tmp_path, 10), PATHS)
+    assert "<title>a &lt; {{data}}</title>" in page
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", page)
+    assert page.count("</script>") == page.count("<script>") == 3
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")
+def test_a_browser_draws_ten_thousand_points_in_three_seconds(tmp_path):
+    page = tmp_path / "index.html"
+    page.write_text(sweep_page("many", *made(tmp_path, 10_000), PATHS))
+    words = ("chromium", "--headless", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
+             "--enable-unsafe-swiftshader", "--dump-dom", page.as_uri())  # fmt: skip
+    found = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    others = max(1, os.getloadavg()[0])
+    assert int(re.search(r'data-milliseconds="(\d+)"', found)[1]) < 3000 * others
+    assert "tilewright sweep folder/m.onnx --preset" in found
+    for name in ("scatter", "axes", "roofline", "layers", "stalls"):
+        assert re.search(rf'id="{name}" class="plot js-plotly-plot"', found), name
