@@ -10,6 +10,7 @@ from onnx import ModelProto
 
 from tilewright.compiler.frontend.builder import host_name, natural_index
 from tilewright.compiler.frontend.coverage import coverage_of
+from tilewright.compiler.frontend.fitting import too_large
 from tilewright.compiler.frontend.fuse import simplify
 from tilewright.compiler.frontend.interpret import Interpretation, interpret
 from tilewright.compiler.frontend.islands import island_of
@@ -86,8 +87,9 @@ def import_model(
 ) -> ImportedModel:
     """Read an int8 ONNX model (QDQ or QOperator form).
 
-    Operators that the accelerator lacks are left to the host. So are, for a `config`, those of a
-    section that would cost more there than it saves, unless `keep_sections` or `strict`.
+    Operators that the accelerator lacks are left to the host. So are, for a `config`, those that
+    do not fit, and those of a section that would cost more there than it saves, unless
+    `keep_sections` or `strict`.
 
     Raises:
         ModelError: the file is malformed, its shapes are not static, nothing of it runs on the
@@ -98,6 +100,9 @@ def import_model(
     while True:
         interpretation = interpret(source, hosted)
         imported, refused = _import(interpretation, allow_host_only=allow_host_only)
+        if not refused and config is not None:
+            graphs = [section.graph for section in imported.sections]
+            refused = too_large(interpretation, graphs, config)
         if not refused and config is not None and not (keep_sections or strict):
             refused = unprofitable(interpretation, _candidates(imported.steps), config)
         if not refused:

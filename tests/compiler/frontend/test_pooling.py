@@ -2,7 +2,9 @@
 
 import pytest
 
+from tilewright.compiler.frontend.importer import import_model
 from tilewright.compiler.graph.graph import Conv, Pad, Pool
+from tilewright.hw.spec.config import PRESETS
 
 WINDOWS = {
     "plain": ((1, 3, 8, 8), {"kernel_shape": [2, 2], "strides": [2, 2]}),
@@ -132,3 +134,18 @@ def test_windows_that_begin_behind_the_input_do_not_count_on_the_host_either(mak
     value = builder.requantized(builder.node("MaxPool", [value], **window), 2.0**-8)
     builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((3, 2, 2, 2))])))
     assert "MaxPool" in {item.op_type for item in agree(builder).host_operators}
+
+
+def test_a_window_larger_than_activation_sram_is_left_to_the_host(make_builder):
+    builder = make_builder(seed=1)
+    source = builder.activation((1, 2, 96, 96))
+    mean = builder.node("GlobalAveragePool", [source])
+    builder.output(builder.quantize(mean))
+    weight = builder.weight((2, 2, 3, 3), axis=0)
+    builder.output(builder.quantize(builder.node("Conv", [source, weight])))
+    imported = import_model(builder.model(), PRESETS["nano"], keep_sections=True)
+    reasons = {item.op_type: item.reason for item in imported.host_operators}
+    assert reasons["GlobalAveragePool"] == (
+        "its window of 96x96 pixels must fit into activation SRAM, 8192 words; raise activation_kib"
+    )
+    assert len(import_model(builder.model(), PRESETS["base"], keep_sections=True).islands) == 0

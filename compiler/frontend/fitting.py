@@ -1,0 +1,35 @@
+"""Windows that no tile of activation SRAM holds."""
+
+from collections.abc import Sequence
+
+from tilewright.compiler.frontend.interpret import Interpretation
+from tilewright.compiler.graph.graph import Graph, Pool
+from tilewright.hw.spec.config import Config
+
+
+def too_large(
+    interpretation: Interpretation, graphs: Sequence[Graph], config: Config
+) -> dict[str, str]:
+    """Return the pooling operators, with the reason, whose window and result do not fit.
+
+    The vector unit reduces a window in one instruction, from one tile.
+    """
+    operators = {item.name: item for item in interpretation.context.source.operators}
+    found = {}
+    for node in (node for graph in graphs for node in graph.nodes):
+        if not isinstance(node, Pool):
+            continue
+        height, width = node.kernel
+        if height * width < config.activation_words:
+            continue
+        reason = (
+            f"its window of {height}x{width} pixels must fit into activation SRAM, "
+            f"{config.activation_words} words; raise activation_kib"
+        )
+        names = [name for name in node.source if _is_pooling(operators[name].op_type)]
+        found |= dict.fromkeys(names, reason)
+    return found
+
+
+def _is_pooling(op_type: str) -> bool:
+    return op_type.endswith("Pool") or op_type.startswith("Reduce")
