@@ -7,9 +7,10 @@ import numpy as np
 
 from tilewright.compiler.emit.context import Context
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
+from tilewright.compiler.emit.resample import resampled
 from tilewright.compiler.emit.streams import ParameterStream
-from tilewright.compiler.emit.tiles import MapReader, MapWriter, with_operand, with_window
-from tilewright.compiler.graph.graph import Elementwise
+from tilewright.compiler.emit.tiles import MapReader, MapWriter, View, with_operand, with_window
+from tilewright.compiler.graph.graph import Elementwise, Resample
 from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.rings import Ring
 from tilewright.compiler.plan.vector_layer import VectorLayer
@@ -19,7 +20,7 @@ from tilewright.hw.spec.operations.vector import Vector
 
 
 class VectorLowering(Lowering):
-    """Lowers a Pool, Elementwise, Requantize or Pad."""
+    """Lowers a Pool, Elementwise, Requantize, Pad or Resample."""
 
     engine = Engine.VECTOR
 
@@ -56,7 +57,8 @@ class VectorLowering(Lowering):
         total = self.context.place(layer.node.output).blocks
         for tile in boxes(out.height, out.width, self.plan.tile_height, self.plan.tile_width):
             for blocks in split(total, self.plan.blocks):
-                needs = [Need(name=layer.source, box=self._source_box(tile), blocks=blocks)]
+                source = self._source_blocks(blocks)
+                needs = [Need(name=layer.source, box=self._source_box(tile), blocks=source)]
                 if layer.operand:
                     needs.append(Need(name=layer.operand, box=tile, blocks=blocks))
                 yield Step(
@@ -66,16 +68,27 @@ class VectorLowering(Lowering):
                 )
 
     def _source_box(self, tile: Box) -> Box:
-        return self.layer.window.source_box(tile, self.source_size)
+        return self.layer.source_box(tile, self.source_size)
+
+    def _source_blocks(self, blocks: tuple[int, int]) -> tuple[int, int]:
+        """The blocks of the source that a step of those blocks of the result reads.
+
+        Where the source has several phases a step makes all blocks, of all of them.
+        """
+        return blocks[0], blocks[1] * self.layer.num_phases
 
     def _load(self, tile: Box, blocks: tuple[int, int]) -> None:
-        self.input.view(self._source_box(tile), blocks, blocks)
+        self._source(tile, blocks)
         if self.operand is not None:
             self.operand.view(tile, blocks, blocks)
 
+    def _source(self, tile: Box, blocks: tuple[int, int]) -> View:
+        wanted = self._source_blocks(blocks)
+        return self.input.view(self._source_box(tile), wanted, wanted)
+
     def _compute(self, tile: Box, blocks: tuple[int, int]) -> None:
         layer, window = self.layer, self.layer.window
-        view = self.input.view(self._source_box(tile), blocks, blocks)
+        view = self._source(tile, blocks)
         operand = self.operand.view(tile, blocks, blocks) if self.operand else None
         out = self.output.view(tile, blocks)
         first = blocks[0] * self.config.row_groups
@@ -99,6 +112,11 @@ class VectorLowering(Lowering):
                 parameters=parameters.header,
                 table=parameters.table,
             )
+            if isinstance(layer.node, Resample):
+                views, group = (view, out), blocks[1]
+                for item in resampled(layer.node, vector, box, blocks[0], views, group):
+                    self.context.tasks.emit(item)
+                continue
             vector = with_window(
                 vector,
                 box,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.frontend.rearrange import find_walk, rearrange
+from tilewright.compiler.frontend.rearrange import find_walk, rearrange, resample
 from tilewright.compiler.frontend.values import Index, Quantized, UnsupportedError
 from tilewright.compiler.graph.graph import Node, View
 from tilewright.hw.spec.binding import Binding
@@ -87,16 +87,20 @@ class GraphBuilder:
         return name
 
     def natural(self, value: Quantized) -> tuple[str, Index]:
-        """Return the map that stores `value` and the value's index into it.
+        """Return the map that stores `value` and the value's index into it."""
+        stored = None if value.is_border else self.maps[value.origin]
+        if stored is not None and is_permutation(value.index, stored.elements):
+            return value.origin, value.index
+        return self.plain(value)
+
+    def plain(self, value: Quantized) -> tuple[str, Index]:
+        """Return a map that holds `value` in the order of its axes, and its index into that.
 
         The host stores a value of its own as (channels, height, width) by its rank: [1, C, H, W],
         [1, C, W], or [M, K] as (K, 1, M); [1, T, C] as (C, 1, T) where a matrix product reads it.
         """
-        is_border = value.is_border
-        if not is_border and is_permutation(value.index, self.maps[value.origin].elements):
-            return value.origin, value.index
         shape = value.index.shape
-        is_tokens = len(shape) == 3 and is_border and value.origin in self.tokens
+        is_tokens = len(shape) == 3 and value.is_border and value.origin in self.tokens
         if len(shape) in (3, 4) and shape[0] == 1 and not is_tokens:
             wanted = value.index.reshape(shape[1], shape[2] if len(shape) == 4 else 1, shape[-1])
             index = np.arange(wanted.size).reshape(shape)
@@ -121,17 +125,19 @@ class GraphBuilder:
     def _rearranged(self, value: Quantized, want: Index) -> str:
         """Return a map of `want`, which the device copies where it can, or else the host."""
         stored = self.maps[value.origin]
-        walk = find_walk(stored, want)
-        if walk is None:
-            return self._pack(value, want)
         key = (value.origin, want.shape, want.tobytes())
-        if key not in self.copies:
-            name = f"{value.origin}/copy{len(self.copies)}"
-            for node, made in rearrange(stored, walk, name):
-                self.maps[made.name] = made
-                self.add(node)
-                self.copies[key] = made.name
-        return self.copies[key]
+        if key in self.copies:
+            return self.copies[key]
+        name = f"{value.origin}/copy{len(self.copies)}"
+        walk = find_walk(stored, want)
+        nodes = rearrange(stored, walk, name) if walk else resample(stored, want, name)
+        if not nodes:
+            return self._pack(value, want)
+        for node, made in nodes:
+            self.maps[made.name] = made
+            self.add(node)
+        self.copies[key] = made.name
+        return made.name
 
     def _pack(self, value: Quantized, want: Index) -> str:
         """Return the input map that the host fills with `value` in the layout `want`."""

@@ -15,7 +15,7 @@ def too_large(
     The vector unit reduces a window in one instruction, from one tile.
     """
     operators = {item.name: item for item in interpretation.context.source.operators}
-    found = {}
+    found: dict[str, str] = {}
     for node in (node for graph in graphs for node in graph.nodes):
         if not isinstance(node, Pool):
             continue

@@ -20,6 +20,7 @@ from tilewright.compiler.frontend.context import (
 )
 from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
+from tilewright.compiler.frontend.reindex import reindex
 from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator
 from tilewright.compiler.frontend.store import as_activation, dequantize_input, is_pending
 from tilewright.compiler.frontend.values import (
@@ -158,7 +159,7 @@ def change_order(node: Operator, rank: int) -> list[int]:
         operators=("Concat",),
         runs="placement, rescaling of inputs with another scale",
         conditions="along the channels",
-        cost="none; a pass over each input with another scale",
+        cost="none; a pass over each input with another scale, or of another order as for Slice",
     )
 )
 def concatenate(context: Context, node: Operator, values: Values) -> list[Value]:
@@ -194,17 +195,21 @@ def concatenate_quantized(context: Context, node: Operator, values: Values) -> l
     Entry(
         operators=("Pad",),
         runs="joins the convolution or pooling, else a copy",
-        conditions="constant mode and value, spatial axes, no negative pads",
+        conditions="constant value, spatial axes, no negative pads; reflect, edge and wrap as for "
+        "Slice",
         cost="none where it joins, else a pass",
     )
 )
 def pad(context: Context, node: Operator, values: Values) -> list[Value]:
-    """Pad with a constant over the spatial axes of [1, C, H, W] or [1, C, W]."""
-    if node.attribute("mode", "constant") != "constant":
-        raise UnsupportedError("its mode must be constant")
+    """Pad with a constant over the spatial axes of [1, C, H, W] or [1, C, W], or with elements."""
     value = values[0]
     if not isinstance(value, Quantized | Real):
         raise UnsupportedError("its input is not an activation on the device")
+    if node.attribute("mode", "constant") != "constant":
+        if isinstance(value, Real):
+            source = as_activation(context, value)
+            value = Real(producer=Dequantized(source=source), index=source.index)
+        return reindex(context, node, [value, *values[1:]])
     if not any(map(any, _pad_widths(node, values, value.index.ndim))):
         return [value]
     if isinstance(value, Quantized):
@@ -256,25 +261,21 @@ def _pad_sizes(node: Operator, values: Values, index: Index) -> tuple[Pads, tupl
 
 
 def _join(context: Context, parts: list[Quantized], axis: int, name: str) -> Real:
-    builder = context.builder
-    names, indices, offset = [], [], 0
-    sizes = set()
-    for part in parts:
-        map_name, index = builder.natural(part)
-        stored = builder.maps[map_name]
-        names.append(map_name)
-        indices.append(index + offset)
-        offset += stored.elements
-        sizes.add((stored.height, stored.width))
-    if len(sizes) > 1:
+    maps = context.builder.maps
+    stored = [context.builder.natural(part) for part in parts]
+    is_of_channels = axis == 1 and all(part.index.ndim == 4 for part in parts)
+    if is_of_channels and len({maps[item].shape[1:] for item, _ in stored}) > 1:
+        stored = [context.builder.plain(part) for part in parts]
+    if len({maps[item].shape[1:] for item, _ in stored}) > 1:
         raise UnsupportedError("its inputs are stored with different heights and widths")
+    offsets = np.cumsum([0, *(maps[item].elements for item, _ in stored)])
+    indices = [index + offset for (_, index), offset in zip(stored, offsets[:-1], strict=True)]
     try:
         index = np.concatenate(indices, axis)
     except ValueError as error:
         raise UnsupportedError(f"its shapes do not fit: {error}") from error
-    return Real(
-        producer=Joined(sources=tuple(parts), parts=tuple(names)), index=index, names=(name,)
-    )
+    names = tuple(item for item, _ in stored)
+    return Real(producer=Joined(sources=tuple(parts), parts=names), index=index, names=(name,))
 
 
 def _resolve(shape: tuple[int, ...], target: list[int], keeps_zero: bool) -> list[int]:

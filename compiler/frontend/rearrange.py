@@ -1,7 +1,8 @@
 """Copies of a stored map's channels and pixels in another order, where the device can make them.
 
 A 1x1 convolution copies channels: 64 times the scale 1/64 is exactly 1. A pooling of single pixels
-takes every n-th pixel, or repeats one (stride 0).
+takes every n-th pixel, or repeats one (stride 0). A resampling takes rows and columns in any order,
+and puts groups of channels in between each other.
 """
 
 from dataclasses import dataclass, replace
@@ -10,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.values import Index
-from tilewright.compiler.graph.graph import Conv, Epilogue, Node, Pool, View
+from tilewright.compiler.graph.graph import Conv, Epilogue, Node, Pool, Resample, View
+from tilewright.compiler.graph.runs import LARGEST_PERIOD, axis_runs
 from tilewright.hw.spec.tensor import Tensor
 
 UNIT = 64
 """The weight that stands for 1 at the scale 1/64."""
 LARGEST_STRIDE = 255
+LARGEST_RUNS = 16
+"""Of a resampling's rows, and columns: a tile takes an instruction for each pair, or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +57,8 @@ def find_walk(stored: Tensor, want: Index) -> Walk | None:
 
 def rearrange(stored: Tensor, walk: Walk, name: str) -> list[tuple[Node, Tensor]]:
     """The nodes, each with the map that it makes, that copy what `walk` reads of `stored`."""
-    made: list[tuple[Node, Tensor]] = []
-    copied = np.arange(stored.channels)
-    if not np.array_equal(walk.channels, copied):
-        output = replace(
-            stored,
-            name=f"{name}/channels",
-            shape=(len(walk.channels), stored.height, stored.width),
-        )
-        made.append((copy_channels(stored, walk.channels, output.name), output))
-        stored = output
+    made = _with_channels(stored, walk.channels, name)
+    stored = made[-1][1] if made else stored
     if walk.shape == (stored.height, stored.width) and walk.strides == (1, 1):
         return made
     output = replace(stored, name=f"{name}/pixels", shape=(stored.channels, *walk.shape))
@@ -78,6 +74,57 @@ def rearrange(stored: Tensor, walk: Walk, name: str) -> list[tuple[Node, Tensor]
         pads=(-walk.first[0], -walk.first[1], 0, 0),
     )
     return [*made, (pool, output)]
+
+
+def resample(stored: Tensor, want: Index, name: str) -> list[tuple[Node, Tensor]]:
+    """The nodes, each with the map that it makes, that give `want`, positions in `stored`.
+
+    None where a pixel's place is no row and column, or where that takes too many instructions.
+    """
+    channels, pixels = np.divmod(want, stored.pixels)
+    rows, columns = np.divmod(pixels[0], stored.width)
+    axes = rows[:, 0], columns[0]
+    is_grid = (rows == rows[:, :1]).all() and (columns == columns[:1]).all()
+    phases = _phases(channels)
+    if not is_grid or (pixels != pixels[0]).any() or phases is None:
+        return []
+    vertical, horizontal = (tuple(axis.tolist()) for axis in axes)
+    if max(len(axis_runs(vertical)), len(axis_runs(horizontal))) > LARGEST_RUNS:
+        return []
+    order = channels[:, : phases[0], : phases[1]].transpose(1, 2, 0).reshape(-1)
+    made = _with_channels(stored, order, name)
+    source = made[-1][1] if made else stored
+    output = replace(source, name=f"{name}/pixels", shape=want.shape)
+    node = Resample(
+        name=output.name,
+        output=output.name,
+        input=source.name,
+        rows=vertical,
+        columns=horizontal,
+        phases=phases,
+    )
+    return [*made, (node, output)]
+
+
+def _phases(channels: NDArray[np.int64]) -> tuple[int, int] | None:
+    """After how many rows and columns the channels repeat."""
+    height, width = channels.shape[1:]
+    for vertical in range(1, min(LARGEST_PERIOD, height) + 1):
+        if (channels == channels[:, np.arange(height) % vertical]).all():
+            for horizontal in range(1, min(LARGEST_PERIOD, width) + 1):
+                if (channels == channels[:, :, np.arange(width) % horizontal]).all():
+                    return vertical, horizontal
+    return None
+
+
+def _with_channels(
+    stored: Tensor, channels: NDArray[np.int64], name: str
+) -> list[tuple[Node, Tensor]]:
+    if np.array_equal(channels, np.arange(stored.channels)):
+        return []
+    shape = (len(channels), stored.height, stored.width)
+    output = replace(stored, name=f"{name}/channels", shape=shape)
+    return [(copy_channels(stored, channels, output.name), output)]
 
 
 def copy_channels(stored: Tensor, channels: NDArray[np.int64], output: str) -> Conv:

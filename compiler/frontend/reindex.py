@@ -29,9 +29,12 @@ EXACT_IN_FLOAT = 2**24
     Entry(
         operators=REINDEXING_OPERATORS,
         runs="a copy of channels (a 1x1 convolution, which joins the weights of a neighbour where "
-        "it can) or of every n-th pixel (a pooling); nothing at the outputs of a section",
-        conditions="all but the first input constant; Resize and Upsample: nearest; other orders, "
-        "pixels in between others or backwards say, are made by the host between two sections",
+        "it can), of every n-th pixel (a pooling), of rows and columns in any order, or of groups "
+        "of channels in between each other's pixels (a resampling); nothing at the outputs of a "
+        "section",
+        conditions="all but the first input constant; Resize and Upsample: nearest; other orders "
+        "(pixels to channels say), and rows or columns in more than 16 runs of equal steps, are "
+        "made by the host between two sections",
         cost="none where weights take it; the 1x1 convolution or a pass; the host's reordering",
     ),
     has_several_outputs=True,

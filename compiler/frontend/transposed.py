@@ -65,13 +65,13 @@ class Axis:
 @handles(
     Entry(
         operators=("ConvTranspose",),
-        runs="convolution whose channels are the phases of the stride; the host puts their pixels "
-        "in between each other",
+        runs="convolution whose channels are the phases of the stride; a resampling puts their "
+        "pixels in between each other",
         conditions="1-D or 2-D; any kernel, stride, padding, output_padding, dilation, group "
         "count; auto_pad and output_shape where they pad both sides alike; constant weights and "
         "bias",
         cost="the array and the drain, stride_y x stride_x times the output channels over the "
-        "input's pixels; the host's reordering",
+        "input's pixels; a pass",
     )
 )
 def convolve_transposed(context: Context, node: Operator, values: Values) -> list[Value]:

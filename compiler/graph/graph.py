@@ -166,6 +166,30 @@ class Pad(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Resample(Node):
+    """Pixels of the input by row and column: (y, x) of the output is (rows[y], columns[x]).
+
+    With `phases` (vertical, horizontal) the input holds vertical * horizontal groups of channels of
+    one size; pixel (y, x) takes the first channels of group
+    (y mod vertical) * horizontal + x mod horizontal.
+    """
+
+    input: str
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    phases: tuple[int, int] = (1, 1)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    @property
+    def num_phases(self) -> int:
+        """Groups of channels of the input."""
+        return self.phases[0] * self.phases[1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class View(Node):
     """The same bytes with another height and width (their product and the channels stay)."""
 

@@ -5,13 +5,15 @@ the array can move any channel to any slot. After this pass:
 
 1. a part of a concatenation is computed by one layer, has no other concatenation and sits plain;
 2. the operands of element-wise operators and residuals, and the graph's outputs, sit plain;
-3. no graph output is a graph input.
+3. no graph output is a graph input;
+4. what a Resample puts in between each other sits plain, each group in words of its own.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
+from tilewright.compiler.graph.align_phases import align_phases
 from tilewright.compiler.graph.graph import (
     Concat,
     Conv,
@@ -22,6 +24,7 @@ from tilewright.compiler.graph.graph import (
     Pad,
     Pool,
     Requantize,
+    Resample,
     View,
 )
 from tilewright.hw.spec.config import Config
@@ -29,12 +32,14 @@ from tilewright.hw.spec.config import Config
 
 def keeps_slots(node: Node) -> bool:
     """Whether a node's output has its channels at the slots of its (first) input."""
+    if isinstance(node, Resample):
+        return node.num_phases == 1
     return isinstance(node, Pool | Requantize | Pad | Elementwise)
 
 
 def normalize(graph: Graph, config: Config) -> Graph:
-    """Return an equivalent graph for which the three conditions of this module hold."""
-    return _Normalizer(graph, config).run()
+    """Return an equivalent graph for which the four conditions of this module hold."""
+    return _Normalizer(align_phases(graph, config.rows), config).run()
 
 
 class _Normalizer:
@@ -69,6 +74,8 @@ class _Normalizer:
             return replace(node, parts=tuple(self._part(name) for name in node.parts))
         if isinstance(node, Elementwise):
             return replace(node, first=self._plain(node.first), second=self._plain(node.second))
+        if isinstance(node, Resample) and node.num_phases > 1:
+            return replace(node, input=self._plain(node.input))
         if isinstance(node, Conv) and node.residual is not None:
             other = self._plain(node.residual.other)
             return replace(node, residual=replace(node.residual, other=other))

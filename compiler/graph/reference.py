@@ -23,6 +23,7 @@ from tilewright.compiler.graph.graph import (
     Pad,
     Pool,
     Requantize,
+    Resample,
     View,
 )
 from tilewright.compiler.graph.products import Products, by_channel, steps
@@ -77,6 +78,8 @@ class Reference:
             return np.concatenate([maps[name] for name in node.parts])
         if isinstance(node, Pad):
             return _pad(maps[node.input], node.pads, node.value)
+        if isinstance(node, Resample):
+            return _resample(node, maps[node.input], self.graph.maps[node.output].channels)
         assert isinstance(node, View), type(node)
         data = maps[node.input]
         return data.reshape(*self.graph.maps[node.output].shape, *data.shape[3:])
@@ -186,6 +189,17 @@ def _finish(
         total, scale, epilogue.quantization.zero_point, epilogue.low, epilogue.high
     )
     return result if epilogue.table is None else numerics.look_up(epilogue.table, result)
+
+
+def _resample(node: Resample, data: Int8Map, channels: int) -> Int8Map:
+    groups = data.reshape(*node.phases, -1, *data.shape[1:])[:, :, :channels]
+    rows, columns = np.ix_(node.rows, node.columns)
+    vertical, horizontal = (
+        np.arange(len(axis)) % phases
+        for axis, phases in zip((node.rows, node.columns), node.phases, strict=True)
+    )
+    picked = groups[vertical[:, None], horizontal[None, :], :, rows, columns]
+    return np.ascontiguousarray(np.moveaxis(picked, 2, 0))
 
 
 def _pad(data: NDArray[Any], pads: tuple[int, int, int, int], value: int) -> NDArray[Any]:

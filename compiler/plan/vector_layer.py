@@ -10,6 +10,7 @@ from tilewright.compiler.graph.graph import (
     Pad,
     Pool,
     Requantize,
+    Resample,
 )
 from tilewright.compiler.plan.boxes import Box, source_box
 from tilewright.compiler.plan.epilogue import Header, combine_header, epilogue_header
@@ -63,6 +64,19 @@ class VectorLayer:
     epilogue: Epilogue
     operand: str | None = None
 
+    @property
+    def num_phases(self) -> int:
+        """Groups of the source's channels of which a step reads the same blocks each."""
+        return self.node.num_phases if isinstance(self.node, Resample) else 1
+
+    def source_box(self, tile: Box, size: tuple[int, int]) -> Box:
+        """Return the pixels of a source map of `size` (height, width) that a tile reads."""
+        if not isinstance(self.node, Resample):
+            return self.window.source_box(tile, size)
+        rows = self.node.rows[tile.top : tile.bottom]
+        columns = self.node.columns[tile.left : tile.right]
+        return Box(top=min(rows), bottom=max(rows) + 1, left=min(columns), right=max(columns) + 1)
+
 
 def describe(node: Node, context: LayerView) -> VectorLayer:
     """Return what the vector unit does for a node."""
@@ -75,6 +89,8 @@ def describe(node: Node, context: LayerView) -> VectorLayer:
             return _requantize(node, context)
         case Pad():
             return _pad(node, context)
+        case Resample():
+            return _resample(node, context)
     raise AssertionError(f"no vector layer for {type(node).__name__}")
 
 
@@ -179,6 +195,18 @@ def _pad(node: Pad, context: LayerView) -> VectorLayer:
         node=node,
         source=node.input,
         window=Window(pads=node.pads, padding=node.value),
+        parts=(part,),
+        epilogue=Epilogue(quantization=quantization),
+    )
+
+
+def _resample(node: Resample, context: LayerView) -> VectorLayer:
+    quantization = context.map(node.input).quantization
+    part = Part(box=_whole(node, context), header=_exact(quantization), bias=0, scale=1.0)
+    return VectorLayer(
+        node=node,
+        source=node.input,
+        window=Window(),
         parts=(part,),
         epilogue=Epilogue(quantization=quantization),
     )

@@ -38,7 +38,7 @@ def vector_plans(layer: VectorLayer, context: LayerView, *, is_chained: bool) ->
         for width in widths
         if width == out.width or not is_chained
         for height in heights
-        for chunk in ceilings(blocks)
+        for chunk in (ceilings(blocks) if layer.num_phases == 1 else [blocks])
         for plan in _plans(layer, context, (height, width), chunk, is_chained=is_chained)
     ]
     if not plans:
@@ -57,7 +57,7 @@ def _plans(
     source, out = context.map(layer.source), context.map(layer.node.output)
     size = (source.height, source.width)
     tiles = boxes(out.height, out.width, *tile)
-    sources = [layer.window.source_box(box, size).pixels for box in tiles]
+    sources = [layer.source_box(box, size).pixels * layer.num_phases for box in tiles]
     blocks = context.place(layer.node.output).blocks
     names = (layer.source, layer.operand, layer.node.output)
     streams = [bool(name) and not context.is_resident(str(name)) for name in names]

@@ -14,6 +14,7 @@ from tilewright.compiler.graph.graph import (
     Pad,
     Pool,
     Requantize,
+    Resample,
     Residual,
     View,
 )
@@ -96,6 +97,22 @@ class GraphMaker:
                 groups=groups,
                 epilogue=epilogue,
                 residual=Residual(kind=kind, other=residual) if residual else None,
+            )
+        )
+        return output
+
+    def resample(self, source, rows, columns, phases=(1, 1)) -> str:
+        channels = self.shape(source)[0] // (phases[0] * phases[1])
+        shape = (channels, len(rows), len(columns))
+        output = self.new_map(shape, self.maps[source].quantization)
+        self.nodes.append(
+            Resample(
+                name=f"resample{len(self.nodes)}",
+                output=output,
+                input=source,
+                rows=tuple(map(int, rows)),
+                columns=tuple(map(int, columns)),
+                phases=phases,
             )
         )
         return output

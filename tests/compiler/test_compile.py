@@ -1,5 +1,6 @@
 """Compiled programs give what the reference gives, on every shape of array and size of memory."""
 
+import numpy as np
 import pytest
 from random_graphs import GraphMaker, assert_matches_reference
 
@@ -99,6 +100,27 @@ def test_elementwise_unary_pad_and_view_equal_the_reference(config):
     padded = maker.pad(product, (1, 2, 0, 1), -7)
     flat = maker.view(padded, 1, 56)
     assert_matches_reference(maker.graph(maker.conv(flat, 6), total), config)
+
+
+RESAMPLINGS = {
+    "twice": ((10, 5, 6), np.arange(10) // 2, np.arange(12) // 2, (1, 1)),
+    "by 1.5": ((5, 4, 6), np.arange(6) * 2 // 3, np.arange(9) * 2 // 3, (1, 1)),
+    "reflected": ((9, 4, 5), [2, 1, 0, 1, 2, 3, 2], [1, 0, 1, 2, 3, 4, 3, 2], (1, 1)),
+    "chosen": ((6, 5, 40), [4, 0], [0, 39, 3, 1], (1, 1)),
+    "phases that begin inside of words": ((20, 3, 4), np.arange(6) // 2, np.arange(8) // 2, (2, 2)),
+    "phases of rows": ((9, 2, 3), np.arange(6) // 3, np.arange(3), (3, 1)),
+    "phases of tall columns": ((2, 9, 2), np.arange(9), np.arange(4) // 2, (1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", RESAMPLINGS)
+def test_resampling_equals_the_reference(name, config):
+    shape, rows, columns, phases = RESAMPLINGS[name]
+    maker = GraphMaker(13, shape)
+    made = maker.conv(maker.input, shape[0])
+    again = maker.resample(maker.requantize(made, table=True), rows, columns, phases)
+    graph = maker.graph(maker.conv(maker.resample(made, rows, columns, phases), 5), again)
+    assert_matches_reference(graph, config)
 
 
 def test_concat_branches_equal_the_reference(config):

@@ -19,6 +19,8 @@ CHOICES = {
     "space_to_depth": ("SpaceToDepth", [], {"blocksize": 2}),
     "depth_to_space": ("DepthToSpace", [], {"blocksize": 2}),
     "depth_to_space_crd": ("DepthToSpace", [], {"blocksize": 2, "mode": "CRD"}),
+    "reflected": ("Pad", [[0, 0, 1, 2, 0, 0, 2, 1]], {"mode": "reflect"}),
+    "repeated_edges": ("Pad", [[0, 0, 2, 0, 0, 0, 1, 3]], {"mode": "edge"}),
     "tile": ("Tile", [[1, 2, 1, 1]], {}),
     "nearest": ("Resize", [[], np.array([1, 1, 2, 3], "f")], {"nearest_mode": "floor",
                 "coordinate_transformation_mode": "asymmetric"}),
@@ -34,10 +36,7 @@ CHANNELS = {
     "tile": 16,
 }
 """Of the result, where they are not 8."""
-ON_HOST = (
-    "flip", "gather_of_a_row", "space_to_depth", "depth_to_space", "depth_to_space_crd", "nearest",
-    "nearest_of_half_pixels",
-)  # fmt: skip
+ON_HOST = ("gather_of_a_row", "space_to_depth")
 """What the host reorders between two sections."""
 
 

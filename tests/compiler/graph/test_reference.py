@@ -10,6 +10,7 @@ from tilewright.compiler.graph.graph import (
     Graph,
     Pool,
     Requantize,
+    Resample,
     Residual,
 )
 from tilewright.compiler.graph.reference import Reference
@@ -168,3 +169,13 @@ def test_samples_are_as_many_in_every_input_map():
         np.testing.assert_array_equal(together[..., sample], alone)
     with pytest.raises(InputError, match="differ in their number of samples"):
         reference.run({"a": many["a"], "b": many["b"][..., :4]})
+
+
+def test_resample_takes_rows_columns_and_phases():
+    rows, columns, phases = (2, 0, 0, 1), (1, 1, 3), (2, 1)
+    node = Resample(name="n", output="y", input="x", rows=rows, columns=columns, phases=phases)
+    graph = graph_of(node, {"x": (6, 3, 4), "y": (3, 4, 3)}, (INPUT, INPUT))
+    data = np.random.default_rng(5).integers(-128, 128, (6, 3, 4)).astype(np.int8)
+    given = Reference(graph=graph).run({"x": data})["y"]
+    for channel, y, x in np.ndindex(given.shape):
+        assert given[channel, y, x] == data[y % 2 * 3 + channel, rows[y], columns[x]]

@@ -28,7 +28,8 @@ def every_kind() -> Graph:
     table = make.requantize(product, table=True)
     both = make.concat(table, summed)
     padded = make.pad(both, (1, 0, 1, 0), 5)
-    return make.graph(make.view(padded, 1, 15), deep)
+    flat = make.view(padded, 1, 15)
+    return make.graph(make.resample(flat, [0, 0], range(15), (1, 2)), deep)
 
 
 def kinds(kind: type = Node) -> set[str]:

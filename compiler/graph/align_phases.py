@@ -1,0 +1,77 @@
+"""Groups of channels that a Resample puts in between each other begin a word each.
+
+Where they do not, the convolution that makes them gets channels that nothing reads in between; any
+other map is copied by a 1x1 convolution (exact: scale 1, zero point kept).
+"""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.graph.graph import Conv, Epilogue, Graph, Node, Resample
+from tilewright.hw.spec.tensor import Tensor
+
+
+def align_phases(graph: Graph, rows: int) -> Graph:
+    """Return an equivalent graph; rows: channels of a word."""
+    uses = Counter((*graph.outputs, *(name for node in graph.nodes for name in node.inputs)))
+    maps = dict(graph.maps)
+    made: dict[str, Node] = {}
+    for node in graph.nodes:
+        made[node.output] = node
+        if not isinstance(node, Resample) or node.num_phases == 1:
+            continue
+        stored = maps[node.input]
+        group = stored.channels // node.num_phases
+        if group % rows == 0:
+            continue
+        order = _spread(node.num_phases, group, rows)
+        maker = made.get(node.input)
+        if isinstance(maker, Conv) and uses[node.input] == 1 and _is_plain(maker):
+            made[node.input] = _with_gaps(maker, order)
+            maps[node.input] = replace(stored, shape=(len(order), *stored.shape[1:]))
+            continue
+        copy = replace(stored, name=f"{node.output}.phases", shape=(len(order), *stored.shape[1:]))
+        maps[copy.name] = copy
+        del made[node.output]
+        made[copy.name] = _copy(stored, copy, order)
+        made[node.output] = replace(node, input=copy.name)
+    return replace(graph, maps=maps, nodes=tuple(made.values()))
+
+
+def _spread(groups: int, channels: int, rows: int) -> NDArray[np.int64]:
+    """The channel at each place, -1 where there is none."""
+    order = np.full((groups, -(-channels // rows) * rows), -1)
+    order[:, :channels] = np.arange(groups * channels).reshape(groups, channels)
+    return order.reshape(-1)
+
+
+def _is_plain(maker: Conv) -> bool:
+    return maker.groups == 1 and maker.residual is None
+
+
+def _with_gaps(maker: Conv, order: NDArray[np.int64]) -> Conv:
+    is_there = order >= 0
+    return replace(
+        maker,
+        weight=maker.weight[order] * is_there[:, None, None, None].astype(np.int8),
+        bias=maker.bias[order] * is_there.astype(np.int32),
+        weight_scale=maker.weight_scale[order],
+    )
+
+
+def _copy(stored: Tensor, copy: Tensor, order: NDArray[np.int64]) -> Conv:
+    weight = np.zeros((len(order), stored.channels, 1, 1), np.int8)
+    places = np.flatnonzero(order >= 0)
+    weight[places, order[places]] = 1
+    return Conv(
+        name=copy.name,
+        output=copy.name,
+        input=stored.name,
+        weight=weight,
+        bias=np.zeros(len(order), np.int32),
+        weight_scale=np.ones(len(order), np.float32),
+        epilogue=Epilogue(quantization=stored.quantization),
+    )
