@@ -22,7 +22,7 @@ from tilewright.hw.spec.operations.matrix import Matrix
 from tilewright.hw.spec.operations.transfer import Load, Store
 from tilewright.hw.spec.operations.vector import Vector
 from tilewright.hw.spec.program import Program
-from tilewright.hw.spec.registers import Fault
+from tilewright.hw.spec.registers import MAX_INSTRUCTIONS, Fault
 from tilewright.sim.depthwise import execute_depthwise
 from tilewright.sim.matrix import execute_matrix
 from tilewright.sim.state import State
@@ -120,15 +120,24 @@ class Iss:
         """The DRAM, (memory_bytes,) uint8, writable."""
         return self.state.memory
 
-    def run(self, program_address: int = 0, observer: Observer | None = None) -> IssResult:
+    def run(
+        self,
+        program_address: int = 0,
+        observer: Observer | None = None,
+        *,
+        instruction_limit: int = MAX_INSTRUCTIONS,
+    ) -> IssResult:
         """Execute from the instruction at `program_address` to END or the first fault.
 
-        `observer` is called behind every retirement, in program order.
+        `observer` is called behind every retirement, in program order; `instruction_limit` is the
+        register of that name.
         """
         with one_blas_thread():
-            return self._run(program_address, observer)
+            return self._run(program_address, observer, instruction_limit)
 
-    def _run(self, program_address: int, observer: Observer | None) -> IssResult:
+    def _run(
+        self, program_address: int, observer: Observer | None, instruction_limit: int
+    ) -> IssResult:
         retired = dict.fromkeys(Engine, 0)
         index, fault = 0, None
         while True:
@@ -138,6 +147,10 @@ class Iss:
                 engine = instruction.engine
                 if engine is None:
                     break
+                if index >= instruction_limit:
+                    raise _Stop(
+                        Fault.INSTRUCTION_LIMIT, f"no END in {instruction_limit} instructions"
+                    )
                 cause = self._execute(instruction)
             except _Stop as stop:
                 fault = FaultReport(cause=stop.cause, instruction=index, message=stop.message)

@@ -1,6 +1,6 @@
 """The top: fetch, dispatch, queues, engines, SRAMs, control, and the two AXI ports."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, Signature
 
@@ -113,9 +113,11 @@ class Accelerator(wiring.Component):
             m.submodules[name] = getattr(self, name)
         for name, sram in self.memories.items():
             m.submodules[name] = sram
+        stopped = ResetInserter(~self.control.run)
         for engine, unit in self.engines.items():
-            m.submodules[engine.name.lower()] = unit
-            m.submodules[f"{engine.name.lower()}_queue"] = self.queues[engine]
+            finishes_bursts = engine in (Engine.LOAD, Engine.STORE)
+            m.submodules[engine.name.lower()] = unit if finishes_bursts else stopped(unit)
+            m.submodules[f"{engine.name.lower()}_queue"] = stopped(self.queues[engine])
         self._connect_buses(m)
         self._connect_control(m)
         self._connect_engines(m)
@@ -152,6 +154,7 @@ class Accelerator(wiring.Component):
             fetch.dram_base.eq(control.dram_base),
             dispatch.reset.eq(control.reset),
             dispatch.run.eq(control.run),
+            dispatch.limit.eq(control.instruction_limit),
             dispatch.single_step.eq(control.single_step),
             dispatch.step.eq(control.step),
             dispatch.retired.eq(self.retirements.retired),
@@ -185,8 +188,6 @@ class Accelerator(wiring.Component):
             wiring.connect(m, queue.instruction, unit.instruction)
             m.d.comb += [
                 queue.retired.eq(self.retirements.retired),
-                queue.halt.eq(~self.control.run),
-                queue.flush.eq(self.control.reset),
                 retire[place].eq(unit.retire),
                 state.activity.eq(unit.activity),
                 state.ready.eq(unit.instruction.ready),
@@ -202,8 +203,9 @@ class Accelerator(wiring.Component):
         """SRAM ports, in the order of their priority; docs/architecture.md, "Memories"."""
         load, store = self.engines[Engine.LOAD], self.engines[Engine.STORE]
         matrix, vector = self.engines[Engine.MATRIX], self.engines[Engine.VECTOR]
-        m.d.comb += [load.dram_base.eq(self.control.dram_base)]
-        m.d.comb += [store.dram_base.eq(self.control.dram_base)]
+        for transfer in (load, store):
+            m.d.comb += transfer.dram_base.eq(self.control.dram_base)
+            m.d.comb += transfer.stop.eq(~self.control.run)
         served = {
             (Space.ACTIVATION, Side.READ): {
                 Engine.MATRIX: [matrix.activation_read],

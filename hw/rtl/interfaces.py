@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out, Signature
 
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import SRAM_ADDRESS_BITS, Config
+from tilewright.hw.spec.registers import MAX_INSTRUCTIONS
 
-INDEX_BITS = 24
+INDEX_BITS = MAX_INSTRUCTIONS.bit_length()
 """Bits of an instruction's index in its program."""
 ID_BITS = 4
 FETCH_ID, LOAD_ID, STORE_ID = 0, 1, 2

@@ -9,6 +9,9 @@ from tilewright.hw.spec.isa import ISA_VERSION, Engine
 MAGIC = 0x544C5752
 """'TLWR': what register `magic` reads."""
 
+MAX_INSTRUCTIONS = (1 << 24) - 1
+"""Instructions of a program, END aside, that an index counts."""
+
 
 class Fault(enum.IntEnum):
     """Sticky fault causes; the first one stays until the next start or clear."""
@@ -19,6 +22,8 @@ class Fault(enum.IntEnum):
     SRAM_RANGE = 3
     BUS_ERROR = 4
     WATCHDOG = 5
+    ABORTED = 6
+    INSTRUCTION_LIMIT = 7
 
 
 class Bucket(enum.IntEnum):
@@ -50,7 +55,7 @@ class Register:
     meaning: str
 
 
-CONTROL_START, CONTROL_CLEAR, CONTROL_STEP = 1, 2, 4
+CONTROL_START, CONTROL_CLEAR, CONTROL_STEP, CONTROL_ABORT = 1, 2, 4, 8
 STATUS_BUSY, STATUS_DONE, STATUS_FAULT, STATUS_STOPPED = 1, 2, 4, 8
 
 _COUNTER_BASE = 0x200
@@ -69,7 +74,8 @@ REGISTERS: tuple[Register, ...] = (
     Register(name="parameter_words", offset=0x24, access="ro", meaning="parameter SRAM words"),
     Register(name="bus", offset=0x28, access="ro", meaning="axi_data_bits | axi_outstanding << 16"),
     Register(name="control", offset=0x40, access="wo",
-             meaning="bit 0 start, bit 1 clear done and fault, bit 2 step one instruction"),
+             meaning="bit 0 start, bit 1 clear done and fault, bit 2 step one instruction, bit 3 "
+                     "abort: end the program that runs with the fault ABORTED"),
     Register(name="status", offset=0x44, access="ro",
              meaning="bit 0 busy, bit 1 done, bit 2 fault, bit 3 stopped before an instruction "
                      "(single-step)"),
@@ -88,9 +94,12 @@ REGISTERS: tuple[Register, ...] = (
                      "0 never; 1000000 after reset"),
     Register(name="fault_cause", offset=0x60, access="ro", meaning="a Fault value"),
     Register(name="fault_instruction", offset=0x64, access="ro",
-             meaning="index of the faulting instruction in the program; of a WATCHDOG the number "
-                     "of instructions dispatched"),
+             meaning="index of the faulting instruction in the program; of WATCHDOG and ABORTED "
+                     "the number of instructions dispatched"),
     Register(name="dispatched", offset=0x68, access="ro", meaning="instructions dispatched"),
+    Register(name="instruction_limit", offset=0x6C, access="rw",
+             meaning="instructions that may be dispatched, END aside, before the fault "
+                     f"INSTRUCTION_LIMIT; {MAX_INSTRUCTIONS} after reset, the most"),
     Register(name="cycles_low", offset=0x70, access="ro",
              meaning="cycles from the start write to done or fault, bits 31:0"),
     Register(name="cycles_high", offset=0x74, access="ro", meaning="bits 63:32"),

@@ -27,6 +27,11 @@ class ControlBus:
         self._delays = random_delays
         self._toggle = 0
 
+    def forget(self) -> None:
+        """Be as at the start: the bench's master is in reset."""
+        self._toggle = 0
+        self._dut.request_toggle.value = 0
+
     async def write(self, offset: int, value: int) -> int:
         """Write a register and return the cycle of the data handshake."""
         await self._access(offset, write=1, data=value)

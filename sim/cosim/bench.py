@@ -17,6 +17,7 @@ from tilewright.hw.spec import registers
 from tilewright.sim.cosim.axi_lite import CYCLE_STEPS, ControlBus
 
 PARAMETERS_VARIABLE = "TILEWRIGHT_COSIM"
+CONTROL = registers.BY_NAME["control"].offset
 RESET_CYCLES = 16
 DRAIN_POLLS = 10_000
 """Status reads to wait, after the interrupt, for everything in flight to end."""
@@ -29,16 +30,25 @@ async def run_program(dut: Any) -> None:
     findings: dict[str, Any] = {}
     seed = parameters["control_seed"]
     control = ControlBus(dut, random_delays=None if seed is None else random.Random(seed))
-    await Timer(RESET_CYCLES * CYCLE_STEPS, "step")
-    dut.rst.value = 0
+    await reset(dut, control)
     try:
         await identify(control, parameters["digest_word"])
+        for run in parameters["aborted"]:
+            await execute_and_abort(dut, control, run)
         findings |= await execute(dut, control, parameters)
         findings["registers"] = await read_registers(control)
     except RuntimeError as error:
         findings["error"] = str(error)
     findings["control_protocol_error"] = bool(int(dut.protocol_error.value))
     Path(parameters["findings"]).write_text(json.dumps(findings), encoding="utf-8")
+
+
+async def reset(dut: Any, control: ControlBus) -> None:
+    """Hold the reset of everything but the memory for some cycles."""
+    dut.rst.value = 1
+    control.forget()
+    await Timer(RESET_CYCLES * CYCLE_STEPS, "step")
+    dut.rst.value = 0
 
 
 async def identify(control: ControlBus, digest_word: int | None) -> None:
@@ -75,8 +85,20 @@ async def execute(dut: Any, control: ControlBus, parameters: dict[str, Any]) -> 
     return {"start_cycle": start_cycle, "end_cycle": end_cycle, "timed_out": timed_out}
 
 
+async def execute_and_abort(dut: Any, control: ControlBus, run: dict[str, Any]) -> None:
+    """Do the register writes, abort after so many cycles, and leave an idle accelerator."""
+    for offset, value in run["writes"]:
+        await control.write(offset, value)
+    await Timer(max(1, run["cycles"]) * CYCLE_STEPS, "step")
+    await control.write(CONTROL, registers.CONTROL_ABORT)
+    await drain(control)
+    await control.write(CONTROL, registers.CONTROL_CLEAR)
+    if run["reset"]:
+        await reset(dut, control)
+
+
 async def drain(control: ControlBus) -> None:
-    """Wait until the accelerator is no longer busy: after a fault, issued work runs to its end."""
+    """Wait until the accelerator is no longer busy: after a fault, issued bursts are finished."""
     for _ in range(DRAIN_POLLS):
         if not await control.read(registers.BY_NAME["status"].offset) & registers.STATUS_BUSY:
             return

@@ -64,6 +64,20 @@ class DramParameters:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AbortedRun:
+    """A program that is started, and aborted `cycles` after its start unless it has ended.
+
+    program_address, dram_base: as in `runner.run`; its DRAM lies inside the run's image.
+    reset: the accelerator alone, not the memory, is reset as soon as it is no longer busy.
+    """
+
+    program_address: int
+    dram_base: int
+    cycles: int
+    reset: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class DramStatistics:
     """What crossed the AXI4 port, counted by the DRAM model over the whole run."""
 

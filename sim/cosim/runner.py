@@ -24,7 +24,12 @@ import numpy as np
 from tilewright.hw.spec import registers
 from tilewright.sim.cosim import cache
 from tilewright.sim.cosim.build import Model, build, trace_format
-from tilewright.sim.cosim.parameters import DramParameters, Expectation, RunResult
+from tilewright.sim.cosim.parameters import (
+    AbortedRun,
+    DramParameters,
+    Expectation,
+    RunResult,
+)
 from tilewright.sim.cosim.results import LOG_NAME, encode_expectations, read_result
 from tilewright.support.errors import ExecutionError, InputError, ToolError
 from tilewright.support.log import timed
@@ -49,6 +54,7 @@ def run(
     digest_word: int | None = None,
     register_values: Mapping[str, int] | None = None,
     expectations: Sequence[Expectation] = (),
+    aborted: Sequence[AbortedRun] = (),
     trace: Path | None = None,
     allow_violations: bool = False,
 ) -> RunResult:
@@ -58,6 +64,7 @@ def run(
     digest_word: config digest the accelerator must report (Config.digest_word).
     register_values: further registers to write before the start, by name.
     expectations: SRAM contents to compare at retirements; the model needs `srams_public`.
+    aborted: programs to start and abort before; only statistics of DRAM and retirements see them.
     trace: waveform file, .vcd or .fst; uses a model of its own, built when missing.
     allow_violations: return broken AXI rules in the result instead of raising.
 
@@ -72,14 +79,25 @@ def run(
         model = _traced(model, trace)
     if expectations and not (model.srams_public and model.probes.retire):
         raise ToolError("expectations need a model built with probes and srams_public=True")
+    if expectations and aborted:
+        raise InputError("expectations count the retirements of one program: give no aborted ones")
     work = Path(tempfile.mkdtemp(prefix="tilewright-run-"))
     try:
         settings = _settings(model, work, image, dram, dram_base, timeout_cycles + MARGIN_CYCLES)
         if trace is not None:
             settings.append(("trace", str(Path(trace).absolute())))
         settings += _expectation_settings(model, work, expectations)
-        writes = register_writes(program_address, dram_base, register_values or {})
-        _write_parameters(work, writes, dram, digest_word, timeout_cycles)
+        further = register_values or {}
+        writes = register_writes(program_address, dram_base, further)
+        before = [
+            {
+                "writes": register_writes(each.program_address, each.dram_base, further),
+                "cycles": each.cycles,
+                "reset": each.reset,
+            }
+            for each in aborted
+        ]
+        _write_parameters(work, writes, before, dram, digest_word, timeout_cycles)
         _simulate(model, work, [("mode", "cocotb"), *settings], dram, _environment(work))
         result = read_result(work, model, image_bytes=len(image), timeout_cycles=timeout_cycles)
         if result.violations and not allow_violations:
@@ -159,6 +177,7 @@ def register_writes(
 def _write_parameters(
     work: Path,
     writes: list[tuple[int, int]],
+    aborted: list[dict[str, Any]],
     dram: DramParameters,
     digest_word: int | None,
     timeout_cycles: int,
@@ -167,6 +186,7 @@ def _write_parameters(
         "findings": str(work / "findings.json"),
         "digest_word": digest_word,
         "writes": writes,
+        "aborted": aborted,
         "timeout_cycles": timeout_cycles,
         "control_seed": dram.seed if dram.stall_probability else None,
     }

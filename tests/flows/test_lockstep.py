@@ -3,6 +3,7 @@
 By default a few programs on one small config; `-m campaign` runs many on configs of every shape.
 """
 
+import random
 from collections.abc import Mapping
 
 import pytest
@@ -15,7 +16,8 @@ from tilewright.hw.spec.random_program import InjectedFault, random_program
 from tilewright.hw.spec.registers import Bucket
 from tilewright.sim.cosim import runner
 from tilewright.sim.cosim.build import Model
-from tilewright.sim.cosim.parameters import DramParameters
+from tilewright.sim.cosim.parameters import AbortedRun, DramParameters
+from tilewright.sim.iss import Iss
 from tilewright.sim.recording import record
 
 TINY = Config(
@@ -54,6 +56,7 @@ CAMPAIGN = {
     ),
     "base": Config.load("base"),
 }  # fmt: skip
+PAGE_BYTES = 4096
 TIMEOUT_CYCLES = 500_000
 WATCHDOG_CYCLES = 20_000
 
@@ -111,12 +114,41 @@ def check_fault(model: Model, config: Config, seed: int, kind: InjectedFault) ->
     assert found == (expected.cause, expected.instruction), f"seed {seed}, {kind}"
 
 
+def check_aborts(model: Model, config: Config, seed: int) -> None:
+    """Start and abort programs at random moments, then run one: it does what it does alone."""
+    rng = random.Random(seed)
+    programs = [random_program(config, 10 * seed + n, num_instructions=30) for n in range(6)]
+    last, *cut = programs
+    places, image = [], b""
+    for program in programs:
+        places.append(len(image))
+        image += program.image.ljust(-(-program.memory_bytes // PAGE_BYTES) * PAGE_BYTES, b"\0")
+    expected = Iss.of_program(last).run(last.program_address)
+    result = runner.run(
+        model, image, program_address=last.program_address, dram=dram_parameters(seed),
+        timeout_cycles=TIMEOUT_CYCLES, register_values={"watchdog": WATCHDOG_CYCLES},
+        aborted=[
+            AbortedRun(program_address=program.program_address, dram_base=place,
+                       cycles=rng.randrange(3000), reset=rng.random() < 0.5)
+            for program, place in zip(cut, places[1:], strict=True)
+        ],
+    )  # fmt: skip
+    assert (result.fault, result.fault_instruction) == (0, None), f"seed {seed}"
+    memory = bytes(result.memory[: last.memory_bytes])
+    assert memory == expected.memory.tobytes(), f"seed {seed}: DRAM differs"
+    check_buckets(result.registers)
+    for engine, retired in expected.retired.items():
+        assert result.registers[f"{engine.name.lower()}_retired"] == retired, f"seed {seed}"
+
+
 def test_random_programs_equal_the_simulator() -> None:
     model = rtl_model(TINY, srams_public=True)
     for seed in range(4):
         check_lockstep(model, TINY, seed)
     for seed, kind in enumerate(InjectedFault):
         check_fault(model, TINY, seed, kind)
+    for seed in range(3):
+        check_aborts(model, TINY, seed)
 
 
 @pytest.mark.campaign
@@ -127,3 +159,4 @@ def test_campaign_of_random_programs(name: str) -> None:
     for seed in range(100, 140):
         check_lockstep(model, config, seed)
         check_fault(model, config, seed, tuple(InjectedFault)[seed % len(InjectedFault)])
+        check_aborts(model, config, seed)

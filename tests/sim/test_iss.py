@@ -368,3 +368,14 @@ def test_waiting_for_itself_is_a_future_wait() -> None:
     assert result.fault is not None
     assert result.fault.cause == Fault.FUTURE_WAIT
     assert "LOAD waits for 1 retirements of LOAD, which was sent 0" in result.fault.message
+
+
+def test_an_instruction_behind_the_limit_is_a_fault_and_end_is_none() -> None:
+    config = Config.load("nano")
+    words = [encode(instruction(name), config) for name in ("LOAD", "STORE", "END")]
+    simulator = Iss(config, b"".join(words))
+    assert simulator.run(instruction_limit=2).fault is None
+    result = simulator.run(instruction_limit=1)
+    assert result.fault is not None
+    assert (result.fault.cause, result.fault.instruction) == (Fault.INSTRUCTION_LIMIT, 1)
+    assert result.dispatched == 1

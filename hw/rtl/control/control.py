@@ -14,7 +14,15 @@ from tilewright.hw.rtl.control.dispatch import COUNT_BITS, FAULT_BITS, counts_la
 from tilewright.hw.rtl.interfaces import INDEX_BITS, Activity, axi_lite_signature, bits
 from tilewright.hw.spec import isa, registers
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.registers import CONTROL_CLEAR, CONTROL_START, CONTROL_STEP, Bucket, Fault
+from tilewright.hw.spec.registers import (
+    CONTROL_ABORT,
+    CONTROL_CLEAR,
+    CONTROL_START,
+    CONTROL_STEP,
+    MAX_INSTRUCTIONS,
+    Bucket,
+    Fault,
+)
 
 CYCLES_BITS = 64
 DRAM_BASE_BITS = 64
@@ -39,9 +47,10 @@ class Control(wiring.Component):
     """Starts programs, ends them, and keeps what the host reads.
 
     A start or clear write in cycle t makes `reset` (and `start`) high in t; `run` is high from t+1
-    until the cycle in which the program is done, or the first fault is reported. `run` low halts
-    dispatch and issue. Start and clear are ignored while busy. The first fault sticks; of faults in
-    the same cycle, engines win in their order, then dispatch, then the watchdog.
+    until the cycle in which the program is done, or the first fault is reported; an abort is one.
+    `run` low drops what waits and cuts short what executes. Start and clear are ignored while busy,
+    abort while no program runs. The first fault sticks; of faults in the same cycle, engines win in
+    their order, then dispatch, the watchdog, abort.
 
     Members
     -------
@@ -51,6 +60,7 @@ class Control(wiring.Component):
     run : Out(1)
     program_address : Out(32), bytes from the DRAM base
     dram_base : Out(64), bits above axi_address_bits are 0
+    instruction_limit : Out(COUNT_BITS)
     single_step, step : Out(1), the mode; a pulse
     engines : In(array of engine_state_layout(), in the order of engines(config))
     engine_faults : In(array of fault_layout(), in the same order)
@@ -73,6 +83,7 @@ class Control(wiring.Component):
                 "run": Out(1),
                 "program_address": Out(32),
                 "dram_base": Out(DRAM_BASE_BITS),
+                "instruction_limit": Out(COUNT_BITS, init=MAX_INSTRUCTIONS),
                 "single_step": Out(1),
                 "step": Out(1),
                 "engines": In(data.ArrayLayout(engine_state_layout(), num_engines)),
@@ -97,9 +108,10 @@ class Control(wiring.Component):
         limit = Signal(32, init=WATCHDOG_AFTER_RESET)
         interrupt_enable = Signal()
         dram_base = Signal(DRAM_BASE_BITS)
+        abort = Signal()
 
-        self._run(m, busy=busy, done=done, fault=fault, limit=limit)
-        self._write_control(m, slave, busy=busy)
+        self._run(m, busy=busy, done=done, fault=fault, limit=limit, abort=abort)
+        self._write_control(m, slave, busy=busy, abort=abort)
         self._write_settings(m, slave, busy, {
             "interrupt_enable": interrupt_enable,
             "single_step": self.single_step,
@@ -107,6 +119,7 @@ class Control(wiring.Component):
             "dram_base_low": dram_base[:32],
             "dram_base_high": dram_base[32:],
             "watchdog": limit,
+            "instruction_limit": self.instruction_limit,
         })  # fmt: skip
         m.d.comb += self.dram_base.eq(dram_base)
         m.d.sync += self.irq.eq(interrupt_enable & (done | fault.valid))
@@ -122,16 +135,26 @@ class Control(wiring.Component):
             "dram_base_low": dram_base[:32],
             "dram_base_high": dram_base[32:],
             "watchdog": limit,
+            "instruction_limit": self.instruction_limit,
             "fault_cause": fault.cause,
             "fault_instruction": fault.index,
             "dispatched": self.dispatched,
         })  # fmt: skip
         return m
 
-    def _run(self, m: Module, *, busy: Signal, done: Signal, fault: data.View, limit: Signal):
+    def _run(
+        self,
+        m: Module,
+        *,
+        busy: Signal,
+        done: Signal,
+        fault: data.View,
+        limit: Signal,
+        abort: Signal,
+    ):
         """Follow the program from start to done or to the first fault."""
         m.submodules.watchdog = watchdog = Watchdog()
-        barked = Signal(fault_layout())
+        barked, aborted = (Signal(fault_layout(), name=name) for name in ("barked", "aborted"))
         quiet = Signal()
         idle = Cat(engine.activity == Activity.IDLE for engine in self.engines).all()
         retire = Cat(engine.retire for engine in self.engines).any()
@@ -144,17 +167,23 @@ class Control(wiring.Component):
             barked.valid.eq(watchdog.bark),
             barked.cause.eq(Fault.WATCHDOG),
             barked.index.eq(self.dispatched),
+            aborted.valid.eq(abort),
+            aborted.cause.eq(Fault.ABORTED),
+            aborted.index.eq(self.dispatched),
         ]
         with m.If(self.reset):
             m.d.sync += [self.run.eq(self.start), done.eq(0), fault.eq(0)]
         with m.Elif(self.run):
             with m.If(self.ended & self.drained & quiet):
                 m.d.sync += [self.run.eq(0), done.eq(1)]
-            for source in (barked, self.dispatch_fault, *reversed(list(self.engine_faults))):
+            engine_faults = reversed(list(self.engine_faults))
+            for source in (aborted, barked, self.dispatch_fault, *engine_faults):
                 with m.If(source.valid):
                     m.d.sync += [self.run.eq(0), done.eq(0), fault.eq(source)]
 
-    def _write_control(self, m: Module, slave: AxiLiteSlave, *, busy: Signal) -> None:
+    def _write_control(
+        self, m: Module, slave: AxiLiteSlave, *, busy: Signal, abort: Signal
+    ) -> None:
         """Turn writes of the control register into pulses."""
         written = Signal()
         bits = slave.write_data
@@ -164,6 +193,7 @@ class Control(wiring.Component):
             self.start.eq(written & ~busy & (bits & CONTROL_START).any()),
             self.reset.eq(self.start | (written & ~busy & (bits & CONTROL_CLEAR).any())),
             self.step.eq(written & (bits & CONTROL_STEP).any()),
+            abort.eq(written & (bits & CONTROL_ABORT).any()),
         ]
 
     def _write_settings(

@@ -59,6 +59,7 @@ class Dispatch(wiring.Component):
     instruction : In(stream of fetched_layout())
     reset : In(1), forgets all counts and END
     run : In(1), a program runs and has no fault; nothing is taken without it
+    limit : In(COUNT_BITS), instructions that may be dispatched
     single_step, step : In(1), the mode; a pulse that allows one instruction
     retired : In(counts_layout())
     <engine>_entry : Out(stream of entry_layout), one for each engine of engine_operations
@@ -77,6 +78,7 @@ class Dispatch(wiring.Component):
                 "instruction": In(stream.Signature(fetched_layout())),
                 "reset": In(1),
                 "run": In(1),
+                "limit": In(COUNT_BITS),
                 "single_step": In(1),
                 "step": In(1),
                 "retired": In(counts_layout()),
@@ -166,6 +168,8 @@ class Dispatch(wiring.Component):
             m.d.comb += self.cause.eq(Fault.ILLEGAL_INSTRUCTION)
         with m.Elif(self._waits_for_future(decoder.waits, sent)):
             m.d.comb += self.cause.eq(Fault.FUTURE_WAIT)
+        with m.Elif(~decoder.is_end & (self.dispatched >= self.limit)):
+            m.d.comb += self.cause.eq(Fault.INSTRUCTION_LIMIT)
 
     def _permit(self, m: Module) -> Value:
         """Return whether single-stepping lets an instruction go; keeps the pending step."""

@@ -23,10 +23,8 @@ class IssueQueue(wiring.Component):
     Members
     -------
     entry : In(stream of entry_layout)
-    instruction : Out(stream of engine_layout); its valid falls without a transfer at a halt
+    instruction : Out(stream of engine_layout)
     retired : In(counts_layout()), retirements of every engine since the start
-    halt : In(1), issue nothing
-    flush : In(1), forget every entry
     waiting : Out(1), the head's waits are not met
     waiting_for : Out(3), the engine of the head's first unmet slot, valid with `waiting`
     """
@@ -39,8 +37,6 @@ class IssueQueue(wiring.Component):
                 "entry": In(stream.Signature(self._layout)),
                 "instruction": Out(stream.Signature(engine_layout(operations, config))),
                 "retired": In(counts_layout()),
-                "halt": In(1),
-                "flush": In(1),
                 "waiting": Out(1),
                 "waiting_for": Out(ENGINE_BITS),
             }
@@ -63,16 +59,13 @@ class IssueQueue(wiring.Component):
             write_port.en.eq(accepted),
             write_port.data.eq(self.entry.payload),
             *(payload[name].eq(head[name]) for name in payload.shape().members),
-            self.instruction.valid.eq((level != 0) & ~self.waiting & ~self.halt),
+            self.instruction.valid.eq((level != 0) & ~self.waiting),
         ]
         m.d.sync += [
             write_port.addr.eq(write_port.addr + accepted),
             read_port.addr.eq(read_port.addr + issued),
             level.eq(level + accepted - issued),
         ]
-        with m.If(self.flush):
-            m.d.sync += [write_port.addr.eq(0), read_port.addr.eq(0), level.eq(0)]
-
         self._gate(m, head.waits, level != 0)
         return m
 

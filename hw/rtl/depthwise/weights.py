@@ -25,7 +25,7 @@ class WeightLatch(wiring.Component):
 
     Members
     -------
-    offered : In(1), next : In(engine_layout); not empty, steady until `accept` or withdrawn
+    offered : In(1), next : In(engine_layout); not empty, steady until `accept`
     accept : In(1); `next` becomes the accepted instruction
     available : Out(1); a block's weights are read and not yet claimed
     claim : In(1); the first word of that block is on its way
@@ -68,8 +68,7 @@ class WeightLatch(wiring.Component):
         from_next, wanted, exists, moves, block_ends = bits(
             "from_next", "wanted", "exists", "moves", "block_ends"
         )
-        withdrawn = from_next & ~self.offered
-        claimed = self._follow_latch(m, block_ends, withdrawn & ahead)
+        claimed = self._follow_latch(m, block_ends)
         address = self._walk(m, from_next & (word == 0), moves, ahead)
         m.d.comb += [
             from_next.eq(blocks_left == 0),
@@ -82,11 +81,11 @@ class WeightLatch(wiring.Component):
             self.fault.eq(wanted & ~exists),
             self.fault_index.eq(Mux(from_next, self.next.index, self.index)),
         ]
-        with m.If(withdrawn | block_ends):
+        with m.If(block_ends):
             m.d.sync += word.eq(0)
         with m.Elif(moves):
             m.d.sync += word.eq(word + 1)
-        with m.If(self.accept | withdrawn):
+        with m.If(self.accept):
             m.d.sync += ahead.eq(0)
         with m.Elif(from_next & block_ends):
             m.d.sync += ahead.eq(1)
@@ -97,12 +96,12 @@ class WeightLatch(wiring.Component):
         self._hold(m, moves & exists, word)
         return m
 
-    def _follow_latch(self, m, block_ends, discarded):
+    def _follow_latch(self, m, block_ends):
         """Empty, available, claimed, empty; return whether it is claimed."""
         claimed = Signal()
         with m.If(block_ends):
             m.d.sync += self.available.eq(1)
-        with m.Elif(self.claim | discarded):
+        with m.Elif(self.claim):
             m.d.sync += self.available.eq(0)
         with m.If(self.claim):
             m.d.sync += claimed.eq(1)

@@ -1,6 +1,6 @@
 """The load engine: DRAM words over AXI into activation, weight or parameter SRAM."""
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -43,6 +43,7 @@ class LoadEngine(wiring.Component):
     bus : Out(axi_read_signature), arid is LOAD_ID; rid and rlast are not looked at
     activation, weight, parameter : Out(write_port_signature); only activation has byte masks
     dram_base : In(64), bus address of DRAM byte 0, a multiple of 4096
+    stop : In(1), forget what is not a burst yet; bursts that were sent run to their end
     """
 
     def __init__(self, *, config: Config):
@@ -67,14 +68,17 @@ class LoadEngine(wiring.Component):
                     for name, (words, width) in self._memories.items()
                 },
                 "dram_base": In(64),
+                "stop": In(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.iterator = iterator = RunIterator(config=config, operation=LOAD)
-        m.submodules.splitter = splitter = BurstSplitter(config=config, operation=LOAD)
+        forgetful = ResetInserter(self.stop)
+        iterator = RunIterator(config=config, operation=LOAD)
+        splitter = BurstSplitter(config=config, operation=LOAD)
+        m.submodules.iterator, m.submodules.splitter = forgetful(iterator), forgetful(splitter)
         m.submodules.beats = beats = BeatBuffer(shape=beat_layout(config))
         m.submodules.assembler = assembler = WordAssembler(config=config)
         pending = burst_words_layout(LOAD, config)

@@ -1,6 +1,6 @@
 """The store engine: words of activation SRAM over AXI to DRAM."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Module, ResetInserter, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -49,6 +49,7 @@ class StoreEngine(wiring.Component):
     bus : Out(axi_write_signature), awid is STORE_ID; bid is not looked at
     activation : Out(read_port_signature)
     dram_base : In(64), bus address of DRAM byte 0, a multiple of 4096
+    stop : In(1), forget what is not a burst yet; bursts that were sent run to their end
     """
 
     def __init__(self, *, config: Config):
@@ -63,14 +64,17 @@ class StoreEngine(wiring.Component):
                 "bus": Out(axi_write_signature(config)),
                 "activation": Out(port),
                 "dram_base": In(64),
+                "stop": In(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.iterator = iterator = RunIterator(config=config, operation=STORE)
-        m.submodules.splitter = splitter = BurstSplitter(config=config, operation=STORE)
+        forgetful = ResetInserter(self.stop)
+        iterator = RunIterator(config=config, operation=STORE)
+        splitter = BurstSplitter(config=config, operation=STORE)
+        m.submodules.iterator, m.submodules.splitter = forgetful(iterator), forgetful(splitter)
         m.submodules.bursts = bursts = SyncFIFO(
             width=burst_words_layout(STORE, config).size, depth=STORE_READ_AHEAD_BURSTS
         )

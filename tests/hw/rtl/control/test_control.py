@@ -101,7 +101,7 @@ def test_capability_registers_read_the_config():
             "magic": 0x544C5752, "version": 1, "array": 4 | 4 << 16, "vector": 2 | 1 << 16,
             "activation_words": 8192, "weight_words": 2048, "accumulator_words": 1024,
             "parameter_words": 256, "bus": 64 | 16 << 16, "control": 0, "status": 0,
-            "watchdog": 1_000_000,
+            "watchdog": 1_000_000, "instruction_limit": (1 << 24) - 1,
         }  # fmt: skip
         for name, value in expected.items():
             assert await host.read(ctx, name) == value, name
@@ -117,6 +117,7 @@ def test_settings_read_back_with_their_alignment():
         for name, value in {
             "interrupt_enable": 1, "single_step": 1, "program_address": ones - 63,
             "dram_base_low": ones - 4095, "dram_base_high": 0, "watchdog": ones,
+            "instruction_limit": (1 << 24) - 1,
         }.items():  # fmt: skip
             await host.write(ctx, name, ones)
             assert await host.read(ctx, name) == value, name
@@ -208,6 +209,41 @@ def test_the_first_fault_sticks_and_engines_win_in_order():
         await start(ctx, host)
         assert await host.read(ctx, "status") == BUSY
         assert await host.read(ctx, "fault_cause") == Fault.NONE
+
+    simulate(script)
+
+
+def test_abort_ends_a_program_and_is_ignored_without_one():
+    async def script(ctx, dut, host):
+        async def abort():
+            await host.write(ctx, "control", registers.CONTROL_ABORT)
+
+        await abort()
+        assert await host.read(ctx, "status") == 0
+        await start(ctx, host)
+        ctx.set(dut.engines[0].activity, Activity.MEMORY)
+        ctx.set(dut.dispatched, 7)
+        await abort()
+        assert not ctx.get(dut.run)
+        assert await host.read(ctx, "status") == BUSY | FAULT
+        ctx.set(dut.engines[0].activity, Activity.IDLE)
+        await abort()
+        assert await host.read(ctx, "status") == FAULT
+        assert await host.read(ctx, "fault_cause") == Fault.ABORTED
+        assert await host.read(ctx, "fault_instruction") == 7
+        await host.write(ctx, "control", registers.CONTROL_ABORT | registers.CONTROL_START)
+        assert await host.read(ctx, "status") == BUSY
+
+    simulate(script, seed=3)
+
+
+def test_a_fault_of_the_cycle_of_the_abort_is_the_one_that_is_kept():
+    async def script(ctx, dut, host):
+        await start(ctx, host)
+        ctx.set(dut.dispatch_fault.cause, Fault.FUTURE_WAIT)
+        ctx.set(dut.dispatch_fault.valid, 1)
+        await host.write(ctx, "control", registers.CONTROL_ABORT)
+        assert await host.read(ctx, "fault_cause") == Fault.FUTURE_WAIT
 
     simulate(script)
 

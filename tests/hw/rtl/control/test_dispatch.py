@@ -3,19 +3,19 @@
 import random
 
 import pytest
-from amaranth.hdl import Elaboratable, Module, Signal
+from amaranth.hdl import Elaboratable, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from tilewright.hw.rtl.control.counters import RetirementCounters
 from tilewright.hw.rtl.control.decoder import engine_operations, engines
-from tilewright.hw.rtl.control.dispatch import Dispatch, entry_layout, queue_name
+from tilewright.hw.rtl.control.dispatch import COUNT_BITS, Dispatch, entry_layout, queue_name
 from tilewright.hw.rtl.control.issue import IssueQueue
 from tilewright.hw.spec import encoding, isa
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.instruction_set import instruction, operations
 from tilewright.hw.spec.isa import Engine, Wait
-from tilewright.hw.spec.registers import Fault
+from tilewright.hw.spec.registers import MAX_INSTRUCTIONS, Fault
 
 CONFIG = PRESETS["nano"].replace(queue_depth=2)
 ENGINES = engines(CONFIG)
@@ -29,7 +29,8 @@ class Front(Elaboratable):
         self.operations = engine_operations(operations)
         self.dispatch = Dispatch(config=CONFIG, operations=operations)
         self.counters = RetirementCounters(config=CONFIG)
-        self.halt = Signal()
+        self.stop = Signal()
+        self.limit = Signal(COUNT_BITS, init=MAX_INSTRUCTIONS)
         self.queues = {
             engine: IssueQueue(config=CONFIG, operations=own)
             for engine, own in self.operations.items()
@@ -42,15 +43,12 @@ class Front(Elaboratable):
         m.d.comb += [
             self.dispatch.retired.eq(self.counters.retired),
             self.counters.reset.eq(self.dispatch.reset),
+            self.dispatch.limit.eq(self.limit),
         ]
         for engine, queue in self.queues.items():
-            m.submodules[engine.name] = queue
+            m.submodules[engine.name] = ResetInserter(self.stop)(queue)
             wiring.connect(m, getattr(self.dispatch, queue_name(engine)), queue.entry)
-            m.d.comb += [
-                queue.retired.eq(self.counters.retired),
-                queue.flush.eq(self.dispatch.reset),
-                queue.halt.eq(self.halt),
-            ]
+            m.d.comb += queue.retired.eq(self.counters.retired)
         return m
 
 
@@ -340,24 +338,52 @@ def test_single_step_takes_one_instruction_after_everything_retired():
     bench.run(script)
 
 
-def test_a_halted_queue_issues_nothing_and_a_flush_empties_it():
-    bench = Bench(words(instruction("LOAD"), instruction("LOAD"), instruction("STORE")))
+def test_a_queue_in_reset_forgets_everything():
+    wait = (Wait(engine=Engine.LOAD, count=1),)
+    bench = Bench(words(instruction("LOAD"), instruction("STORE", wait), instruction("LOAD", wait)),
+                  latency=lambda rng: 20)  # fmt: skip
 
     async def script(ctx):
         ctx.set(bench.dut.dispatch.run, 1)
-        ctx.set(bench.dut.halt, 1)
         for _ in range(8):
             await bench.cycle(ctx)
-        assert bench.issued == []
+        assert bench.issued == [0]
         assert bench.position == 3
-        ctx.set(bench.dut.dispatch.reset, 1)
+        ctx.set(bench.dut.stop, 1)
         await bench.cycle(ctx)
-        ctx.set(bench.dut.dispatch.reset, 0)
-        ctx.set(bench.dut.halt, 0)
-        for _ in range(8):
+        ctx.set(bench.dut.stop, 0)
+        for _ in range(20):
             await bench.cycle(ctx)
-        assert bench.issued == []
-        assert ctx.get(bench.dut.dispatch.drained)
-        assert ctx.get(bench.dut.dispatch.dispatched) == 0
+        assert bench.retired[Engine.LOAD] == 1
+        assert bench.issued == [0]
+
+    bench.run(script)
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+def test_the_instruction_behind_the_limit_is_at_fault(limit):
+    loads = words(*[instruction("LOAD")] * 4)
+    bench = Bench(loads)
+    dispatch = bench.dut.dispatch
+
+    async def script(ctx):
+        ctx.set(dispatch.run, 1)
+        ctx.set(bench.dut.limit, limit)
+        for _ in range(12):
+            await bench.cycle(ctx)
+        assert ctx.get(dispatch.cause) == Fault.INSTRUCTION_LIMIT
+        assert ctx.get(dispatch.fault_index) == ctx.get(dispatch.dispatched) == limit
+        assert bench.issued == list(range(limit))
+
+    bench.run(script)
+
+
+def test_a_program_as_long_as_the_limit_ends():
+    bench = Bench(words(instruction("LOAD"), instruction("STORE"), END))
+
+    async def script(ctx):
+        ctx.set(bench.dut.limit, 2)
+        await bench.default_script(100)(ctx)
+        assert not ctx.get(bench.dut.dispatch.fault)
 
     bench.run(script)

@@ -87,10 +87,10 @@ class Trace:
 class Run:
     """Testbenches around a Bench; see `run`."""
 
-    def __init__(self, bench, config, contents, program, *, refuse, gaps, decoys):
+    def __init__(self, bench, config, contents, program, *, refuse, gaps):
         self.bench, self.engine = bench, bench.engine
         self.config, self.contents, self.program = config, contents, program
-        self.mask_of, self.gaps, self.decoys = refuse, gaps, decoys
+        self.mask_of, self.gaps = refuse, gaps
         self.trace = Trace()
 
     def must_wait_for(self, index):
@@ -108,23 +108,10 @@ class Run:
                 await ctx.tick()
             if self.gaps is not None and self.gaps[index]:
                 await ctx.tick().repeat(int(self.gaps[index]))
-            if self.decoys is not None:
-                await self.offer_in_vain(ctx, self.decoys[index], index)
             ctx.set(stream.payload, {"fields": {"DEPTHWISE": dict(fields)}, "index": index})
             ctx.set(stream.valid, 1)
             await ctx.tick().until(stream.ready)
             ctx.set(stream.valid, 0)
-
-    async def offer_in_vain(self, ctx, fields, cycles):
-        stream = self.engine.instruction
-        for _ in range(cycles):
-            if ctx.get(stream.ready):
-                break
-            ctx.set(stream.payload, {"fields": {"DEPTHWISE": fields}, "index": cycles})
-            ctx.set(stream.valid, 1)
-            await ctx.tick()
-        ctx.set(stream.valid, 0)
-        await ctx.tick()
 
     async def refuse(self, ctx):
         cycle = 0
@@ -168,16 +155,15 @@ def at_random(rng):
     return lambda cycle: sum(int(hit) << i for i, hit in enumerate(rng.random(len(PORTS)) < rates))
 
 
-def run(config, contents, program, *, rng=None, refuse=None, gaps=None, decoys=None):
+def run(config, contents, program, *, rng=None, refuse=None, gaps=None):
     """Run instructions, each when those it must wait for have retired; return the Trace.
 
     rng: random refusals of every port; refuse(cycle): a mask of the ports of PORTS that are
-    refused; gaps: idle cycles before an instruction; decoys: before the instruction of the same
-    number, offered for as many cycles if the engine is busy, withdrawn.
+    refused; gaps: idle cycles before an instruction.
     """
     bench = Bench(config, contents)
     refuse = at_random(rng) if rng is not None else refuse
-    testbenches = Run(bench, config, contents, program, refuse=refuse, gaps=gaps, decoys=decoys)
+    testbenches = Run(bench, config, contents, program, refuse=refuse, gaps=gaps)
     simulator = Simulator(bench)
     simulator.add_clock(1e-6)
     if refuse is not None:

@@ -89,18 +89,3 @@ def test_a_column_that_no_output_uses_is_read():
     fields = dict(instruction("DEPTHWISE", **fields).values())
     assert contents.run(fields)
     assert set(run(config, contents, [fields]).faults) == {0}
-
-
-@pytest.mark.parametrize("name", ["1x1", "4x4"])
-@pytest.mark.parametrize("seed", range(2))
-def test_an_instruction_that_is_withdrawn_leaves_nothing_behind(name, seed):
-    """A halt takes back what was offered, after any number of cycles; another one follows."""
-    config = CONFIGS[name]
-    rng = np.random.default_rng([seed, 12, *name.encode()])
-    contents = DepthwiseModel(config, rng)
-    program = random_program(config, rng, 12)
-    decoys = [random_fields(config, rng) for _ in program]
-    trace = run(config, contents, program, rng=rng if seed else None, decoys=decoys)
-    assert not any(contents.run(fields) for fields in program)
-    assert trace.faults == []
-    np.testing.assert_array_equal(trace.accumulators, contents.accumulators)

@@ -26,6 +26,8 @@ class Dram:
 
     seed: random stalls, latencies and interleaving of IDs; None: every cycle, in order.
     error: bus addresses of beats that are answered with SLVERR; dead: never answers anything.
+    offered: cycle and ID of every read address, when it came up; answered: cycle of the last
+    handshake of any channel; idle: nothing is under way. Checks that what is valid stays.
     """
 
     def __init__(self, dut, *, seed=None, latency=6):
@@ -37,7 +39,8 @@ class Dram:
         self.reads, self.addresses, self.beats, self.responses = {}, deque(), deque(), deque()
         self.current = None
         self.answering = None
-        self.cycle = 0
+        self.cycle = self.answered = 0
+        self.offered, self.waiting = [], {}
         self.ready = dict.fromkeys(("arready", "awready", "wready"), False)
 
     OUTPUTS = (
@@ -56,6 +59,33 @@ class Dram:
                 self.ready[name] = not self.dead and self._lucky(0.7)
                 ctx.set(getattr(self.dut, f"memory_{name}"), self.ready[name])
 
+    CHANNELS = {
+        "ar": ("arid", "araddr", "arlen"),
+        "aw": ("awid", "awaddr", "awlen"),
+        "w": ("wdata", "wstrb", "wlast"),
+    }
+
+    @property
+    def idle(self):
+        return not (any(self.reads.values()) or self.addresses or self.beats or self.responses
+                    or self.answering or self.waiting)  # fmt: skip
+
+    def _check(self, out):
+        """What waited in the cycle before is there, unchanged."""
+        for channel, names in self.CHANNELS.items():
+            payload = tuple(out[name] for name in names) if out[f"{channel}valid"] else None
+            assert self.waiting.pop(channel, payload) == payload, f"{channel} changed"
+            if payload is None:
+                continue
+            if channel == "ar" and (not self.offered or self.offered[-1][2]):
+                self.offered.append([self.cycle, out["arid"], False])
+            if self.ready[f"{channel}ready"]:
+                self.answered = self.cycle
+                if channel == "ar":
+                    self.offered[-1][2] = True
+            else:
+                self.waiting[channel] = payload
+
     def _lucky(self, chance):
         return self.rng is None or self.rng.random() < chance
 
@@ -64,10 +94,12 @@ class Dram:
 
     def _take(self, out):
         """The handshakes of the cycle that just ended."""
+        self._check(out)
         if out["arvalid"] and self.ready["arready"]:
             burst = [self._delay(), out["arid"], out["araddr"], out["arlen"] + 1]
             self.reads.setdefault(out["arid"], deque()).append(burst)
         if self.current is not None and out["rready"]:
+            self.answered = self.cycle
             self.current[2] += CONFIG.axi_bytes
             self.current[3] -= 1
             if self.current[3] == 0:
@@ -78,6 +110,7 @@ class Dram:
         if out["wvalid"] and self.ready["wready"]:
             self.beats.append((out["wdata"], out["wstrb"], out["wlast"]))
         if self.answering is not None and out["bready"]:
+            self.answered = self.cycle
             self.answering = None
         while self.addresses and len(self.beats) >= self.addresses[0][2]:
             self._write(*self.addresses.popleft())
