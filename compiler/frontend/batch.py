@@ -42,6 +42,8 @@ def single_sample(model: ModelProto) -> tuple[ModelProto, Batch | None]:
         ModelError: samples meet, with the first node where they do.
     """
     inputs = _inputs(model.graph)
+    if any(_has_no_elements(item) for item in inputs):
+        return model, None
     if any(item.type.WhichOneof("value") != "tensor_type" for item in model.graph.input):
         return model, None
     symbolic = [item for item in inputs if _leading(item) is None]
@@ -80,6 +82,11 @@ def _leading(item: ValueInfoProto) -> int | None:
     """Axis 0; None where it is symbolic."""
     dimension = item.type.tensor_type.shape.dim[0]
     return dimension.dim_value if dimension.dim_value > 0 else None
+
+
+def _has_no_elements(item: ValueInfoProto) -> bool:
+    """Whether an axis has the length 0, which is not the same as none."""
+    return any(d.HasField("dim_value") and not d.dim_value for d in item.type.tensor_type.shape.dim)
 
 
 def _is_static_behind(item: ValueInfoProto) -> bool:

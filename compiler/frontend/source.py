@@ -189,6 +189,8 @@ def _check_static(item: onnx.ValueInfoProto) -> None:
     if item.type.WhichOneof("value") != "tensor_type" or not tensor.HasField("shape"):
         raise ModelError(f"model input {item.name!r} must be a tensor with a static shape")
     for axis, dimension in enumerate(tensor.shape.dim):
+        if dimension.HasField("dim_value") and dimension.dim_value == 0:
+            raise ModelError(f"model input {item.name!r} must have elements, but axis {axis} is 0")
         if dimension.WhichOneof("value") != "dim_value" or dimension.dim_value < 1:
             given = dimension.dim_param or "unknown"
             raise ModelError(

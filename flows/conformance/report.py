@@ -25,6 +25,8 @@ REASON_COLUMNS = (">cases", "=reason", "operators")
 HOST_COLUMNS = (">cases", "operator", "=reason")
 NAMES = re.compile(r"'[^']*'|\"[^\"]*\"|\b[\w.]+\.onnx: |/\S+")
 """What differs between two cases with the same reason."""
+CONSEQUENCES = ("follows ", "its result is only used by ")
+"""How reasons begin that lie in another operator."""
 LONGEST_LIST = 6
 LONGEST_REASON = 160
 
@@ -55,7 +57,10 @@ def reason_rows(results: Iterable[Result]) -> list[Row]:
 def host_rows(results: Iterable[Result]) -> list[Row]:
     """Return a row for each operator that the host runs, and why, with the number of cases."""
     found = Counter(
-        (operator, general(reason)) for result in results for operator, reason in result.host
+        (operator, general(reason))
+        for result in results
+        for operator, reason in result.host
+        if not reason.startswith(CONSEQUENCES)
     )
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return [(number, operator, reason) for (operator, reason), number in ordered]
@@ -97,8 +102,8 @@ def markdown(
         "## What is refused",
         markdown_table(REASON_COLUMNS, reason_rows(refused)),
         "## What runs on the host",
-        "Operators of the cases on the host or mixed; borders (QuantizeLinear, DequantizeLinear) "
-        "aside.",
+        "Operators of the cases on the host or mixed that are the cause: not the borders "
+        "(QuantizeLinear, DequantizeLinear), nor what lies behind or before an operator of the host.",
         markdown_table(HOST_COLUMNS, host_rows(hosted)),
     ]
     if failed:

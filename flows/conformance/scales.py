@@ -24,9 +24,10 @@ class Scale:
 
     @classmethod
     def of(cls, values: Array, margin: float = 1.0) -> "Scale":
-        """Return the scale of the values' range, zero included, times `margin`."""
-        low = margin * min(float(values.min()), 0.0)
-        high = margin * max(float(values.max()), 0.0)
+        """Return the scale of the finite values' range, zero included, times `margin`."""
+        finite = values[np.isfinite(values)]
+        low = margin * min(float(finite.min()), 0.0)
+        high = margin * max(float(finite.max()), 0.0)
         scale = _rounded((high - low) / (HIGHEST - LOWEST), values.dtype)
         zero_point = int(np.clip(round(LOWEST - low / float(scale)), LOWEST, HIGHEST))
         return cls(scale=scale, zero_point=zero_point)
@@ -39,16 +40,18 @@ class Scale:
         )
 
     def stored(self, values: Array) -> Array:
-        """Return the values as int8, an array."""
-        steps = np.rint(values.astype(np.float64) / float(self.scale)) + self.zero_point
+        """Return the values as int8, of infinite ones the nearest, of what is no number zero."""
+        numbers = np.nan_to_num(values.astype(np.float64), posinf=LARGEST, neginf=-LARGEST)
+        steps = np.rint(numbers / float(self.scale)) + self.zero_point
         return np.asarray(np.clip(steps, LOWEST, HIGHEST), np.int8)
 
 
 def has_scale(values: Any) -> TypeGuard[Array]:
     """Whether `values` are floating-point numbers of a range that int8 can express."""
-    if not isinstance(values, np.ndarray) or values.dtype not in FLOATS or not values.size:
+    if not isinstance(values, np.ndarray) or values.dtype not in FLOATS:
         return False
-    return bool(np.abs(values).max() < np.float64(LARGEST))
+    finite = np.abs(values[np.isfinite(values)])
+    return bool(finite.size and finite.max() < np.float64(LARGEST))
 
 
 def _rounded(scale: float, dtype: np.dtype[Any]) -> Array:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeGuard
 
 import numpy as np
 import onnx
@@ -38,7 +39,8 @@ class Wrapping:
     def wrap(self) -> ModelProto:
         """Return the model with int8 inputs, outputs, weights and values between operators.
 
-        Values of other types, and those with infinite elements, stay as they are.
+        Values of other types stay as they are, and so do those with infinite elements in a model
+        that has outputs of other types: whether something is infinite, say.
         """
         for item in self.model.graph.input:
             self._take_input(item)
@@ -58,7 +60,7 @@ class Wrapping:
 
     def _take_input(self, item: ValueInfoProto) -> None:
         values = self.values.get(item.name)
-        if not has_scale(values):
+        if not self._can_store(values):
             self.inputs.append(item)
             self.feeds[item.name] = values
             return
@@ -70,9 +72,17 @@ class Wrapping:
     def _store_outputs(self, node: NodeProto) -> None:
         for place, name in enumerate(node.output):
             values = self.values.get(name)
-            if name and has_scale(values):
+            if name and self._can_store(values):
                 node.output[place] = f"{name}/float"
                 self._store(name, values)
+
+    def _can_store(self, values: Any) -> TypeGuard[Array]:
+        return has_scale(values) and (self.is_float or bool(np.isfinite(values).all()))
+
+    @cached_property
+    def is_float(self) -> bool:
+        """Whether all outputs of the model can be int8."""
+        return all(has_scale(self.values.get(item.name)) for item in self.model.graph.output)
 
     def _store(self, name: str, values: Array) -> None:
         """Quantize `name`/float, and give `name` what that stands for."""

@@ -146,3 +146,10 @@ def test_batch_normalization_of_maps_has_a_batch(make_builder, shape, size):
     builder.output(builder.quantize(value))
     batch = single_sample(builder.model())[1]
     assert (batch and batch.size) == size
+
+
+def test_an_axis_without_elements_is_no_batch(make_builder):
+    builder = make_builder(seed=9)
+    builder.output(builder.quantize(builder.node("Relu", [builder.activation((0, 3, 4))])))
+    with pytest.raises(ModelError, match="must have elements, but axis 0 is 0"):
+        import_model(builder.model())

@@ -85,10 +85,14 @@ def test_a_wrapped_case_has_int8_inputs_weights_and_outputs(convolution):
     assert list(prepared.feeds) == ["x/int8"]
 
 
-def test_values_that_are_not_finite_stay_float():
-    x = np.array([[1.0, np.inf]], np.float32)
-    prepared = prepare(case_of([helper.make_node("IsInf", ["x"], ["y"])], {"x": x}, {"y": x}))
-    assert [item.name for item in prepared.model.graph.input] == ["x"]
+def test_values_that_are_not_finite_stay_float_where_a_result_is_not():
+    x = np.array([[1.0, np.inf, np.nan]], np.float32)
+    found = {}
+    for operator, result in (("IsInf", np.isinf(x).astype(np.int64)), ("Relu", x)):
+        node = helper.make_node(operator, ["x"], ["y"])
+        found[operator] = prepare(case_of([node], {"x": x}, {"y": result}))
+    assert [item.name for item in found["IsInf"].model.graph.input] == ["x"]
+    assert found["Relu"].feeds["x/int8"].tolist() == [[99, 127, -128]]
 
 
 def test_old_operator_sets_are_converted():
