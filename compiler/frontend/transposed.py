@@ -68,8 +68,7 @@ class Axis:
         runs="convolution whose channels are the phases of the stride; a resampling puts their "
         "pixels in between each other",
         conditions="1-D or 2-D; any kernel, stride, padding, output_padding, dilation, group "
-        "count; auto_pad and output_shape where they pad both sides alike; constant weights and "
-        "bias",
+        "count; auto_pad and output_shape; constant weights and bias",
         cost="the array and the drain, stride_y x stride_x times the output channels over the "
         "input's pixels; a pass",
     )
@@ -142,9 +141,10 @@ def _axes(
             output = size[axis] * stride
             if wanted and axis >= 2 - rank:
                 output = int(wanted[axis - 2])
-            start, odd = divmod(full - output, 2)
-            if odd or start < 0:
-                raise UnsupportedError("its padding must be the same on both sides; give pads")
+            padding = full - output
+            if padding < 0:
+                raise UnsupportedError("its output_shape is larger than its result without padding")
+            start = padding // 2 if auto == "SAME_UPPER" else -(-padding // 2)
         elif auto == "VALID":
             output, start = full, 0
         axes.append(

@@ -103,7 +103,7 @@ def markdown(
         markdown_table(REASON_COLUMNS, reason_rows(refused)),
         "## What runs on the host",
         "Operators of the cases on the host or mixed that are the cause: not the borders "
-        "(QuantizeLinear, DequantizeLinear), nor what lies behind or before an operator of the host.",
+        "(QuantizeLinear, DequantizeLinear), nor what only lies behind or before such an operator.",
         markdown_table(HOST_COLUMNS, host_rows(hosted)),
     ]
     if failed:

@@ -20,6 +20,9 @@ CASES = {
     "depthwise": ((1, 5, 4, 4), (5, 1, 4, 4), {"group": 5, "strides": [2, 2], "pads": [1] * 4}),
     "cropped": ((1, 2, 6, 6), (2, 3, 2, 2), {"strides": [2, 2], "pads": [3, 2, 1, 4]}),
     "same": ((1, 2, 5, 5), (2, 3, 4, 4), {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+    "same_upper_odd": ((1, 2, 5, 4), (2, 3, 3, 3), {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+    "same_lower_odd": ((1, 2, 5, 4), (2, 3, 3, 3), {"strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+    "output_shape_odd": ((1, 2, 5, 5), (2, 3, 3, 3), {"strides": [2, 2], "output_shape": [10, 8]}),
     "output_shape": ((1, 2, 5, 5), (2, 3, 3, 3), {"strides": [2, 2], "output_shape": [9, 9]}),
     "one_dimension": ((1, 3, 7), (3, 4, 4), {"strides": [3], "pads": [1, 0]}),
 }  # fmt: skip
