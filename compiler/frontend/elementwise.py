@@ -39,9 +39,14 @@ from tilewright.compiler.frontend.values import (
 BINARY = ("Add", "Div", "Mul", "Sub")
 CLAMPS = ("Clip", "Max", "Min", "Relu")
 TABLES = (
-    "Abs", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish",
-    "LeakyRelu", "Log", "Mish", "Neg", "PRelu", "Pow", "Reciprocal", "Round", "Selu", "Sigmoid",
-    "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu",
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu",
+    "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mean", "Mish",
+    "Mod", "Neg", "PRelu", "Pow", "Reciprocal", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin",
+    "Sinh", "Softplus", "Softsign", "Sqrt", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+)  # fmt: skip
+CONDITIONS = (
+    "And", "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual", "Not",
+    "Or", "Where", "Xor",
 )  # fmt: skip
 UNARY = (*CLAMPS, *TABLES)
 MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
@@ -56,11 +61,11 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
 
 @handles(
     Entry(
-        operators=TABLES,
+        operators=(*TABLES, *CONDITIONS),
         microsoft=MICROSOFT_UNARY,
         runs="256-entry table, exact",
         conditions="between DequantizeLinear and QuantizeLinear, other operands constants of one "
-        "element; chains and `x * f(x)` become one table",
+        "element; chains, `x * f(x)` and what Where chooses by conditions on x become one table",
         cost="none behind a convolution that is read by it alone, else a pass",
     ),
     Entry(
@@ -127,8 +132,8 @@ def _apply_to_stored(
     Entry(
         operators=("Add", "Mul"),
         runs="element-wise, or a convolution's residual",
-        conditions="two activations, the smaller one repeated along the axes that it lacks (a "
-        "gate `[1, C, 1, 1]`), or an activation and a quantized constant",
+        conditions="two activations (Sum of two is Add), the smaller one repeated along the axes "
+        "that it lacks (a gate `[1, C, 1, 1]`), or an activation and a quantized constant",
         cost="a pass of the second stage; of a residual, the drain takes as long",
     ),
     Entry(

@@ -13,10 +13,10 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
 from tilewright.compiler.frontend.batch import single_sample
-from tilewright.compiler.frontend.casts import state_types
 from tilewright.compiler.frontend.conditions import inline_conditions
 from tilewright.compiler.frontend.foreign import foreign_file
 from tilewright.compiler.frontend.inference import MICROSOFT, shape_of
+from tilewright.compiler.frontend.synonyms import use_one_name
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.binding import TensorSpec
 from tilewright.support.errors import ModelError
@@ -121,7 +121,7 @@ def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
     for item in proto.graph.input:
         _check_static(item)
     inferred = inline_conditions(proto)
-    state_types(inferred)
+    use_one_name(inferred)
     graph = inferred.graph
     constants = {item.name: _array(item) for item in graph.initializer}
     inputs = tuple(_spec(item, "input") for item in graph.input if item.name not in constants)

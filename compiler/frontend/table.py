@@ -74,6 +74,8 @@ def operator_results(context: Context, node: Operator, source: Quantized) -> NDA
         feeds[name] = value.array if isinstance(value, Constant) else stored
     output = node.outputs[0]
     (result,) = run_nodes([node.proto], feeds, [output], context.source.model.opset_import)
+    if result.dtype != stored.dtype:
+        raise UnsupportedError(f"it makes {result.dtype} of what the device holds")
     return shift_to_int8(result)
 
 

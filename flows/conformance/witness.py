@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from tilewright.flows.conformance.preparing import Prepared
 from tilewright.flows.runtime.tensors import Array
@@ -13,8 +13,8 @@ from tilewright.support.ort import open_session, run_session
 from tilewright.support.ort_values import is_foreign
 
 TIES = {"float16": 0.25, "float32": 1 / 128}
-"""By the type in which ONNX Runtime computes a value, in steps: how far from the middle between two
-steps a value may lie that can be rounded either way. The accelerator's biases are whole steps of
+"""By the narrowest type of a model's scales, in steps: how far from the middle between two steps a
+value may lie that can be rounded either way. The accelerator's biases are whole steps of
 its accumulators; float16 has 11 bits, an eighth of one of 255 steps, and is rounded repeatedly."""
 CHECKED = "/checked"
 
@@ -130,4 +130,5 @@ def _are_ties(
     scale = numpy_helper.to_array(scales[quantizer.input[1]]).astype(np.float64)
     steps = (read.astype(np.float64) / scale)[different]
     distance = np.abs(np.abs(steps - np.rint(steps)) - 0.5)
-    return bool(distance.max() <= TIES[read.dtype.name])
+    is_narrow = any(item.data_type == TensorProto.FLOAT16 for item in model.graph.initializer)
+    return bool(distance.max() <= TIES["float16" if is_narrow else "float32"])

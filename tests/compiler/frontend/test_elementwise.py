@@ -24,6 +24,16 @@ UNARY = {
     "power": [("Pow", [2.0], {})],
     "bounded": [("Max", [-0.5], {}), ("Min", [1.5], {})],
     "parametric_relu": [("PRelu", [0.2], {})],
+    "arc_cosine": [("Acos", [], {})],
+    "arc_sine": [("Asin", [], {})],
+    "arc_tangent": [("Atan", [], {})],
+    "tangent": [("Tan", [], {})],
+    "hyperbolic_cosine": [("Cosh", [], {})],
+    "hyperbolic_sine": [("Sinh", [], {})],
+    "hyperbolic_areas": [("Abs", [], {}), ("Asinh", [], {}), ("Acosh", [], {}), ("Atanh", [], {})],
+    "shrink": [("Shrink", [], {"bias": 0.5, "lambd": 1.0})],
+    "remainder": [("Mod", [0.75], {"fmod": 1})],
+    "sum_and_mean": [("Sum", [0.5], {}), ("Mean", [0.25, 2.0], {})],
 }
 
 
@@ -38,6 +48,46 @@ def test_unary_chain_is_exact(make_builder, agree, case, dtype):
     builder.output(builder.quantize(value, around=2.0**-5))
     imported = agree(builder)
     assert [type(node) for node in imported.sections[0].graph.nodes] == [Requantize]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("compare", ["Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"])
+@pytest.mark.parametrize("logic", ["And", "Or", "Xor"])
+def test_a_choice_by_conditions_is_one_table(make_builder, agree, dtype, compare, logic):
+    builder = make_builder(seed=1, dtype=dtype, is_exact=False)
+    value = builder.activation((1, 8, 4, 8))
+    bounds = [builder.constant(np.float32(number)) for number in (0.0, 1.5)]
+    first = builder.node(compare, [value, bounds[0]])
+    second = builder.node("Not", [builder.node("Less", [bounds[1], value])])
+    scaled = builder.node("Mul", [value, builder.constant(np.float32(0.1))])
+    chosen = builder.node("Where", [builder.node(logic, [first, second]), value, scaled])
+    flag = builder.node("Cast", [builder.node("IsNaN", [value])], to=1)
+    builder.output(builder.quantize(builder.node("Add", [chosen, flag]), around=2.0**-5))
+    imported = agree(builder)
+    assert [type(node) for node in imported.sections[0].graph.nodes] == [Requantize]
+
+
+def test_a_condition_that_is_an_output_stays_on_the_host(make_builder, agree):
+    builder = make_builder(seed=2)
+    value = builder.requantized(builder.node("Neg", [builder.activation((1, 3, 4, 4))]))
+    flags = builder.node("Less", [value, builder.constant(np.float32(0.5))])
+    builder.output(builder.node("Cast", [flags], to=3))
+    builder.output(builder.quantize(value))
+    assert [item.op_type for item in agree(builder).host_operators] == [
+        "DequantizeLinear", "Less", "Cast",
+    ]  # fmt: skip
+
+
+def test_a_condition_on_stored_values_stays_on_the_host(make_builder, agree):
+    builder = make_builder(seed=2, dtype="int8")
+    quantization = builder.quantization(2.0**-4)
+    value = builder.node("Neg", [builder.activation((1, 3, 4, 4))])
+    stored = builder.node("QuantizeLinear", [value, *quantization])
+    flags = builder.node("Less", [stored, builder.constant(np.int8(3))])
+    builder.output(builder.node("Cast", [flags], to=3))
+    builder.output(stored)
+    reasons = {item.op_type: item.reason for item in agree(builder).host_operators}
+    assert reasons["Less"] == "it makes bool of what the device holds"
 
 
 @pytest.mark.parametrize("domain", ["", "com.microsoft"])
@@ -81,7 +131,7 @@ def test_relu_with_its_own_quantization_clamps_the_conv(make_builder, agree):
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
-@pytest.mark.parametrize("op_type", ["Add", "Mul"])
+@pytest.mark.parametrize("op_type", ["Add", "Mul", "Sum"])
 @pytest.mark.parametrize("is_clamped", [False, True])
 def test_two_activations_equal_onnxruntime(make_builder, agree, op_type, dtype, is_clamped):
     builder = make_builder(seed=6, dtype=dtype)
