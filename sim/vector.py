@@ -27,10 +27,14 @@ def execute_vector(i: Vector, state: State) -> Fault:
     if block is None or table is None or not source_in_range:
         return Fault.SRAM_RANGE
     header = parse_header(block.tobytes()[:PARAMETER_HEADER_BYTES])
-    bias, scale = parse_groups(block[config.header_words :], config)
+    bias, scale = (
+        part[:, None, None] for part in parse_groups(block[config.header_words :], config)
+    )
+    negative_scale = scale[0::2] if i.negative_scales else None
     result = numerics.requantize(
-        sums, bias[:, None, None], scale[:, None, None],
-        header["zero_point"], header["low"], header["high"],
+        sums, bias[i.negative_scales :: 1 + i.negative_scales],
+        scale[i.negative_scales :: 1 + i.negative_scales],
+        header["zero_point"], header["low"], header["high"], negative_scale,
     )  # fmt: skip
     if i.use_table:
         entries = np.frombuffer(table.tobytes()[:TABLE_ENTRIES], np.int8)

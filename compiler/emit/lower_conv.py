@@ -28,7 +28,7 @@ from tilewright.compiler.plan.conv_plan import (
 from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape, block_weights
 from tilewright.compiler.plan.epilogue import (
     conv_header,
-    conv_scale,
+    conv_scales,
     epilogue_header,
     folded_bias,
 )
@@ -201,7 +201,7 @@ class ConvLowering(Lowering):
     def _define_parameters(self) -> None:
         node, context = self.node, self.context
         bias = folded_bias(node, context.map(node.input).quantization.zero_point)
-        scale, header = conv_scale(node, context), conv_header(node, context)
+        scales, header = conv_scales(node, context), conv_header(node, context)
         for group in self.groups:
             first = group.first * self.config.cols
             behind = min(first + group.blocks * self.config.cols, self.shape.out_channels)
@@ -209,7 +209,7 @@ class ConvLowering(Lowering):
             self.parameters.define(
                 header,
                 np.pad(bias[first:behind], (0, max(pad, 0))),
-                np.pad(scale[first:behind], (0, max(pad, 0))),
+                np.pad(scales[:, first:behind], ((0, 0), (0, max(pad, 0)))),
                 node.epilogue.table,
             )
         if self._filled_from() < self.total_groups:
@@ -322,6 +322,7 @@ class ConvLowering(Lowering):
             source=accumulators,
             source_stride=tile.pixels,
             use_table=int(self.node.epilogue.table is not None),
+            negative_scales=int(self.node.negative_scale is not None),
             parameters=parameters.header,
             table=parameters.table,
         )

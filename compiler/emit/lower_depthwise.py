@@ -23,7 +23,7 @@ from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.chains import kernel_parts
 from tilewright.compiler.plan.depthwise_plan import DepthwisePlan, DepthwiseShape
-from tilewright.compiler.plan.epilogue import conv_header, conv_scale, folded_bias
+from tilewright.compiler.plan.epilogue import conv_header, conv_scales, folded_bias
 from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.rings import Ring
@@ -126,7 +126,8 @@ class DepthwiseLowering(Lowering):
         pixels = self.plan.tile_height * self.plan.tile_width
         limit = self.context.tasks.depthwise_words
         parameters = self.config.parameter_words // 8
-        block = self.config.row_groups + len(self.kernel_parts) * self.config.depthwise_words
+        weights = len(self.kernel_parts) * self.config.depthwise_words
+        block = self.config.row_groups * len(self.node.weight_scales) + weights
         fields = min(MAX_BLOCKS, MAX_GROUPS // self.config.row_groups)
         return max(1, min(limit // pixels, self.plan.blocks, parameters // block, fields))
 
@@ -140,7 +141,7 @@ class DepthwiseLowering(Lowering):
         node, context = self.node, self.context
         source = context.map(node.input).quantization
         bias = self._by_block(folded_bias(node, source.zero_point))
-        scale = self._by_block(conv_scale(node, context))
+        scales = np.stack([self._by_block(row) for row in conv_scales(node, context)])
         weights = self._by_block(node.weight[:, 0])
         header = conv_header(node, context)
         numbers = {}
@@ -153,7 +154,7 @@ class DepthwiseLowering(Lowering):
                 numbers[first, behind] = self.parameters.define(
                     header,
                     bias[first:behind].reshape(-1),
-                    scale[first:behind].reshape(-1),
+                    scales[:, first:behind].reshape(len(scales), -1),
                     node.epilogue.table,
                     [np.ascontiguousarray(part) for part in parts],
                 )
@@ -248,6 +249,7 @@ class DepthwiseLowering(Lowering):
             source=accumulators,
             source_stride=box.pixels,
             use_table=int(self.node.epilogue.table is not None),
+            negative_scales=int(self.node.negative_scale is not None),
             parameters=header,
             table=table,
         )

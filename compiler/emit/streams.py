@@ -103,7 +103,8 @@ class ParameterStream:
     ) -> int:
         """Add a block for channels (bias, scale) and return its number. Define before `bind`.
 
-        weights: depthwise ones by instruction, int8 [blocks, kernel rows, kernel columns, rows].
+        scale: [channels], or [2, channels] with those of sums below 0 first; weights: depthwise
+        ones by instruction, int8 [blocks, kernel rows, kernel columns, rows].
         """
         config = self.context.config
         parts = [block_words(header, bias, scale, config)]

@@ -17,6 +17,7 @@ from tilewright.compiler.frontend.emit import store_results
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.layout import is_dequantized
 from tilewright.compiler.frontend.linear import as_linear, scale_channels, with_bias
+from tilewright.compiler.frontend.slopes import SLOPED, with_slope
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
     as_activation,
@@ -35,6 +36,7 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
+from tilewright.hw.spec.cycles import NEGATIVE_SCALE_CYCLES
 
 BINARY = ("Add", "Div", "Mul", "Sub")
 CLAMPS = ("Clip", "Max", "Min", "Relu")
@@ -75,12 +77,19 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
         "constants of one element",
         cost="none behind a layer that is read by it alone, else a pass",
     ),
+    Entry(
+        operators=SLOPED,
+        runs="scales of their own for negative sums, from the unrounded value",
+        conditions="behind a convolution or product, clamps in between or behind it; behind "
+        "DequantizeLinear a PRelu with a slope per channel, as a depthwise convolution",
+        cost=f"{NEGATIVE_SCALE_CYCLES} cycles a lane group of the drain",
+    ),
 )
 def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]:
-    """An operator on one activation and constants of one element.
+    """An operator on one activation and constants of one element (PRelu: or one a channel).
 
-    Behind a DequantizeLinear it becomes part of a table; behind any other operator only clamps
-    (Relu, Clip, Min, Max) are exact.
+    Behind a DequantizeLinear it becomes part of a table; behind any other operator clamps (Relu,
+    Clip, Min, Max) are exact, and slopes (LeakyRelu, PRelu) where that is a convolution or product.
     """
     stored = [value for value in values if isinstance(value, Quantized)]
     if stored:
@@ -89,6 +98,10 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
     others = [value for value in values if value is not None and not isinstance(value, Real)]
     if not reals:
         raise UnsupportedError("its input is not a dequantized activation")
+    if node.op_type in SLOPED and values[0] is reals[0]:
+        sloped = _sloped(context, node, values, reals[0])
+        if sloped is not None:
+            return [sloped]
     if any(not isinstance(value, Constant) or value.array.size != 1 for value in others):
         raise UnsupportedError("its other operand is not a constant of one element")
     ranks = [value.array.ndim for value in others if isinstance(value, Constant)]
@@ -113,6 +126,16 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
             names=(*first.names, node.name),
         )
     ]
+
+
+def _sloped(context: Context, node: Operator, values: Values, real: Real) -> Real | None:
+    """LeakyRelu or PRelu of a convolution's or product's value, or with a slope per channel."""
+    if isinstance(real.producer, Linear):
+        return with_slope(node, values, real)
+    if any(isinstance(value, Constant) and value.array.size > 1 for value in values):
+        linear = as_linear(context, as_activation(context, real), node.name)
+        return with_slope(node, values, replace(linear, names=real.names))
+    return None
 
 
 def _apply_to_stored(
@@ -312,7 +335,7 @@ def _combine_with_constant(context: Context, node: Operator, real: Real, factor:
 def _fold_into_linear(node: Operator, values: Values, real: Real, factor: Constant) -> Real:
     """Fold a constant that varies along the channels at most into weights' scale and bias."""
     if not _is_open_linear(real):
-        raise UnsupportedError("it works on a clamped float value; a QuantizeLinear is missing")
+        raise UnsupportedError("it works on an activation's float result; quantize that")
     named = replace(real, names=(*real.names, node.name))
     is_first = isinstance(values[0], Constant)
     array = factor.array.astype(np.float64)
@@ -329,7 +352,7 @@ def _fold_into_linear(node: Operator, values: Values, real: Real, factor: Consta
 
 def _is_open_linear(real: Real) -> bool:
     is_clamped = real.low > -np.inf or real.high < np.inf
-    return isinstance(real.producer, Linear) and not is_clamped
+    return isinstance(real.producer, Linear) and not is_clamped and real.producer.slope is None
 
 
 def _with_rank(real: Real, rank: int) -> Real:

@@ -167,9 +167,13 @@ def _emit_linear(request: _Request, producer: Linear) -> str:
     scale = numerics.requantize_scale(
         producer.source.quantization.scale, producer.weight_scale, request.quantization.scale
     )
-    too_large = scale >= numerics.SCALE_LIMIT
+    negative_scale, largest = None, scale
+    if producer.slope is not None:
+        negative_scale = producer.weight_scale * producer.slope
+        largest = np.maximum(scale, scale * np.abs(producer.slope))
+    too_large = largest >= numerics.SCALE_LIMIT
     if too_large.any():
-        numerics.check_scale(scale[too_large], request.node_name)
+        numerics.check_scale(largest[too_large], request.node_name)
     epilogue = Epilogue(quantization=request.quantization, low=request.low, high=request.high)
     feature_map, weight = _split_weights(request, producer)
     return request.append(
@@ -181,6 +185,7 @@ def _emit_linear(request: _Request, producer: Linear) -> str:
             weight=weight,
             bias=bias.astype(np.int32),
             weight_scale=producer.weight_scale,
+            negative_scale=negative_scale,
             strides=producer.strides,
             pads=producer.pads,
             dilations=producer.dilations,

@@ -202,15 +202,15 @@ def with_bias(real: Real, value: Value | None, shape: tuple[int, ...] | None = N
     if stored is not None and stored.raw.dtype == np.int32 and not stored.zero_point.any():
         units = stored.raw.astype(np.float64)
         scales = np.broadcast_to(_along(stored, units.ndim), units.shape)
-        raw = _per_channel(real, units.reshape(shape or units.shape))
-        steps = _per_channel(real, scales.reshape(shape or units.shape), absent=product_scale)
+        raw = per_channel(real, units.reshape(shape or units.shape))
+        steps = per_channel(real, scales.reshape(shape or units.shape), absent=product_scale)
         ratio = steps / product_scale
         if np.allclose(ratio, 1.0, rtol=SAME_SCALE_TOLERANCE, atol=0):
             ratio = np.ones_like(ratio)
         addend = raw * ratio
     else:
         array = value.array.astype(np.float64).reshape(shape or value.array.shape)
-        addend = _per_channel(real, array) / product_scale
+        addend = per_channel(real, array) / product_scale
     return replace(real, producer=replace(producer, bias=producer.bias + addend))
 
 
@@ -223,8 +223,8 @@ def scale_channels(real: Real, gain: Array, offset: Array) -> Real:
         UnsupportedError: a gain of 0 or no finite number.
     """
     producer = cast(Linear, real.producer)
-    gains = _per_channel(real, gain.astype(np.float64), absent=1.0)
-    offsets = _per_channel(real, offset.astype(np.float64))
+    gains = per_channel(real, gain.astype(np.float64), absent=1.0)
+    offsets = per_channel(real, offset.astype(np.float64))
     if not np.isfinite(gains).all() or (gains == 0).any():
         raise UnsupportedError("it scales a channel by 0 or by no finite number")
     signs = np.where(gains < 0, -1, 1).astype(np.int16)
@@ -299,7 +299,7 @@ def _product_scale(producer: Linear) -> NDArray[np.float64]:
     return np.asarray(scale, np.float64)
 
 
-def _per_channel(
+def per_channel(
     real: Real, array: NDArray[np.float64], absent: float | NDArray[np.float64] = 0.0
 ) -> NDArray[np.float64]:
     """Reduce an array that broadcasts to the value's shape to one number per channel.

@@ -80,6 +80,8 @@ class Linear:
     weight_scale: NDArray[np.float32]
     bias: NDArray[np.float64]
     """Real bias divided by (input scale * weight scale), not yet rounded."""
+    slope: NDArray[np.float32] | None = None
+    """What a result below 0 is multiplied by, of each output channel; None: 1."""
     strides: tuple[int, int] = (1, 1)
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)

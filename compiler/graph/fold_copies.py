@@ -41,6 +41,7 @@ def copied_channels(graph: Graph, node: Conv) -> NDArray[np.int64] | None:
         and not any(node.pads)
         and node.residual is None
         and not node.bias.any()
+        and node.negative_scale is None
         and node.epilogue.table is None
         and node.epilogue.quantization == quantization
         and (node.epilogue.low, node.epilogue.high) == (-128, 127)
@@ -62,6 +63,7 @@ def _can_reorder(maker: Conv, copy: Conv, order: NDArray[np.int64]) -> bool:
 
 def _reordered(maker: Conv, copy: Conv, order: NDArray[np.int64]) -> Conv:
     """`maker` with its outputs in the `order` of the copy."""
+    negative = maker.negative_scale
     return replace(
         maker,
         output=copy.output,
@@ -69,6 +71,7 @@ def _reordered(maker: Conv, copy: Conv, order: NDArray[np.int64]) -> Conv:
         weight=maker.weight[order],
         bias=maker.bias[order],
         weight_scale=maker.weight_scale[order],
+        negative_scale=None if negative is None else negative[order],
     )
 
 

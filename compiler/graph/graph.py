@@ -63,14 +63,16 @@ class Conv(Node):
 
     `weight` is int8 [output channels, input channels / groups, kernel height, kernel width],
     `bias` int32 [output channels] (raw: the input zero point is not folded in), `weight_scale`
-    float32 [output channels]. `pads` are (top, left, bottom, right); padding feeds the input's
-    zero point.
+    float32 [output channels]; a sum below 0 takes `negative_scale` in its place where that is given
+    (LeakyRelu, PRelu of the unrounded value: the weight's scale times the slope). `pads` are (top,
+    left, bottom, right); padding feeds the input's zero point.
     """
 
     input: str
     weight: NDArray[np.int8]
     bias: NDArray[np.int32]
     weight_scale: NDArray[np.float32]
+    negative_scale: NDArray[np.float32] | None = None
     strides: tuple[int, int] = (1, 1)
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)
@@ -85,6 +87,14 @@ class Conv(Node):
     @property
     def kernel(self) -> tuple[int, int]:
         return (self.weight.shape[2], self.weight.shape[3])
+
+    @property
+    def weight_scales(self) -> NDArray[np.float32]:
+        """float32 [1 or 2, output channels]: the first of two rows is that of sums below 0."""
+        scales = [self.weight_scale]
+        if self.negative_scale is not None:
+            scales.insert(0, self.negative_scale)
+        return np.stack(scales)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

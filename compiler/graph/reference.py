@@ -103,13 +103,15 @@ class Reference:
         padded = _pad(maps[node.input], node.pads, source.zero_point)
         result = np.empty((*self.graph.maps[node.output].shape, *padded.shape[3:]), np.int8)
         epilogue = node.epilogue
-        scale = numerics.requantize_scale(
-            source.scale, node.weight_scale, epilogue.quantization.scale
+        scales = numerics.requantize_scale(
+            source.scale, node.weight_scales, epilogue.quantization.scale
         )
         if node.output not in self._products:
             self._products[node.output] = Products(node=node, zero_point=source.zero_point)
         for place, total in self._products[node.output].blocks(padded, result.shape):
-            part = _finish(total, by_channel(scale[place[0]], total), epilogue)
+            part = _finish(
+                total, epilogue, *(by_channel(own[place[0]], total) for own in reversed(scales))
+            )
             if node.residual is not None:
                 part = self._add_residual(node, part, maps[node.residual.other][place])
             result[place] = part
@@ -179,15 +181,17 @@ class Reference:
         source = self._quantization(node.input)
         ratio = numerics.scale_ratio(source.scale, node.epilogue.quantization.scale)
         values = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.float32)
-        return numerics.look_up(_finish(values - source.zero_point, ratio, node.epilogue), data)
+        return numerics.look_up(_finish(values - source.zero_point, node.epilogue, ratio), data)
 
 
 def _finish(
-    total: NDArray[np.float32], scale: NDArray[np.float32] | np.float32, epilogue: Epilogue
+    total: NDArray[np.float32],
+    epilogue: Epilogue,
+    scale: NDArray[np.float32],
+    negative_scale: NDArray[np.float32] | None = None,
 ) -> Int8Map:
-    result = numerics.rescale(
-        total, scale, epilogue.quantization.zero_point, epilogue.low, epilogue.high
-    )
+    zero_point = epilogue.quantization.zero_point
+    result = numerics.rescale(total, scale, zero_point, epilogue.low, epilogue.high, negative_scale)
     return result if epilogue.table is None else numerics.look_up(epilogue.table, result)
 
 

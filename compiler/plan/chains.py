@@ -29,7 +29,7 @@ def runs_on_unit(node: Node, graph: Graph, places: Mapping[str, Place], config: 
         columns = node.kernel[1]
     if columns * node.strides[1] > 2 * node.kernel[1]:
         return False
-    words = config.header_words + config.row_groups
+    words = config.header_words + config.row_groups * len(node.weight_scales)
     words += len(kernel_parts(node, config)) * config.depthwise_words
     words += config.table_words if node.epilogue.table is not None else 0
     return words <= config.parameter_words

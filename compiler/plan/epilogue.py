@@ -63,11 +63,14 @@ def conv_header(node: Conv, context: LayerView) -> Header:
     )
 
 
-def conv_scale(node: Conv, context: LayerView) -> NDArray[np.float32]:
-    """Return a convolution's requantization scales, float32 [output channels]."""
+def conv_scales(node: Conv, context: LayerView) -> NDArray[np.float32]:
+    """Return a convolution's requantization scales, float32 [1 or 2, output channels].
+
+    The first of two rows is that of sums below 0.
+    """
     source = context.map(node.input).quantization
     target = node.epilogue.quantization
-    return requantize_scale(source.scale, node.weight_scale, target.scale)
+    return requantize_scale(source.scale, node.weight_scales, target.scale)
 
 
 def folded_bias(node: Conv, zero_point: int) -> NDArray[np.int32]:

@@ -142,6 +142,8 @@ COMBINE_PIPELINE_CYCLES = 7
 """What the second stage adds to that, besides lanes/operand_lanes."""
 GROUP_PAIR_CYCLES = 2
 """From group to group but one there are this many cycles more than the first of them takes."""
+NEGATIVE_SCALE_CYCLES = 3
+"""In front of a lane group that has two words: both scale registers come free, one word more."""
 TABLE_CYCLES = 32
 """Eight table entries a cycle."""
 

@@ -48,7 +48,8 @@ def isa_manual(config: Config) -> str:
         "## Parameter header",
         f"The first {PARAMETER_HEADER_BYTES} bytes ({config.header_words} parameter words) of a "
         "VECTOR instruction's parameter block; bytes that no field covers are zero. One word a "
-        f"lane group follows: {config.lanes} lanes of int32 bias and binary32 scale.",
+        f"lane group follows: {config.lanes} lanes of int32 bias and binary32 scale. With "
+        "`negative_scales` a word with the scales of sums below 0 is in front of each of them.",
         _table(
             ("byte", "field", "type", "meaning"),
             [

@@ -103,22 +103,34 @@ def requantize(
     zero_point: ArrayLike,
     low: ArrayLike = INT8_MIN,
     high: ArrayLike = INT8_MAX,
+    negative_scale: ArrayLike | None = None,
 ) -> Int8Array:
     """Stage 1: fl(fl(accumulator + bias) * scale), rounded, zero point added, clamped.
 
-    `accumulator` and `bias` are int32 and their sum wraps; `scale` is binary32. Arguments
-    broadcast. (ONNX QLinearConv, QLinearMatMul; the clamp to [low, high] after rounding equals
-    the clamp before it, because the bounds are integers.)
+    `accumulator` and `bias` are int32 and their sum wraps; `scale` is binary32, and so is
+    `negative_scale`, which a sum below 0 takes instead where it is given (LeakyRelu, PRelu of the
+    unrounded value: s is fl(fl(sx * sw) / so), that of negative sums fl(fl(sx * fl(sw * slope)) /
+    so), so that one product is rounded where ONNX rounds two). Arguments broadcast. (ONNX
+    QLinearConv, QLinearMatMul; the clamp to [low, high] after rounding equals the clamp before it,
+    because the bounds are integers.)
     """
     total = np.add(wrap_int32(accumulator), wrap_int32(bias))
-    return rescale(total.astype(np.float32), scale, zero_point, low, high)
+    return rescale(total.astype(np.float32), scale, zero_point, low, high, negative_scale)
 
 
 def rescale(
-    total: Float32Array, scale: ArrayLike, zero_point: ArrayLike, low: ArrayLike, high: ArrayLike
+    total: Float32Array,
+    scale: ArrayLike,
+    zero_point: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+    negative_scale: ArrayLike | None = None,
 ) -> Int8Array:
     """Stage 1 behind its sum, for a `total` that is fl(accumulator + bias)."""
-    return round_and_place(total * effective_scale(scale), zero_point, low, high)
+    factor = effective_scale(scale)
+    if negative_scale is not None:
+        factor = np.where(total < 0, effective_scale(negative_scale), factor)
+    return round_and_place(total * factor, zero_point, low, high)
 
 
 def add(

@@ -49,18 +49,20 @@ def header_words(values: Mapping[str, int | float], config: Config) -> ByteArray
 
 
 def group_words(bias: ArrayLike, scale: ArrayLike, config: Config) -> ByteArray:
-    """Return the words (groups, word_bytes) uint8 of per-channel bias int32 and scale binary32.
+    """Return the words (words, word_bytes) uint8 of per-channel bias int32 and scale binary32.
 
-    The last group's missing channels get bias 0 and scale 0.
+    `scale` is [channels], or [2, channels] with the scales of negative sums first: a word a lane
+    group, or two, of which the first has no bias. The last group's missing channels are 0.
     """
-    biases = np.atleast_1d(np.asarray(bias, np.int32))
-    scales = np.atleast_1d(np.asarray(scale, np.float32))
-    assert biases.shape == scales.shape == (biases.size,)
-    groups = -(-len(biases) // config.lanes)
-    lanes = np.zeros(groups * config.lanes, GROUP_TYPE)
-    lanes["bias"][: len(biases)] = biases
-    lanes["scale"][: len(scales)] = scales
-    return lanes.view(np.uint8).reshape(groups, config.parameter_word_bytes)
+    biases, scales = np.atleast_1d(bias), np.atleast_2d(scale)
+    rows, channels = scales.shape
+    assert biases.shape == (channels,), (biases.shape, scales.shape)
+    groups = -(-channels // config.lanes)
+    words = np.zeros((rows, groups * config.lanes), GROUP_TYPE)
+    words["bias"][-1, :channels] = biases
+    words["scale"][:, :channels] = scales
+    by_group = words.reshape(rows, groups, config.lanes).swapaxes(0, 1)
+    return np.ascontiguousarray(by_group).view(np.uint8).reshape(-1, config.parameter_word_bytes)
 
 
 def parse_groups(words: ByteArray, config: Config) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -103,7 +105,7 @@ def parse_depthwise(words: ByteArray, config: Config) -> NDArray[np.int8]:
 def block_words(
     header: Mapping[str, int | float], bias: ArrayLike, scale: ArrayLike, config: Config
 ) -> ByteArray:
-    """Return a parameter block: the header's words followed by one word a lane group."""
+    """Return a parameter block: the header's words followed by those of the lane groups."""
     return np.concatenate([header_words(header, config), group_words(bias, scale, config)])
 
 

@@ -227,13 +227,17 @@ def _sample_vector(pool: Pool, rng: random.Random) -> Instruction:
         fields |= {"kernel_height": 1, "kernel_width": 1}
     fitting = [b for b in pool.blocks if b[2] == accumulator or rng.random() < 0.1] or pool.blocks
     block, num_groups, _ = rng.choice(fitting)
+    negative_scales = int(num_groups > 1 and rng.random() < 0.25)
     fields |= {
         "source_kind": source_kind,
         "reduction": rng.choice(tuple(Reduction)),
         "combine": rng.choice((Combine.NONE, *Combine)),
         "use_table": int(rng.random() < 0.3),
         "uniform": int(rng.random() < 0.25),
-        "groups": min(num_groups, _small(rng, 3) * rng.choice((1, groups))),
+        "negative_scales": negative_scales,
+        "groups": min(
+            num_groups // (1 + negative_scales), _small(rng, 3) * rng.choice((1, groups))
+        ),
         "source": _address(source, rng),
         "source_stride": rng.choice((1, rng.randint(0, (source[1] - source[0]) // 2 + 1))),
         "source_pitch": max(0, fields["width"] + rng.choice((0, 0, 1, -1))) % 64,

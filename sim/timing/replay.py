@@ -6,7 +6,8 @@ register of its own, and both are used for `pace` cycles. Without one it is used
 before the results of an earlier instruction's second stage are written. A read whose data is not
 taken at once is repeated. A lane group's first value enters the pipeline when that of the group but
 one before has passed its first stages, which have two scale registers: where groups are of one
-value, that is the value but one before.
+value, that is the value but one before. A group whose negative sums have scales of their own has
+both registers.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +48,8 @@ class Aftermath(NamedTuple):
     entered: int = -1
     """When it entered the first stage's pipeline."""
     group_entered: int = -1
-    """When the lane group but one before the next instruction's did, where that can matter."""
+    """When the last value did that the next instruction's lane group shares a scale register with,
+    where that can matter: of the group but one before it, or of one that has both."""
     stalls: tuple[tuple[int, int], ...] = ()
     """Intervals in which the first stage's pipeline stood, as far as a successor meets them."""
 
@@ -177,6 +179,9 @@ class StageReplay:
                     repeats(bank),
                 )
                 self._cursors.append(operands)
+            if segment.is_lead:
+                self._pass_lead(sources, segment)
+                continue
             can_repeat = self._can_repeat and not repeated
             left, before = segment.turns, None
             while left:
@@ -200,6 +205,13 @@ class StageReplay:
         read = self._take_turn(sources, is_end=is_end)
         self._move(sources, read)
         self._enter(max(self._moved + 1, self._scale_free()))
+
+    def _pass_lead(self, sources: Cursor, segment: "Segment") -> None:
+        """Turns in front of a lane group: both scale registers come free meanwhile."""
+        for _ in range(segment.turns):
+            self._group_entered = -1
+            self._read(sources, segment.source_bank, is_end=False)
+        self._group_entered = -1
 
     def _take_turn(self, sources: Cursor, *, is_end: bool) -> int:
         """Take the next position's turn and return the cycle of its read."""

@@ -104,7 +104,7 @@ class VectorModel:
             return 0
         if last.is_empty or not last.work.combines:
             return 0
-        return max(0, last.walker_free + self._pace - accepted - work.window)
+        return max(0, last.walker_free + self._pace - accepted - work.lead - work.window)
 
     def _check(self, flight: Flight, cycle: int) -> None:
         """Settle what has come about by now; look again when the rest should have."""

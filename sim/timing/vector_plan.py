@@ -153,7 +153,7 @@ class Planner:
         is_unhindered = self._is_unhindered(flight)
         rivals = self._rivals(flight)
         is_free = is_unhindered and not rivals and self._is_free(flight)
-        is_uneven = 1 < work.window < self._pace
+        is_uneven = 1 < work.window < self._pace or work.lead > 0
         if not is_unhindered or (work.combines and (is_uneven or not is_free)):
             self._replay(flight, rivals)
         else:
@@ -188,6 +188,7 @@ class Planner:
             window_end=last - POSITION_CYCLES if work.combines else -NEVER,
             moved=last + MOVE_CYCLES,
             entered=last + ENTER_CYCLES,
+            group_entered=last + ENTER_CYCLES if work.lead else -1,
         )
 
     def _is_unhindered(self, flight: Flight) -> bool:
@@ -198,7 +199,7 @@ class Planner:
             before.used <= arrival
             and self._gate(flight) <= arrival
             and all(end <= first + ENTER_CYCLES for _, end in before.stalls)
-            and before.group_entered + GROUP_PAIR_CYCLES < first + ENTER_CYCLES
+            and before.group_entered + GROUP_PAIR_CYCLES < first + ENTER_CYCLES + flight.work.lead
             and not self._has_pairs(flight)
         )
 
@@ -278,6 +279,8 @@ class Planner:
             repeats=lambda bank: [(each.repeats, bank) for each in others],
         )
         flight.aftermath = replay.aftermath
+        if work.lead:
+            flight.aftermath = replay.aftermath._replace(group_entered=replay.aftermath.entered)
         flight.walker_due = replay.walker_free
         flight.last_read = max(int(replay.reads[-1]), flight.first_read + work.read_cycles - 1)
 
@@ -294,13 +297,18 @@ class Planner:
     def _parameter_reads(self, flight: Flight) -> tuple[Interval, ...]:
         """Return when it reads parameters, one word for each lane group or for all of them.
 
-        From a group's first value's move to its entry.
+        From a group's first value's move to its entry; the word in front of it with the last turn
+        in front of that value.
         """
-        turns, replay = flight.work.group_turns or flight.work.turns, flight.replay
+        work, replay = flight.work, flight.replay
+        turns = work.group_turns or work.turns
+        firsts = np.arange(work.lead, work.turns, turns)
+        if work.lead:
+            firsts = np.stack((firsts - 1, firsts), axis=1).reshape(-1)
         if replay is not None:
-            starts, ends = replay.moves[::turns], replay.enters[::turns]
-        elif flight.work.group_turns:
-            starts = self.turn_cycles(flight)[::turns] + MOVE_CYCLES
+            starts, ends = replay.moves[firsts], replay.enters[firsts]
+        elif work.group_turns or work.lead:
+            starts = self.turn_cycles(flight)[firsts] + MOVE_CYCLES
             ends = starts + 1
         else:
             start = flight.runs[0][0] + MOVE_CYCLES
@@ -360,10 +368,20 @@ class Planner:
         spacing = self._pace if flight.work.combines and flight.work.window == 1 else 1
         return np.concatenate([cycle + spacing * np.arange(turns) for cycle, turns in flight.runs])
 
+    def _window_cycles(self, flight: Flight) -> NDArray[np.int64]:
+        """Return the cycle of every turn that belongs to a window."""
+        cycles, segments = self.turn_cycles(flight), flight.work.segments
+        if not flight.work.lead:
+            return cycles
+        is_window = [not segment.is_lead for segment in segments]
+        turns = [segment.turns for segment in segments]
+        windows: NDArray[np.int64] = cycles[np.repeat(is_window, turns)]
+        return windows
+
     def _use_cycles(self, flight: Flight) -> NDArray[np.int64]:
         """Return when every pixel's value is used up."""
         if flight.replay is not None:
             return flight.replay.uses
         window = flight.work.window
-        last_reads = self.turn_cycles(flight)[window - 1 :: window]
+        last_reads = self._window_cycles(flight)[window - 1 :: window]
         return last_reads - 1 + TO_RESULT + (self._pace if flight.work.combines else 1)

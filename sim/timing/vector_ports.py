@@ -17,7 +17,7 @@ _WORK_FIELDS = attrgetter(
     *(f"{name}_{axis}" for name in ("origin", "stride", "dilation") for axis in ("y", "x")),
     *("source_kind", "source", "source_stride", "source_pitch", "source_group"),
     *("operand", "operand_stride", "operand_pitch", "operand_group"),
-    *("combine", "use_table", "uniform"),
+    *("combine", "use_table", "uniform", "negative_scales"),
 )
 Kind = Literal["reads", "sums"]
 """What the source reads: activations or accumulators."""
@@ -29,6 +29,8 @@ class Segment(NamedTuple):
     source_bank: int
     operand_bank: int
     turns: int
+    is_lead: bool = False
+    """They belong to no window, but to what comes in front of a lane group."""
 
 
 class Work(NamedTuple):
@@ -42,6 +44,8 @@ class Work(NamedTuple):
     """Positions of a window."""
     group_turns: int = 0
     """Of a lane group with parameters of its own; 0: all have the same ones."""
+    lead: int = 0
+    """Of them, those in front of its windows; if all have the same parameters, once."""
     combines: bool = False
     """It has a second stage."""
     kind: Kind = "reads"
@@ -77,7 +81,8 @@ def _work(i: Vector, config: Config) -> Work:
         setup_cycles=i.setup_cycles(config),
         read_cycles=i.read_cycles(config),
         window=i.kernel,
-        group_turns=0 if is_shared else i.pixels * i.kernel,
+        group_turns=0 if is_shared else i.lead + i.pixels * i.kernel,
+        lead=i.lead,
         combines=bool(i.combine),
         kind="sums" if i.source_kind == Source.ACCUMULATOR else "reads",
         turns=sum(segment.turns for segment in segments),
@@ -88,6 +93,27 @@ def _work(i: Vector, config: Config) -> Work:
 
 
 def _segments(i: Vector, config: Config) -> tuple[Segment, ...]:
+    windows = _window_segments(i, config)
+    if not i.lead:
+        return windows
+    lead = Segment(FREE_BANK, FREE_BANK, i.lead, is_lead=True)
+    if i.uniform:
+        return (lead, *windows)
+    segments: list[Segment] = []
+    left = 0
+    for segment in windows:
+        turns = segment.turns
+        while turns:
+            if not left:
+                segments.append(lead)
+                left = i.pixels * i.kernel
+            part = min(turns, left)
+            segments.append(segment._replace(turns=part))
+            turns, left = turns - part, left - part
+    return tuple(segments)
+
+
+def _window_segments(i: Vector, config: Config) -> tuple[Segment, ...]:
     source = i.source_walk(config)
     operand = i.operand_walk(config) if i.combine else None
     source_bank = only_bank(source, config)

@@ -61,6 +61,7 @@ class GraphMaker:
         residual=None,
         kind="add",
         table=False,
+        slopes=False,
     ) -> str:
         channels, height, width = self.shape(source)
         size = [
@@ -83,14 +84,18 @@ class GraphMaker:
             table=entries,
             table_quantization=own if table else None,
         )
+        bias = self.random.integers(-2000, 2000, filters).astype(np.int32)
+        scales = self.random.uniform(scale, 40 * scale, filters).astype(np.float32)
+        factors = self.random.uniform(-0.5, 1.5, filters).astype(np.float32) if slopes else None
         self.nodes.append(
             Conv(
                 name=f"conv{len(self.nodes)}",
                 output=output,
                 input=source,
                 weight=weight,
-                bias=self.random.integers(-2000, 2000, filters).astype(np.int32),
-                weight_scale=self.random.uniform(scale, 40 * scale, filters).astype(np.float32),
+                bias=bias,
+                weight_scale=scales,
+                negative_scale=None if factors is None else scales * factors,
                 strides=strides,
                 pads=pads,
                 dilations=dilations,

@@ -8,6 +8,7 @@ from tilewright.compiler.compile import compile_graph
 from tilewright.compiler.options import Options
 from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.hw.spec.config import PRESETS, Config
+from tilewright.hw.spec.operations.vector import Vector
 from tilewright.support.errors import ModelError
 
 CRAMPED = Config(
@@ -138,6 +139,16 @@ def test_output_that_is_also_read_and_input_that_is_an_output(config):
     first = maker.conv(maker.input, 6)
     second = maker.elementwise("add", first, maker.input)
     assert_matches_reference(maker.graph(first, second, maker.input), config)
+
+
+def test_slopes_of_every_channel_equal_the_reference(config):
+    maker = GraphMaker(43, (5, 9, 7))
+    wide = maker.conv(maker.input, 18, (3, 3), pads=(1, 1, 1, 1), slopes=True)
+    own = maker.conv(wide, 18, (3, 3), pads=(1, 1, 1, 1), groups=18, slopes=True)
+    back = maker.conv(own, 18, slopes=True, residual=wide, table=True)
+    program = assert_matches_reference(maker.graph(maker.conv(back, 7)), config)
+    vectors = [i for i in program.instructions if isinstance(i, Vector)]
+    assert {i.negative_scales for i in vectors} == {0, 1}
 
 
 @pytest.mark.parametrize("seed", range(6))

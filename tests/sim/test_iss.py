@@ -241,9 +241,12 @@ class SlowAccelerator:
 
     def requantize(self, i, g, lane, v) -> int:
         zero_point, low, high = struct.unpack_from("<bbb", self.header(i), 0)
-        p = i.parameters + self.config.header_words + (0 if i.uniform else g)
-        bias, scale = struct.unpack_from("<if", bytes(self.parameter[p]), 8 * lane)
+        words = 2 if i.negative_scales else 1
+        p = i.parameters + self.config.header_words + words * (0 if i.uniform else g)
+        bias, scale = struct.unpack_from("<if", bytes(self.parameter[p + words - 1]), 8 * lane)
         total = binary32(Fraction(signed(v + bias, 32)))
+        if i.negative_scales and total < 0:
+            _, scale = struct.unpack_from("<if", bytes(self.parameter[p]), 8 * lane)
         value = binary32(total * scale_of(scale))
         return min(max(round(value) + zero_point, low), high)
 

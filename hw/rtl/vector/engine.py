@@ -11,7 +11,8 @@ is accepted after as many cycles, if it is prepared: its header (header_words cy
 (32 cycles) are fetched from the retirement of the last instruction but one on. A lone instruction
 retires K + (G * P - 1) * I + 13 cycles after its acceptance, 7 + S later with a second stage.
 Groups with parameters of their own and fewer than 2 cycles (one pixel) take 3 / 2 cycles on
-average. An instruction without second stage behind one with it writes when that one has retired.
+average; those whose negative sums have scales of their own 3 more than others. An instruction
+without second stage behind one with it writes when that one has retired.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal

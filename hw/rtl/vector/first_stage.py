@@ -30,7 +30,8 @@ class FirstStage(wiring.Component):
     word is requested in the cycle in which its first value arrives and lands in the bias register
     and in one of two scale registers. A third group waits until the first one's values have
     passed the multiplier: from group to group but one there are at least GROUP_PAIR_CYCLES more
-    than the first of them has values.
+    than the first of them has values. Where negative sums have scales of their own, a group takes
+    both registers: its values wait for those of the group before, and so do the next one's.
 
     Members
     -------
@@ -66,16 +67,16 @@ class FirstStage(wiring.Component):
         self._advance = Signal()
         self._valid = Signal(LAST_STAGE + 1)
         self._slot = [Signal(name=f"slot{k}", reset_less=True) for k in range(LAST_STAGE + 1)]
-        scale_stages = RequantizeLane.SCALE_STAGE + 1
-        self._bank = [Signal(name=f"bank{k}", reset_less=True) for k in range(scale_stages)]
+        stages = RequantizeLane.SCALE_STAGE
+        self._bank = [Signal(name=f"bank{k}", reset_less=True) for k in range(stages)]
         m.d.comb += self._advance.eq(
             ~self._valid[LAST_STAGE] | ~self.results.valid | self.results.ready
         )
         value, leaves = self._receive(m)
         self._shift(m, value, leaves)
         total = self._reduce(m, value, leaves)
-        bias, scale = self._take_parameters(m, value, leaves)
-        results = self._requantize(m, total, bias, scale)
+        bias, scales = self._take_parameters(m, value, leaves)
+        results = self._requantize(m, total, bias, scales)
         self._look_up(m, results)
         return m
 
@@ -84,8 +85,8 @@ class FirstStage(wiring.Component):
         occupied, leaves, arrives = bits("occupied", "leaves", "arrives")
         value = Signal.like(self.values.p, reset_less=True)
         conflicts = [
-            valid & (bank == value.mark.bank)
-            for valid, bank in zip(self._valid, self._bank[:-1], strict=False)
+            valid & (self.slots[slot].negative_scales | (bank == value.mark.bank))
+            for valid, slot, bank in zip(self._valid, self._slot, self._bank, strict=False)
         ]
         self._fresh = Signal()
         usable = ~value.mark.fetch | (
@@ -145,7 +146,6 @@ class FirstStage(wiring.Component):
     def _take_parameters(self, m, value, leaves):
         """Bias and the two scale registers of every lane."""
         word = data.View(parameter_layout(self._config), self.parameter.data)
-        selected_bank = self._bank[RequantizeLane.SCALE_STAGE]
         biases, scales = [], []
         for lane in range(self._config.lanes):
             bias = Signal(signed(32), name=f"bias{lane}", reset_less=True)
@@ -156,12 +156,14 @@ class FirstStage(wiring.Component):
                     with m.If(value.mark.bank == number):
                         m.d.sync += scale.eq(word[lane].scale)
             biases.append(bias)
-            scales.append(Mux(selected_bank, banks[1], banks[0]))
+            scales.append(Cat(banks))
         return biases, scales
 
     def _requantize(self, m, totals, biases, scales):
         """The lanes; the last stage sees the header of the instruction whose data it holds."""
         header = self.slots[self._slot[RequantizeLane.CLAMP_STAGE]].header
+        stage = RequantizeLane.BANK_STAGE
+        by_sign = self.slots[self._slot[stage]].negative_scales
         enable = Signal(RequantizeLane.LATENCY)
         m.d.comb += enable.eq(Mux(self._advance, self._valid[: RequantizeLane.LATENCY], 0))
         results = []
@@ -172,7 +174,9 @@ class FirstStage(wiring.Component):
                 lane.enable.eq(enable),
                 lane.accumulator.eq(totals[index]),
                 lane.bias.eq(biases[index]),
-                lane.scale.eq(scales[index]),
+                lane.bank.eq(self._bank[stage]),
+                lane.by_sign.eq(by_sign),
+                lane.scales.eq(scales[index]),
                 lane.zero_point.eq(header.zero_point),
                 lane.low.eq(header.low),
                 lane.high.eq(header.high),

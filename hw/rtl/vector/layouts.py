@@ -31,6 +31,7 @@ def slot_layout() -> data.StructLayout:
             "reduction": isa_shape("reduction"),
             "combine": isa_shape("combine"),
             "use_table": unsigned(1),
+            "negative_scales": unsigned(1),
         }
     )
 
@@ -55,9 +56,10 @@ def start_layout(config: Config) -> data.StructLayout:
 def mark_layout(config: Config) -> data.StructLayout:
     """What accompanies a source value to the reduction.
 
-    first, last: of its window; fetch: first value of a group with parameters of its own, then
-    parameter_address is their word (parameter_exists: it is in range); bank: the scale register
-    of that group, alternating; slot: of its instruction.
+    first, last: of its window; fetch: first value of a group with parameters of its own, or the
+    placeholder that takes the scales of negative sums, then parameter_address is their word
+    (parameter_exists: it is in range); bank: the scale register of that word, alternating; slot:
+    of its instruction.
     """
     return data.StructLayout(
         {

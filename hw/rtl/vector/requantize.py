@@ -40,11 +40,14 @@ class RequantizeLane(wiring.Component):
     -------
     enable : In(LATENCY)
     accumulator, bias : In(signed(32)), sampled with enable[0]; their sum wraps
-    scale : In(32), binary32, sampled with enable[SCALE_STAGE]
+    bank, by_sign : In(1), sampled with enable[BANK_STAGE]; which of the scales the value takes;
+        with by_sign a negative sum takes the other one
+    scales : In(2 * 32), binary32 of bank 0 and 1, sampled with enable[SCALE_STAGE]
     zero_point, low, high : In(signed(8)), sampled with enable[CLAMP_STAGE]
     result : Out(signed(8)), valid in the cycle after enable[LATENCY - 1], held until the next
     """
 
+    BANK_STAGE = 1
     SCALE_STAGE = 2
     CLAMP_STAGE = 5
     LATENCY = 6
@@ -52,7 +55,9 @@ class RequantizeLane(wiring.Component):
     enable: In(LATENCY)
     accumulator: In(signed(32))
     bias: In(signed(32))
-    scale: In(32)
+    bank: In(1)
+    by_sign: In(1)
+    scales: In(2 * 32)
     zero_point: In(signed(8))
     low: In(signed(8))
     high: In(signed(8))
@@ -81,18 +86,21 @@ class RequantizeLane(wiring.Component):
         float_nonzero = register(1, "float_nonzero")
         float_fraction = register(23, "float_fraction")
         float_exponent = register(6, "float_exponent")
+        scale_bank = register(1, "scale_bank")
         with m.If(self.enable[1]):
             m.d.sync += [
+                scale_bank.eq(self.bank ^ (self.by_sign & negative)),
                 float_negative.eq(negative),
                 float_nonzero.eq(normal[31]),
                 float_fraction.eq(rounded[:23]),
                 float_exponent.eq(position + rounded[24]),
             ]
-        return float_negative, float_nonzero, float_fraction, float_exponent
+        scale = Mux(scale_bank, self.scales[32:], self.scales[:32])
+        return scale, float_negative, float_nonzero, float_fraction, float_exponent
 
-    def _multiply(self, m, float_negative, float_nonzero, float_fraction, float_exponent):
+    def _multiply(self, m, scale, float_negative, float_nonzero, float_fraction, float_exponent):
         """Stages 2 and 3: the exact product, its exponent reduced to a shift and two flags."""
-        usable, scale_negative, scale_mantissa, scale_exponent = unpack_scale(self.scale)
+        usable, scale_negative, scale_mantissa, scale_exponent = unpack_scale(scale)
         zero = ~float_nonzero | ~usable
         exponent = Signal(signed(8))
         m.d.comb += exponent.eq(float_exponent + scale_exponent)

@@ -9,8 +9,10 @@ from tilewright.hw.rtl.signals import index_bits, within
 from tilewright.hw.rtl.vector.layouts import VECTOR, mark_layout, source_layout, start_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import NEGATIVE_SCALE_CYCLES
 
 COORDINATE_BITS = 24
+LEAD = NEGATIVE_SCALE_CYCLES
 KEPT_FIELDS = (
     "kernel_height",
     "kernel_width",
@@ -27,17 +29,22 @@ KEPT_FIELDS = (
     "source_kind",
     "combine",
     "uniform",
+    "negative_scales",
     "source_stride",
     "source_pitch",
 )
 
 
 def position_layout(config: Config) -> data.StructLayout:
-    """One position of the loops: coordinates, block, lane group, mark of the value."""
+    """One position of the loops: coordinates, block, lane group, mark of the value.
+
+    leads: it is in front of a lane group's first one and reads nothing.
+    """
     groups = max(config.row_groups, config.col_groups)
     return data.StructLayout(
         {
             "mark": mark_layout(config),
+            "leads": unsigned(1),
             "y": signed(COORDINATE_BITS),
             "x": signed(COORDINATE_BITS),
             "block": address_shape(),
@@ -50,8 +57,10 @@ class WindowLoops(wiring.Component):
     """One position a cycle; the first one is there in the cycle after `start` is taken.
 
     The next start is taken in the cycle in which the last position of the one before is taken,
-    so two instructions follow each other without a gap. With a second stage, the last positions
-    of two windows are at least lanes/operand_lanes cycles apart: the rate of that stage.
+    so two instructions follow each other without a gap. A lane group with scales of negative sums
+    starts with LEAD positions that read nothing: while they pass, both scale registers come free;
+    with the last one the scales of negative sums are fetched. With a second stage, the last
+    positions of two windows are at least lanes/operand_lanes cycles apart: the rate of that stage.
 
     Members
     -------
@@ -76,11 +85,13 @@ class WindowLoops(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         active, started, step, finish = bits("active", "started", "step", "finish")
+        taken, leads = bits("taken", "leads")
         ends = self._count(m, started, step)
         paced = self._keep_pace(m, step, ends["window"])
         m.d.comb += [
-            self.position.valid.eq(active & paced),
-            step.eq(self.position.valid & self.position.ready),
+            self.position.valid.eq(active & (leads | paced)),
+            taken.eq(self.position.valid & self.position.ready),
+            step.eq(taken & ~leads),
             finish.eq(step & ends["group"] & ends["group_count"]),
             self.start.ready.eq(~active | finish),
             started.eq(self.start.valid & self.start.ready),
@@ -92,7 +103,9 @@ class WindowLoops(wiring.Component):
             m.d.sync += active.eq(0)
         self._walk_coordinates(m, started, step, ends)
         self._walk_blocks(m, started, step, ends)
-        self._mark(m, started, step, ends)
+        lead = self._lead(m, started, taken, step & ends["group"])
+        m.d.comb += [leads.eq(lead != 0), self.position.p.leads.eq(leads)]
+        self._mark(m, started, taken, step, ends, lead)
         return m
 
     def _count(self, m, started, step):
@@ -130,6 +143,18 @@ class WindowLoops(wiring.Component):
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
         return ~(window_ends & combines) | (pause == 0)
+
+    def _lead(self, m, started, taken, group_ends):
+        """How many positions there are in front of the lane group's first value."""
+        lead = Signal(range(LEAD + 1))
+        with m.If(started):
+            m.d.sync += lead.eq(Mux(self.start.p.fields.negative_scales, LEAD, 0))
+        with m.Elif(group_ends):
+            again = self.fields.negative_scales & ~self.fields.uniform
+            m.d.sync += lead.eq(Mux(again, LEAD, 0))
+        with m.Elif(taken & (lead != 0)):
+            m.d.sync += lead.eq(lead - 1)
+        return lead
 
     def _walk_coordinates(self, m, started, step, ends):
         """y and x of the source, and of the first element of the window and of the row."""
@@ -175,7 +200,7 @@ class WindowLoops(wiring.Component):
             with m.If(word_ends):
                 m.d.sync += here.block.eq(here.block + fields.source_stride)
 
-    def _mark(self, m, started, step, ends):
+    def _mark(self, m, started, taken, step, ends, lead):
         """Window and parameter flags."""
         new, mark = self.start.p, self.position.p.mark
         address = Signal(address_shape(), reset_less=True)
@@ -183,12 +208,16 @@ class WindowLoops(wiring.Component):
         reuses = Signal(reset_less=True)
         bank = Signal()
         m.d.comb += [
-            mark.last.eq(ends["window"]),
-            mark.fetch.eq(first_of_group & ~reuses),
-            mark.bank.eq(Mux(reuses, bank, bank ^ first_of_group)),
+            mark.last.eq((lead == 0) & ends["window"]),
+            mark.fetch.eq(Mux(lead == 0, first_of_group & ~reuses, lead == 1)),
+            mark.bank.eq(bank ^ mark.fetch),
             mark.parameter_exists.eq(address < self._config.parameter_words),
             mark.parameter_address.eq(address),
         ]
+        with m.If(taken):
+            m.d.sync += bank.eq(mark.bank)
+            with m.If(mark.fetch):
+                m.d.sync += address.eq(address + 1)
         with m.If(started):
             m.d.sync += [
                 mark.first.eq(1),
@@ -203,10 +232,6 @@ class WindowLoops(wiring.Component):
                 first_of_group.eq(ends["group"]),
                 reuses.eq(self.fields.uniform),
             ]
-            with m.If(mark.fetch):
-                m.d.sync += address.eq(address + 1)
-        with m.If(step):
-            m.d.sync += bank.eq(mark.bank)
 
 
 class WindowWalker(wiring.Component):
@@ -247,7 +272,9 @@ class WindowWalker(wiring.Component):
             m.d.sync += [
                 row.eq(here.y[: len(fields.height)] * fields.source_pitch),
                 column.eq(here.block + here.x),
-                inside.eq(within(here.y, fields.height) & within(here.x, fields.width)),
+                inside.eq(
+                    ~here.leads & within(here.y, fields.height) & within(here.x, fields.width)
+                ),
                 token.mark.eq(here.mark),
                 token.kind.eq(fields.source_kind),
                 token.group.eq(here.group),

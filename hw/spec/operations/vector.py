@@ -49,6 +49,9 @@ class Vector(Window):
         "parameter", "parameter word of the header; the groups' words follow it", unit="words"
     )
     table: int = bits("parameter", "first parameter word of the 256-byte table", unit="words")
+    negative_scales: int = bits(
+        1, "1: sums below 0 take scales of their own, a word in front of each lane group's"
+    )
 
     @property
     def source_space(self) -> Space:
@@ -98,7 +101,8 @@ class Vector(Window):
 
     def parameter_words(self, config: Config) -> int:
         """Return the words of its parameter block: header and lane groups."""
-        return config.header_words + (1 if self.uniform else self.groups)
+        words = 2 if self.negative_scales else 1
+        return config.header_words + words * (1 if self.uniform else self.groups)
 
     def walks(self, config: Config) -> Walks:
         block = Walk(space=Space.PARAMETER, base=self.parameters, run=self.parameter_words(config))
@@ -134,10 +138,16 @@ class Vector(Window):
         One source read a cycle; with a second stage lanes/operand_lanes cycles a pixel at least (of
         the last pixel's, what the window leaves is for a successor that has no second stage).
         Groups with parameters of their own that take less than GROUP_PAIR_CYCLES wait for the
-        scale registers. An instruction without second stage behind one with it finds the result
-        register free only when that one has retired.
+        scale registers, and those whose sums below 0 have scales of their own start with
+        NEGATIVE_SCALE_CYCLES. An instruction without second stage behind one with it finds the
+        result register free only when that one has retired.
         """
-        return 1 if self.is_empty else self._group_start(self.groups, config)
+        if self.is_empty:
+            return 1
+        if self.lead:
+            last = self.pixels * self._interval(config)
+            return self.lead + self._group_start(self.groups - 1, config) + last
+        return self._group_start(self.groups, config)
 
     def latency(self, config: Config) -> int:
         if self.is_empty:
@@ -149,15 +159,23 @@ class Vector(Window):
 
     def read_cycles(self, config: Config) -> int:
         """Return the cycles from its first source read to behind its last one; it is not empty."""
-        earlier = self._group_start(self.groups - 1, config)
+        earlier = self.lead + self._group_start(self.groups - 1, config)
         return earlier + (self.pixels - 1) * self._interval(config) + self.kernel
+
+    @property
+    def lead(self) -> int:
+        """Cycles in front of a lane group's first read that has parameters of its own."""
+        return cycles.NEGATIVE_SCALE_CYCLES * self.negative_scales
 
     def _interval(self, config: Config) -> int:
         return cycles.vector_pixel_cycles(self.kernel, bool(self.combine), config)
 
     def _group_start(self, group: int, config: Config) -> int:
         """Return the cycles from the start of the first lane group to that of number `group`."""
-        each = self.pixels * self._interval(config)
+        interval = self._interval(config)
+        each = self.pixels * interval
+        if self.lead and not self.uniform:
+            return group * (each + max(self.lead + self.kernel - interval, 0))
         if self.uniform or each >= cycles.GROUP_PAIR_CYCLES:
             return group * each
         return group // 2 * (each + cycles.GROUP_PAIR_CYCLES) + group % 2 * each

@@ -123,7 +123,8 @@ class Loops:
             self.out_of_range = True
             return
         header = -(-32 // (8 * c.lanes))
-        for word in range(header + (1 if i.uniform else i.groups)):
+        words = 2 if i.negative_scales else 1
+        for word in range(header + words * (1 if i.uniform else i.groups)):
             self.touch("reads", Space.PARAMETER, i.parameters + word)
         for word in range(-(-256 // (8 * c.lanes)) if i.use_table else 0):
             self.touch("reads", Space.PARAMETER, i.table + word)
@@ -199,7 +200,8 @@ def small_value(name: str, config: Config, rng: random.Random) -> int:
         return rng.randint(0, 7)
     if name.endswith("_group"):
         return rng.choice((0, 0, 1, 2, 5))
-    if name in ("source_kind", "combine", "use_table", "uniform", "accumulate", "reduction"):
+    if name in ("source_kind", "combine", "use_table", "uniform", "accumulate", "reduction",
+                "negative_scales"):  # fmt: skip
         return rng.randint(0, 1)
     if name == "target":
         return rng.randint(0, 2)

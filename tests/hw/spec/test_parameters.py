@@ -45,6 +45,19 @@ def test_block_is_header_then_one_word_a_group(config: Config) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_scales_of_negative_sums_lie_in_front_of_each_group(config: Config) -> None:
+    channels = 2 * config.lanes - 1
+    scales = np.arange(2 * channels, dtype=np.float32).reshape(2, channels)
+    words = parameters.group_words(np.arange(channels) + 9, scales, config)
+    assert words.shape == (4, config.parameter_word_bytes)
+    for channel in range(channels):
+        group, lane = divmod(channel, config.lanes)
+        assert struct.unpack_from("<if", words[2 * group], 8 * lane) == (0, channel)
+        expected = (channel + 9, channel + channels)
+        assert struct.unpack_from("<if", words[2 * group + 1], 8 * lane) == expected
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_depthwise_weights_lie_by_kernel_row_column_and_channel(config: Config) -> None:
     rng = np.random.default_rng(7)
     taps, rows = config.depthwise_taps, config.rows

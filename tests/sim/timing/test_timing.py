@@ -170,12 +170,13 @@ RTL_RETIREMENTS = {
     # The last operand waits for the next instruction's first source.
     ("large", 24): [886, 1082, 1099, 1121],
 }
-"""Of the VECTOR instructions of random programs, by preset and seed; at DRAM latency 64."""
+"""Of the VECTOR instructions of data/random_*.asm, by preset and number; at DRAM latency 64."""
 
 
 @pytest.mark.parametrize(("preset", "seed"), RTL_RETIREMENTS)
 def test_vector_instructions_retire_as_on_the_rtl(preset, seed):
-    result = simulate(random_program(PRESETS[preset], seed))
+    text = (DATA / f"random_{preset}_{seed}.asm").read_text()
+    result = simulate(assemble(text, PRESETS[preset]))
     found = [cycle for engine, _, cycle in result.retirements if engine == Engine.VECTOR]
     assert found == RTL_RETIREMENTS[preset, seed]
 

@@ -27,6 +27,8 @@ def random_fields(rng):
         **{axis: rng.randrange(1, 7) for axis in ("height", "width")},
         "source_kind": rng.randrange(2),
         "combine": rng.randrange(2),
+        "negative_scales": rng.randrange(2),
+        "uniform": rng.randrange(2),
     }
     for buffer in ("source", "operand", "destination"):
         bank = rng.randrange(5) * CONFIG.activation_bank_words
@@ -51,6 +53,8 @@ def expected_banks(f):
     bank_words = CONFIG.accumulator_bank_words if sums else CONFIG.activation_bank_words
     turns, written = [], set()
     for group in range(f["groups"]):
+        if f["negative_scales"] and not (group and f["uniform"]):
+            turns += 3 * [(FREE_BANK, FREE_BANK)]
         for oy in range(f["out_height"]):
             for ox in range(f["out_width"]):
                 operand, destination = (

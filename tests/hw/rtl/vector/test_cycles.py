@@ -24,6 +24,11 @@ SHAPES = {
     "two pixels a group": SINGLE | {"groups": 4, "out_width": 2},
     "three pixels a group": SINGLE | {"groups": 5, "out_width": 3},
     "one pixel a group, uniform": SINGLE | {"groups": 7, "uniform": 1},
+    "negative scales": PLAIN | {"negative_scales": 1},
+    "negative scales, one pixel a group": SINGLE | {"groups": 3, "negative_scales": 1},
+    "negative scales, uniform": PLAIN | {"negative_scales": 1, "uniform": 1},
+    "negative scales, combine": PLAIN | {"negative_scales": 1, "combine": 1},
+    "negative scales, window": PLAIN | {"negative_scales": 1, "kernel_width": 3, "combine": 1},
 }
 
 

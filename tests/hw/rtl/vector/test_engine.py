@@ -14,7 +14,8 @@ def random_program(config, memories, random, count, **options):
     program, address = [], config.table_words
     for _ in range(count):
         fields = random_fields(config, random, **options)
-        size = config.header_words + (1 if fields["uniform"] else fields["groups"])
+        groups = 1 if fields["uniform"] else fields["groups"]
+        size = config.header_words + groups * (1 + fields["negative_scales"])
         if address + size > config.parameter_words:
             break
         fields["parameters"] = address

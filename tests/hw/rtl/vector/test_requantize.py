@@ -63,11 +63,15 @@ def random_vectors(seed, count):
     edges = random.choice(np.array([-128, -127, -1, 0, 1, 126, 127]), (3, count))
     anything = random.integers(-128, 128, (3, count))
     zero_point, low, high = np.where(random.random((3, count)) < 0.5, edges, anything)
+    scale = random_scales(random, total)
+    by_sign = random.random(count) < 0.4
+    other = np.where(random.random(count) < 0.5, random_scales(random, total), scale)
     wide = random.random(count) < 0.6
     return {
         "accumulator": accumulator,
         "bias": bias.astype(np.int32),
-        "scale": random_scales(random, total),
+        "scale": scale,
+        "negative_scale": np.where(by_sign, other, scale),
         "zero_point": zero_point.astype(np.int8),
         "low": np.where(wide, -128, low).astype(np.int8),
         "high": np.where(wide, 127, high).astype(np.int8),
@@ -82,11 +86,24 @@ def expected(vectors):
 STAGES = {
     "accumulator": 0,
     "bias": 0,
-    "scale": RequantizeLane.SCALE_STAGE,
+    "bank": RequantizeLane.BANK_STAGE,
+    "by_sign": RequantizeLane.BANK_STAGE,
+    "scales": RequantizeLane.SCALE_STAGE,
     "zero_point": RequantizeLane.CLAMP_STAGE,
     "low": RequantizeLane.CLAMP_STAGE,
     "high": RequantizeLane.CLAMP_STAGE,
 }
+
+
+def lane_inputs(vectors):
+    """The same by port name: the scale lies in bank 0 and 1 by turns, the other one with it."""
+    scale, negative = (vectors[name].view(np.uint32) for name in ("scale", "negative_scale"))
+    bank = np.arange(len(scale)) % 2
+    by_sign = (scale != negative) | (bank & (scale >> 3) == 1)
+    pairs = np.stack([np.where(bank, negative, scale), np.where(bank, scale, negative)], axis=1)
+    ports = {n: v for n, v in vectors.items() if n not in ("scale", "negative_scale")}
+    words = [int(first) | int(second) << 32 for first, second in pairs]
+    return ports | {"bank": bank, "by_sign": by_sign, "scales": np.array(words, object)}
 
 
 def simulate(lane, stages, vectors, valid):
@@ -133,7 +150,7 @@ def check(vectors, results):
 
 def test_lane_equals_numerics_on_random_vectors():
     vectors = random_vectors(1, 5_000)
-    check(vectors, simulate(RequantizeLane(), STAGES, vectors, [True] * 5_000))
+    check(vectors, simulate(RequantizeLane(), STAGES, lane_inputs(vectors), [True] * 5_000))
 
 
 def test_lane_equals_numerics_on_every_extreme():
@@ -143,22 +160,23 @@ def test_lane_equals_numerics_on_every_extreme():
         "accumulator": np.array([t for t, _ in grid], np.int32),
         "bias": np.zeros(len(grid), np.int32),
         "scale": np.array([s for _, s in grid], np.float32),
+        "negative_scale": np.array([s for _, s in grid], np.float32),
         "zero_point": np.full(len(grid), -5, np.int8),
         "low": np.full(len(grid), -128, np.int8),
         "high": np.full(len(grid), 127, np.int8),
     }
-    check(vectors, simulate(RequantizeLane(), STAGES, vectors, [True] * len(grid)))
+    check(vectors, simulate(RequantizeLane(), STAGES, lane_inputs(vectors), [True] * len(grid)))
 
 
 def test_lane_keeps_results_apart_when_enabled_with_gaps():
     random = np.random.default_rng(7)
     valid = list(random.random(1500) < 0.4)
     vectors = random_vectors(7, sum(valid))
-    check(vectors, simulate(RequantizeLane(), STAGES, vectors, valid))
+    check(vectors, simulate(RequantizeLane(), STAGES, lane_inputs(vectors), valid))
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_lane_equals_numerics_in_a_long_run(seed):
     vectors = random_vectors(seed, 100_000)
-    check(vectors, simulate(RequantizeLane(), STAGES, vectors, [True] * 100_000))
+    check(vectors, simulate(RequantizeLane(), STAGES, lane_inputs(vectors), [True] * 100_000))

@@ -99,8 +99,10 @@ def execute(config: Config, memories: Memories, f) -> None:
     table_words = memories.parameter[f["table"] : f["table"] + config.table_words]
     table = table_words.reshape(-1)[:256].view(np.int8) if f["use_table"] else None
     for g in range(f["groups"]):
-        address = f["parameters"] + config.header_words + (0 if f["uniform"] else g)
-        parameters = memories.parameter[address].reshape(config.lanes, 8)
+        words = 1 + f["negative_scales"]
+        address = f["parameters"] + config.header_words + words * (0 if f["uniform"] else g)
+        negative = memories.parameter[address].reshape(config.lanes, 8)[:, 4:].copy().view("<f4")
+        parameters = memories.parameter[address + words - 1].reshape(config.lanes, 8)
         bias = parameters[:, :4].copy().view("<i4").reshape(-1)
         scale = parameters[:, 4:].copy().view("<f4").reshape(-1)
         sb, sg = divmod(f["source_group"] + g, source_groups)
@@ -110,7 +112,12 @@ def execute(config: Config, memories: Memories, f) -> None:
             for x in range(f["out_width"]):
                 v = source_values(config, memories, f, sb, sg, y, x)
                 clamp = [header[name] for name in ("zero_point", "low", "high")]
-                q = numerics.requantize(v, bias, scale, *clamp)
+                if f["negative_scales"]:
+                    total = numerics.wrap_int32(v.astype(np.int64) + bias)
+                    scales = np.where(total < 0, negative.reshape(-1), scale)
+                    q = numerics.requantize(v, bias, scales, *clamp)
+                else:
+                    q = numerics.requantize(v, bias, scale, *clamp)
                 if table is not None:
                     q = table[q.view(np.uint8)]
                 if f["combine"]:
@@ -140,7 +147,7 @@ def random_parameters(config, memories, random, f):
     memories.parameter[address : address + config.header_words] = words
     groups = 1 if f["uniform"] else f["groups"]
     wide = f["source_kind"] == isa.Source.ACCUMULATOR
-    for g in range(groups):
+    for g in range(groups * (1 + f["negative_scales"])):
         bias = random.integers(-(2**18), 2**18, config.lanes) if wide else 0
         bias = np.full(config.lanes, bias, "<i4") + random.integers(-9, 9, config.lanes)
         spread = random.uniform(-2, 2, config.lanes) * (2.0**-14 if wide else 1)
@@ -176,6 +183,7 @@ def random_fields(config: Config, random: np.random.Generator, *, largest: int =
     f["reduction"] = small(*isa.Reduction)
     f["combine"] = small(0, 0, 1, 2)
     f["use_table"], f["uniform"] = small(0, 0, 1), small(0, 1)
+    f["negative_scales"] = small(0, 0, 1)
     accumulators = f["source_kind"] == isa.Source.ACCUMULATOR
     words = config.accumulator_words if accumulators else config.activation_words // 2
     groups = (config.cols if accumulators else config.rows) // config.lanes
