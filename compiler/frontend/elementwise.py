@@ -192,7 +192,7 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
         raise UnsupportedError("of two activations sum, difference and product are supported")
     first, second = (as_activation(context, value) for value in reals)
     if node.op_type == "Sub":
-        second = _negated(context, second, node)
+        second = negated(context, second, f"{node.outputs[0]}/negative", node)
     return [_combined(context, KINDS.get(node.op_type, "add"), first, second, node.name)]
 
 
@@ -279,12 +279,15 @@ def _combined(
     return Real(producer=producer, index=index, names=(name,))
 
 
-def _negated(context: Context, source: Quantized, node: Operator) -> Quantized:
-    """The negative of `source`, exactly: -1 - q, with the zero point -1 - z, is -(q - z)."""
+def negated(context: Context, source: Quantized, name: str, node: Operator) -> Quantized:
+    """The negative of `source`, exactly: -1 - q, with the zero point -1 - z, is -(q - z).
+
+    name: of the map that stores it, on behalf of `node`.
+    """
     quantization = source.quantization
     target = replace(
         source,
-        origin=f"{node.outputs[0]}/negative",
+        origin=name,
         quantization=replace(quantization, zero_point=-1 - quantization.zero_point),
         is_border=False,
     )

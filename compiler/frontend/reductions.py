@@ -1,6 +1,7 @@
-"""ReduceMean, ReduceSum and ReduceMax over the pixels or over the channels of a map.
+"""ReduceMean, ReduceSum, ReduceMax and ReduceMin over the pixels or over the channels of a map.
 
-A sum, and a mean over channels, is a convolution with weights of 1.
+A sum, and a mean over channels, is a convolution with weights of 1. The smallest value is the
+negative of the largest negative one.
 """
 
 from dataclasses import replace
@@ -8,10 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
+from tilewright.compiler.frontend.elementwise import negated
+from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.handlers import Entry, handles
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
 from tilewright.compiler.frontend.values import (
+    Dequantized,
     Index,
     Linear,
     Pooled,
@@ -21,15 +25,17 @@ from tilewright.compiler.frontend.values import (
     Value,
 )
 
+SUMS = ("ReduceMean", "ReduceSum")
+
 
 @handles(
     Entry(
-        operators=("ReduceMax", "ReduceMean"),
+        operators=("ReduceMax", "ReduceMean", "ReduceMin"),
         runs="pooling; a convolution for means over channels",
         conditions="constant axes, any (the host reorders what is neither the pixels nor the "
-        "channels); ReduceMax not over the channels alone",
-        cost="a pass over the input, or the array, with one output channel; over axes of one "
-        "element none",
+        "channels, and for ReduceMax and ReduceMin the channels, too)",
+        cost="a pass over the input, or the array, with one output channel; of ReduceMin two more "
+        "for the signs; over axes of one element none",
     ),
     Entry(
         operators=("ReduceSum",),
@@ -40,7 +46,7 @@ from tilewright.compiler.frontend.values import (
     ),
 )
 def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]:
-    """ReduceMean, ReduceSum, ReduceMax: X and the axes, which default to all."""
+    """ReduceMean, ReduceSum, ReduceMax, ReduceMin: X and the axes, which default to all."""
     value = values[0]
     if not isinstance(value, Real):
         raise UnsupportedError("its input is not a dequantized activation")
@@ -53,16 +59,29 @@ def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]
     if not reduced:
         return [replace(value, index=value.index.reshape(result), tensor=node.outputs[0])]
     source = as_activation(context, value)
+    if node.op_type == "ReduceMin":
+        source = negated(context, source, f"{node.outputs[0]}/negative", node)
     kept = [axis for axis in range(len(shape)) if axis not in reduced]
     count = int(np.prod([shape[axis] for axis in reduced]))
     rows = source.index.transpose(*kept, *reduced).reshape(-1, count)
     producer: Linear | Pooled
-    if _is_over_channels(context, source, rows, reduced):
+    if node.op_type in SUMS and _is_over_channels(context, source, rows, reduced):
         producer = _over_channels(context, node, source, rows)
     else:
         producer = _over_pixels(context, node, source, rows, shape[reduced[-1]])
     places: Index = np.arange(len(rows)).reshape(result)
-    return [Real(producer=producer, index=places, names=(node.name,))]
+    real = Real(producer=producer, index=places, names=(node.name,))
+    return [_smallest(context, node, source, real) if node.op_type == "ReduceMin" else real]
+
+
+def _smallest(context: Context, node: Operator, negative: Quantized, largest: Real) -> Real:
+    """The negative of the largest value of `negative`."""
+    name = node.outputs[0]
+    stored = emit(
+        context, largest, negative.quantization, negative.is_unsigned, f"{name}/largest", node.name
+    )
+    result = negated(context, stored, f"{name}/smallest", node)
+    return Real(producer=Dequantized(source=result), index=result.index, tensor=name)
 
 
 def _axes(node: Operator, values: Values, rank: int) -> list[int]:
@@ -86,8 +105,6 @@ def _is_over_channels(context: Context, source: Quantized, rows: Index, reduced:
 
 def _over_channels(context: Context, node: Operator, source: Quantized, rows: Index) -> Linear:
     """Sum or mean of each row of `rows` [pixels, channels]."""
-    if node.op_type == "ReduceMax":
-        raise UnsupportedError("the largest of the channels is not supported")
     pixels, channels = rows.shape
     scale = 1 / channels if node.op_type == "ReduceMean" else 1.0
     return Linear(
@@ -118,7 +135,7 @@ def _over_pixels(
             shape=shape,
         )
     return Pooled(
-        kind="max" if node.op_type == "ReduceMax" else "average",
+        kind="average" if node.op_type in SUMS else "max",
         source=source,
         feature_map=feature_map,
         kernel=kernel,

@@ -29,7 +29,15 @@ from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization
 
 STORED, REAL, SCALE, ZERO_POINT = "stored", "real", "scale", "zero_point"
-MOVES = (*LAYOUT_OPERATORS, *REINDEXING_OPERATORS, "Pad", "ReduceMax", "ReduceMean", "ReduceSum")
+MOVES = (
+    *LAYOUT_OPERATORS,
+    *REINDEXING_OPERATORS,
+    "Pad",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceSum",
+)
 """Operators that, within a unary expression, hand on the values of their first input."""
 IDENTITY = np.arange(-128, 128).astype(np.int8)
 

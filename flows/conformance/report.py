@@ -13,7 +13,7 @@ from tilewright.hw.spec.config import Config
 Row = tuple[Any, ...]
 
 MEANINGS = {
-    Outcome.ACCELERATOR: "all of it on the accelerator",
+    Outcome.ACCELERATOR: "all of it on the accelerator (the host may reorder data in between)",
     Outcome.MIXED: "sections on the accelerator, islands on the host",
     Outcome.HOST: "all of it on the host (`--allow-host-only`)",
     Outcome.REFUSED: "one line says why",

@@ -9,7 +9,7 @@ from tilewright.hw.spec.config import PRESETS
 
 CHANNELS = [1]
 AXES = ([2, 3], [2], [3], [1, 2], [1, -1], [0], [0, 1, 2, 3])
-STEPS = {"ReduceMean": 2.0**-3, "ReduceSum": 2.0, "ReduceMax": 2.0**-2}
+STEPS = {"ReduceMean": 2.0**-3, "ReduceSum": 2.0, "ReduceMax": 2.0**-2, "ReduceMin": 2.0**-2}
 """The step of the result, so that it does not saturate."""
 
 
@@ -34,6 +34,8 @@ def check(builder, imported):
         *((op_type, axes) for op_type in STEPS for axes in AXES),
         ("ReduceMean", CHANNELS),
         ("ReduceSum", CHANNELS),
+        ("ReduceMax", CHANNELS),
+        ("ReduceMin", CHANNELS),
         ("ReduceSum", [0, 1]),
     ],
 )
@@ -72,3 +74,15 @@ def test_moves_that_change_nothing_stay_within_a_table(make_builder, agree):
     assert imported.host_operators == ()
     (conv,) = imported.sections[0].graph.nodes
     assert conv.epilogue.table is not None
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("step", [2.0**-2, 2.0**-3])
+def test_the_smallest_of_saturated_values_is_exact(make_builder, agree, dtype, step):
+    """Also of the lowest stored value, which has no negative in int8; a table may follow."""
+    builder = make_builder(seed=5, dtype=dtype, opset=18)
+    value = builder.activation((2, 3, 40))
+    least = builder.node("ReduceMin", [value, builder.constant([2])])
+    builder.output(builder.quantize(builder.node("Abs", [least]), step))
+    builder.output(builder.quantize(least, step))
+    check(builder, agree(builder))
