@@ -31,7 +31,8 @@ def execute_depthwise(i: Depthwise, state: State) -> Fault:
 def _sums(i: Depthwise, state: State) -> Array:
     """Return (blocks, pixels, rows) int32."""
     config = state.config
-    words, _ = gather(state.activation, i.source_walk(), i.padding)
+    words = gather(state.activation, i.source_walk(), i.padding)
+    assert words is not None, "the caller has checked the range"
     first = i.weights
     block = state.parameter[first : first + i.blocks * config.depthwise_words]
     weights = parse_depthwise(block, config).astype(np.float32)[:, :, :, None, None]

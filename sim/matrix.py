@@ -24,9 +24,12 @@ def execute_matrix(i: Matrix, state: State) -> Fault:
     walk = i.source_walk()
     if dense:
         walk = replace(walk, loops=walk.loops[1:])
-    windows, out_of_range = gather(state.activation, walk, i.padding)
+    windows = gather(state.activation, walk, i.padding)
+    if windows is None:
+        return Fault.SRAM_RANGE
     tiles = _weight_tiles(i, state)
     products = _dense_products(windows, tiles) if dense else _block_products(windows, tiles)
+    out_of_range = False
     for block in range(i.out_blocks):
         first = (i.destination + block * i.destination_stride) % SRAM_MODULUS
         rows = state.accumulator[first : first + len(products)]

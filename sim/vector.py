@@ -23,8 +23,8 @@ def execute_vector(i: Vector, state: State) -> Fault:
         return Fault.SRAM_RANGE
     block = _parameter_words(state, i.parameters, i.parameter_words(config))
     table = _parameter_words(state, i.table, config.table_words if i.use_table else 0)
-    sums, source_in_range = _reduce(i, state)
-    if block is None or table is None or not source_in_range:
+    sums = _reduce(i, state)
+    if block is None or table is None or sums is None:
         return Fault.SRAM_RANGE
     header = parse_header(block.tobytes()[:PARAMETER_HEADER_BYTES])
     bias, scale = (
@@ -53,17 +53,19 @@ def _parameter_words(state: State, first: int, count: int) -> NDArray[np.uint8] 
     return words if len(words) == count else None
 
 
-def _reduce(i: Vector, state: State) -> tuple[NDArray[Any], bool]:
-    """Return (values, in_range): the reduced windows (groups, out_height, out_width, lanes)."""
+def _reduce(i: Vector, state: State) -> NDArray[Any] | None:
+    """Return the reduced windows (groups, out_height, out_width, lanes), or None out of range."""
     groups = i.source_groups(state.config)
     walk = i.source_walk(state.config)
     sram = state.accumulator if walk.space == Space.ACCUMULATOR else state.activation
-    words, out_of_range = gather(sram, walk, i.padding)
+    words = gather(sram, walk, i.padding)
+    if words is None:
+        return None
     reduced = _reduce_windows(words.transpose(0, 3, 4, 1, 2, 5), i.reduction)
     split = reduced.reshape(*reduced.shape[:3], groups, state.config.lanes)
     lanes = split.transpose(0, 3, 1, 2, 4).reshape(-1, *reduced.shape[1:3], state.config.lanes)
     first = i.source_group
-    return lanes[first : first + i.groups], not out_of_range
+    return lanes[first : first + i.groups]
 
 
 def _reduce_windows(windows: NDArray[Any], reduction: Reduction) -> NDArray[Any]:

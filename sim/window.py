@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.loops import Walk, addresses
+from tilewright.hw.spec.loops import SRAM_MODULUS, Walk
 
 Array = NDArray[Any]
 
@@ -15,10 +15,10 @@ _SPARSE = 4
 """A region with more than this many times the visited pixels is gathered by indices."""
 
 
-def gather(sram: Array, walk: Walk, padding: int) -> tuple[Array, bool]:
-    """Return (words, out_of_range) of a walk over a window.
+def gather(sram: Array, walk: Walk, padding: int) -> Array | None:
+    """Return the words of a walk over a window, or None when one lies past the SRAM.
 
-    words: (*loop counts, word elements) in the SRAM's dtype, read-only, possibly a view of it;
+    They are (*loop counts, word elements) in the SRAM's dtype, read-only, possibly a view of it;
     steps outside the window hold `padding`. Lane groups that share a word have it once.
     """
     walk = walk.whole_words
@@ -30,7 +30,7 @@ def gather(sram: Array, walk: Walk, padding: int) -> tuple[Array, bool]:
     block = iter(outer)
     strides = [next(block) if o.along is None else o.stride * along[o.along] for o in walk.loops]
     shape = (*(loop.count for loop in walk.loops), sram.shape[1])
-    return as_strided(region, shape, (*strides, element), writeable=False), False
+    return as_strided(region, shape, (*strides, element), writeable=False)
 
 
 def _region(sram: Array, walk: Walk, padding: int) -> Array | None:
@@ -74,13 +74,33 @@ def _region(sram: Array, walk: Walk, padding: int) -> Array | None:
     return region
 
 
-def _gather_by_index(sram: Array, walk: Walk, padding: int) -> tuple[Array, bool]:
-    words, inside = addresses(walk)
-    valid = inside & (words < len(sram))
-    gathered = sram[np.where(valid, words, 0)]
-    gathered[~valid] = 0
-    gathered[~inside] = padding
-    return gathered, bool((valid != inside).any())
+def _gather_by_index(sram: Array, walk: Walk, padding: int) -> Array | None:
+    """Gather every word of the window's rows and columns once, then what each step takes of them.
+
+    Windows overlap: a hundred million steps may visit a thousand rows and columns.
+    """
+    blocks, block_of_step = _places(walk, None, walk.base)
+    (y, row_of_step), (x, column_of_step) = (_places(walk, a.name, a.origin) for a in walk.window)
+    rows, columns = walk.window
+    inside = ((y >= 0) & (y < rows.size))[:, None] & ((x >= 0) & (x < columns.size))
+    words = blocks[:, None, None] + (y * rows.pitch)[:, None] + x * columns.pitch
+    words = np.where(inside, words % SRAM_MODULUS, 0)
+    if words.max() >= len(sram):
+        return None
+    gathered = sram[words]
+    gathered[:, ~inside] = padding
+    return gathered[block_of_step, row_of_step, column_of_step]
+
+
+def _places(walk: Walk, along: str | None, origin: int) -> tuple[Array, Array]:
+    """Return (places, index of its place for every step) of an axis; without one, of the blocks."""
+    total = np.full((1,) * len(walk.loops), origin, np.int64)
+    for number, loop in enumerate(walk.loops):
+        if loop.along == along:
+            steps = np.arange(loop.count) * loop.stride
+            total = total + steps.reshape(-1, *([1] * (len(walk.loops) - number - 1)))
+    places, index = np.unique(total, return_inverse=True)
+    return places, index.reshape(total.shape)
 
 
 def grid_view(sram: Array, walk: Walk, unit: int = 1) -> Array | None:
