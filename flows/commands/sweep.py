@@ -81,6 +81,12 @@ MAX_ROWS = 40
     show_default=True,
     help="Replay with the timing model's cycle formulas, or measure on the RTL.",
 )
+@click.option(
+    "--synth",
+    "target",
+    metavar="osu018|ecp5|LIBERTY",
+    help="Area and clock of every config, as `tilewright synth` composes them.",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Points at a time.  [default: CPU cores]")
 @click.option(
     "--latency",
@@ -115,6 +121,7 @@ def command(
     strict: bool,
     keep_sections: bool,
     on: str,
+    target: str | None,
     jobs: int | None,
     latency: str,
     seed: int,
@@ -147,9 +154,11 @@ def command(
             keep_sections=keep_sections,
         ),
     )
-    check_outputs(output, plot_file)
+    check_outputs(output, plot_file, target)
     with opened(output / STORE_NAME if output else None) as store:
         outcome = run_sweep(sweep, store, jobs or os.cpu_count() or 1)
+    if target is not None and not outcome.is_interrupted:
+        outcome = with_synthesis(outcome, target, jobs or os.cpu_count() or 1)
     written = write_results(sweep, outcome, output, csv_file, plot_file)
     is_printed = write_json(json_files, as_json(sweep, outcome))
     if outcome.points and not is_printed:
@@ -177,16 +186,29 @@ def check_files(
         check_folder(folder)
 
 
-def check_outputs(output: Path | None, plot_file: Path | None) -> None:
-    """Raise ToolError or InputError unless what is asked for can be drawn; make the folder."""
+def check_outputs(output: Path | None, plot_file: Path | None, target: str | None) -> None:
+    """Raise ToolError or InputError unless what is asked for can be made; make the folder."""
     from tilewright.flows.sweep.files import check_packages
     from tilewright.flows.sweep.pareto import check_picture
+    from tilewright.flows.synthesis.synthesis import check_target
 
+    if target is not None:
+        check_target(target)
     if plot_file is not None:
         check_picture(plot_file)
     if output is not None:
         check_packages()
         output.mkdir(parents=True, exist_ok=True)
+
+
+def with_synthesis(outcome: "Outcome", target: str, jobs: int) -> "Outcome":
+    """Return the outcome with area and clock, after Ctrl-C without."""
+    from tilewright.flows.sweep.area import with_area
+
+    try:
+        return dataclasses.replace(outcome, points=tuple(with_area(outcome.points, target, jobs)))
+    except KeyboardInterrupt:
+        return dataclasses.replace(outcome, is_interrupted=True)
 
 
 def weighted_models(paths: Sequence[Path], weights: str | None) -> tuple[Any, ...]:
@@ -307,7 +329,7 @@ def print_points(sweep: "Sweep", points: Sequence["Point"]) -> None:
             f"; {len(shown)} of {len(rows)} points, those with the fewest cycles for their size"
         )
     columns = ("config", "?model", ">cycles", ">utilization", "?>MACs here", "?>SRAM KiB",
-               "?>latency", "=error")  # fmt: skip
+               "?>area", "?>MHz", "?>ms", "?>latency", "=error")  # fmt: skip
     cells = [
         (
             row["config"],
@@ -316,6 +338,9 @@ def print_points(sweep: "Sweep", points: Sequence["Point"]) -> None:
             percent(row["utilization"]),
             percent(row["coverage"]),
             row["sram_kib"],
+            row["area"],
+            row["clock_mhz"],
+            None if row["seconds"] is None else f"{1000 * row['seconds']:.3f}",
             row["dram_latency_cycles"],
             row["error"],
         )

@@ -10,12 +10,35 @@ from tilewright.support.errors import InputError, ToolError
 from tilewright.support.files import write_file
 
 Row = Mapping[str, Any]
-COST, TIME = "multipliers", "cycles"
-"""The columns that the front weighs against each other, both better where they are smaller."""
+LABELS = {
+    "area": "area of the logic",
+    "multipliers": "multipliers (rows x cols)",
+    "sram_kib": "SRAM, KiB",
+    "dram_latency_cycles": "DRAM latency, cycles",
+    "utilization": "busy part of the array",
+    "clock_mhz": "clock, MHz",
+    "bytes_loaded": "bytes loaded",
+    "bytes_stored": "bytes stored",
+}
+"""What columns are called in pictures, where it is not their name."""
 
 
-def pareto_front(rows: Sequence[Row], cost: str = COST, time: str = TIME) -> list[Row]:
-    """Return the rows that no other row beats in one column and equals in the other, by cost."""
+def axes_of(rows: Sequence[Row]) -> tuple[str, str]:
+    """Return the columns that are weighed against each other, smaller being better.
+
+    Area and seconds where rows have them, or else multipliers and cycles.
+    """
+
+    def first(*names: str) -> str:
+        return next(name for name in names if any(row[name] is not None for row in rows) or
+                    name == names[-1])  # fmt: skip
+
+    return first("area", "multipliers"), first("seconds", "cycles")
+
+
+def pareto_front(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that no other one beats in a column of `axes_of` and equals in the other."""
+    cost, time = axes_of(rows)
     found: list[Row] = []
     for row in sorted(
         (row for row in rows if row[cost] is not None and row[time] is not None),
@@ -43,17 +66,19 @@ def draw(path: Path, rows: Sequence[Row], title: str) -> None:
         figsize=(11, 5), layout="constrained"
     )
     left, right = figure.subplots(1, 2)
-    done = [row for row in rows if row[TIME] is not None]
+    cost, time = axes_of(rows)
+    done = [row for row in rows if row[cost] is not None and row[time] is not None]
     front = pareto_front(done)
-    left.plot([row[COST] for row in done], [row[TIME] for row in done], ".", color="0.6")
-    left.plot([row[COST] for row in front], [row[TIME] for row in front], "o-", label="best")
+    left.plot([row[cost] for row in done], [row[time] for row in done], ".", color="0.6")
+    left.plot([row[cost] for row in front], [row[time] for row in front], "o-", label="best")
     for row in front:
-        left.annotate(f"{row['rows']}x{row['cols']}", (row[COST], row[TIME]), fontsize=8,
+        left.annotate(f"{row['rows']}x{row['cols']}", (row[cost], row[time]), fontsize=8,
                       xytext=(4, 4), textcoords="offset points")  # fmt: skip
     busy = [row for row in done if row["utilization"] is not None]
-    right.plot([row[COST] for row in busy], [100 * row["utilization"] for row in busy], ".")
-    for axes, quantity in ((left, "cycles"), (right, "utilization of the array, %")):
-        axes.set_xlabel("multipliers (rows x cols)")
+    right.plot([row[cost] for row in busy], [100 * row["utilization"] for row in busy], ".")
+    for axes, quantity in ((left, time), (right, "utilization of the array, %")):
+        unit = next((f", {row['area_unit']}" for row in done if cost == "area"), "")
+        axes.set_xlabel(LABELS[cost] + unit)
         axes.set_ylabel(quantity)
         axes.set_xscale("log", base=2)
         axes.grid(True, alpha=0.3)

@@ -12,6 +12,7 @@ from typing import Any
 from tilewright.flows.report.report import utilization
 from tilewright.flows.sweep.job import Job, Result
 from tilewright.flows.sweep.space import FIELDS, Candidate, settings_of
+from tilewright.flows.synthesis.synthesis import Synthesis
 
 ALL_MODELS = "(all, weighted)"
 """The model's name in the row that sums up several models."""
@@ -30,6 +31,8 @@ class Point:
     """How the cycles were obtained."""
     result: Result
     job: Job | None = None
+    synthesis: Synthesis | None = None
+    """Of its config, where that was asked for."""
 
     def row(self) -> dict[str, Any]:
         """Return the point's columns; None where there is nothing."""
@@ -54,6 +57,7 @@ class Point:
             "bytes_loaded": result.bytes_loaded,
             "bytes_stored": result.bytes_stored,
             "instructions": result.instructions,
+            **self._size_and_speed(),
             "multipliers": config.rows * config.cols if config else None,
             "sram_kib": sum(fields[name] for name in FIELDS if name.endswith("_kib"))
             if config
@@ -66,6 +70,21 @@ class Point:
             "config_digest": config.digest if config else None,
             "model_digest": self.model_digest,
             "code_digest": self.job.key.code if self.job else None,
+        }
+
+    def _size_and_speed(self) -> dict[str, Any]:
+        """What the synthesis says, and the time that the cycles take at that clock."""
+        found = self.synthesis
+        slowest = found.slowest if found else None
+        path = slowest.path if slowest else None
+        cycles = self.result.cycles
+        return {
+            "area": round(found.area) if found else None,
+            "area_unit": found.unit if found else None,
+            "area_source": found.obtained if found else None,
+            "clock_mhz": round(path.megahertz, 1) if path else None,
+            "clock_source": f"{found.obtained}, no wires" if found and path else None,
+            "seconds": cycles / path.megahertz / 1e6 if path and cycles else None,
         }
 
 

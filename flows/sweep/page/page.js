@@ -156,8 +156,8 @@ function begin() {
 }
 
 fill("model", [...new Set(columns.model)]);
-fill("across", DATA.measures, DATA.measures[0]);
-fill("upward", DATA.measures, DATA.measures[1]);
+fill("across", DATA.measures, DATA.first[0]);
+fill("upward", DATA.measures, DATA.first[1]);
 byId("summary").textContent = DATA.summary;
 byId("model").addEventListener("change", begin);
 for (const name of ["across", "upward", "logarithmic"]) byId(name).addEventListener("change", () => { drawScatter(); drawLayers(); });

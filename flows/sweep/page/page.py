@@ -7,26 +7,18 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from tilewright.flows.sweep.pareto import pareto_front
+from tilewright.flows.sweep.pareto import LABELS, axes_of, pareto_front
 from tilewright.flows.sweep.space import FIELDS
 
 MAX_DETAILS = 200
 """Points whose layers and engines are on the page: the best first, then those that follow."""
 
-LABELS = {
-    "multipliers": "multipliers (rows x cols)",
-    "sram_kib": "SRAM, KiB",
-    "dram_latency_cycles": "DRAM latency, cycles",
-    "utilization": "busy part of the array",
-    "bytes_loaded": "bytes loaded",
-    "bytes_stored": "bytes stored",
-}
-"""What columns are called on the page, where it is not their name."""
+MEASURES = ("area", "seconds", "multipliers", "cycles", "sram_kib", "utilization", "clock_mhz",
+            "bytes_loaded", "bytes_stored")  # fmt: skip
+"""The columns that the axes of the scatter can have."""
 
-MEASURES = ("multipliers", "cycles", "sram_kib", "utilization", "bytes_loaded", "bytes_stored")
-"""The columns that the axes of the scatter can have; the first two at first."""
-
-HOVER = (*MEASURES, "coverage", "dram_latency_cycles", "lanes", "axi_data_bits", "cycles_source")
+HOVER = (*MEASURES, "coverage", "dram_latency_cycles", "lanes", "axi_data_bits", "cycles_source",
+         "area_unit", "area_source", "clock_source")  # fmt: skip
 SENT = ("model", "config", "changes", "options", "macs", "rows", "cols", *HOVER)
 
 Row = Mapping[str, Any]
@@ -47,9 +39,10 @@ def sweep_page(
     data = {
         "columns": {name: [row[name] for row in rows] for name in columns},
         "labels": LABELS,
-        "measures": MEASURES,
+        "measures": [name for name in MEASURES if any(row[name] is not None for row in rows)],
+        "first": axes_of(rows),
         "hover": HOVER,
-        "axes": [*_varied(rows), "cycles", "utilization"],
+        "axes": [*_varied(rows), *axes_of(rows), "utilization"],
         "paths": paths,
         "details": {number: details[number] for number in _detailed(rows)},
         "summary": _summary(rows),

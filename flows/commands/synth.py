@@ -1,0 +1,91 @@
+"""`tilewright synth`: area and clock of one config, with open tools."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tilewright.flows.commands.options import FilePath, config_options, json_option, resolve_config
+from tilewright.support.files import check_folder, write_folder
+
+if TYPE_CHECKING:
+    from tilewright.flows.synthesis.synthesis import Synthesis
+
+FILE = "synthesis.json"
+
+
+@click.command(name="synth")
+@config_options()
+@click.option(
+    "--target",
+    default="osu018",
+    show_default=True,
+    metavar="osu018|ecp5|LIBERTY",
+    help="Gates of a library (a .lib file, or OSU018 from Debian), or an FPGA.",
+)
+@click.option("--flat", "is_flat", is_flag=True, help="The whole at once, instead of its parts.")
+@click.option("--jobs", type=click.IntRange(1), help="Parts at a time.  [default: CPU cores]")
+@click.option("-o", "--output", type=FilePath, metavar="DIR", help=f"Write {FILE} there.")
+@json_option()
+def command(
+    preset: str | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    target: str,
+    is_flat: bool,
+    jobs: int | None,
+    output: Path | None,
+    json_files: tuple[Path, ...],
+) -> None:
+    """Say how large and how fast a config is.
+
+    Its parts are synthesized one by one, kept in the cache by their content, and added up; --flat
+    synthesizes the whole. The clock is that of the slowest part by itself (with OpenSTA).
+    """
+    from tilewright.flows.report.display import console
+    from tilewright.flows.report.json_files import write_json
+    from tilewright.flows.synthesis.synthesis import synthesize
+
+    config = resolve_config(preset, config_file, settings)
+    if output is not None:
+        check_folder(output)
+    found = synthesize(config, target, is_flat=is_flat, jobs=jobs or os.cpu_count() or 1)
+    if output is not None:
+        write_folder(output, {FILE: json.dumps(found.as_dict(), indent=2) + "\n"})
+    if write_json(json_files, found.as_dict()):
+        return
+    print_synthesis(found)
+    if output is not None:
+        console().print(f"written: {output / FILE}", markup=False)
+
+
+def print_synthesis(found: "Synthesis") -> None:
+    """Print the parts and their sum."""
+    from tilewright.flows.report.display import console, table
+
+    totals = found.totals
+    names = list(found.parts[0].figures)
+    rows = [
+        (
+            part.name,
+            part.count,
+            *(round(part.count * part.figures[name]) for name in names),
+            None if part.path is None else f"{part.path.megahertz:.0f}",
+        )
+        for part in sorted(found.parts, key=lambda p: -p.count * p.figures[names[0]])
+    ]
+    rows.append(("total", None, *(round(totals[name]) for name in names), None))
+    columns = ("<part", ">count", *(f">{name.replace('_', ' ')}" for name in names), "?>MHz")
+    out = console()
+    out.print(table(f"{found.config.name} on {found.target}, {found.obtained}", columns, rows))
+    out.print(f"SRAM: {totals['sram_bits']:,.0f} bits, not in the area", markup=False)
+    slowest = found.slowest
+    if slowest is not None and slowest.path is not None:
+        out.print(
+            f"clock: {slowest.path.megahertz:.1f} MHz without wires, {slowest.name}: "
+            f"{slowest.path.start} -> {slowest.path.end}",
+            markup=False,
+        )
+    out.print(f"by {', '.join(found.tools)}", markup=False)

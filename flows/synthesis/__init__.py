@@ -1,0 +1,1 @@
+"""Area and clock of one config, with open tools."""

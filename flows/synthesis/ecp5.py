@@ -1,0 +1,43 @@
+"""A part in the cells of Lattice's ECP5, by Yosys's synth_ecp5; SRAM banks are block RAM there."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from tilewright.flows.synthesis.parts import Part
+from tilewright.flows.synthesis.processes import Processes
+from tilewright.flows.synthesis.tools import run_yosys
+
+CELLS = {
+    "lut4": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
+    "flip_flops": {"TRELLIS_FF": 1},
+    "mult18": {"MULT18X18D": 1},
+    "block_ram": {"DP16KD": 1, "PDPW16KD": 1},
+}
+"""Figures, and how much of each a cell takes: carries and LUT RAM take LUTs."""
+
+
+def ecp5_script(part: Part) -> str:
+    """Return Yosys's script for a part whose Verilog is `part.v`."""
+    boxes = "".join(f"blackbox {name}\n" for name in part.cut)
+    return f"""read_verilog -sv -defer part.v
+hierarchy -top {part.name}
+{boxes}synth_ecp5 -top {part.name}
+tee -q -o area.json stat -json
+"""
+
+
+def synthesize_ecp5(part: Part, folder: Path, *, processes: Processes) -> None:
+    """Make the files of a part's figures in a folder. Raises ToolError."""
+    (folder / "part.v").write_text(part.verilog, encoding="utf-8")
+    run_yosys(ecp5_script(part), folder, processes)
+
+
+def read_ecp5(folder: Path) -> Mapping[str, float]:
+    """Return a part's figures."""
+    found = json.loads((folder / "area.json").read_text(encoding="utf-8"))["design"]
+    cells = found["num_cells_by_type"]
+    return {
+        name: sum(cells.get(cell, 0) * share for cell, share in shares.items())
+        for name, shares in CELLS.items()
+    }
