@@ -393,7 +393,7 @@ def _clamp(node: Operator, values: Values, real: Real) -> tuple[float, float]:
             low = constant(values, 1, "bound").reshape(-1)[0]
         if optional(values, 2) is not None:
             high = constant(values, 2, "bound").reshape(-1)[0]
-        return float(low), float(max(low, high))
+        return float(min(low, high)), float(high)  # in ONNX the upper bound has the last word
     raise UnsupportedError(
         f"it works on the float result of {real.names[0]!r}; a table needs QuantizeLinear and "
         "DequantizeLinear between the two"

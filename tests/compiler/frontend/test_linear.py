@@ -40,7 +40,9 @@ def test_conv_equals_onnxruntime(make_builder, agree, case, axis, dtype, is_exac
     assert imported.host_operators == ()
 
 
-@pytest.mark.parametrize("clamp", [("Relu", ()), ("Clip", (0.0, 6.0)), ("Clip", (-1.5, 2.0))])
+@pytest.mark.parametrize(
+    "clamp", [("Relu", ()), ("Clip", (0.0, 6.0)), ("Clip", (-1.5, 2.0)), ("Clip", (2.0, -1.0))]
+)
 def test_clamp_behind_conv_becomes_the_epilogues_bounds(make_builder, agree, clamp):
     builder = make_builder(seed=2)
     inputs = [builder.activation((1, 3, 6, 6)), builder.weight((4, 3, 3, 3), 0)]
