@@ -1,5 +1,6 @@
 """`tilewright conformance`: the onnx package's backend suite, case by case."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,8 +53,8 @@ def command(
     status 1 when a value is wrong or an exception is none of the project's.
     """
     from tilewright.flows.conformance.cases import collect
-    from tilewright.flows.conformance.pool import run_cases
     from tilewright.flows.conformance.results import Outcome
+    from tilewright.flows.conformance.suite import run_cases
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.progress import counted, status
     from tilewright.support.files import check_targets, write_file
@@ -62,10 +63,19 @@ def command(
     config = resolve_config(preset, config_file, settings, default="nano")
     with status("collecting the cases of onnx.backend.test"):
         cases = collect(pattern, kinds or KINDS)
-    with counted("case", len(cases), every_seconds=SECONDS_A_LINE) as advance:
-        results = run_cases(
-            cases, config, jobs or os.cpu_count() or 1, lambda result: advance(result.outcome)
-        )
+    found: dict[str, Result] = {}
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        counted("case", len(cases), every_seconds=SECONDS_A_LINE) as advance,
+        contextlib.closing(run_cases(cases, config, jobs or os.cpu_count() or 1)) as given,
+    ):
+        for result in given:
+            found[result.name] = result
+            advance(result.outcome)
+    results = [found[case.name] for case in cases if case.name in found]
+    if len(results) < len(cases):
+        print_results(results, with_cases=with_cases)
+        raise KeyboardInterrupt(f"{len(results)} of {len(cases)} cases are done; {NOT_KEPT}")
     if output is not None:
         words = [*([f"'{pattern}'"] if pattern else []), *(f"--kind {kind}" for kind in kinds)]
         write_file(output, report(results, config, words))
@@ -78,6 +88,7 @@ def command(
 
 
 SECONDS_A_LINE = 10.0
+NOT_KEPT = "no file was written; a PATTERN or --kind picks some cases"
 PACKAGES = ("onnx", "onnxruntime", "numpy")
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tilewright.flows.pool import Pool
 from tilewright.flows.program_cache import tool_digest
 from tilewright.flows.report.progress import counted
 from tilewright.flows.sweep.job import SOURCES, Job, Model, Result, Setup
-from tilewright.flows.sweep.pool import Pool
 from tilewright.flows.sweep.space import Candidate, Space
 from tilewright.flows.sweep.store import Store
 from tilewright.flows.sweep.table import Point
@@ -21,6 +21,8 @@ from tilewright.hw.spec.dram import MEMORY_LATENCY
 LOG = logging.getLogger(__name__)
 LINE_SECONDS = 1.0
 """Off a terminal, progress has at most one line in this time."""
+PRELOADED = "tilewright.flows.sweep.measure"
+"""What the processes import before they measure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,7 @@ def _measured(
         return
     with tempfile.TemporaryDirectory(prefix="tilewright-sweep-") as folder:
         run = functools.partial(run_job, readings=_read_models(sweep, Path(folder)))
-        pool = Pool(run, min(num_processes, len(jobs)), _crashed)
+        pool = Pool(run, min(num_processes, len(jobs)), _crashed, PRELOADED)
         with (
             counted("point", len(jobs), every_seconds=LINE_SECONDS) as advance,
             contextlib.closing(pool.results(jobs)) as results,

@@ -14,9 +14,6 @@ from typing import Generic, TypeVar
 Task = TypeVar("Task")
 Found = TypeVar("Found")
 
-PRELOADED = "tilewright.flows.sweep.measure"
-"""What the processes import, once for all of them."""
-
 
 def _begin(numbers: "SimpleQueue[int]") -> None:
     """Begin a process group of its own, which the terminal's Ctrl-C does not reach; tell it."""
@@ -27,15 +24,20 @@ def _begin(numbers: "SimpleQueue[int]") -> None:
 class Pool(Generic[Task, Found]):
     """Runs `run(task)` in at most `jobs` processes at a time.
 
-    crashed: makes the result of a task whose process ended.
+    crashed: makes the result of a task whose process ended; preloaded: the module that the
+    processes import, once for all of them.
     """
 
     def __init__(
-        self, run: Callable[[Task], Found], jobs: int, crashed: Callable[[Task], Found]
+        self,
+        run: Callable[[Task], Found],
+        jobs: int,
+        crashed: Callable[[Task], Found],
+        preloaded: str,
     ) -> None:
         self._run, self._jobs, self._crashed = run, jobs, crashed
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([PRELOADED])
+        self._context.set_forkserver_preload([preloaded])
         self._waiting, self._suspects = deque[Task](), deque[Task]()
         self._running: dict[Future[Found], Task] = {}
         self._start()

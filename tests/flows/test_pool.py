@@ -1,4 +1,4 @@
-"""Processes of a sweep stay warm, survive a crash, and end together.
+"""Processes of a pool stay warm, survive a crash, and end together.
 
 The tasks are expressions: a function of a test is none that a new process can import.
 """
@@ -8,15 +8,14 @@ import time
 
 import pytest
 
-from tilewright.flows.sweep.pool import Pool
+from tilewright.flows.pool import Pool
 
 NUMBER, CRASH = "__import__('os').getpid()", "__import__('os').abort()"
 
 
 @pytest.fixture
-def run(monkeypatch):
-    monkeypatch.setattr("tilewright.flows.sweep.pool.PRELOADED", "json")
-    return lambda jobs, tasks: Pool(eval, jobs, lambda task: -1).results(tasks)
+def run():
+    return lambda jobs, tasks: Pool(eval, jobs, lambda task: -1, "json").results(tasks)
 
 
 def is_gone(process: int) -> bool:
