@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from tilewright.compiler.plan.boxes import boxes, ceilings, split, tile_sides
 from tilewright.compiler.plan.layer_view import DoesNotFitError, LayerView
@@ -22,7 +23,10 @@ class VectorPlan(Plan):
 
 
 def vector_plans(layer: VectorLayer, context: LayerView, *, is_chained: bool) -> list[VectorPlan]:
-    """Return every tiling that fits, the largest tiles first. Raises DoesNotFitError."""
+    """Return every tiling that fits, the largest tiles first; of a layer on its own the first.
+
+    Raises DoesNotFitError.
+    """
     out, config = context.map(layer.node.output), context.config
     blocks = min(context.place(layer.node.output).blocks, MAX_GROUPS // config.row_groups)
     source, window = context.map(layer.source), layer.window
@@ -33,14 +37,15 @@ def vector_plans(layer: VectorLayer, context: LayerView, *, is_chained: bool) ->
         strides=window.strides,
         dilations=window.dilations,
     )
-    plans = [
+    fitting = (
         plan
         for width in widths
         if width == out.width or not is_chained
         for height in heights
         for chunk in (ceilings(blocks) if layer.num_phases == 1 else [blocks])
         for plan in _plans(layer, context, (height, width), chunk, is_chained=is_chained)
-    ]
+    )
+    plans = list(fitting if is_chained else islice(fitting, 1))
     if not plans:
         raise DoesNotFitError(
             f"one output pixel's window of {layer.window.kernel} and "
