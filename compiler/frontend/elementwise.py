@@ -14,9 +14,11 @@ from tilewright.compiler.frontend.context import (
     shift_to_int8,
 )
 from tilewright.compiler.frontend.emit import store_results
+from tilewright.compiler.frontend.extremes import take_extreme
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.layout import is_dequantized
 from tilewright.compiler.frontend.linear import as_linear, scale_channels, with_bias
+from tilewright.compiler.frontend.operands import broadcast, negated
 from tilewright.compiler.frontend.slopes import SLOPED, with_slope
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
@@ -25,7 +27,7 @@ from tilewright.compiler.frontend.store import (
     dequantize_input,
     quantize_output,
 )
-from tilewright.compiler.frontend.table import IDENTITY, operator_results
+from tilewright.compiler.frontend.table import operator_results
 from tilewright.compiler.frontend.values import (
     Combined,
     Constant,
@@ -84,6 +86,12 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
         "DequantizeLinear a PRelu with a slope per channel, as a depthwise convolution",
         cost=f"{NEGATIVE_SCALE_CYCLES} cycles a lane group of the drain",
     ),
+    Entry(
+        operators=("Max", "Min"),
+        runs="pooling of pairs",
+        conditions="two activations [1, C, H, W], as for Add",
+        cost="two passes, one over each input with another scale, for Min three more",
+    ),
 )
 def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]:
     """An operator on one activation and constants of one element (PRelu: or one a channel).
@@ -116,7 +124,7 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
             )
         ]
     if len(reals) > 1:
-        raise UnsupportedError("it combines two activations")
+        return [take_extreme(context, node, reals, others)]
     low, high = _clamp(node, values, first)
     return [
         replace(
@@ -268,7 +276,7 @@ def _combined(
     The smaller one is repeated along the axes that it lacks.
     """
     builder = context.builder
-    first, second = _broadcast(first, second)
+    first, second = broadcast(first, second)
     if first.is_border and not second.is_border:
         map_name, index = builder.natural(second)
         names = (builder.align(first, map_name, index), map_name)
@@ -277,33 +285,6 @@ def _combined(
         names = (map_name, builder.align(second, map_name, index))
     producer = Combined(kind=kind, first=names[0], second=names[1], sources=(first, second))
     return Real(producer=producer, index=index, names=(name,))
-
-
-def negated(context: Context, source: Quantized, name: str, node: Operator) -> Quantized:
-    """The negative of `source`, exactly: -1 - q, with the zero point -1 - z, is -(q - z).
-
-    name: of the map that stores it, on behalf of `node`.
-    """
-    quantization = source.quantization
-    target = replace(
-        source,
-        origin=name,
-        quantization=replace(quantization, zero_point=-1 - quantization.zero_point),
-        is_border=False,
-    )
-    return store_results(context, IDENTITY[::-1], source, target, (node.name,))
-
-
-def _broadcast(first: Quantized, second: Quantized) -> tuple[Quantized, Quantized]:
-    """Both with one shape, the one that has it already first."""
-    try:
-        shape = np.broadcast_shapes(first.index.shape, second.index.shape)
-    except ValueError as error:
-        raise UnsupportedError(f"its shapes do not fit: {error}") from error
-    pair = [first, second] if first.index.shape == shape else [second, first]
-    if pair[0].index.shape != shape:
-        raise UnsupportedError("one of its operands must have the shape of the result")
-    return pair[0], replace(pair[1], index=np.broadcast_to(pair[1].index, shape))
 
 
 def _combine_with_constant(context: Context, node: Operator, real: Real, factor: Constant) -> Real:

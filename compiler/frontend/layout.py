@@ -167,14 +167,14 @@ def concatenate(context: Context, node: Operator, values: Values) -> list[Value]
     axis = int(node.attribute("axis", 1))
     if any(isinstance(value, Real) for value in values):
         parts = [as_activation(context, value) for value in values]
-        return [_join(context, parts, axis, node.name)]
+        return [join(context, parts, axis, node.name)]
     stored = [value for value in values if isinstance(value, Quantized)]
     if len(stored) < len(values):
         raise UnsupportedError("one of its inputs is not an activation on the device")
     first = stored[0]
     if any(part.quantization != first.quantization for part in stored):
         raise UnsupportedError("its inputs have different scales or zero points")
-    joined = _join(context, stored, axis, node.name)
+    joined = join(context, stored, axis, node.name)
     name = node.outputs[0]
     return [emit(context, joined, first.quantization, first.is_unsigned, name, "")]
 
@@ -184,7 +184,7 @@ def concatenate_quantized(context: Context, node: Operator, values: Values) -> l
     """QLinearConcat (com.microsoft): ys, yz, then x, xs, xz of every part."""
     reals = [dequantize_input(context, values, at) for at in range(2, len(values), 3)]
     parts = [plain_source(real) for real in reals]
-    joined = _join(context, parts, int(node.attribute("axis", 1)), node.name)
+    joined = join(context, parts, int(node.attribute("axis", 1)), node.name)
     quantization, is_unsigned = scalar_quantization(
         constant(values, 0, "scale"), constant(values, 1, "zero point"), node.label
     )
@@ -260,7 +260,8 @@ def _pad_sizes(node: Operator, values: Values, index: Index) -> tuple[Pads, tupl
     return (top, before[-1], bottom, after[-1]), shape
 
 
-def _join(context: Context, parts: list[Quantized], axis: int, name: str) -> Real:
+def join(context: Context, parts: list[Quantized], axis: int, name: str) -> Real:
+    """Concatenate stored activations. Raises UnsupportedError unless that is along the channels."""
     maps = context.builder.maps
     stored = [context.builder.natural(part) for part in parts]
     is_of_channels = axis == 1 and all(part.index.ndim == 4 for part in parts)

@@ -13,9 +13,11 @@ from tilewright.compiler.frontend.store import (
     dequantize_input,
     is_pending,
     quantize_output,
+    store_exactly,
 )
 from tilewright.compiler.frontend.values import (
     Deferred,
+    Dequantized,
     Index,
     Padded,
     Pooled,
@@ -44,7 +46,9 @@ def pool_max(context: Context, node: Operator, values: Values) -> list[Value]:
     if len(node.outputs) > 1 and node.outputs[1]:
         raise UnsupportedError("its second output, the indices, is not supported")
     stored = values[0]
-    if isinstance(stored, Real) and is_pending(stored):
+    source = _available(context, stored)
+    if source is None:
+        assert isinstance(stored, Real)
         want = spatial_index(stored.index)
         output = window_of(node, node.attribute("kernel_shape", []), stored.index.shape[2:]).output
         shape = (1, want.shape[0], *output[2 - (stored.index.ndim - 2) :])
@@ -57,11 +61,23 @@ def pool_max(context: Context, node: Operator, values: Values) -> list[Value]:
                 names=(*stored.names, node.name),
             )
         ]
+    real = _pooled(context, node, source, "max")
     if not isinstance(stored, Quantized):
-        return [_pooled(context, node, as_activation(context, stored), "max")]
-    real = _pooled(context, node, stored, "max")
+        return [real]
     name = node.outputs[0]
     return [emit(context, real, stored.quantization, stored.is_unsigned, name, "")]
+
+
+def _available(context: Context, value: Value | None) -> Quantized | None:
+    """What is stored; None where a QuantizeLinear behind the pooling says how it is."""
+    if isinstance(value, Quantized):
+        return value
+    if isinstance(value, Real):
+        if is_pending(value):
+            return None
+        if isinstance(value.producer, Dequantized) and not value.is_plain:
+            return store_exactly(context, value)
+    return as_activation(context, value)
 
 
 @handles(

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
-from tilewright.compiler.frontend.elementwise import negated
 from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.handlers import Entry, handles
+from tilewright.compiler.frontend.operands import negated
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
 from tilewright.compiler.frontend.values import (

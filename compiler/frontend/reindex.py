@@ -10,6 +10,7 @@ import numpy as np
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.evaluate import run_nodes
 from tilewright.compiler.frontend.handlers import Entry, handles
+from tilewright.compiler.frontend.interpolation import interpolate
 from tilewright.compiler.frontend.source import REINDEXING_OPERATORS, Operator
 from tilewright.compiler.frontend.values import (
     Array,
@@ -32,7 +33,8 @@ EXACT_IN_FLOAT = 2**24
         "it can), of every n-th pixel (a pooling), of rows and columns in any order, or of groups "
         "of channels in between each other's pixels (a resampling); nothing at the outputs of a "
         "section",
-        conditions="all but the first input constant; Resize and Upsample: nearest; other orders "
+        conditions="all but the first input constant; Resize and Upsample: nearest, or linear by "
+        "integer factors (a depthwise convolution of the repeated pixels); other orders "
         "(pixels to channels say), and rows or columns in more than 16 runs of equal steps, are "
         "made by the host between two sections",
         cost="none where weights take it; the 1x1 convolution or a pass; the host's reordering",
@@ -45,6 +47,8 @@ def reindex(context: Context, node: Operator, values: Values) -> list[Value]:
     if not isinstance(value, Quantized | Real):
         raise UnsupportedError("its input is not an activation on the device")
     if node.op_type in ("Resize", "Upsample"):
+        if isinstance(value, Real) and node.attribute("mode", "nearest") == "linear":
+            return [interpolate(context, node, values)]
         _check_resize(node)
     if value.index.size > EXACT_IN_FLOAT:
         raise UnsupportedError(f"its input must have {EXACT_IN_FLOAT} elements at most")
@@ -74,6 +78,6 @@ def _positions(index: Index) -> Array:
 
 def _check_resize(node: Operator) -> None:
     if node.attribute("mode", "nearest") != "nearest":
-        raise UnsupportedError("its mode must be nearest")
+        raise UnsupportedError("its mode must be nearest, or linear behind a DequantizeLinear")
     if node.attribute("coordinate_transformation_mode", "") == "tf_crop_and_resize":
         raise UnsupportedError("it must not crop")

@@ -146,7 +146,7 @@ def as_activation(context: Context, value: Value | None, what: str = "input") ->
     any other float value lacks a QuantizeLinear.
     """
     if isinstance(value, Real) and (isinstance(value.producer, Padded) or not value.is_plain):
-        exact = _store_exactly(context, value)
+        exact = store_exactly(context, value)
         if exact is not None:
             return exact
     return plain_source(value, what)
@@ -170,7 +170,8 @@ def is_pending(value: Value | None) -> bool:
     return isinstance(value, Real) and not isinstance(value.producer, Dequantized | Padded)
 
 
-def _store_exactly(context: Context, value: Real) -> Quantized | None:
+def store_exactly(context: Context, value: Real) -> Quantized | None:
+    """Store a clamp or padding whose result its source's quantization represents exactly."""
     producer = value.producer
     if isinstance(producer, Padded):
         source = producer.source

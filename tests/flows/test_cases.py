@@ -64,11 +64,13 @@ TIES = {
     "fp16_qdq": 0.0069,
     "no_zero_point": 0.001,
     "qcdq_clip4": 0.018,
+    "resize_linear_mid": 0.032,
     "sub_max_acts": 0.141,
 }
 """The fraction of values that may differ: scales of two decimals, or a product of two maps, make
 ties common, and a float bias (qcdq_clip4) is rounded to steps of the accumulator. What one layer
-rounds the other way travels through the next ones."""
+rounds the other way travels through the next ones. A sixteenth of what linear resizing gives by
+the same scale lies half way between two steps."""
 LARGEST_STEPS = {"fp16_qdq": 1.2}
 """By how much those may; a float16 output has steps of several sizes."""
 

@@ -246,3 +246,13 @@ def test_a_constant_of_more_axes_gives_the_result_as_many(make_builder, agree, o
     value = builder.node(op_type, [value, builder.constant(np.full((1,) * 6, 0.5, np.float32))])
     builder.output(builder.quantize(value))
     assert agree(builder).host_operators == ()
+
+
+@pytest.mark.parametrize("op_type", ["Max", "Min"])
+@pytest.mark.parametrize("shape", [(1, 6, 4, 5), (1, 6, 1, 1)])
+def test_the_larger_or_smaller_of_two_maps(make_builder, agree, op_type, shape):
+    builder = make_builder(seed=31, dtype="uint8")
+    first, second = builder.activation((1, 6, 4, 5)), builder.activation(shape)
+    value = builder.requantized(builder.node(op_type, [first, second]), 2.0**-5)
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((3, 6, 1, 1))])))
+    assert agree(builder).host_operators == ()

@@ -1,5 +1,6 @@
 """MaxPool, AveragePool, global pooling and ReduceMean in QDQ form against ONNX Runtime."""
 
+import numpy as np
 import pytest
 
 from tilewright.compiler.frontend.importer import import_model
@@ -149,3 +150,13 @@ def test_a_window_larger_than_activation_sram_is_left_to_the_host(make_builder):
         "its window of 96x96 pixels must fit into activation SRAM, 8192 words; raise activation_kib"
     )
     assert len(import_model(builder.model(), PRESETS["base"], keep_sections=True).islands) == 0
+
+
+def test_max_pool_behind_a_table_waits_for_quantize(make_builder, agree):
+    """LeakyRelu, Max and MaxPool between one pair of DequantizeLinear and QuantizeLinear."""
+    builder = make_builder(seed=16)
+    value = builder.node("LeakyRelu", [builder.activation((1, 3, 8, 6))], alpha=0.25)
+    value = builder.node("Max", [value, builder.constant(np.float32(-0.5))])
+    value = builder.node("MaxPool", [value], kernel_shape=[2, 2], strides=[2, 2])
+    builder.output(builder.quantize(value))
+    assert agree(builder).host_operators == ()

@@ -23,10 +23,12 @@ from tilewright.hw.spec.config import PRESETS
 
 SHARE = 0.95
 """Of all multiplications, at least."""
-TIES = {"add": 0.02, "averagepool": 0.1, "batchnormalization": 0.02, "maxpool": 0.01}
+TIES = {
+    "add": 0.02, "averagepool": 0.1, "batchnormalization": 0.02, "concat": 0.02, "maxpool": 0.01
+}  # fmt: skip
 """The part of an operator's elements that may differ from ONNX Runtime's, where that is more than
 single ones: behind BatchNormalization that was not folded before quantizing, and where many values
-lie half way between two steps."""
+lie half way between two steps (means of few pixels, and the concatenation of a map so resized)."""
 LARGEST_STEPS = 8
 """A step in front of a table may be several behind it."""
 BUILDERS = {
@@ -59,7 +61,10 @@ def quantized(tmp_path_factory):
     return path_of
 
 
-IN_ONE_SECTION = ("mobilenet_v3", "retina_face", "text_columns", "text_detector", "unet")
+IN_ONE_SECTION = (
+    "audio_embedding", "mobilenet_v3", "retina_face", "text_columns", "text_detector", "unet",
+    "unet_linear",
+)  # fmt: skip
 """Families that need nothing between their convolutions from the host."""
 
 

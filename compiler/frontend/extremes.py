@@ -1,0 +1,70 @@
+"""Max and Min of two activations: a pooling of pairs, once it is known how the result is stored.
+
+Quantizing keeps the order, so both operands are stored with the result's scale, one's rows between
+the other's, and the larger of each pair is taken. The smaller of two is the larger of the
+negatives, negated.
+"""
+
+from collections.abc import Sequence
+
+from tilewright.compiler.frontend.builder import natural_index
+from tilewright.compiler.frontend.context import Context
+from tilewright.compiler.frontend.emit import emit
+from tilewright.compiler.frontend.layout import join
+from tilewright.compiler.frontend.operands import broadcast, negated
+from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.store import as_activation
+from tilewright.compiler.frontend.values import (
+    Deferred,
+    Dequantized,
+    Pooled,
+    Quantized,
+    Real,
+    UnsupportedError,
+    Value,
+)
+
+
+def take_extreme(
+    context: Context, node: Operator, reals: Sequence[Real], others: Sequence[Value]
+) -> Real:
+    """Max or Min of two activations and no constants. Raises UnsupportedError."""
+    if node.op_type not in ("Max", "Min") or len(reals) != 2 or others:
+        raise UnsupportedError("it combines two activations")
+    first, second = broadcast(*(as_activation(context, value) for value in reals))
+    if first.index.ndim != 4:
+        raise UnsupportedError("it must be of two maps [1, C, H, W]")
+    return Real(
+        producer=Deferred(
+            inner=join(context, [first, second], 1, node.name),
+            then=lambda both: _extreme_of_pairs(context, node, both),
+        ),
+        index=natural_index(first.index.shape),
+        names=(node.name,),
+    )
+
+
+def _extreme_of_pairs(context: Context, node: Operator, both: Quantized) -> Real:
+    """Of the two halves [1, C, H, W] of `both` [1, 2 * C, H, W]."""
+    is_smallest = node.op_type == "Min"
+    source = both
+    if is_smallest:
+        source = negated(context, both, f"{node.outputs[0]}/negative", node)
+    _, channels, height, width = source.index.shape
+    pairs = source.index.reshape(2, channels // 2, height, width).transpose(1, 2, 0, 3)
+    shape = (channels // 2, height, width)
+    producer = Pooled(
+        kind="max",
+        source=source,
+        feature_map=context.builder.as_map(source, pairs.reshape(shape[0], 2 * height, width)),
+        kernel=(2, 1),
+        strides=(2, 1),
+        shape=shape,
+    )
+    largest = Real(producer=producer, index=natural_index((1, *shape)), names=(node.name,))
+    if not is_smallest:
+        return largest
+    name = f"{node.outputs[0]}/largest"
+    stored = emit(context, largest, source.quantization, source.is_unsigned, name, "")
+    smallest = negated(context, stored, f"{node.outputs[0]}/smallest", node)
+    return Real(producer=Dequantized(source=smallest), index=smallest.index)

@@ -1,0 +1,62 @@
+"""Linear Resize and Upsample against ONNX Runtime."""
+
+import numpy as np
+import pytest
+
+CASES = {
+    "twice": (17, [1, 1, 2, 2], {}),
+    "four times along the rows": (
+        17,
+        [1, 1, 1, 4],
+        {"coordinate_transformation_mode": "half_pixel"},
+    ),
+    "three times": (17, [1, 1, 3, 3], {"coordinate_transformation_mode": "pytorch_half_pixel"}),
+    "without half pixels": (17, [1, 1, 2, 4], {"coordinate_transformation_mode": "asymmetric"}),
+    "opset 10": (10, [1, 1, 2, 2], {}),
+}
+
+
+def resized(builder, case, value):
+    opset, scales, attributes = CASES[case]
+    factors = builder.constant(np.array(scales, np.float32))
+    inputs = [value, factors] if opset == 10 else [value, "", factors]
+    return builder.node("Resize", inputs, mode="linear", **attributes)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_enlarging_by_integers_equals_onnxruntime(make_builder, agree, case):
+    builder = make_builder(seed=2, opset=CASES[case][0])
+    inputs = [builder.activation((1, 3, 5, 4)), builder.weight((6, 3, 1, 1))]
+    value = builder.requantized(builder.node("Conv", inputs))
+    value = builder.requantized(resized(builder, case, value))
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((2, 6, 3, 3))])))
+    fraction = 0.05 if case == "three times" else 0
+    imported = agree(builder, fraction=fraction)
+    assert (len(imported.sections), imported.host_operators) == (1, ())
+
+
+def test_sizes_may_be_given(make_builder, agree):
+    builder = make_builder(seed=3)
+    value = builder.activation((1, 2, 4, 4))
+    sizes = builder.constant(np.array([1, 2, 8, 12]))
+    builder.output(builder.quantize(builder.node("Resize", [value, "", "", sizes], mode="linear")))
+    assert agree(builder, fraction=0.05).host_operators == ()
+
+
+@pytest.mark.parametrize(
+    ("scales", "attributes", "reason"),
+    [
+        ([1, 1, 1.5, 2], {}, "must enlarge height and width by 1 to 8 times, got factors"),
+        ([1, 1, 2, 2], {"coordinate_transformation_mode": "align_corners"}, "of half pixels, got"),
+        ([1, 1, 2, 2], {"mode": "cubic"}, "its mode must be nearest, or linear behind"),
+    ],
+)
+def test_other_resizing_is_left_to_the_host(make_builder, agree, scales, attributes, reason):
+    builder = make_builder(seed=4)
+    value = builder.activation((1, 2, 4, 4))
+    factors = builder.constant(np.array(scales, np.float32))
+    value = builder.node("Resize", [value, "", factors], **{"mode": "linear"} | attributes)
+    value = builder.requantized(value)
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((2, 2, 3, 3))])))
+    reasons = {item.op_type: item.reason for item in agree(builder).host_operators}
+    assert reason in reasons["Resize"]
