@@ -149,7 +149,7 @@ def _emit(section: Section) -> None:
 
 def _synchronize(section: Section) -> None:
     section.tasks = tuple(
-        synchronize(section.tasks, section.chains, section.config, section.constants.end)
+        synchronize(section.tasks, section.chains, section.config, section.constants.start)
     )
 
 

@@ -18,6 +18,7 @@ from tilewright.flows.runtime.tensors import Array, Sample
 from tilewright.flows.runtime.walk import Host, walk
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
+from tilewright.support.collector import no_collections
 from tilewright.support.digests import file_digest
 from tilewright.support.errors import ModelError
 from tilewright.support.files import missing
@@ -98,7 +99,7 @@ def compile_file(
     if program is not None:
         LOG.info("%s: the program comes from the cache", path)
     else:
-        with schedule_cache.enabled(cached):
+        with schedule_cache.enabled(cached), no_collections():
             with timed(LOG, f"reading {path}"):
                 imported = import_file(
                     path,

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from tilewright.compiler.plan.rings import ChunkRing, Ring
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Instruction
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Task:
     """One instruction of layer number `layer`; tasks executed one by one give the result."""
 

@@ -1,11 +1,10 @@
 """Boxes of pixels: tiles of a map, what their windows read, and the sizes to choose from."""
 
-from dataclasses import dataclass
-
 from tilewright.compiler.plan.limits import MAX_SIDE
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Box:
     """Pixels [top, bottom) x [left, right) of a map."""
 
@@ -37,13 +36,20 @@ def source_box(
     size: tuple[int, int],
 ) -> Box:
     """Return the source pixels inside a map of `size` that the windows of `out` touch."""
-    top = out.top * strides[0] - pads[0]
-    left = out.left * strides[1] - pads[1]
-    bottom = (out.bottom - 1) * strides[0] - pads[0] + (kernel[0] - 1) * dilations[0] + 1
-    right = (out.right - 1) * strides[1] - pads[1] + (kernel[1] - 1) * dilations[1] + 1
-    top, left = min(max(top, 0), size[0]), min(max(left, 0), size[1])
-    bottom, right = max(min(bottom, size[0]), top), max(min(right, size[1]), left)
+    rows, columns = (out.top, out.bottom), (out.left, out.right)
+    top, bottom = reach(rows, kernel[0], strides[0], pads[0], dilations[0], size[0])
+    left, right = reach(columns, kernel[1], strides[1], pads[1], dilations[1], size[1])
     return Box(top=top, bottom=bottom, left=left, right=right)
+
+
+def reach(
+    outputs: tuple[int, int], kernel: int, stride: int, pad: int, dilation: int, size: int
+) -> tuple[int, int]:
+    """Return the source rows (or columns) inside `size` that the windows of a range touch."""
+    first = outputs[0] * stride - pad
+    behind = (outputs[1] - 1) * stride - pad + (kernel - 1) * dilation + 1
+    first = min(max(first, 0), size)
+    return first, max(min(behind, size), first)
 
 
 def split(size: int, step: int) -> list[tuple[int, int]]:

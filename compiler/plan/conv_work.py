@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tilewright.compiler.plan.boxes import split
+from tilewright.compiler.plan.boxes import reach, split
 from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import matrix_tile_cycles, vector_pixel_cycles, word_cycles
@@ -48,10 +48,15 @@ def tile_sums(shape: ConvShape, tile_height: int, tile_width: int) -> TileSums:
 
 def _reach(shape: ConvShape, axis: int, outputs: tuple[int, int], size: int) -> int:
     """Source rows (axis 0) or columns (axis 1) inside the map that a range of outputs touches."""
-    start = outputs[0] * shape.strides[axis] - shape.pads[axis]
-    last = (outputs[1] - 1) * shape.strides[axis] - shape.pads[axis]
-    end = last + (shape.kernel[axis] - 1) * shape.dilations[axis] + 1
-    return max(min(end, size) - min(max(start, 0), size), 0)
+    first, behind = reach(
+        outputs,
+        shape.kernel[axis],
+        shape.strides[axis],
+        shape.pads[axis],
+        shape.dilations[axis],
+        size,
+    )
+    return behind - first
 
 
 def weight_tile_beats(config: Config) -> int:

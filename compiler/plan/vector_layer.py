@@ -12,7 +12,7 @@ from tilewright.compiler.graph.graph import (
     Requantize,
     Resample,
 )
-from tilewright.compiler.plan.boxes import Box, source_box
+from tilewright.compiler.plan.boxes import Box, reach
 from tilewright.compiler.plan.epilogue import Header, combine_header, epilogue_header
 from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.hw.spec.isa import Reduction
@@ -31,15 +31,15 @@ class Window:
     padding: int = 0
     reduction: Reduction = Reduction.SUM
 
-    def source_box(self, tile: Box, size: tuple[int, int]) -> Box:
-        """Return the pixels of a source map of `size` (height, width) that a tile reads."""
-        return source_box(
-            tile,
-            kernel=self.kernel,
-            strides=self.strides,
-            pads=self.pads,
-            dilations=self.dilations,
-            size=size,
+    def reach(self, axis: int, outputs: tuple[int, int], size: int) -> tuple[int, int]:
+        """Return the source rows (axis 0) or columns inside `size` that outputs read."""
+        return reach(
+            outputs,
+            self.kernel[axis],
+            self.strides[axis],
+            self.pads[axis],
+            self.dilations[axis],
+            size,
         )
 
 
@@ -69,13 +69,18 @@ class VectorLayer:
         """Groups of the source's channels of which a step reads the same blocks each."""
         return self.node.num_phases if isinstance(self.node, Resample) else 1
 
+    def reach(self, axis: int, outputs: tuple[int, int], size: int) -> tuple[int, int]:
+        """Return the source rows (axis 0) or columns inside `size` that outputs read."""
+        if not isinstance(self.node, Resample):
+            return self.window.reach(axis, outputs, size)
+        read = (self.node.rows, self.node.columns)[axis][slice(*outputs)]
+        return min(read), max(read) + 1
+
     def source_box(self, tile: Box, size: tuple[int, int]) -> Box:
         """Return the pixels of a source map of `size` (height, width) that a tile reads."""
-        if not isinstance(self.node, Resample):
-            return self.window.source_box(tile, size)
-        rows = self.node.rows[tile.top : tile.bottom]
-        columns = self.node.columns[tile.left : tile.right]
-        return Box(top=min(rows), bottom=max(rows) + 1, left=min(columns), right=max(columns) + 1)
+        top, bottom = self.reach(0, (tile.top, tile.bottom), size[0])
+        left, right = self.reach(1, (tile.left, tile.right), size[1])
+        return Box(top=top, bottom=bottom, left=left, right=right)
 
 
 def describe(node: Node, context: LayerView) -> VectorLayer:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from tilewright.compiler.plan.boxes import boxes, ceilings, split, tile_sides
+from tilewright.compiler.plan.boxes import ceilings, split, tile_sides
 from tilewright.compiler.plan.layer_view import DoesNotFitError, LayerView
 from tilewright.compiler.plan.limits import MAX_GROUPS
 from tilewright.compiler.plan.rings import Reader
@@ -60,25 +60,30 @@ def _plans(
 ) -> Iterator[VectorPlan]:
     config = context.config
     source, out = context.map(layer.source), context.map(layer.node.output)
-    size = (source.height, source.width)
-    tiles = boxes(out.height, out.width, *tile)
-    sources = [layer.source_box(box, size).pixels * layer.num_phases for box in tiles]
+    rows, columns = split(out.height, tile[0]), split(out.width, tile[1])
+    num_tiles = len(rows) * len(columns)
+    heights = [_length(layer.reach(0, part, source.height)) for part in rows]
+    widths = [_length(layer.reach(1, part, source.width)) for part in columns]
     blocks = context.place(layer.node.output).blocks
     names = (layer.source, layer.operand, layer.node.output)
     streams = [bool(name) and not context.is_resident(str(name)) for name in names]
-    words = (max(sources) * chunk, *[tile[0] * tile[1] * chunk] * 2)
-    steps = len(tiles) * len(split(blocks, chunk))
+    words = (
+        max(heights) * max(widths) * layer.num_phases * chunk,
+        *[tile[0] * tile[1] * chunk] * 2,
+    )
+    steps = num_tiles * len(split(blocks, chunk))
     window = layer.window.kernel[0] * layer.window.kernel[1]
     pixel = vector_pixel_cycles(window, layer.operand is not None, config)
     beats = word_cycles(config.activation_pitch, config)
     outputs = out.pixels * blocks
+    loaded = sum(heights) * sum(widths) * layer.num_phases
     work = Work(
         vector=outputs * pixel * config.row_groups,
-        load=(sum(sources) * blocks * streams[0] + outputs * streams[1]) * beats,
+        load=(loaded * blocks * streams[0] + outputs * streams[1]) * beats,
         store=outputs * streams[2] * beats,
     )
     startup = words[0] * streams[0] + INSTRUCTION_OVERHEAD * steps
-    startup += work.vector // (len(tiles) if len(tiles) > 1 else steps) if is_chained else 0
+    startup += work.vector // (num_tiles if num_tiles > 1 else steps) if is_chained else 0
     for copies in (2, 1) if any(streams) else (1,):
         rings = [w * copies * streamed for w, streamed in zip(words, streams, strict=True)]
         if sum(rings) <= context.workspace[1]:
@@ -95,3 +100,7 @@ def _plans(
                 startup=startup if is_buffered else startup + (max(work) + startup) // 2,
                 pace=max(ring_pace(steps, r // copies, work.vector, copies) for r in rings),
             )
+
+
+def _length(part: tuple[int, int]) -> int:
+    return part[1] - part[0]

@@ -10,11 +10,10 @@ Where instructions may still meet at a bank's port is listed (`meetings`).
 """
 
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from operator import gt
 
 from tilewright.compiler.program.meetings import Meetings
+from tilewright.compiler.program.uses import Counts, Place, Uses
 from tilewright.hw.spec.access import Access, Accesses, accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.hazard import overwrites_own_source, writes_twice
@@ -24,10 +23,6 @@ from tilewright.hw.spec.operations.transfer import Transfer
 from tilewright.support.errors import ProgramError
 
 ByteRange = tuple[int, int]
-Clock = NDArray[np.int32]
-Words = slice | NDArray[np.int64]
-"""Words of one memory: a run, or every address."""
-
 
 _LEGAL_OVERLAP = {
     "VECTOR": ", or each in the step that reads it",
@@ -55,31 +50,18 @@ def check_program(
     return Meetings(instructions=instructions, config=config, clocks=checker.clocks)
 
 
-class _Tracks:
-    """Per engine and word: the number of the last instruction that touched it."""
-
-    def __init__(self, words: int) -> None:
-        self.written = np.zeros((len(Engine), words), np.int32)
-        self.touched = np.zeros((len(Engine), words), np.int32)
-        self.is_known = np.zeros(words, np.bool_)
-        """Words that some instruction has written."""
-
-
 class _Checker:
     def __init__(self, config: Config, writable: Sequence[ByteRange]) -> None:
         self.config = config
         self.writable = list(writable)
-        self.granule = min(config.activation_pitch, config.weight_pitch, config.parameter_pitch)
-        self.dram_words = max((end for _, end in writable), default=0) // self.granule + 1
-        self.tracks = {
-            Space.ACTIVATION: _Tracks(config.activation_words),
-            Space.WEIGHT: _Tracks(config.weight_words),
-            Space.ACCUMULATOR: _Tracks(config.accumulator_words),
-            Space.PARAMETER: _Tracks(config.parameter_words),
-            Space.DRAM: _Tracks(self.dram_words),
-        }
-        self.issued = {engine: np.zeros(len(Engine), np.int32) for engine in Engine}
-        self.clocks: dict[Engine, list[Clock]] = {engine: [] for engine in Engine}
+        self.uses = Uses(
+            config,
+            dram_bytes=max((end for _, end in writable), default=0),
+            granule=min(config.activation_pitch, config.weight_pitch, config.parameter_pitch),
+        )
+        nothing: Counts = [0] * len(Engine)
+        self.issued = dict.fromkeys(Engine, nothing)
+        self.clocks: dict[Engine, list[Counts]] = {engine: [] for engine in Engine}
 
     def step(self, index: int, instruction: Instruction) -> None:
         engine = instruction.engine
@@ -90,14 +72,14 @@ class _Checker:
             raise CheckError(f"instruction {index} ({instruction.name}) leaves an SRAM")
         self._check_alignment(index, instruction)
         self._check_own_order(index, instruction, touched)
-        reads = [(access.space, self._words(access)) for access in touched.reads]
-        writes = [(access.space, self._words(access)) for access in touched.writes]
-        for space, words in reads:
-            self._check_read(index, engine, space, words, clock)
+        reads, writes = self.uses.places(touched.reads), self.uses.places(touched.writes)
+        for place in reads:
+            self._check_written(index, engine, place)
+            self._compare(index, engine, place, self.uses.before_read(engine, place), clock)
         for access in touched.writes:
             self._check_writable(index, access)
-        for space, words in writes:
-            self._check_write(index, engine, space, words, clock)
+        for place in writes:
+            self._compare(index, engine, place, self.uses.before_write(engine, place), clock)
         self.issued[engine] = clock
         self.clocks[engine].append(clock)
         number = len(self.clocks[engine])
@@ -106,15 +88,10 @@ class _Checker:
                 f"a program may send at most {MAX_RETIREMENTS} instructions to an engine; "
                 f"instruction {index} is one more for {engine.name}: use a larger array"
             )
-        for space, words in reads:
-            self.tracks[space].touched[engine, words] = number
-        for space, words in writes:
-            self.tracks[space].written[engine, words] = number
-            self.tracks[space].touched[engine, words] = number
-            self.tracks[space].is_known[words] = True
+        self.uses.note(engine, number, reads, writes)
 
-    def _clock(self, index: int, engine: Engine, instruction: Instruction) -> Clock:
-        clock = self.issued[engine].copy()
+    def _clock(self, index: int, engine: Engine, instruction: Instruction) -> Counts:
+        clock = self.issued[engine]
         for wait in instruction.waits:
             if wait.count == 0:
                 continue
@@ -123,7 +100,7 @@ class _Checker:
                     f"instruction {index} waits for {wait.engine.name} {wait.count}, "
                     f"but only {len(self.clocks[wait.engine])} come before it"
                 )
-            np.maximum(clock, self.clocks[wait.engine][wait.count - 1], out=clock)
+            clock = list(map(max, clock, self.clocks[wait.engine][wait.count - 1]))
             clock[wait.engine] = max(clock[wait.engine], wait.count)
         return clock
 
@@ -158,30 +135,14 @@ class _Checker:
                 f"{int(written.ends[-1]) - 1}; use strides of a run at least"
             )
 
-    def _words(self, access: Access) -> Words:
-        """The words of an access; of DRAM those that stores can reach, in granules."""
-        if access.space == Space.DRAM:
-            starts = np.minimum(access.starts // self.granule, self.dram_words)
-            ends = np.minimum(-(-access.ends // self.granule), self.dram_words)
-            access = Access(space=access.space, starts=starts, ends=ends)
-        if access.starts.size == 1:
-            return slice(int(access.starts[0]), int(access.ends[0]))
-        return access.addresses
-
-    def _check_read(
-        self, index: int, engine: Engine, space: Space, words: Words, clock: Clock
-    ) -> None:
-        tracks = self.tracks[space]
-        if space != Space.DRAM and not tracks.is_known[words].all():
-            first = _addresses(words)[~tracks.is_known[words]][0]
+    def _check_written(self, index: int, engine: Engine, place: Place) -> None:
+        space, _ = place
+        word = None if space == Space.DRAM else self.uses.unwritten(place)
+        if word is not None:
             raise CheckError(
-                f"instruction {index} ({engine.name}) reads {space.name} word {first}, "
+                f"instruction {index} ({engine.name}) reads {space.name} word {word}, "
                 "which was not written"
             )
-        last = tracks.written[:, words].max(axis=1, initial=0)
-        if engine == Engine.MATRIX and space == Space.ACCUMULATOR:
-            last[engine] = 0
-        self._compare(index, engine, space, words, last, clock)
 
     def _check_writable(self, index: int, access: Access) -> None:
         if access.space != Space.DRAM:
@@ -193,25 +154,16 @@ class _Checker:
                     f"which hold the program or constants"
                 )
 
-    def _check_write(
-        self, index: int, engine: Engine, space: Space, words: Words, clock: Clock
-    ) -> None:
-        last = self.tracks[space].touched[:, words].max(axis=1, initial=0)
-        last[engine] = 0
-        self._compare(index, engine, space, words, last, clock)
-
     def _compare(
-        self, index: int, engine: Engine, space: Space, words: Words, last: Clock, clock: Clock
+        self, index: int, engine: Engine, place: Place, last: Counts, clock: Counts
     ) -> None:
-        if not (last > clock).any():
+        if not any(map(gt, last, clock)):
             return
-        late = Engine(int(np.flatnonzero(last > clock)[0]))
+        late = next(engine for engine in Engine if last[engine] > clock[engine])
+        space, words = place
+        first = words.start if isinstance(words, slice) else words[0]
         raise CheckError(
             f"instruction {index} ({engine.name}) touches {space.name} words from "
-            f"{_addresses(words)[0]} on, which {late.name} instruction {int(last[late])} uses, "
-            f"but waits only for {late.name} {int(clock[late])}"
+            f"{first} on, which {late.name} instruction {last[late]} uses, "
+            f"but waits only for {late.name} {clock[late]}"
         )
-
-
-def _addresses(words: Words) -> NDArray[np.int64]:
-    return np.arange(words.start, words.stop) if isinstance(words, slice) else words

@@ -10,9 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
@@ -46,7 +43,7 @@ class Meetings:
 
     instructions: Sequence[Instruction]
     config: Config
-    clocks: Mapping[Engine, Sequence[NDArray[np.int32]]]
+    clocks: Mapping[Engine, Sequence[Sequence[int]]]
     """Of each instruction of an engine: how many of each have retired whenever it issues."""
 
     def __iter__(self) -> Iterator[Meeting]:

@@ -5,8 +5,7 @@ whole pitch. Accesses out of range are dropped, as the hardware does, and report
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import itemgetter
 
 import numpy as np
@@ -25,9 +24,15 @@ from tilewright.hw.spec.loops import (
     Walks,
     num_words,
 )
+from tilewright.support.records import record
+
+Words = slice | Addresses
+
+_MAX_SLICES = 4
+"""More intervals than that are looked up word by word."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Access:
     """Half-open intervals [starts[i], ends[i]) of one memory: sorted, disjoint, not adjacent."""
 
@@ -42,21 +47,33 @@ class Access:
         offsets = np.repeat(self.starts - np.cumsum(lengths) + lengths, lengths)
         return offsets + np.arange(int(lengths.sum()), dtype=np.int64)
 
+    @cached_property
+    def words(self) -> tuple[Words, ...]:
+        """What to index an array of the memory's words with, to meet each of its words once."""
+        if self.starts.size > _MAX_SLICES:
+            return (self.addresses,)
+        pairs = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+        return tuple(slice(start, end) for start, end in pairs)
+
     @property
     def num_words(self) -> int:
         """Its addresses, counted."""
+        if self.starts.size == 1:
+            return int(self.ends[0] - self.starts[0])
         return int((self.ends - self.starts).sum())
 
     def overlaps(self, other: "Access") -> bool:
         """Tell whether the two have an address of the same memory in common."""
         if self.space != other.space or not self.starts.size or not other.starts.size:
             return False
+        if self.starts[0] >= other.ends[-1] or other.starts[0] >= self.ends[-1]:
+            return False
         following = np.searchsorted(self.ends, other.starts, side="right")
         inside = following < self.starts.size
         return bool((self.starts[following[inside]] < other.ends[inside]).any())
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Accesses:
     """Everything one instruction touches, at most one Access a memory and direction.
 
@@ -124,8 +141,8 @@ class _Collector:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.out_of_range = False
-        self.single: dict[Space, list[tuple[int, int]]] = {}
-        """Of each memory, the intervals of walks that have one."""
+        self.single: list[tuple[Space, int, int]] = []
+        """Memory, start and end of walks that have one interval."""
         self.many: dict[Space, list[tuple[Addresses, Addresses]]] = {}
 
     def add(self, walk: Walk) -> None:
@@ -137,7 +154,7 @@ class _Collector:
         modulus = DRAM_MODULUS if space == Space.DRAM else SRAM_MODULUS
         limit = modulus if space == Space.DRAM else num_words(space, self.config)
         if isinstance(starts, int) and starts >= 0 and starts + length <= limit:
-            self.single.setdefault(space, []).append((starts, starts + length))
+            self.single.append((space, starts, starts + length))
             return
         found = np.atleast_1d(np.asarray(starts, np.int64))
         if walk.is_ring:
@@ -156,31 +173,29 @@ class _Collector:
 
     def result(self) -> tuple[Access, ...]:
         """Return the accesses, one a memory."""
-        accesses = []
-        for space in sorted({*self.single, *self.many}):
-            pairs = np.array(_joined(self.single.get(space, [])), np.int64).reshape(-1, 2)
-            starts, ends = pairs[:, 0], pairs[:, 1]
-            if space in self.many:
-                many = self.many[space]
-                starts = np.concatenate([starts, *(part[0] for part in many)])
-                ends = np.concatenate([ends, *(part[1] for part in many)])
-                starts, ends = merge(starts, ends)
-            if starts.size:
-                accesses.append(Access(space=space, starts=starts, ends=ends))
-        return tuple(accesses)
+        found = _joined(self.single)
+        for space, parts in self.many.items():
+            if space in found:
+                parts = [(found[space].starts, found[space].ends), *parts]
+            starts, ends = merge(*(np.concatenate(side) for side in zip(*parts, strict=True)))
+            found[space] = Access(space=space, starts=starts, ends=ends)
+        return tuple(found[space] for space in sorted(found) if found[space].starts.size)
 
 
-def _joined(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the union of a few intervals, as `merge` does."""
-    if len(intervals) < 2:
-        return intervals
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted(intervals):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+def _joined(single: list[tuple[Space, int, int]]) -> dict[Space, Access]:
+    """Return the union of a few intervals of each memory, as `merge` does."""
+    runs: dict[Space, tuple[list[int], list[int]]] = {}
+    for space, start, end in sorted(single):
+        starts, ends = runs.setdefault(space, ([], []))
+        if ends and start <= ends[-1]:
+            ends[-1] = max(ends[-1], end)
         else:
-            joined.append((start, end))
-    return joined
+            starts.append(start)
+            ends.append(end)
+    return {
+        space: Access(space=space, starts=np.array(starts, np.int64), ends=np.array(ends, np.int64))
+        for space, (starts, ends) in runs.items()
+    }
 
 
 def _wrap(starts: Addresses, length: int, modulus: int) -> tuple[Addresses, Addresses]:

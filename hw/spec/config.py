@@ -182,6 +182,14 @@ class Config:
         fields = {k: v for k, v in dataclasses.asdict(self).items() if k != "name"}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Configs are looked up in every cache; their fields are hashed once."""
+        return hash(dataclasses.astuple(self))
+
     @property
     def digest_word(self) -> int:
         """The digest's first 64 bits: what the capability registers and programs carry."""

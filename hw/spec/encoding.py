@@ -42,10 +42,10 @@ def encode(instruction: Instruction, config: Config) -> bytes:
         raise ProgramError(
             f"{instruction.name}: at most {isa.NUM_WAITS} waits, got {len(instruction.waits)}"
         )
-    values = common_values(instruction) | instruction.values()
+    values = (*common_values(instruction).values(), *instruction.field_values())
     word = 0
-    for name, position, mask, low, high, legal in _packing(type(instruction), config):
-        value = values[name]
+    for value, row in zip(values, _packing(type(instruction), config), strict=True):
+        name, position, mask, low, high, legal = row
         if not low <= value <= high or (legal is not None and value not in legal):
             allowed = f"{low} to {high}" if legal is None else _one_of(legal)
             raise ProgramError(f"{instruction.name}.{name} must be {allowed}, got {value}")

@@ -15,7 +15,7 @@ def overwrites_own_source(touched: Accesses, config: Config) -> bool:
     place legal, and a walk that meets no word twice. Lane groups of a word count as one. Sums of
     MATRIX are forwarded.
     """
-    if not touched.conflicts(Accesses(reads=touched.reads)):
+    if not any(write.overlaps(read) for write in touched.writes for read in touched.reads):
         return False
     walks = touched.walks
     written = {access.space: access.num_words for access in touched.writes}

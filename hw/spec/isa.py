@@ -13,6 +13,7 @@ from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast, dataclass_tran
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.loops import Walks
+from tilewright.support.records import record
 
 ISA_VERSION = 1
 INSTRUCTION_BYTES = 64
@@ -123,7 +124,7 @@ COMMON_FIELDS: tuple[Field, ...] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Wait:
     """Issue only when `engine` has retired `count` instructions since the program's start."""
 
@@ -131,7 +132,7 @@ class Wait:
     count: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Instruction:
     """One decoded instruction; a subclass is a row of the instruction table, its fields attributes.
 
@@ -271,7 +272,7 @@ def operation(opcode: int, engine: Engine | None, meaning: str) -> Callable[[typ
     """Make a class a row of the instruction table."""
 
     def finish(cls: type[Row]) -> type[Row]:
-        row = dataclass(frozen=True, kw_only=True)(cls)
+        row = record(frozen=True, kw_only=True)(cls)
         declared = [field for field in dataclasses.fields(row) if "row" in field.metadata]
         row.name, row.opcode, row.engine, row.meaning = (
             cls.__name__.upper(),

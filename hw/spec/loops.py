@@ -5,13 +5,14 @@ them. Units: SRAM words; DRAM bytes.
 """
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import SRAM_ADDRESS_BITS, Config
+from tilewright.support.records import record
 
 SRAM_MODULUS = 1 << SRAM_ADDRESS_BITS
 DRAM_MODULUS = 1 << 32
@@ -29,14 +30,24 @@ class Space(enum.IntEnum):
     DRAM = 4
 
 
+_NUM_WORDS = {
+    Space.ACTIVATION: "activation_words",
+    Space.WEIGHT: "weight_words",
+    Space.ACCUMULATOR: "accumulator_words",
+    Space.PARAMETER: "parameter_words",
+}
+
+_PITCHES = {
+    Space.ACTIVATION: "activation_pitch",
+    Space.WEIGHT: "weight_pitch",
+    Space.PARAMETER: "parameter_pitch",
+}
+
+
 def num_words(space: Space, config: Config) -> int:
     """Return the words of an SRAM."""
-    return {
-        Space.ACTIVATION: config.activation_words,
-        Space.WEIGHT: config.weight_words,
-        Space.ACCUMULATOR: config.accumulator_words,
-        Space.PARAMETER: config.parameter_words,
-    }[space]
+    words: int = getattr(config, _NUM_WORDS[space])
+    return words
 
 
 def bank_words(space: Space, config: Config) -> int:
@@ -50,14 +61,11 @@ def bank_words(space: Space, config: Config) -> int:
 
 def word_pitch(space: Space, config: Config) -> int:
     """Return the DRAM bytes between two words of an SRAM."""
-    return {
-        Space.ACTIVATION: config.activation_pitch,
-        Space.WEIGHT: config.weight_pitch,
-        Space.PARAMETER: config.parameter_pitch,
-    }[space]
+    pitch: int = getattr(config, _PITCHES[space])
+    return pitch
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Loop:
     """`count` steps, each of which moves the address by `stride`.
 
@@ -77,7 +85,7 @@ class Loop:
         return -(-(self.first + self.count) // self.every)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Axis:
     """One axis of a window's source: coordinates [0, size) exist, one is `pitch` words apart.
 
@@ -90,7 +98,7 @@ class Axis:
     pitch: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Walk:
     """One pass over words of a memory: nested loops, outermost first, `run` words a step.
 
@@ -123,7 +131,7 @@ class Walk:
         return replace(self, loops=loops)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Walks:
     """Everything an instruction does with memory.
 

@@ -1,6 +1,5 @@
 """LOAD and STORE."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -10,11 +9,13 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import Engine, Instruction, Target, bits, count, operation
 from tilewright.hw.spec.loops import DRAM_MODULUS, Loop, Space, Walk, Walks, addresses, word_pitch
+from tilewright.support.records import record
 
+_SPACES = {target: Space[target.name] for target in Target}
 _DRAM_STEP = "DRAM step; a multiple of the word pitch"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Transfer(Instruction):
     """Runs of words between DRAM and an SRAM, in three strided dimensions (0 is the innermost)."""
 
@@ -77,10 +78,7 @@ class Transfer(Instruction):
         )
 
     def _loops(self, strides: tuple[int, ...]) -> tuple[Loop, ...]:
-        counts = (self.count2, self.count1, self.count0)
-        return tuple(
-            Loop(count=count, stride=stride) for count, stride in zip(counts, strides, strict=True)
-        )
+        return _loops((self.count2, self.count1, self.count0), strides)
 
     def runs(self, config: Config) -> list[tuple[int, int]]:
         """Return DRAM byte and SRAM word of each run, counted from the first one."""
@@ -129,6 +127,13 @@ def _signed(stride: int) -> int:
     return stride - DRAM_MODULUS if stride >= DRAM_MODULUS // 2 else stride
 
 
+@lru_cache(maxsize=1 << 12)
+def _loops(counts: tuple[int, ...], strides: tuple[int, ...]) -> tuple[Loop, ...]:
+    return tuple(
+        Loop(count=count, stride=stride) for count, stride in zip(counts, strides, strict=True)
+    )
+
+
 @lru_cache(maxsize=1 << 14)
 def _bursts(first: int, size: int, loops: tuple[tuple[int, int], ...], limit: int) -> int:
     """`first`: DRAM byte of the first run; `loops`: (count, stride); all modulo `limit`."""
@@ -142,11 +147,11 @@ def _bursts(first: int, size: int, loops: tuple[tuple[int, int], ...], limit: in
     return int((-(-(starts + size) // limit)).sum())
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class _Targeted(Instruction):
     """The field that a LOAD has in front of those of every transfer."""
 
-    target: Target = bits(2, "SRAM that is written", values=Target)  # noqa: RUF009
+    target: Target = bits(2, "SRAM that is written", values=Target)
 
 
 @operation(0x10, Engine.LOAD, "copies words from DRAM to an SRAM")
@@ -155,7 +160,7 @@ class Load(Transfer, _Targeted):
 
     @property
     def space(self) -> Space:
-        return Space[self.target.name]
+        return _SPACES[self.target]
 
     def walks(self, config: Config) -> Walks:
         return Walks(reads=(self.dram_walk(config),), writes=(self.sram_walk(),))

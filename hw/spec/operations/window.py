@@ -1,12 +1,11 @@
 """The window that MATRIX and VECTOR move over a source, and DEPTHWISE in part."""
 
-from dataclasses import dataclass
-
 from tilewright.hw.spec.isa import Instruction, bits, count
 from tilewright.hw.spec.loops import Axis, Loop
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Window(Instruction):
     """Window of an output pixel: kernel positions of a source of height x width pixels."""
 
