@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, ValueInfoProto, helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.version_converter import convert_version
 
 from tilewright.flows.conformance.cases import Case
@@ -19,6 +19,8 @@ QUANTIZING_OPSETS = range(10, 28)
 """Operator sets whose QuantizeLinear ONNX Runtime has."""
 CONVERTED_OPSET = 13
 """What older operator sets become, as the importer's message asks for."""
+HALF_OPSET = 19
+"""The first operator set whose QuantizeLinear reads float16."""
 OLDEST_IR = 8
 
 
@@ -59,11 +61,18 @@ def _with_opset(model: ModelProto) -> ModelProto:
     version = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
     if version < min(QUANTIZING_OPSETS):
         model = convert_version(model, CONVERTED_OPSET)
+    elif version < HALF_OPSET and _has_half(model):
+        model = convert_version(model, HALF_OPSET)
     for item in model.opset_import:
         if item.domain in ("", "ai.onnx"):
             item.version = min(item.version, max(QUANTIZING_OPSETS))
     model.ir_version = max(model.ir_version, OLDEST_IR)
     return model
+
+
+def _has_half(model: ModelProto) -> bool:
+    kinds = (item.type.tensor_type.elem_type for item in model.graph.input)
+    return TensorProto.FLOAT16 in kinds
 
 
 def _values(model: ModelProto, feeds: Mapping[str, Any]) -> dict[str, Any]:
