@@ -87,6 +87,12 @@ MAX_ROWS = 40
     metavar="osu018|ecp5|LIBERTY",
     help="Area and clock of every config, as `tilewright synth` composes them.",
 )
+@click.option(
+    "--energy",
+    "energy_file",
+    type=FilePath,
+    help="Picojoules as a TOML file.  [default: the table that comes along]",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Points at a time.  [default: CPU cores]")
 @click.option(
     "--latency",
@@ -122,6 +128,7 @@ def command(
     keep_sections: bool,
     on: str,
     target: str | None,
+    energy_file: Path | None,
     jobs: int | None,
     latency: str,
     seed: int,
@@ -137,6 +144,7 @@ def command(
     fails is listed with its error and stops no other one. Exit status 1 when any point failed.
     """
     from tilewright.flows.report.json_files import write_json
+    from tilewright.flows.sweep.energy import load_table
     from tilewright.flows.sweep.job import Setup
     from tilewright.flows.sweep.running import Sweep, run_sweep
     from tilewright.flows.sweep.store import STORE_NAME, opened
@@ -153,6 +161,7 @@ def command(
             strict=strict,
             keep_sections=keep_sections,
         ),
+        table=load_table(energy_file),
     )
     check_outputs(output, plot_file, target)
     with opened(output / STORE_NAME if output else None) as store:
@@ -329,7 +338,7 @@ def print_points(sweep: "Sweep", points: Sequence["Point"]) -> None:
             f"; {len(shown)} of {len(rows)} points, those with the fewest cycles for their size"
         )
     columns = ("config", "?model", ">cycles", ">utilization", "?>MACs here", "?>SRAM KiB",
-               "?>area", "?>MHz", "?>ms", "?>latency", "=error")  # fmt: skip
+               "?>area", "?>MHz", "?>ms", "?>mJ", "?>latency", "=error")  # fmt: skip
     cells = [
         (
             row["config"],
@@ -341,6 +350,7 @@ def print_points(sweep: "Sweep", points: Sequence["Point"]) -> None:
             row["area"],
             row["clock_mhz"],
             None if row["seconds"] is None else f"{1000 * row['seconds']:.3f}",
+            None if row["energy_joules"] is None else f"{1000 * row['energy_joules']:.3g}",
             row["dram_latency_cycles"],
             row["error"],
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tilewright.flows.program_cache import tool_digest
+from tilewright.flows.sweep.energy import Counts
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.coverage import Coverage
 from tilewright.support.digests import file_digest
@@ -105,6 +106,8 @@ class Result:
     instructions: int | None = None
     compile_seconds: float | None = None
     run_seconds: float | None = None
+    counts: Counts | None = None
+    """Operations and accesses, for an estimate of the energy."""
     layers: tuple[LayerCycles, ...] = ()
     buckets: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
     """Cycles by engine and bucket, as the hardware's counters have them."""
@@ -135,6 +138,7 @@ class Result:
         return cls(
             **{
                 **found,
+                "counts": None if found["counts"] is None else Counts(**found["counts"]),
                 "coverage": None if coverage is None else Coverage(**coverage),
                 "layers": tuple(LayerCycles(**layer) for layer in found["layers"]),
             }

@@ -14,6 +14,7 @@ from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
 from tilewright.flows.models import CompiledModel, import_file
 from tilewright.flows.report.coverage import coverage_of
 from tilewright.flows.report.report import layer_reports, utilization
+from tilewright.flows.sweep.energy import count
 from tilewright.flows.sweep.job import Job, LayerCycles, Result, Setup
 from tilewright.hw.spec.config import Config
 from tilewright.sim.timing import simulate
@@ -84,6 +85,7 @@ def _measured(job: Job, compiled: CompiledModel) -> Result:
         instructions=program.num_instructions,
         compile_seconds=round(compiled.seconds, 3),
         run_seconds=round(time.monotonic() - start, 3),
+        counts=count(program, macs),
         layers=tuple(
             LayerCycles(name=layer.name, cycles=layer.cycles, macs=layer.macs) for layer in layers
         ),

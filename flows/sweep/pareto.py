@@ -17,6 +17,7 @@ LABELS = {
     "dram_latency_cycles": "DRAM latency, cycles",
     "utilization": "busy part of the array",
     "clock_mhz": "clock, MHz",
+    "energy_joules": "energy, joules (estimate)",
     "bytes_loaded": "bytes loaded",
     "bytes_stored": "bytes stored",
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 from tilewright.flows.pool import Pool
 from tilewright.flows.program_cache import tool_digest
 from tilewright.flows.report.progress import counted
+from tilewright.flows.sweep.energy import EnergyTable, load_table
 from tilewright.flows.sweep.job import SOURCES, Job, Model, Result, Setup
 from tilewright.flows.sweep.space import Candidate, Space
 from tilewright.flows.sweep.store import Store
@@ -33,6 +34,7 @@ class Sweep:
     space: Space
     latencies: tuple[int, ...] = (MEMORY_LATENCY,)
     setup: Setup = dataclasses.field(default_factory=Setup)
+    table: EnergyTable = dataclasses.field(default_factory=lambda: load_table(None))
 
     @property
     def num_points(self) -> int:
@@ -65,6 +67,7 @@ class Sweep:
             source=SOURCES[self.setup.source],
             result=Result(error=candidate.error),
             job=job,
+            table=self.table,
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilewright.flows.report.report import utilization
+from tilewright.flows.sweep.energy import Counts, EnergyTable, joules
 from tilewright.flows.sweep.job import Job, Result
 from tilewright.flows.sweep.space import FIELDS, Candidate, settings_of
 from tilewright.flows.synthesis.synthesis import Synthesis
@@ -33,6 +34,7 @@ class Point:
     job: Job | None = None
     synthesis: Synthesis | None = None
     """Of its config, where that was asked for."""
+    table: EnergyTable
 
     def row(self) -> dict[str, Any]:
         """Return the point's columns; None where there is nothing."""
@@ -58,6 +60,7 @@ class Point:
             "bytes_stored": result.bytes_stored,
             "instructions": result.instructions,
             **self._size_and_speed(),
+            **self._energy(),
             "multipliers": config.rows * config.cols if config else None,
             "sram_kib": sum(fields[name] for name in FIELDS if name.endswith("_kib"))
             if config
@@ -87,6 +90,15 @@ class Point:
             "seconds": cycles / path.megahertz / 1e6 if path and cycles else None,
         }
 
+    def _energy(self) -> dict[str, Any]:
+        counts, config = self.result.counts, self.candidate.config
+        if counts is None or config is None:
+            return {"energy_joules": None, "energy_source": None}
+        return {
+            "energy_joules": joules(counts, config, self.table),
+            "energy_source": f"estimated, {self.table.source}",
+        }
+
 
 def weighted(points: Sequence[Point]) -> Point | None:
     """Return the sum of a config's points, each as often as its model's weight says.
@@ -112,9 +124,21 @@ def weighted(points: Sequence[Point]) -> Point | None:
         macs=macs,
         bytes_loaded=total("bytes_loaded"),
         bytes_stored=total("bytes_stored"),
+        counts=_sum(weights, [result.counts for result in results]),
     )
     return dataclasses.replace(
         points[0], model=ALL_MODELS, model_digest="", weight=sum(weights), result=result
+    )
+
+
+def _sum(weights: Sequence[float], counts: Sequence[Counts | None]) -> Counts:
+    """Return counts, each as often as its weight says."""
+    given = [dataclasses.asdict(each or Counts()) for each in counts]
+    return Counts(
+        **{
+            name: round(sum(w * each[name] for w, each in zip(weights, given, strict=True)))
+            for name in given[0]
+        }
     )
 
 

@@ -14,11 +14,11 @@ MAX_DETAILS = 200
 """Points whose layers and engines are on the page: the best first, then those that follow."""
 
 MEASURES = ("area", "seconds", "multipliers", "cycles", "sram_kib", "utilization", "clock_mhz",
-            "bytes_loaded", "bytes_stored")  # fmt: skip
+            "energy_joules", "bytes_loaded", "bytes_stored")  # fmt: skip
 """The columns that the axes of the scatter can have."""
 
 HOVER = (*MEASURES, "coverage", "dram_latency_cycles", "lanes", "axi_data_bits", "cycles_source",
-         "area_unit", "area_source", "clock_source")  # fmt: skip
+         "area_unit", "area_source", "clock_source", "energy_source")  # fmt: skip
 SENT = ("model", "config", "changes", "options", "macs", "rows", "cols", *HOVER)
 
 Row = Mapping[str, Any]

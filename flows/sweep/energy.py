@@ -1,0 +1,117 @@
+"""An estimate of a run's energy: counts of operations and accesses, times a table.
+
+There are no clock tree, wires, control, idle cycles or leakage in it. Accesses are those of the
+instructions' walks (`hw/spec/loops.py`), steps into padding included.
+"""
+
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from math import prod
+from pathlib import Path
+
+from tilewright.flows.report.report import transfer_bytes
+from tilewright.hw.spec.access import accesses
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import Engine, Instruction
+from tilewright.hw.spec.loops import Space, Walk
+from tilewright.hw.spec.program import Program
+from tilewright.support.errors import InputError
+
+PICO = 1e-12
+MEMORIES = {space: f"{space.name.lower()}_bytes" for space in Space if space != Space.DRAM}
+"""The counts of the SRAMs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a run does, whatever it costs."""
+
+    macs: int = 0
+    vector_results: int = 0
+    """Bytes that the vector unit writes."""
+    dram_bytes: int = 0
+    activation_bytes: int = 0
+    """Read and written, as of the memories below."""
+    weight_bytes: int = 0
+    accumulator_bytes: int = 0
+    parameter_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyTable:
+    """Picojoules; `sram_byte_pj` is that of a bank of `sram_bank_kib`."""
+
+    source: str
+    multiply_accumulate_pj: float
+    vector_result_pj: float
+    sram_byte_pj: float
+    sram_bank_kib: float
+    dram_byte_pj: float
+
+
+def load_table(path: Path | None) -> EnergyTable:
+    """Read a table of energies; None: the one that comes along. Raises InputError."""
+    if path is not None and not path.is_file():
+        raise InputError(f"{path}: no such file; give a TOML file like flows/data/energy.toml")
+    place = files("tilewright.flows") / "data" / "energy.toml" if path is None else path
+    try:
+        given = tomllib.loads(place.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+    names = {field.name for field in fields(EnergyTable)}
+    if given.keys() != names:
+        raise InputError(
+            f"{path}: a table of energies has exactly {', '.join(sorted(names))}; "
+            f"got {', '.join(sorted(given))}"
+        )
+    numbers = {name: value for name, value in given.items() if name != "source"}
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise InputError(f"{path}: {name} must be a number of picojoules, got {value!r}")
+    return EnergyTable(**given)
+
+
+def count(program: Program, macs: int) -> Counts:
+    """Return the counts of a program's run.
+
+    macs: multiplications that the model asks for.
+    """
+    config = program.config
+    found: Counter[str] = Counter()
+    for instruction in program.instructions:
+        found["dram_bytes"] += transfer_bytes(instruction, config)
+        found.update(_accessed(instruction, config))
+    return Counts(macs=macs, **found)
+
+
+def _accessed(instruction: Instruction, config: Config) -> Mapping[str, int]:
+    walks = accesses(instruction, config).walks
+    found: Counter[str] = Counter()
+    for walk in (*walks.reads, *walks.writes):
+        if walk.space != Space.DRAM:
+            found[MEMORIES[walk.space]] += _bytes(walk, config)
+    if instruction.engine == Engine.VECTOR:
+        found["vector_results"] = sum(
+            _bytes(walk, config) for walk in walks.writes if walk.space == Space.ACTIVATION
+        )
+    return found
+
+
+def _bytes(walk: Walk, config: Config) -> int:
+    word: int = getattr(config, f"{walk.space.name.lower()}_word_bytes")
+    return prod(loop.moves for loop in walk.loops) * walk.run * word
+
+
+def joules(counts: Counts, config: Config, table: EnergyTable) -> float:
+    """Return the energy of a run."""
+    total = counts.macs * table.multiply_accumulate_pj
+    total += counts.vector_results * table.vector_result_pj
+    total += counts.dram_bytes * table.dram_byte_pj
+    for memory in ("activation", "weight", "accumulator", "parameter"):
+        banks = getattr(config, f"{memory}_banks", 1)
+        size = getattr(config, f"{memory}_kib") / banks / table.sram_bank_kib
+        total += getattr(counts, f"{memory}_bytes") * table.sram_byte_pj * size**0.5
+    return float(total) * PICO
