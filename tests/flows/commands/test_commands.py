@@ -270,7 +270,7 @@ class InProcess:
 
     is_interrupted = False
 
-    def __init__(self, run, jobs, crashed):
+    def __init__(self, run, jobs, crashed, preloaded):
         self.run, self.noted = run, InProcess.noted
 
     def results(self, jobs):
