@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from vitis import quantized_like_vitis
 
 from tilewright.flows.quantization.flow import Request, quantize_file
 
@@ -48,6 +49,12 @@ def in_operators(path: Path) -> ModelProto:
     return _static(path, QuantFormat.QOperator, QuantType.QUInt8, QuantType.QUInt8)
 
 
+def by_vitis(path: Path) -> ModelProto:
+    """Vitis AI's quantizer."""
+    model = onnx.load(path)
+    return quantized_like_vitis(model, draw(model, seed=1))
+
+
 def _static(
     path: Path, quant_format: QuantFormat, activations: QuantType, weights: QuantType
 ) -> ModelProto:
@@ -64,4 +71,5 @@ FORMS: dict[str, Callable[[Path], ModelProto]] = {
     "tilewright": by_tilewright,
     "onnxruntime": by_onnxruntime,
     "operators": in_operators,
+    "vitis": by_vitis,
 }

@@ -104,10 +104,21 @@ def test_quantized_by_tilewright(quantized, family):
     assert_nearly_all_on_the_accelerator(model)
 
 
+@pytest.mark.parametrize("family", ["audio_embedding", "retina_face"])
+def test_activations_in_front_of_quantize(quantized, family):
+    """LeakyRelu between a convolution and its QuantizeLinear, of Vitis AI's quantizer."""
+    path = quantized(family, "vitis")
+    model = import_model(path, PRESETS["edge"], keep_sections=True)
+    assert_nearly_all_on_the_accelerator(model)
+    assert len(model.sections) == 1
+    assert_agrees_with_onnxruntime(path, model)
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("family", BUILDERS)
-def test_in_operator_form(quantized, family):
-    path = quantized(family, "operators")
+@pytest.mark.parametrize("form", ["operators", "vitis"])
+def test_in_other_forms(quantized, family, form):
+    path = quantized(family, form)
     model = import_model(path, PRESETS["edge"], keep_sections=True)
     assert_nearly_all_on_the_accelerator(model)
     assert_agrees_with_onnxruntime(path, model)
