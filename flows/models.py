@@ -33,6 +33,9 @@ SAMPLES_AT_ONCE = 32
 MAPS_BYTES = 2**28
 """Of all feature maps of the samples that run together on the reference."""
 
+BATCH_SIZE = "batch_size"
+"""In a program's metadata: the samples that took the place of a symbolic batch."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompiledModel:
@@ -58,6 +61,7 @@ class CompiledModel:
             self.program.config,
             keep_sections=self.keep_sections,
             allow_host_only=self.allow_host_only,
+            batch_size=self.program.metadata.get(BATCH_SIZE),
         )
 
     @cached_property
@@ -73,13 +77,15 @@ def compile_file(
     strict: bool = False,
     keep_sections: bool = False,
     allow_host_only: bool = False,
+    batch_size: int | None = None,
     cached: bool = False,
     observe: "Observer | None" = None,
 ) -> CompiledModel:
     """Compile an ONNX file. The program is complete: it runs without the model.
 
     strict: refuse host operators; keep_sections: keep sections that cost more than they save;
-    allow_host_only: accept a model that the accelerator has no part in, as one island.
+    allow_host_only: accept a model that the accelerator has no part in, as one island;
+    batch_size: samples of every inference, in place of a symbolic batch.
     cached: take the program, or schedules of its layers, from the cache on disk where they are
         there, and keep them there.
     observe: called behind each pass; the program does not come from the cache then.
@@ -92,7 +98,7 @@ def compile_file(
         raise ModelError(missing(path, "an ONNX model"))
     start = time.monotonic()
     data = path.read_bytes()
-    options = f"{strict} {keep_sections} {allow_host_only}"
+    options = f"{strict} {keep_sections} {allow_host_only} {batch_size}"
     key = program_key(data, path.stem, config, options=options) if cached else None
     program = load_program(key) if key and observe is None else None
     imported = None
@@ -107,10 +113,11 @@ def compile_file(
                     strict=strict,
                     keep_sections=keep_sections,
                     allow_host_only=allow_host_only,
+                    batch_size=batch_size,
                 )
             LOG.info("%s", imported.coverage)
             with timed(LOG, f"compiling for {config.name} ({config.rows}x{config.cols})"):
-                program = _compile(imported, config, path.stem, file_digest(path), observe)
+                program = _compile(imported, config, path, batch_size, observe)
         if key:
             save_program(key, program)
     return CompiledModel(
@@ -127,14 +134,16 @@ def compile_file(
 def _compile(
     imported: "ImportedModel",
     config: Config,
-    name: str,
-    digest: str,
+    path: Path,
+    batch_size: int | None,
     observe: "Observer | None",
 ) -> Program:
     from tilewright.compiler.compile import compile_model
 
     program = compile_model(imported, config, observe=observe)
-    named = {"model": name, "model_digest": digest}
+    named: dict[str, Any] = {"model": path.stem, "model_digest": file_digest(path)}
+    if batch_size is not None:
+        named[BATCH_SIZE] = batch_size
     return dataclasses.replace(program, metadata=dict(program.metadata) | named)
 
 
@@ -145,6 +154,7 @@ def import_file(
     strict: bool = False,
     keep_sections: bool = False,
     allow_host_only: bool = False,
+    batch_size: int | None = None,
 ) -> "ImportedModel":
     """Read an ONNX file. Raises ModelError, naming the file."""
     from tilewright.compiler.frontend.importer import import_model
@@ -156,6 +166,7 @@ def import_file(
             strict=strict,
             keep_sections=keep_sections,
             allow_host_only=allow_host_only,
+            batch_size=batch_size,
         )
     except ModelError as error:
         text = str(error)

@@ -42,6 +42,8 @@ class Session:
     strict: refuse models that leave operators to the host.
     keep_sections: keep sections of the accelerator that cost more than they save.
     allow_host_only: accept a model that the accelerator has no part in: the host runs it.
+    batch_size: samples of every inference, in place of a symbolic batch of an ONNX file: what has
+        no batch axis by its definition (matrix products) loads its weights once for all of them.
     cached: take the program from the cache on disk where it is there, and keep it there.
 
     Raises ModelError, ConfigError, ProgramError or ToolError.
@@ -56,6 +58,7 @@ class Session:
         strict: bool = False,
         keep_sections: bool = False,
         allow_host_only: bool = False,
+        batch_size: int | None = None,
         cached: bool = True,
     ) -> None:
         path = Path(model)
@@ -69,6 +72,7 @@ class Session:
                 strict=strict,
                 keep_sections=keep_sections,
                 allow_host_only=allow_host_only,
+                batch_size=batch_size,
                 cached=cached,
             )
             self.program = self._compiled.program

@@ -72,6 +72,37 @@ def single_sample(model: ModelProto) -> tuple[ModelProto, Batch | None]:
     return rewritten, Batch(size=size, dimension=dimension, inputs=tuple(names), outputs=outputs)
 
 
+def fix_batch(model: ModelProto, size: int) -> ModelProto:
+    """Return the model with `size` samples on the symbolic axis 0 of its inputs.
+
+    A model whose operators have no batch axis then computes all of them as rows of one matrix.
+    Raises ModelError where there is no such axis.
+    """
+    names = [item.name for item in _inputs(model.graph) if _leading(item) is None]
+    if not names:
+        given = [f"{item.name} [{_leading(item)}, ...]" for item in _inputs(model.graph)]
+        raise ModelError(
+            f"batch {size} needs an input whose axis 0 is symbolic, but the inputs are "
+            f"{', '.join(given)}; leave the batch out"
+        )
+    if size < 1:
+        raise ModelError(f"a batch must be at least 1, got {size}")
+    return _with_axis(model, names, size)
+
+
+def _with_axis(model: ModelProto, names: list[str], size: int) -> ModelProto:
+    """The model with `size` as axis 0 of some inputs; the other shapes are to be inferred again."""
+    changed = ModelProto()
+    changed.CopyFrom(model)
+    for item in changed.graph.input:
+        if item.name in names:
+            item.type.tensor_type.shape.dim[0].dim_value = size
+    del changed.graph.value_info[:]
+    for item in changed.graph.output:
+        item.type.tensor_type.ClearField("shape")
+    return changed
+
+
 def _inputs(graph: GraphProto) -> list[ValueInfoProto]:
     """The inputs that are no constants and have at least one axis."""
     constants = {item.name for item in graph.initializer}
@@ -124,15 +155,8 @@ def _infer(model: ModelProto) -> ModelProto:
 
 def _rewrite(model: ModelProto, batched: list[str], size: int | None) -> ModelProto:
     """The model with 1 in place of the batch; shapes in between are to be inferred again."""
-    single = ModelProto()
-    single.CopyFrom(model)
+    single = _with_axis(model, batched, 1)
     graph = single.graph
-    for item in graph.input:
-        if item.name in batched:
-            item.type.tensor_type.shape.dim[0].dim_value = 1
-    del graph.value_info[:]
-    for item in graph.output:
-        item.type.tensor_type.ClearField("shape")
     if size is not None:
         constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
         constants |= dict(_constant_nodes(graph))

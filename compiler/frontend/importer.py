@@ -84,18 +84,19 @@ def import_model(
     strict: bool = False,
     keep_sections: bool = False,
     allow_host_only: bool = False,
+    batch_size: int | None = None,
 ) -> ImportedModel:
     """Read an int8 ONNX model (QDQ or QOperator form).
 
     Operators that the accelerator lacks are left to the host. So are, for a `config`, those that
     do not fit, and those of a section that would cost more there than it saves, unless
-    `keep_sections` or `strict`.
+    `keep_sections` or `strict`. `batch_size` takes the place of a symbolic batch.
 
     Raises:
         ModelError: the file is malformed, its shapes are not static, nothing of it runs on the
             accelerator (unless `allow_host_only`), or `strict` and something is left to the host.
     """
-    source = load_source(model)
+    source = load_source(model, batch_size=batch_size)
     hosted: dict[str, str] = {}
     while True:
         interpretation = interpret(source, hosted)

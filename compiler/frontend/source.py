@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
-from tilewright.compiler.frontend.batch import single_sample
+from tilewright.compiler.frontend.batch import fix_batch, single_sample
 from tilewright.compiler.frontend.conditions import inline_conditions
 from tilewright.compiler.frontend.foreign import foreign_file
 from tilewright.compiler.frontend.inference import MICROSOFT, shape_of
@@ -107,8 +107,12 @@ def opset_of(model: ModelProto) -> int:
     return max((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), default=0)
 
 
-def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
+def load_source(
+    model: "str | PathLike[str] | ModelProto", *, batch_size: int | None = None
+) -> Source:
     """Read and check an ONNX model: a path or a ModelProto (which stays unchanged).
+
+    batch_size: samples in place of a symbolic batch.
 
     Raises:
         ModelError: missing or malformed file, unsupported opset, or dynamic shapes.
@@ -117,6 +121,8 @@ def load_source(model: "str | PathLike[str] | ModelProto") -> Source:
     _check(proto)
     if proto.functions:
         proto = inline_local_functions(proto)
+    if batch_size is not None:
+        proto = fix_batch(proto, batch_size)
     proto, batch = single_sample(proto)
     for item in proto.graph.input:
         _check_static(item)

@@ -21,10 +21,8 @@ from tilewright.flows.commands.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tilewright.compiler.passes import Observer
     from tilewright.flows.models import CompiledModel
     from tilewright.flows.program_cache import TimedProgram
-    from tilewright.hw.spec.config import Config
 
 
 @click.command(name="compile", cls=CommandWithPasses)
@@ -34,6 +32,13 @@ if TYPE_CHECKING:
 @json_option("--report")
 @section_options
 @host_only_option
+@click.option(
+    "--batch",
+    "batch_size",
+    type=int,
+    metavar="N",
+    help="Samples of every inference, in place of a symbolic batch.",
+)
 @cache_option
 @pass_options
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -47,6 +52,7 @@ def command(
     strict: bool,
     keep_sections: bool,
     allow_host_only: bool,
+    batch_size: int | None,
     cached: bool,
     print_after: tuple[str, ...],
     stop_after: str | None,
@@ -59,7 +65,7 @@ def command(
     expects, and every operator that is left to the host with the reason. The text of passes takes
     its place on stdout.
     """
-    from tilewright.flows.models import compile_file
+    from tilewright.flows.models import compile_file, import_file
     from tilewright.flows.program_cache import timed
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.report.passes import pass_printer
@@ -72,8 +78,17 @@ def command(
     if stop_after is not None:
         if output or json_files:
             raise InputError("--stop-after writes no file; leave out --output and --report")
-        read_options = {"strict": strict, "keep_sections": keep_sections}
-        run_passes(model, config, read_options, observe, stop_after)
+        from tilewright.compiler.compile import run_sections
+
+        imported = import_file(
+            model,
+            config,
+            strict=strict,
+            keep_sections=keep_sections,
+            allow_host_only=allow_host_only,
+            batch_size=batch_size,
+        )
+        run_sections(imported, config, observe=observe, stop_after=stop_after)
         return
     target = output or Path(f"{model.stem}.tw")
     check_targets([target, *json_files], [model, config_file])
@@ -86,6 +101,7 @@ def command(
             strict=strict,
             keep_sections=keep_sections,
             allow_host_only=allow_host_only,
+            batch_size=batch_size,
             cached=cached,
             observe=observe,
         )
@@ -95,22 +111,6 @@ def command(
     timing = timed(compiled.program, cached=cached)
     if not write_json(json_files, report_of(compiled, timing)) and not quiet:
         print_report(compiled, timing, target)
-
-
-def run_passes(
-    model: Path,
-    config: "Config",
-    options: dict[str, bool],
-    observe: "Observer | None",
-    stop_after: str,
-) -> None:
-    """Run the passes up to `stop_after`; options: `strict` and `keep_sections`."""
-    from tilewright.compiler.compile import run_sections
-    from tilewright.flows.models import import_file
-
-    strict, keep_sections = options["strict"], options["keep_sections"]
-    imported = import_file(model, config, strict=strict, keep_sections=keep_sections)
-    run_sections(imported, config, observe=observe, stop_after=stop_after)
 
 
 def print_report(compiled: "CompiledModel", timing: "TimedProgram", target: Path) -> None:

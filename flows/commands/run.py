@@ -178,7 +178,7 @@ def load(
     cached: bool,
 ) -> tuple["Program", "CompiledModel | None"]:
     """Return the program and, where the ONNX model is at hand, what the compiler made of it."""
-    from tilewright.flows.models import compile_file
+    from tilewright.flows.models import BATCH_SIZE, compile_file
     from tilewright.flows.report.progress import status
     from tilewright.hw.spec.program import Program
 
@@ -203,7 +203,7 @@ def load(
     program = Program.load(path, expected)
     if model is None:
         return program, None
-    compiled = compile_for(model, program.config)
+    compiled = compile_for(model, program.config, batch_size=program.metadata.get(BATCH_SIZE))
     if program.metadata.get("model_digest") != compiled.digest:
         raise InputError(f"{path} was not compiled from {model}; give the model it was made of")
     return program, compiled

@@ -1,12 +1,14 @@
 """Models with a batch: rewritten to one sample, proved, or refused with the node that mixes."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from onnx import ModelProto
 
 from tilewright.compiler.frontend.batch import single_sample
 from tilewright.compiler.frontend.importer import import_model
+from tilewright.flows.session import Session
 from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import ModelError
 
@@ -153,3 +155,57 @@ def test_an_axis_without_elements_is_no_batch(make_builder):
     builder.output(builder.quantize(builder.node("Relu", [builder.activation((0, 3, 4))])))
     with pytest.raises(ModelError, match="must have elements, but axis 0 is 0"):
         import_model(builder.model())
+
+
+def matrix_product(builder, size: int) -> ModelProto:
+    """Return a model of one fully connected layer, 64 to 5, of `size` samples."""
+    value = builder.activation((size, 64))
+    product = builder.requantized(builder.node("MatMul", [value, builder.weight((64, 5))]))
+    builder.output(builder.quantize(product))
+    return builder.model()
+
+
+def test_a_batch_in_place_of_a_symbolic_one_is_rows_of_one_matrix(make_builder):
+    imported = import_model(make_symbolic(matrix_product(make_builder(seed=3), 8)), batch_size=8)
+    assert imported.batch is None
+    assert imported.inputs[0].shape == (8, 64)
+    (section,) = imported.sections
+    assert [section.graph.maps[name].pixels for name in section.graph.outputs] == [8]
+
+
+@pytest.mark.parametrize("on", ["iss", "reference"])
+def test_samples_of_one_run_are_those_of_several(make_builder, tmp_path, on):
+    builder = make_builder(seed=6)
+    onnx.save(make_symbolic(matrix_product(builder, 8)), tmp_path / "model.onnx")
+    sessions = [
+        Session(tmp_path / "model.onnx", "nano", on, cached=False, batch_size=size)
+        for size in (None, 8)
+    ]
+    (one, eight) = (session.run(None, builder.feeds) for session in sessions)
+    assert np.array_equal(one[0], eight[0])
+    assert [session.get_inputs()[0].shape for session in sessions] == [["batch", 64], [8, 64]]
+
+
+def test_a_batch_in_place_of_a_symbolic_one_runs_sample_by_sample_where_it_is_an_axis(make_builder):
+    builder = make_builder(seed=4)
+    builder.output(builder.quantize(convolution(builder, 3)))
+    imported = import_model(make_symbolic(builder.model()), batch_size=3)
+    assert imported.batch is not None
+    assert (imported.batch.size, imported.inputs[0].shape) == (3, (1, 3, 6, 6))
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "is_symbolic", "message"),
+    [
+        (0, True, "a batch must be at least 1, got 0"),
+        (
+            2,
+            False,
+            r"batch 2 needs an input whose axis 0 is symbolic, but the inputs are ",
+        ),
+    ],
+)
+def test_no_batch_where_there_is_none(make_builder, batch_size, is_symbolic, message):
+    model = matrix_product(make_builder(seed=5), 8)
+    with pytest.raises(ModelError, match=message):
+        import_model(make_symbolic(model) if is_symbolic else model, batch_size=batch_size)
