@@ -83,16 +83,19 @@ def convolve(context: Context, node: Operator, values: Values) -> list[Value]:
     Entry(
         operators=("MatMul",),
         runs="convolution",
-        conditions="constant right operand [K, N]; left operand of any rank >= 2",
+        conditions="constant right operand [K, N], or one for each batch; left operand of any "
+        "rank >= 2",
         cost="the array, with the rows as pixels, and the drain",
     )
 )
 def multiply_matrix(context: Context, node: Operator, values: Values) -> list[Value]:
-    """MatMul: A [..., M, K] times constant B [K, N]."""
+    """MatMul: A [..., M, K] times constant B [K, N], or a matrix for each batch of A."""
     source = as_activation(context, values[0], "left operand")
     shape = constant(values, 1, "right operand").shape
-    if len(shape) < 2 or max(shape[:-2], default=1) > 1 or source.index.ndim < 2:
-        raise UnsupportedError(f"its weights must be one [K, N] matrix, got {list(shape)}")
+    if len(shape) < 2 or source.index.ndim < 2:
+        raise UnsupportedError(f"its operands must be matrices, got weights of {list(shape)}")
+    if max(shape[:-2], default=1) > 1:
+        return [_products(context, node, source, values[1])]
     weight, scales = channel_weights(values[1], len(shape) - 1)
     real = _product(context, node, source, (weight.reshape(shape[-2:]), scales))
     missing = max(len(shape) - real.index.ndim, 0)
@@ -292,6 +295,39 @@ def _product(context: Context, node: Operator, source: Quantized, weights: Weigh
     index = np.arange(channels * len(rows)).reshape(channels, -1).T
     onnx_shape = (*source.index.shape[:-1], channels)
     return Real(producer=producer, index=index.reshape(onnx_shape), names=(node.name,))
+
+
+def _products(context: Context, node: Operator, source: Quantized, right: Value | None) -> Real:
+    """Multiply `source` [..., M, K] by weights [..., K, N]: a group of channels for each batch.
+
+    Raises:
+        UnsupportedError: the shapes do not fit, or the scales differ between the batches.
+    """
+    assert isinstance(right, Constant)
+    given, shape = source.index, right.array.shape
+    weight, scales = channel_weights(right, len(shape) - 1)
+    if given.shape[-1] != shape[-2]:
+        raise UnsupportedError(f"it multiplies {given.shape[-1]} columns by {shape[-2]} rows")
+    batches = np.broadcast_shapes(given.shape[:-2], shape[:-2])
+    count = int(np.prod(batches))
+    rows, depth, columns = given.shape[-2], shape[-2], shape[-1]
+    read = np.broadcast_to(given, (*batches, rows, depth)).reshape(count, rows, depth)
+    matrices = np.broadcast_to(weight, (*batches, depth, columns)).reshape(count, depth, columns)
+    kernel = matrices.transpose(0, 2, 1).reshape(count * columns, depth, 1, 1)
+    producer = Linear(
+        source=source,
+        feature_map=context.builder.as_map(
+            source, read.transpose(0, 2, 1).reshape(count * depth, 1, rows)
+        ),
+        weight=np.ascontiguousarray(kernel),
+        weight_scale=np.tile(scales, count),
+        bias=np.zeros(count * columns),
+        groups=count,
+        shape=(count * columns, 1, rows),
+    )
+    places = np.arange(count * columns * rows).reshape(count, columns, rows).transpose(0, 2, 1)
+    index = places.reshape(*batches, rows, columns)
+    return Real(producer=producer, index=index, names=(node.name,))
 
 
 def _product_scale(producer: Linear) -> NDArray[np.float64]:

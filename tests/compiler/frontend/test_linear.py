@@ -247,3 +247,21 @@ def test_weights_of_more_axes_give_the_product_as_many(make_builder, agree):
     value = builder.node("MatMul", [builder.activation((5, 6)), builder.weight((1, 6, 3))])
     builder.output(builder.quantize(value))
     assert agree(builder).host_operators == ()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [((3, 4, 6), (3, 6, 5)), ((2, 3, 4, 6), (3, 6, 5)), ((2, 1, 4, 6), (2, 3, 6, 5)),
+     ((4, 6), (3, 6, 1)), ((3, 1, 6), (3, 6, 5))],
+)  # fmt: skip
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_each_batch_has_a_matrix_of_its_own(make_builder, agree, dtype, left, right, has_bias):
+    builder = make_builder(seed=8, dtype=dtype)
+    value = builder.requantized(builder.node("Neg", [builder.activation(left)]))
+    value = builder.node("MatMul", [value, builder.weight(right)])
+    if has_bias:
+        bias = builder.random.integers(-64, 64, right[-1]).astype("f") / 64
+        value = builder.node("Add", [value, builder.constant(bias)])
+    builder.output(builder.quantize(value))
+    assert agree(builder).host_operators == ()
