@@ -9,6 +9,7 @@ import click
 from tilewright.flows.commands.options import (
     CommandWithPasses,
     FilePath,
+    batch_option,
     cache_option,
     config_options,
     host_only_option,
@@ -32,13 +33,7 @@ if TYPE_CHECKING:
 @json_option("--report")
 @section_options
 @host_only_option
-@click.option(
-    "--batch",
-    "batch_size",
-    type=int,
-    metavar="N",
-    help="Samples of every inference, in place of a symbolic batch.",
-)
+@batch_option
 @cache_option
 @pass_options
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")

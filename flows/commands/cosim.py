@@ -8,6 +8,7 @@ import click
 from tilewright.flows.commands.options import (
     FilePath,
     Function,
+    batch_option,
     cache_option,
     check_waveform,
     config_options,
@@ -52,6 +53,7 @@ def dram_options(command: Function) -> Function:
 @click.option("--rtl-samples", type=int, help="How many samples on the RTL.  [default: all]")
 @click.option("--ort", is_flag=True, help="Also compare with ONNX Runtime, optimizations off.")
 @section_options
+@batch_option
 @dram_options
 @click.option("-o", "--output", type=FilePath, help="Write the RTL's outputs to this .npz file.")
 @waveform_option
@@ -69,6 +71,7 @@ def command(
     ort: bool,
     strict: bool,
     keep_sections: bool,
+    batch_size: int | None,
     latency: int,
     bandwidth: float,
     stalls: float,
@@ -98,7 +101,12 @@ def command(
     check_waveform(waveform)
     with status(f"compiling {model.name} for {config.name}"):
         compiled = compile_file(
-            model, config, strict=strict, keep_sections=keep_sections, cached=cached
+            model,
+            config,
+            strict=strict,
+            keep_sections=keep_sections,
+            batch_size=batch_size,
+            cached=cached,
         )
     inputs = load_inputs(compiled.program, input_file, samples, seed)
     with status(f"generating and building the RTL of {config.name}"):

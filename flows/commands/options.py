@@ -130,6 +130,17 @@ def section_options(function: Function) -> Function:
     return function
 
 
+def batch_option(function: Function) -> Function:
+    """Add --batch; the command gets `batch_size`."""
+    return click.option(
+        "--batch",
+        "batch_size",
+        type=int,
+        metavar="N",
+        help="Samples of every inference, in place of a symbolic batch of the model.",
+    )(function)
+
+
 def host_only_option(function: Function) -> Function:
     """Add --allow-host-only; the command gets `allow_host_only`."""
     return click.option(

@@ -10,6 +10,7 @@ import click
 
 from tilewright.flows.commands.options import (
     FilePath,
+    batch_option,
     cache_option,
     check_waveform,
     config_options,
@@ -44,6 +45,7 @@ TIMING = "timing"
 @cache_option
 @section_options
 @host_only_option
+@batch_option
 @click.option("--model", type=FilePath, help="The ONNX model of PROGRAM (for reference and ort).")
 @input_options
 @click.option(
@@ -70,6 +72,7 @@ def command(
     strict: bool,
     keep_sections: bool,
     allow_host_only: bool,
+    batch_size: int | None,
     model: Path | None,
     input_file: Path | None,
     samples: int | None,
@@ -98,7 +101,9 @@ def command(
         "keep_sections": keep_sections,
         "allow_host_only": allow_host_only,
     }
-    loaded, compiled = load(program, model, given, compiler_options, cached=cached)
+    loaded, compiled = load(
+        program, model, given, compiler_options, batch_size=batch_size, cached=cached
+    )
     check_target_options(on, latency, waveform, is_traced=trace_file is not None)
     dram_latency = latency or MEMORY_LATENCY
     if trace_file is not None:
@@ -175,6 +180,7 @@ def load(
     config: tuple[str | None, Path | None, tuple[str, ...]],
     options: dict[str, bool],
     *,
+    batch_size: int | None,
     cached: bool,
 ) -> tuple["Program", "CompiledModel | None"]:
     """Return the program and, where the ONNX model is at hand, what the compiler made of it."""
@@ -195,8 +201,10 @@ def load(
             raise InputError("--model belongs to a program; here the model itself is given")
         chosen = resolve_config(preset, config_file, settings)
         with status(f"compiling {path.name} for {chosen.name}"):
-            compiled = compile_for(path, chosen)
+            compiled = compile_for(path, chosen, batch_size=batch_size)
         return compiled.program, compiled
+    if batch_size is not None:
+        raise InputError(f"--batch belongs to an ONNX model; {path} was compiled with its own")
     expected = None
     if preset or config_file or settings:
         expected = resolve_config(preset, config_file, settings)

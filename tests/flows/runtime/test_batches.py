@@ -109,3 +109,13 @@ def test_inputs_without_axes_run_everywhere(tmp_path):
     np.savez(tmp_path / "gain.npz", gain=np.float32(3))
     (sample,) = load_samples(tmp_path / "gain.npz", [scalar])
     assert isinstance(sample["gain"], np.ndarray)
+
+
+def test_run_takes_a_number_in_place_of_a_symbolic_batch(tilewright, make_model, tmp_path):
+    path, program = make_model(batch="N"), tmp_path / "model.tw"
+    x = np.random.default_rng(0).uniform(-6, 6, (3, 2, 6, 6)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x)
+    tilewright("compile", path, "--preset", "nano", "--batch", 3, "-o", program)
+    for given in ([path, "--preset", "nano", "--batch", 3], [program]):
+        tilewright("run", *given, "--input", tmp_path / "x.npz", "-o", tmp_path / "y.npz")
+        assert np.array_equal(np.load(tmp_path / "y.npz")["y"], onnx_runtime(path, x))
