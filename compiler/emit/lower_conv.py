@@ -27,6 +27,7 @@ from tilewright.compiler.plan.conv_plan import (
 )
 from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape, block_weights
 from tilewright.compiler.plan.epilogue import (
+    conv_drains,
     conv_header,
     conv_scales,
     epilogue_header,
@@ -60,6 +61,7 @@ def conv_memory(
         streams_operand=node.residual is not None and not context.is_resident(node.residual.other),
         streams_output=not context.is_resident(node.output),
         combines=node.residual is not None,
+        num_drains=max(len(node.epilogue.pieces), 1),
         is_chained=is_chained,
     )
 
@@ -76,6 +78,7 @@ class ConvLowering(Lowering):
         self.ring_needs = plan.ring_needs
         self.weights = WeightStream(context=context, layer=context.tasks.layer)
         self.parameters = ParameterStream(context=context)
+        self.drains = conv_drains(node, context)
         self.groups = shape.groups(plan.group_blocks)
         self.parts = [list(self._kernel_parts(group)) for group in self.groups]
         self.total_groups = context.place(node.output).blocks * self.config.row_groups
@@ -121,7 +124,7 @@ class ConvLowering(Lowering):
         """Load the weights and parameters of a unit's first group."""
         number = unit[0].number
         self.weights.prefetch([(number, part) for part in range(len(self.parts[number]))])
-        self.parameters.prefetch(number)
+        self.parameters.prefetch(number * len(self.drains))
 
     def _load(self, tile: Box) -> None:
         """Load all that a tile reads of the input map."""
@@ -200,18 +203,20 @@ class ConvLowering(Lowering):
 
     def _define_parameters(self) -> None:
         node, context = self.node, self.context
-        bias = folded_bias(node, context.map(node.input).quantization.zero_point)
-        scales, header = conv_scales(node, context), conv_header(node, context)
+        zero_point, is_part = context.map(node.input).quantization.zero_point, len(self.drains) > 1
+        biases = [folded_bias(part, zero_point) for part in self.drains]
+        scales = [conv_scales(part, context) for part in self.drains]
         for group in self.groups:
             first = group.first * self.config.cols
             behind = min(first + group.blocks * self.config.cols, self.shape.out_channels)
             pad = self._lane_groups(group) * self.config.lanes - (behind - first)
-            self.parameters.define(
-                header,
-                np.pad(bias[first:behind], (0, max(pad, 0))),
-                np.pad(scales[:, first:behind], ((0, 0), (0, max(pad, 0)))),
-                node.epilogue.table,
-            )
+            for part, bias, scale in zip(self.drains, biases, scales, strict=True):
+                self.parameters.define(
+                    conv_header(part, context, is_part=is_part),
+                    np.pad(bias[first:behind], (0, max(pad, 0))),
+                    np.pad(scale[:, first:behind], ((0, 0), (0, max(pad, 0)))),
+                    part.epilogue.table,
+                )
         if self._filled_from() < self.total_groups:
             zeros = np.zeros(self.config.lanes, np.int32)
             self.fill = self.parameters.define(
@@ -312,25 +317,28 @@ class ConvLowering(Lowering):
     def _drain(
         self, tile: Box, group: BlockGroup, accumulators: int, out: View, blocks: tuple[int, int]
     ) -> None:
-        parameters = self.parameters.get(group.number)
         first_group = group.first * self.config.col_groups
-        vector = replace(
-            drain(tile, out, first_group, self.config),
-            groups=self._lane_groups(group),
-            height=tile.height,
-            source_kind=Source.ACCUMULATOR,
-            source=accumulators,
-            source_stride=tile.pixels,
-            use_table=int(self.node.epilogue.table is not None),
-            negative_scales=int(self.node.negative_scale is not None),
-            parameters=parameters.header,
-            table=parameters.table,
-        )
-        if self.operand is not None and self.node.residual is not None:
-            view = self.operand.view(tile, blocks, blocks)
-            kind = self.node.residual.kind
-            vector = with_operand(vector, kind, view, tile, first_group, self.config)
-        self.context.tasks.emit(vector)
+        for number, part in enumerate(self.drains):
+            parameters = self.parameters.get(group.number * len(self.drains) + number)
+            vector = replace(
+                drain(tile, out, first_group, self.config),
+                groups=self._lane_groups(group),
+                height=tile.height,
+                source_kind=Source.ACCUMULATOR,
+                source=accumulators,
+                source_stride=tile.pixels,
+                use_table=int(part.epilogue.table is not None),
+                negative_scales=int(part.negative_scale is not None),
+                parameters=parameters.header,
+                table=parameters.table,
+            )
+            if number > 0:
+                vector = with_operand(vector, "add", out, tile, first_group, self.config)
+            elif self.operand is not None and self.node.residual is not None:
+                view = self.operand.view(tile, blocks, blocks)
+                kind = self.node.residual.kind
+                vector = with_operand(vector, kind, view, tile, first_group, self.config)
+            self.context.tasks.emit(vector)
 
     def _fill_rest(self, tile: Box, out: View) -> None:
         """Write the zero point to the lanes behind the last output block."""

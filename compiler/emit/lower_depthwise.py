@@ -23,7 +23,7 @@ from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.chains import kernel_parts
 from tilewright.compiler.plan.depthwise_plan import DepthwisePlan, DepthwiseShape
-from tilewright.compiler.plan.epilogue import conv_header, conv_scales, folded_bias
+from tilewright.compiler.plan.epilogue import conv_drains, conv_header, conv_scales, folded_bias
 from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.rings import Ring
@@ -68,6 +68,7 @@ class DepthwiseLowering(Lowering):
         self.tiles_ahead = plan.copies - 1
         self.ring_needs = plan.ring_needs
         self.parameters = ParameterStream(context=context)
+        self.drains = conv_drains(node, context)
         self.numbers = self._define_parameters()
 
     def bind(self, rings: Sequence[Ring | None]) -> None:
@@ -140,24 +141,25 @@ class DepthwiseLowering(Lowering):
         """Define a parameter block for each instruction's channels; return its number."""
         node, context = self.node, self.context
         source = context.map(node.input).quantization
-        bias = self._by_block(folded_bias(node, source.zero_point))
-        scales = np.stack([self._by_block(row) for row in conv_scales(node, context)])
+        biases = [self._by_block(folded_bias(part, source.zero_point)) for part in self.drains]
         weights = self._by_block(node.weight[:, 0])
-        header = conv_header(node, context)
-        numbers = {}
+        numbers: dict[tuple[int, int], int] = {}
         for step in split(self.shape.blocks, self.plan.blocks):
             for first, behind in self._groups(step):
                 parts = [
                     weights[first:behind, :, slice(*rows), slice(*columns)].transpose(0, 2, 3, 1)
                     for rows, columns in self.kernel_parts
                 ]
-                numbers[first, behind] = self.parameters.define(
-                    header,
-                    bias[first:behind].reshape(-1),
-                    scales[:, first:behind].reshape(len(scales), -1),
-                    node.epilogue.table,
-                    [np.ascontiguousarray(part) for part in parts],
-                )
+                for number, (drained, bias) in enumerate(zip(self.drains, biases, strict=True)):
+                    scales = [self._by_block(row) for row in conv_scales(drained, context)]
+                    defined = self.parameters.define(
+                        conv_header(drained, context, is_part=len(self.drains) > 1),
+                        bias[first:behind].reshape(-1),
+                        np.stack([scale[first:behind].reshape(-1) for scale in scales]),
+                        drained.epilogue.table,
+                        [np.ascontiguousarray(part) for part in parts] if number == 0 else (),
+                    )
+                    numbers.setdefault((first, behind), defined)
         return numbers
 
     def _by_block(self, channels: NDArray[_Value]) -> NDArray[_Value]:
@@ -227,19 +229,20 @@ class DepthwiseLowering(Lowering):
             )
             tasks.emit(depthwise)
             weights += blocks * self.config.depthwise_words
-        self._drain(box, group, accumulators, parameters.header, parameters.table, out, operand)
+        for number in range(len(self.drains)):
+            self._drain(number, box, group, accumulators, out, operand)
 
     def _drain(
         self,
+        number: int,
         box: Box,
         group: tuple[int, int],
         accumulators: int,
-        header: int,
-        table: int,
         out: View,
         operand: View | None,
     ) -> None:
-        config, residual = self.config, self.node.residual
+        config, residual, part = self.config, self.node.residual, self.drains[number]
+        parameters = self.parameters.get(self.numbers[group] + number)
         first_group = group[0] * config.row_groups
         vector = replace(
             drain(box, out, first_group, config),
@@ -248,11 +251,13 @@ class DepthwiseLowering(Lowering):
             source_kind=Source.ACCUMULATOR,
             source=accumulators,
             source_stride=box.pixels,
-            use_table=int(self.node.epilogue.table is not None),
-            negative_scales=int(self.node.negative_scale is not None),
-            parameters=header,
-            table=table,
+            use_table=int(part.epilogue.table is not None),
+            negative_scales=int(part.negative_scale is not None),
+            parameters=parameters.header,
+            table=parameters.table,
         )
-        if operand is not None and residual is not None:
+        if number > 0:
+            vector = with_operand(vector, "add", out, box, first_group, config)
+        elif operand is not None and residual is not None:
             vector = with_operand(vector, residual.kind, operand, box, first_group, config)
         self.context.tasks.emit(vector)

@@ -15,10 +15,11 @@ from tilewright.compiler.frontend.context import (
 )
 from tilewright.compiler.frontend.emit import store_results
 from tilewright.compiler.frontend.extremes import take_extreme
+from tilewright.compiler.frontend.functions import is_function, is_open_linear
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
-from tilewright.compiler.frontend.layout import is_dequantized
 from tilewright.compiler.frontend.linear import as_linear, scale_channels, with_bias
 from tilewright.compiler.frontend.operands import broadcast, negated
+from tilewright.compiler.frontend.pieces import LEVELS, NUM_PIECES
 from tilewright.compiler.frontend.slopes import SLOPED, with_slope
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
@@ -80,6 +81,15 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
         cost="none behind a layer that is read by it alone, else a pass",
     ),
     Entry(
+        operators=TABLES,
+        microsoft=MICROSOFT_UNARY,
+        runs=f"{NUM_PIECES} tables of the unrounded value, each of {LEVELS} levels, at most one "
+        "step off (docs/compiler.md has the rates)",
+        conditions="behind a convolution or product without QuantizeLinear in between, chains and "
+        "`x * f(x)` alike; finite for every value and not too steep for the scale of the result",
+        cost=f"{NUM_PIECES} drains, all but the first as those of a residual",
+    ),
+    Entry(
         operators=SLOPED,
         runs="scales of their own for negative sums, from the unrounded value",
         conditions="behind a convolution or product, clamps in between or behind it; behind "
@@ -97,7 +107,8 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
     """An operator on one activation and constants of one element (PRelu: or one a channel).
 
     Behind a DequantizeLinear it becomes part of a table; behind any other operator clamps (Relu,
-    Clip, Min, Max) are exact, and slopes (LeakyRelu, PRelu) where that is a convolution or product.
+    Clip, Min, Max) are exact, and behind a convolution or product slopes (LeakyRelu, PRelu). Other
+    functions of a convolution's value become several tables.
     """
     stored = [value for value in values if isinstance(value, Quantized)]
     if stored:
@@ -114,7 +125,8 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
         raise UnsupportedError("its other operand is not a constant of one element")
     ranks = [value.array.ndim for value in others if isinstance(value, Constant)]
     first = _with_rank(reals[0], max(ranks, default=0))
-    if all(is_dequantized(value) and _same_place(value, reals[0]) for value in reals):
+    is_clamp = node.op_type in CLAMPS and isinstance(first.producer, Linear) and first.is_plain
+    if is_function(reals) and not (is_clamp and len(reals) == 1):
         return [
             replace(
                 first,
@@ -138,7 +150,7 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
 
 def _sloped(context: Context, node: Operator, values: Values, real: Real) -> Real | None:
     """LeakyRelu or PRelu of a convolution's or product's value, or with a slope per channel."""
-    if isinstance(real.producer, Linear):
+    if isinstance(real.producer, Linear) and real.is_plain:
         return with_slope(node, values, real)
     if any(isinstance(value, Constant) and value.array.size > 1 for value in values):
         linear = as_linear(context, as_activation(context, real), node.name)
@@ -187,14 +199,14 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
     reals = [value for value in values if isinstance(value, Real)]
     if len(constants) + len(reals) < len(values):
         raise UnsupportedError("an operand is neither constant nor an activation on the device")
-    if constants and isinstance(reals[0].producer, Linear):
+    if constants and isinstance(reals[0].producer, Linear) and reals[0].is_plain:
         return [_fold_into_linear(node, values, reals[0], constants[0])]
     if constants and constants[0].array.size > 1:
         if constants[0].quantized is not None and node.op_type in KINDS:
             return [_combine_with_constant(context, node, reals[0], constants[0])]
         linear = as_linear(context, as_activation(context, reals[0]), node.name)
         return [_fold_into_linear(node, values, linear, constants[0])]
-    if constants or all(is_dequantized(item) and _same_place(item, reals[0]) for item in reals):
+    if constants or is_function(reals):
         return apply_unary(context, node, values)
     if node.op_type not in (*KINDS, "Sub"):
         raise UnsupportedError("of two activations sum, difference and product are supported")
@@ -233,7 +245,7 @@ def normalize_batch(context: Context, node: Operator, values: Values) -> list[Va
     if node.attribute("training_mode", 0) or not node.attribute("spatial", 1):
         raise UnsupportedError("it must use the given mean and variance of each channel")
     real = values[0]
-    if not isinstance(real, Real) or not _is_open_linear(real):
+    if not isinstance(real, Real) or not is_open_linear(real):
         real = as_linear(context, as_activation(context, real), node.name)
     gain, offset, mean, variance = (
         constant(values, position, "parameter").astype(np.float64) for position in range(1, 5)
@@ -318,7 +330,7 @@ def _combine_with_constant(context: Context, node: Operator, real: Real, factor:
 
 def _fold_into_linear(node: Operator, values: Values, real: Real, factor: Constant) -> Real:
     """Fold a constant that varies along the channels at most into weights' scale and bias."""
-    if not _is_open_linear(real):
+    if not is_open_linear(real):
         raise UnsupportedError("it works on an activation's float result; quantize that")
     named = replace(real, names=(*real.names, node.name))
     is_first = isinstance(values[0], Constant)
@@ -334,29 +346,10 @@ def _fold_into_linear(node: Operator, values: Values, real: Real, factor: Consta
     return scale_channels(named, 1 / array if node.op_type == "Div" else array, zero)
 
 
-def _is_open_linear(real: Real) -> bool:
-    is_clamped = real.low > -np.inf or real.high < np.inf
-    return isinstance(real.producer, Linear) and not is_clamped and real.producer.slope is None
-
-
 def _with_rank(real: Real, rank: int) -> Real:
     """`real` with axes of one element in front, up to `rank` (NumPy's broadcasting)."""
     missing = max(rank - real.index.ndim, 0)
     return replace(real, index=real.index.reshape((1,) * missing + real.index.shape))
-
-
-def _same_place(value: Value | None, other: Real) -> bool:
-    """Whether both are computed element by element from the same stored activation."""
-    if not isinstance(value, Real):
-        return False
-    first, second = value.producer, other.producer
-    if not isinstance(first, Dequantized) or not isinstance(second, Dequantized):
-        return False
-    return (
-        first.source.origin == second.source.origin
-        and first.source.quantization == second.source.quantization
-        and np.array_equal(value.index, other.index)
-    )
 
 
 def _clamp(node: Operator, values: Values, real: Real) -> tuple[float, float]:

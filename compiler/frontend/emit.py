@@ -1,13 +1,20 @@
 """Store a real value as an int8 feature map: append the graph nodes that compute it."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Context, dequantize_all, quantize_float
+from tilewright.compiler.frontend.pieces import pieces_of
 from tilewright.compiler.frontend.rearrange import UNIT
-from tilewright.compiler.frontend.table import epilogue_of, quantize_all, real_results
+from tilewright.compiler.frontend.table import (
+    epilogue_of,
+    quantize_all,
+    real_results,
+    results_at,
+)
 from tilewright.compiler.frontend.values import (
     Combined,
     Deferred,
@@ -26,6 +33,7 @@ from tilewright.compiler.graph.graph import (
     Epilogue,
     Node,
     Pad,
+    Piece,
     Pool,
     Requantize,
 )
@@ -56,7 +64,7 @@ def emit(
         stored = _emit_unary(request, value, producer.source, is_unsigned)
     else:
         if isinstance(producer, Linear):
-            map_name = _emit_linear(request, producer)
+            map_name = _emit_linear(request, producer, value)
         elif isinstance(producer, Combined):
             map_name = _emit_combined(request, producer)
         elif isinstance(producer, Pooled):
@@ -154,7 +162,7 @@ def store_results(
     return replace(target, origin=output, index=index)
 
 
-def _emit_linear(request: _Request, producer: Linear) -> str:
+def _emit_linear(request: _Request, producer: Linear, value: Real) -> str:
     bias = np.rint(producer.bias)
     zero_point = producer.source.quantization.zero_point
     numerics.check_accumulator(producer.weight, bias, zero_point, request.node_name)
@@ -174,7 +182,12 @@ def _emit_linear(request: _Request, producer: Linear) -> str:
     too_large = largest >= numerics.SCALE_LIMIT
     if too_large.any():
         numerics.check_scale(largest[too_large], request.node_name)
-    epilogue = Epilogue(quantization=request.quantization, low=request.low, high=request.high)
+    epilogue = Epilogue(
+        quantization=request.quantization,
+        low=request.low,
+        high=request.high,
+        pieces=() if value.is_plain else _pieces(request, producer, value),
+    )
     feature_map, weight = _split_weights(request, producer)
     return request.append(
         Conv(
@@ -193,6 +206,11 @@ def _emit_linear(request: _Request, producer: Linear) -> str:
             epilogue=epilogue,
         )
     )
+
+
+def _pieces(request: _Request, producer: Linear, value: Real) -> tuple[Piece, ...]:
+    function = partial(results_at, request.context, value)
+    return pieces_of(function, producer, request.quantization)
 
 
 def _split_weights(request: _Request, producer: Linear) -> tuple[str, NDArray[np.int8]]:

@@ -115,7 +115,7 @@ def _with_unary(producer: Node, unary: Requantize, is_clamp: bool) -> Node | Non
     """`producer` with `unary` as part of it, or None where that is not possible."""
     output, source = unary.output, (*producer.source, *unary.source)
     second = unary.epilogue
-    if isinstance(producer, Conv | Requantize):
+    if isinstance(producer, Conv | Requantize) and (is_clamp or not producer.epilogue.pieces):
         epilogue = chain_epilogues(producer.epilogue, second)
         return replace(producer, epilogue=epilogue, output=output, source=source)
     if isinstance(producer, Pool | Elementwise) and is_clamp:
@@ -162,7 +162,7 @@ def fuse_residuals(graph: Graph) -> Graph:
 
 
 def _takes_residual(node: Node) -> bool:
-    return isinstance(node, Conv) and node.residual is None
+    return isinstance(node, Conv) and node.residual is None and not node.epilogue.pieces
 
 
 def _with_residual(conv: Node, node: Elementwise, other: str) -> Conv:

@@ -45,7 +45,11 @@ IDENTITY = np.arange(-128, 128).astype(np.int8)
 def real_results(context: Context, real: Real) -> NDArray[np.float32]:
     """The float32 value of the unary expression `real` for the stored values -128 ... 127."""
     assert isinstance(real.producer, Dequantized)
-    values = dequantize_all(real.producer.source.quantization)
+    return results_at(context, real, dequantize_all(real.producer.source.quantization))
+
+
+def results_at(context: Context, real: Real, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The float32 value of the unary expression `real` where what it starts from has `values`."""
     if real.is_plain:
         return values
     nodes, feeds, leaves = _expression(context, real.tensor)

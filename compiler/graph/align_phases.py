@@ -54,11 +54,11 @@ def _is_plain(maker: Conv) -> bool:
 
 def _with_gaps(maker: Conv, order: NDArray[np.int64]) -> Conv:
     is_there = order >= 0
+    chosen = maker.with_channels(order)
     return replace(
-        maker,
-        weight=maker.weight[order] * is_there[:, None, None, None].astype(np.int8),
-        bias=maker.bias[order] * is_there.astype(np.int32),
-        weight_scale=maker.weight_scale[order],
+        chosen,
+        weight=chosen.weight * is_there[:, None, None, None].astype(np.int8),
+        bias=chosen.bias * is_there.astype(np.int32),
     )
 
 

@@ -43,6 +43,7 @@ def copied_channels(graph: Graph, node: Conv) -> NDArray[np.int64] | None:
         and not node.bias.any()
         and node.negative_scale is None
         and node.epilogue.table is None
+        and not node.epilogue.pieces
         and node.epilogue.quantization == quantization
         and (node.epilogue.low, node.epilogue.high) == (-128, 127)
     )
@@ -63,16 +64,8 @@ def _can_reorder(maker: Conv, copy: Conv, order: NDArray[np.int64]) -> bool:
 
 def _reordered(maker: Conv, copy: Conv, order: NDArray[np.int64]) -> Conv:
     """`maker` with its outputs in the `order` of the copy."""
-    negative = maker.negative_scale
-    return replace(
-        maker,
-        output=copy.output,
-        source=(*maker.source, *copy.source),
-        weight=maker.weight[order],
-        bias=maker.bias[order],
-        weight_scale=maker.weight_scale[order],
-        negative_scale=None if negative is None else negative[order],
-    )
+    source = (*maker.source, *copy.source)
+    return replace(maker.with_channels(order), output=copy.output, source=source)
 
 
 def _saves_work(node: Conv, copy: Conv, uses: int) -> bool:

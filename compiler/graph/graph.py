@@ -6,8 +6,8 @@ arithmetic.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,23 @@ from numpy.typing import NDArray
 from tilewright.hw.spec.tensor import Quantization, Tensor
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Piece:
+    """A range of a function of the unrounded value: 256 levels, `step` apart, 128 at `middle`."""
+
+    middle: float
+    step: float
+    results: NDArray[np.int8]
+    """Of every level; below the range that of the first one holds, above it that of the last."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Epilogue:
     """Stage 1 of the vector unit: requantize to `quantization`, clamp, then an optional table.
 
     With a table, the clamped int8 value is the table's index and `result` is the quantization of
-    the table's entries; without one, `result` equals `quantization`.
+    the table's entries; without one, `result` equals `quantization`. `pieces` in place of a table
+    are of the value that is not rounded, each from where the one before ends; see graph.pieces.
     """
 
     quantization: Quantization
@@ -28,6 +39,7 @@ class Epilogue:
     high: int = 127
     table: NDArray[np.int8] | None = None
     table_quantization: Quantization | None = None
+    pieces: tuple[Piece, ...] = ()
 
     @property
     def result(self) -> Quantization:
@@ -87,6 +99,17 @@ class Conv(Node):
     @property
     def kernel(self) -> tuple[int, int]:
         return (self.weight.shape[2], self.weight.shape[3])
+
+    def with_channels(self, order: NDArray[np.int64]) -> Self:
+        """Return it with the output channels of these numbers, in this order."""
+        negative = self.negative_scale
+        return replace(
+            self,
+            weight=self.weight[order],
+            bias=self.bias[order],
+            weight_scale=self.weight_scale[order],
+            negative_scale=None if negative is None else negative[order],
+        )
 
     @property
     def weight_scales(self) -> NDArray[np.float32]:

@@ -26,6 +26,7 @@ from tilewright.compiler.graph.graph import (
     Resample,
     View,
 )
+from tilewright.compiler.graph.pieces import drains
 from tilewright.compiler.graph.products import Products, by_channel, steps
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization, Shape
@@ -40,7 +41,7 @@ class Reference:
     """Executes a graph operator by operator; keeps its weights in the form of the products."""
 
     graph: Graph
-    _products: dict[str, Products] = field(default_factory=dict, init=False, repr=False)
+    _products: dict[tuple[str, str], Products] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, inputs: Mapping[str, Int8Map]) -> dict[str, Int8Map]:
         """Return the output maps for the given input maps, all of one or of as many samples.
@@ -99,6 +100,17 @@ class Reference:
         return self.graph.maps[name].quantization
 
     def _conv(self, node: Conv, maps: Mapping[str, Int8Map]) -> Int8Map:
+        first, *others = (
+            self._drain(part, maps) for part in drains(node, self._quantization(node.input))
+        )
+        for other in others:
+            first = numerics.add(
+                first, other, first_zero_point=0, second_zero_point=0, first_ratio=1.0,
+                second_ratio=1.0, zero_point=0,
+            )  # fmt: skip
+        return first
+
+    def _drain(self, node: Conv, maps: Mapping[str, Int8Map]) -> Int8Map:
         source = self._quantization(node.input)
         padded = _pad(maps[node.input], node.pads, source.zero_point)
         result = np.empty((*self.graph.maps[node.output].shape, *padded.shape[3:]), np.int8)
@@ -106,9 +118,10 @@ class Reference:
         scales = numerics.requantize_scale(
             source.scale, node.weight_scales, epilogue.quantization.scale
         )
-        if node.output not in self._products:
-            self._products[node.output] = Products(node=node, zero_point=source.zero_point)
-        for place, total in self._products[node.output].blocks(padded, result.shape):
+        key = node.output, node.name
+        if key not in self._products:
+            self._products[key] = Products(node=node, zero_point=source.zero_point)
+        for place, total in self._products[key].blocks(padded, result.shape):
             part = _finish(
                 total, epilogue, *(by_channel(own[place[0]], total) for own in reversed(scales))
             )

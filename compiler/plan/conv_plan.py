@@ -19,7 +19,7 @@ from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.hw.spec.config import Config, largest_divisor
-from tilewright.hw.spec.cycles import matrix_tile_cycles, word_cycles
+from tilewright.hw.spec.cycles import matrix_tile_cycles, vector_pixel_cycles, word_cycles
 
 MIN_INSTRUCTION_CYCLES = 512
 """Output blocks are put into one instruction until it takes about this long."""
@@ -39,8 +39,15 @@ class ConvMemory:
     streams_output: bool
     combines: bool
     """Whether a second operand, streamed or not, is combined with the results."""
+    num_drains: int = 1
+    """How often the vector unit reads the sums; all but the first time it adds to the results."""
     is_chained: bool = False
     """Other layers run at the same time, tile by tile: pixels must be outermost."""
+
+    def pixel_cycles(self, config: Config) -> int:
+        """Cycles in which the vector unit finishes a lane group of an output pixel."""
+        more = (self.num_drains - 1) * vector_pixel_cycles(1, True, config)
+        return vector_pixel_cycles(1, self.combines, config) + more
 
     @property
     def streams_results(self) -> bool:
@@ -204,7 +211,7 @@ def _work(
         load=weights * weight_passes(shape, tiles, len(groups), pixels_outer)
         + inputs * beats * memory.streams_input
         + results * memory.streams_operand,
-        vector=drain_cycles(shape, combines=memory.combines),
+        vector=drain_cycles(shape, memory.pixel_cycles(config)),
         store=results * memory.streams_output,
     )
     parts = -(-shape.in_blocks // chunk)

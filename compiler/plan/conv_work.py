@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tilewright.compiler.plan.boxes import reach, split
 from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import matrix_tile_cycles, vector_pixel_cycles, word_cycles
+from tilewright.hw.spec.cycles import matrix_tile_cycles, word_cycles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def input_blocks(
     return sum(group.reach for group in groups)
 
 
-def drain_cycles(shape: ConvShape, *, combines: bool) -> int:
-    """Cycles in which the vector unit finishes all results, with a second operand or without."""
+def drain_cycles(shape: ConvShape, pixel_cycles: int) -> int:
+    """Cycles in which the vector unit finishes all results; pixel_cycles: of a lane group's."""
     groups = -(-shape.out_channels // shape.config.lanes)
-    return groups * shape.out_pixels * vector_pixel_cycles(1, combines, shape.config)
+    return groups * shape.out_pixels * pixel_cycles

@@ -9,7 +9,7 @@ from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import depthwise_block_cycles, vector_pixel_cycles, word_cycles
+from tilewright.hw.spec.cycles import depthwise_block_cycles, word_cycles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ def _work(shape: DepthwiseShape, memory: ConvMemory, tiles: list[Box], source: i
     config = shape.config
     beats = word_cycles(config.activation_pitch, config)
     outputs = shape.out_height * shape.out_width * shape.blocks
-    drain = config.row_groups * vector_pixel_cycles(1, memory.combines, config)
+    drain = config.row_groups * memory.pixel_cycles(config)
     load = source * shape.blocks * memory.streams_input + outputs * memory.streams_operand
     return Work(
         depthwise=shape.blocks * sum(shape.cycles(tile.height, tile.width) for tile in tiles),

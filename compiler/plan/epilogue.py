@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.graph.graph import Conv, Epilogue
+from tilewright.compiler.graph.pieces import drains
 from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.hw.spec.numerics import check_accumulator, requantize_scale, scale_ratio
 from tilewright.hw.spec.tensor import Quantization
@@ -48,9 +49,14 @@ def combine_header(
     }
 
 
-def conv_header(node: Conv, context: LayerView) -> Header:
-    """Return the parameter header of a convolution with its residual."""
+def conv_header(node: Conv, context: LayerView, *, is_part: bool = False) -> Header:
+    """Return the parameter header of a convolution with its residual.
+
+    is_part: it is one of several drains, whose results are added as they are.
+    """
     header = epilogue_header(node.epilogue)
+    if is_part:
+        return header | {"first_ratio": 1.0, "second_ratio": 1.0}
     if node.residual is None:
         return header
     return header | combine_header(
@@ -61,6 +67,11 @@ def conv_header(node: Conv, context: LayerView) -> Header:
         node.residual.low,
         node.residual.high,
     )
+
+
+def conv_drains(node: Conv, context: LayerView) -> tuple[Conv, ...]:
+    """Return the convolutions that the drains of `node` finish; see graph.pieces."""
+    return drains(node, context.map(node.input).quantization)
 
 
 def conv_scales(node: Conv, context: LayerView) -> NDArray[np.float32]:

@@ -38,7 +38,7 @@ from tilewright.compiler.plan.conv_work import (
 )
 from tilewright.compiler.plan.schedule_cache import memoised
 from tilewright.compiler.plan.tiling import Work
-from tilewright.hw.spec.cycles import matrix_tile_cycles, vector_pixel_cycles, word_cycles
+from tilewright.hw.spec.cycles import matrix_tile_cycles, word_cycles
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 
@@ -179,9 +179,9 @@ class _Costs:
         self.weight_beats = weight_tile_beats(config)
         self.beats = word_cycles(config.activation_pitch, config)
         self.fetch_beats = word_cycles(INSTRUCTION_BYTES, config)
-        self.pixel_cycles = vector_pixel_cycles(1, memory.combines, config)
+        self.pixel_cycles = memory.pixel_cycles(config)
         self.weights = shape.weight_tiles * self.weight_beats
-        self.drain = drain_cycles(shape, combines=memory.combines)
+        self.drain = drain_cycles(shape, self.pixel_cycles)
         self.out_beats = shape.result_words * self.beats
 
     def work(self, t: Tiling) -> Work:

@@ -12,8 +12,8 @@ def overwrites_own_source(touched: Accesses, config: Config) -> bool:
     """Tell whether an instruction that touches this may write a word that it reads in a later step.
 
     Reading and writing a word in the same step is in order; that is what makes element-wise work in
-    place legal, and a walk that meets no word twice. Lane groups of a word count as one. Sums of
-    MATRIX are forwarded.
+    place legal, by a walk that meets no lane group of a word twice. Otherwise lane groups of a word
+    count as one. Sums of MATRIX are forwarded.
     """
     if not any(write.overlaps(read) for write in touched.writes for read in touched.reads):
         return False
@@ -25,8 +25,17 @@ def overwrites_own_source(touched: Accesses, config: Config) -> bool:
         if not write.is_forwarded
         for read in walks.reads
         if read.space == write.space
-        and not (read == write and write.num_words == written[write.space])
+        and not (read == write and (write.num_words == written[write.space] or _meets_once(write)))
     )
+
+
+def _meets_once(walk: Walk) -> bool:
+    """Tell whether a walk meets every lane group of a word in one step only."""
+    words, _ = addresses(walk)
+    groups = walk.loops[0]
+    lane_group = (groups.first + np.arange(groups.count, dtype=np.int64)) % groups.every
+    places = words * groups.every + lane_group.reshape(-1, *(1,) * (words.ndim - 1))
+    return np.unique(places).size == places.size
 
 
 def _meets_later(write: Walk, read: Walk, config: Config) -> bool:

@@ -1,5 +1,7 @@
 """Seeded random quantized graphs for the back end's tests, and their run on the simulator."""
 
+from dataclasses import replace
+
 import numpy as np
 from model_runs import run_on_iss
 
@@ -12,6 +14,7 @@ from tilewright.compiler.graph.graph import (
     Graph,
     Node,
     Pad,
+    Piece,
     Pool,
     Requantize,
     Resample,
@@ -62,6 +65,7 @@ class GraphMaker:
         kind="add",
         table=False,
         slopes=False,
+        pieces=0,
     ) -> str:
         channels, height, width = self.shape(source)
         size = [
@@ -86,6 +90,18 @@ class GraphMaker:
         )
         bias = self.random.integers(-2000, 2000, filters).astype(np.int32)
         scales = self.random.uniform(scale, 40 * scale, filters).astype(np.float32)
+        if pieces:
+            epilogue = replace(
+                epilogue,
+                pieces=tuple(
+                    Piece(
+                        middle=0.5 * number,
+                        step=0.01,
+                        results=self.random.integers(-50, 50, 256).astype(np.int8),
+                    )
+                    for number in range(pieces)
+                ),
+            )
         factors = self.random.uniform(-0.5, 1.5, filters).astype(np.float32) if slopes else None
         self.nodes.append(
             Conv(

@@ -151,6 +151,13 @@ def test_slopes_of_every_channel_equal_the_reference(config):
     assert {i.negative_scales for i in vectors} == {0, 1}
 
 
+def test_functions_in_pieces_equal_the_reference(config):
+    maker = GraphMaker(47, (5, 9, 7))
+    wide = maker.conv(maker.input, 18, (3, 3), pads=(1, 1, 1, 1), pieces=3)
+    own = maker.conv(wide, 18, (3, 3), pads=(1, 1, 1, 1), groups=18, pieces=2)
+    assert_matches_reference(maker.graph(maker.conv(own, 7)), config)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_random_network_equals_the_reference(seed):
     maker = GraphMaker(seed, (int(1 + 5 * seed % 17), 9, 8))

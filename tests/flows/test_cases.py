@@ -27,7 +27,7 @@ SHARES = {
     "batch4": 1.0,
     "cast_after_q": 1.0,
     "channel_shuffle": 1.0,
-    "conv_leakyrelu_fused": 0.19,
+    "conv_leakyrelu_fused": 1.0,
     "convtranspose_axis1": 1.0,
     "depth_to_space": 1.0,
     "dynamic_batch": 1.0,
@@ -61,6 +61,7 @@ REFUSALS = {
 TIES = {
     "asym_uint8_weights": 0.0021,
     "attention_int8": 0.034,
+    "conv_leakyrelu_fused": 0.2,
     "fp16_qdq": 0.0069,
     "no_zero_point": 0.001,
     "qcdq_clip4": 0.018,

@@ -189,11 +189,11 @@ def test_rescaling_is_exact_at_ties(make_builder, agree):
     agree(builder)
 
 
-def test_activation_behind_an_unquantized_conv_is_left_to_the_host(make_builder, agree):
+def test_activation_behind_an_unquantized_sum_is_left_to_the_host(make_builder, agree):
     builder = make_builder(seed=11)
     inputs = [builder.activation((1, 4, 6, 6)), builder.weight((4, 4, 1, 1), 0)]
     value = builder.requantized(builder.node("Conv", inputs))
-    value = builder.node("Conv", [value, builder.weight((4, 4, 1, 1), 0)])
+    value = builder.node("Add", [value, builder.activation((1, 4, 6, 6))])
     builder.output(builder.quantize(builder.node("Sigmoid", [value])))
     reasons = {item.op_type: item.reason for item in agree(builder, fraction=0.02).host_operators}
     assert "needs QuantizeLinear and DequantizeLinear between" in reasons["Sigmoid"]

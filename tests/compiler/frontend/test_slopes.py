@@ -80,6 +80,34 @@ def test_slopes_behind_gemm_and_matmul(make_builder, agree):
     assert second.negative_scale is not None
 
 
+def test_slopes_keep_to_their_channels_where_these_are_shuffled(make_builder, agree):
+    builder = make_builder(seed=8)
+    value, channels = convolved(builder)
+    slopes = builder.random.uniform(-0.5, 1.5, (channels, 1, 1))
+    value = builder.requantized(chain(builder, value, ("PRelu", [slopes], {})))
+    for shape in ((1, 2, channels // 2, 8, 8), (1, channels, 8, 8)):
+        value = builder.node("Reshape", [value, builder.constant(np.array(shape))])
+        if len(shape) == 5:
+            value = builder.node("Transpose", [value], perm=[0, 2, 1, 3, 4])
+    value = builder.node("Conv", [value, builder.weight((4, channels, 1, 1), 0)])
+    builder.output(builder.quantize(value))
+    first, _ = agree(builder).sections[0].graph.nodes
+    assert len(first.negative_scale) == channels
+
+
+def test_slopes_behind_a_transposed_convolution(make_builder, agree):
+    builder = make_builder(seed=9)
+    weight = builder.weight((4, 3, 2, 2), 1)
+    value = builder.node(
+        "ConvTranspose", [builder.activation((1, 4, 6, 6)), weight], strides=[2, 2]
+    )
+    slopes = builder.random.uniform(-0.5, 1.5, (3, 1, 1))
+    value = builder.requantized(chain(builder, value, ("PRelu", [slopes], {})))
+    value = builder.node("Conv", [value, builder.weight((4, 3, 3, 3), 0)])
+    builder.output(builder.quantize(value))
+    agree(builder)
+
+
 LEAKY = ("LeakyRelu", [], {"alpha": 0.2})
 CLIP = ("Clip", [-1.5, 2.0], {})
 CHAINS = {

@@ -35,7 +35,8 @@ class Loops:
         self.first_write, self.last_read = {}, {}
         getattr(self, i.name.lower())()
 
-    def touch(self, kind: str, space: Space, address: int, modulus: int = 2**20) -> None:
+    def touch(self, kind: str, space: Space, address: int, modulus: int = 2**20, lane=None) -> None:
+        """`lane`: lane group that is read or written, of an operand where the result goes."""
         address %= modulus
         limit = {
             Space.ACTIVATION: self.config.activation_words,
@@ -50,9 +51,10 @@ class Loops:
         ordered = Space.ACCUMULATOR if self.i.name == "DEPTHWISE" else Space.ACTIVATION
         if space == ordered:
             if kind == "reads":
-                self.last_read[address] = self.step
+                self.last_read[address if lane is None else (address, lane)] = self.step
             else:
                 self.first_write.setdefault(address, self.step)
+                self.first_write.setdefault((address, lane), self.step)
 
     def window(self, space, base, y, x, ky, kx) -> None:
         i = self.i
@@ -141,12 +143,15 @@ class Loops:
         for ky in range(i.kernel_height):
             for kx in range(i.kernel_width):
                 self.window(space, base, y, x, ky, kx)
+        ends = ("", "_stride", "_pitch", "_group")
+        is_in_place = all(getattr(i, f"operand{e}") == getattr(i, f"destination{e}") for e in ends)
+        lane = (i.destination_group + g) % rows if is_in_place else None
         for name, kind in (("operand", "reads"), ("destination", "writes")):
             if name == "destination" or i.combine:
                 block = (getattr(i, f"{name}_group") + g) // rows
                 address = getattr(i, name) + block * getattr(i, f"{name}_stride")
                 address += y * getattr(i, f"{name}_pitch") + x
-                self.touch(kind, Space.ACTIVATION, address)
+                self.touch(kind, Space.ACTIVATION, address, lane=lane)
 
     def runs(self):
         i = self.i
@@ -183,6 +188,11 @@ class Loops:
 
     def store(self) -> None:
         self.transfer(Space.ACTIVATION, self.config.activation_pitch, "reads", "writes")
+
+    @property
+    def has_groups_in_place(self) -> bool:
+        """Lane groups of one word are read and written in place, one behind the other."""
+        return any(isinstance(place, tuple) and place[1] > 0 for place in self.last_read)
 
     def overwrites(self) -> bool:
         return any(step < self.last_read.get(word, -1) for word, step in self.first_write.items())
@@ -231,6 +241,10 @@ def random_instruction(config: Config, rng: random.Random) -> Instruction:
                 fields[f"destination{name}"] = fields[f"source{name}"]
             fields |= {"kernel_height": 1, "kernel_width": 1, "stride_x": 1, "stride_y": 1}
             fields |= {"origin_y": 0, "origin_x": 0, "combine": 0}
+        elif rng.random() < 0.5:
+            for name in ("", "_stride", "_pitch"):
+                fields[f"operand{name}"] = fields[f"destination{name}"]
+            fields |= {"source": 60, "combine": 1, "groups": rng.choice((1, 2, 4))}
     return instruction(operation, (), **fields)
 
 
@@ -238,7 +252,7 @@ def random_instruction(config: Config, rng: random.Random) -> Instruction:
 def test_accesses_equal_loops(name: str) -> None:
     config = CONFIGS[name]
     rng = random.Random(name)
-    in_range = overwriting = in_order = 0
+    in_range = overwriting = in_order = by_group = 0
     for number in range(500):
         i = random_instruction(config, rng)
         loops, actual = Loops(i, config), accesses(i, config)
@@ -252,9 +266,11 @@ def test_accesses_equal_loops(name: str) -> None:
             in_range += 1
             overwriting += loops.overwrites()
             in_order += bool(loops.first_write.keys() & loops.last_read.keys())
+            by_group += not loops.overwrites() and loops.has_groups_in_place
     assert in_range > 100
     assert overwriting > 5
     assert in_order - overwriting > 3
+    assert by_group > 3 or config.rows == config.lanes
 
 
 def test_intervals_are_sorted_disjoint_and_not_adjacent() -> None:

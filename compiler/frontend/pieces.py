@@ -1,0 +1,113 @@
+"""Smooth functions of a convolution's unrounded value: tables of 256 levels for parts of its range.
+
+The range in which the int8 result changes is cut into pieces so that the largest rise of the result
+from level to level is as small as possible: where the function is flat, levels lie far apart
+(graph.pieces).
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.frontend.table import quantize_all
+from tilewright.compiler.frontend.values import Linear, UnsupportedError
+from tilewright.compiler.graph.graph import Piece
+from tilewright.hw.spec.tensor import Quantization
+
+Floats = NDArray[np.float64]
+Function = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+NUM_PIECES = 4
+LEVELS = 256
+SAMPLES = 1 << 14
+CUT_STEPS = 24
+DENSITY = 10.0
+"""How much denser the samples lie around 0: by sinh(DENSITY) / DENSITY."""
+NEGLIGIBLE_STEPS = 0.03
+"""How near the result is to its last one where the outer pieces end, in steps of it."""
+LARGEST_ERROR_STEPS = 0.9
+"""Of the real value, in steps of the result; below 1, the rounded result is off by 1 at most."""
+
+
+def pieces_of(function: Function, producer: Linear, target: Quantization) -> tuple[Piece, ...]:
+    """Return the pieces of `function` of the producer's value, stored with `target`.
+
+    Raises:
+        UnsupportedError: too steep or not finite; too few accumulator steps in a level.
+    """
+    steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
+    reach = _reach(producer, steps)
+    inputs = _inputs(function, target, reach)
+    results = _in_steps(function, inputs, target)
+    slopes = np.abs(np.diff(results)) / np.diff(inputs)
+    rise, cuts = _cut(inputs, slopes)
+    error = rise / (LEVELS - 1) / 2 + float(slopes.max() * steps.max()) / 2
+    if error > LARGEST_ERROR_STEPS:
+        raise UnsupportedError(
+            f"its function is too steep for {NUM_PIECES} tables of {LEVELS} levels; put a "
+            "QuantizeLinear and DequantizeLinear in front of it"
+        )
+    pieces: list[Piece] = []
+    for first, last in pairwise(inputs[cuts]):
+        step = (last - first) / (LEVELS - 1)
+        levels = np.linspace(first, last, LEVELS).astype(np.float32)
+        if first == inputs[0]:
+            levels[0] = -reach
+        if last == inputs[-1]:
+            levels[-1] = reach
+        stored = quantize_all(function(levels), target)
+        rises = stored.astype(np.int16) - stored[0]
+        if pieces and not (-128 <= rises.min() <= rises.max() <= 127):
+            raise UnsupportedError("its function rises by more than 127 steps at once")
+        middle = first + LEVELS // 2 * step
+        pieces.append(Piece(middle=float(middle), step=float(np.float32(step)), results=stored))
+    return tuple(pieces)
+
+
+def _cut(inputs: Floats, slopes: Floats) -> tuple[float, list[int]]:
+    """The samples at which the pieces start and end, and the largest slope * length of a piece."""
+    low, high = 0.0, float(slopes.max() * (inputs[-1] - inputs[0])) + 1e-9
+    for _ in range(CUT_STEPS):
+        middle = (low + high) / 2
+        is_enough = len(_greedy_cuts(inputs, slopes, middle)) <= NUM_PIECES + 1
+        low, high = (low, middle) if is_enough else (middle, high)
+    return high, _greedy_cuts(inputs, slopes, high)
+
+
+def _greedy_cuts(inputs: Floats, slopes: Floats, limit: float) -> list[int]:
+    """Cuts of pieces as long as their largest slope times their length is within the limit."""
+    cuts = [0]
+    while cuts[-1] < len(slopes) and len(cuts) <= NUM_PIECES + 1:
+        start = cuts[-1]
+        rises = np.maximum.accumulate(slopes[start:]) * (inputs[start + 1 :] - inputs[start])
+        cuts.append(start + max(int(np.searchsorted(rises, limit, side="right")), 1))
+    return cuts
+
+
+def _reach(producer: Linear, steps: Floats) -> float:
+    """The largest magnitude that the producer's value can have."""
+    zero_point = producer.source.quantization.zero_point
+    magnitudes = np.abs(producer.weight.astype(np.float64)).sum(axis=(1, 2, 3))
+    largest = magnitudes * max(127 - zero_point, zero_point + 128) + np.abs(producer.bias)
+    return float((largest * steps).max(initial=1.0))
+
+
+def _inputs(function: Function, target: Quantization, reach: float) -> Floats:
+    """Samples of the range in which the result changes."""
+    wide = reach * np.sinh(DENSITY * np.linspace(-1, 1, SAMPLES)) / np.sinh(DENSITY)
+    results = _in_steps(function, wide, target)
+    moved = [np.flatnonzero(np.abs(results - results[end]) > NEGLIGIBLE_STEPS) for end in (0, -1)]
+    if not moved[0].size:
+        return np.linspace(-1.0, 1.0, SAMPLES)
+    first, last = max(int(moved[0][0]) - 1, 0), min(int(moved[1][-1]) + 1, SAMPLES - 1)
+    return np.linspace(wide[first], wide[last], SAMPLES)
+
+
+def _in_steps(function: Function, inputs: Floats, target: Quantization) -> Floats:
+    """The results in steps of `target`, saturated but not rounded."""
+    results = function(inputs.astype(np.float32)).astype(np.float64)
+    if not np.isfinite(results).all():
+        raise UnsupportedError("its function is not finite for every value")
+    return np.clip(results / target.scale + target.zero_point, -128.5, 127.5)

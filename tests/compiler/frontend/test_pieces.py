@@ -1,0 +1,83 @@
+"""Smooth functions of unrounded values against ONNX Runtime: off by one step at most."""
+
+import numpy as np
+import pytest
+
+from tilewright.compiler.frontend.importer import import_model
+from tilewright.compiler.graph.graph import Conv
+from tilewright.support.errors import ModelError
+
+LARGEST_RATE = 0.12
+"""Of values that are off by one step, at these scales."""
+
+
+def convolved(builder, groups=1):
+    source = builder.activation((1, 6, 16, 16))
+    weight = builder.weight((6, 6 // groups, 3, 3), 0)
+    return builder.node("Conv", [source, weight], group=groups, pads=[1, 1, 1, 1])
+
+
+def apply(builder, name, value):
+    """The function of that name, as exporters write it."""
+    if name == "SiLU":
+        return builder.node("Mul", [value, builder.node("Sigmoid", [value])])
+    if name == "Mish by parts":
+        smooth = builder.node("Tanh", [builder.node("Softplus", [value])])
+        return builder.node("Mul", [value, smooth])
+    if name == "scaled Tanh":
+        half = builder.constant(np.float32(0.5))
+        return builder.node("Mul", [builder.node("Tanh", [value]), half])
+    if name == "clamped Elu":
+        return builder.node("Relu", [builder.node("Elu", [value])])
+    return builder.node(name, [value])
+
+
+FUNCTIONS = ("SiLU", "HardSwish", "Sigmoid", "Tanh", "Gelu", "Mish by parts", "Elu", "HardSigmoid",
+             "scaled Tanh", "clamped Elu", "Softplus", "Erf")  # fmt: skip
+
+
+@pytest.mark.parametrize("groups", [1, 6])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_behind_a_convolution_is_one_step_off_at_most(make_builder, agree, name, groups):
+    builder = make_builder(seed=1, is_exact=False, opset=20)
+    is_bounded = name in ("Sigmoid", "Tanh", "HardSigmoid", "scaled Tanh", "Erf")
+    value = apply(builder, name, convolved(builder, groups))
+    builder.output(builder.quantize(value, around=2.0**-7 if is_bounded else 2.0**-4))
+    (node,) = agree(builder, fraction=LARGEST_RATE).sections[0].graph.nodes
+    assert isinstance(node, Conv)
+    assert node.epilogue.pieces
+
+
+def test_a_function_behind_gemm_with_uint8(make_builder, agree):
+    builder = make_builder(seed=2, dtype="uint8", is_exact=False)
+    value = builder.node("Gemm", [builder.activation((8, 24)), builder.weight((24, 10), 1)])
+    builder.output(builder.quantize(apply(builder, "SiLU", value), around=2.0**-4))
+    agree(builder, fraction=LARGEST_RATE)
+
+
+def test_a_clamp_of_the_stored_result_joins_the_pieces(make_builder, agree):
+    builder = make_builder(seed=3, is_exact=False)
+    value = apply(builder, "SiLU", convolved(builder))
+    value = builder.node("Relu", [builder.requantized(value, around=2.0**-4)])
+    builder.output(value, "float32")
+    (node,) = import_model(builder.model()).sections[0].graph.nodes
+    assert node.epilogue.pieces
+
+
+REFUSED = {
+    "steep": (["Sin"], 2.0**-7, "its function is too steep for 4 tables of 256 levels"),
+    "of a slope": (["LeakyRelu", "Sigmoid"], 2.0**-7, "a table needs QuantizeLinear and"),
+    "not finite": (["Log"], 2.0**-4, "its function is not finite for every value"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_pieces_cannot_hold_is_left_to_the_host(make_builder, case):
+    operators, around, reason = REFUSED[case]
+    builder = make_builder(seed=4, is_exact=False)
+    value = convolved(builder)
+    for operator in operators:
+        value = builder.node(operator, [value])
+    builder.output(builder.quantize(value, around=around))
+    with pytest.raises(ModelError, match=reason):
+        import_model(builder.model())
