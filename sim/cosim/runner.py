@@ -64,7 +64,7 @@ def run(
     digest_word: config digest the accelerator must report (Config.digest_word).
     register_values: further registers to write before the start, by name.
     expectations: SRAM contents to compare at retirements; the model needs `srams_public`.
-    aborted: programs to start and abort before; only statistics of DRAM and retirements see them.
+    aborted: programs to start and abort before; statistics, retirements, speed include them.
     trace: waveform file, .vcd or .fst; uses a model of its own, built when missing.
     allow_violations: return broken AXI rules in the result instead of raising.
 
