@@ -85,7 +85,7 @@ def draw(path: Path, rows: Sequence[Row], title: str) -> None:
         axes.grid(True, alpha=0.3)
     left.set_yscale("log")
     left.legend()
-    right.set_ylim(0, 100)
+    right.set_ylim(0, max([100.0, *(100 * row["utilization"] for row in busy)]) + 2)
     figure.suptitle(title)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix.removeprefix(".").lower(), dpi=150)
