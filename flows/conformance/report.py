@@ -117,11 +117,12 @@ A case is a model of one operator or a few with its inputs. What is constant in 
 scales, zero points, axes, shapes, pads) becomes an initializer with the case's value; operator sets
 without QuantizeLinear (of ONNX Runtime) are converted. Every float input, output and value between
 two operators becomes int8 between QuantizeLinear and DequantizeLinear, with the range of the case's
-data; weights become int8, too. The model goes through `compile`, and what simulator and reference
-give must be equal to the byte, and equal to ONNX Runtime's values (optimizations off) of the same
-model. Where it is not, the value of every QuantizeLinear is checked alone: it may lie one step
-beside only where what is rounded is half way between two steps (within 1/128 step, in float16 1/4).
-{ties} elements do."""
+data (inputs 1/8, outputs 1/4 wider; of infinite elements the nearest finite value, unless an output
+of the model is not float); weights become int8, too. The model goes through `compile`, and what
+simulator and reference give must be equal to the byte, and equal to ONNX Runtime's values
+(optimizations off) of the same model. Where it is not, the value of every QuantizeLinear is checked
+alone: it may lie one step beside only where what is rounded is half way between two steps (within
+1/128 step, in float16 1/4). {ties} elements do."""
 
 
 def _listed(names: Sequence[str]) -> str:
