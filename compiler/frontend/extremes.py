@@ -32,8 +32,10 @@ def take_extreme(
     if node.op_type not in ("Max", "Min") or len(reals) != 2 or others:
         raise UnsupportedError("it combines two activations")
     first, second = broadcast(*(as_activation(context, value) for value in reals))
-    if first.index.ndim != 4:
-        raise UnsupportedError("it must be of two maps [1, C, H, W]")
+    if first.index.ndim != 4 or first.index.shape[0] != 1:
+        raise UnsupportedError(
+            f"it must be of two maps [1, C, H, W], got the shape {list(first.index.shape)}"
+        )
     return Real(
         producer=Deferred(
             inner=join(context, [first, second], 1, node.name),

@@ -256,3 +256,13 @@ def test_the_larger_or_smaller_of_two_maps(make_builder, agree, op_type, shape):
     value = builder.requantized(builder.node(op_type, [first, second]), 2.0**-5)
     builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((3, 6, 1, 1))])))
     assert agree(builder).host_operators == ()
+
+
+def test_the_larger_of_two_values_that_are_no_map_is_left_to_the_host(make_builder, agree):
+    builder = make_builder(seed=32)
+    value = builder.node("Conv", [builder.activation((1, 3, 4, 5)), builder.weight((6, 3, 1, 1))])
+    value = builder.requantized(value)
+    more = builder.node("Expand", [value, builder.constant([2, 6, 4, 5])])
+    builder.output(builder.quantize(builder.node("Max", [value, more])))
+    reasons = {item.op_type: item.reason for item in agree(builder).host_operators}
+    assert reasons["Max"] == "it must be of two maps [1, C, H, W], got the shape [2, 6, 4, 5]"
