@@ -24,9 +24,12 @@ class RandomViews:
         self.value = builder.requantized(self.value, 2.0**-2)
 
     def step(self):
-        views = [self.slice, self.gather, self.reshape, self.transpose, self.tile]
+        views = [self.slice, self.flip, self.gather, self.reshape, self.transpose, self.tile]
         if len(self.shape) in (3, 4) and self.shape[0] == 1:
             views += [self.pad, self.pad, self.conv, self.conv, self.pool]
+        if len(self.shape) == 4 and self.shape[0] == 1:
+            views += [self.enlarge, self.reflect]
+            views += [self.depth_to_space] if self.shape[1] % 4 == 0 else []
         (self.product if self.random.random() < 0.2 else self.random.choice(views))()
         if self.random.random() < 0.4:
             self.value = self.builder.requantized(self.value, 2.0**-2)
@@ -47,6 +50,9 @@ class RandomViews:
         first, step = int(self.random.integers(self.shape[axis])), int(self.random.integers(1, 3))
         kept = len(range(first, self.shape[axis], step))
         self.change("Slice", ([first], [99], [axis], [step]), self.with_size(axis, kept))
+
+    def flip(self):
+        self.change("Slice", ([-1], [-99], [self.axis()], [-1]), self.shape)
 
     def gather(self):
         axis = self.axis()
@@ -75,6 +81,28 @@ class RandomViews:
         )
         shape = map(sum, zip(before, self.shape, after, strict=True))
         self.change("Pad", (before + after,), shape)
+
+    def reflect(self):
+        before, after = (
+            [0, 0, *(int(self.random.integers(min(size, 3))) for size in self.shape[2:])]
+            for _ in range(2)
+        )
+        shape = map(sum, zip(before, self.shape, after, strict=True))
+        mode = str(self.random.choice(["reflect", "edge"]))
+        self.change("Pad", (before + after,), shape, mode=mode)
+
+    def enlarge(self):
+        scales = [1, 1, *self.random.integers(1, 4, 2).tolist()]
+        shape = [size * scale for size, scale in zip(self.shape, scales, strict=True)]
+        nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        operands = (np.zeros(0, np.float32), np.array(scales, np.float32))
+        self.change("Resize", operands, shape, **nearest)
+
+    def depth_to_space(self):
+        _, channels, height, width = self.shape
+        mode = str(self.random.choice(["DCR", "CRD"]))
+        shape = (1, channels // 4, 2 * height, 2 * width)
+        self.change("DepthToSpace", (), shape, blocksize=2, mode=mode)
 
     def conv(self):
         filters, reach = int(self.random.integers(1, 5)), int(self.random.integers(1, 3))
