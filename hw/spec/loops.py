@@ -127,7 +127,9 @@ class Walk:
     @property
     def whole_words(self) -> "Walk":
         """The same words, with every word that lane groups share taken once."""
-        loops = tuple(replace(o, count=o.moves, first=0, every=1) for o in self.loops)
+        if all(loop.count == loop.moves for loop in self.loops):
+            return self
+        loops = tuple(Loop(count=o.moves, stride=o.stride, along=o.along) for o in self.loops)
         return replace(self, loops=loops)
 
 
