@@ -95,7 +95,11 @@ class Bank(wiring.Component):
 
 
 def bank_verilog(shape: BankShape) -> str:
-    """Return the Verilog module of one bank shape: a plain inferable block RAM, no contents."""
+    """Return the Verilog module of one bank shape: a plain inferable block RAM, no contents.
+
+    `no_rw_check` (Yosys, "memory_dff") says that what a read of a word returns in the cycle of a
+    write to it is undefined, so that no logic around the block RAM makes it defined.
+    """
     address = index_bits(shape.words) - 1
     writes = []
     for lane in range(shape.mask_bits):
@@ -118,7 +122,7 @@ def bank_verilog(shape: BankShape) -> str:
             f"  input [{address}:0] read_address,",
             f"  output reg [{shape.width - 1}:0] read_data",
             ");",
-            f"  reg [{shape.width - 1}:0] words [0:{shape.words - 1}];",
+            f"  (* no_rw_check *) reg [{shape.width - 1}:0] words [0:{shape.words - 1}];",
             "  always @(posedge clk) begin",
             "    if (write_enable) begin",
             *writes,

@@ -47,10 +47,10 @@ class Control(wiring.Component):
     """Starts programs, ends them, and keeps what the host reads.
 
     A start or clear write in cycle t makes `reset` (and `start`) high in t; `run` is high from t+1
-    until the cycle in which the program is done, or the first fault is reported; an abort is one.
-    `run` low drops what waits and cuts short what executes. Start and clear are ignored while busy,
-    abort while no program runs. The first fault sticks; of faults in the same cycle, engines win in
-    their order, then dispatch, the watchdog, abort.
+    until the cycle in which the program is done, or the one after the first fault is reported; an
+    abort is one. `run` low drops what waits and cuts short what executes. Start and clear are
+    ignored while busy, abort while no program runs. The first fault sticks; of faults in the same
+    cycle, engines win in their order, then dispatch, the watchdog, abort.
 
     Members
     -------
@@ -154,13 +154,14 @@ class Control(wiring.Component):
     ):
         """Follow the program from start to done or to the first fault."""
         m.submodules.watchdog = watchdog = Watchdog()
-        barked, aborted = (Signal(fault_layout(), name=name) for name in ("barked", "aborted"))
-        quiet = Signal()
+        barked, aborted, found = (
+            Signal(fault_layout(), name=name) for name in ("barked", "aborted", "found")
+        )
+        was_quiet, was_running = bits("was_quiet", "was_running")
         idle = Cat(engine.activity == Activity.IDLE for engine in self.engines).all()
         retire = Cat(engine.retire for engine in self.engines).any()
         m.d.comb += [
-            quiet.eq(idle & self.fetch_idle),
-            busy.eq(self.run | ~quiet),
+            busy.eq(self.run | was_running | ~was_quiet),
             watchdog.limit.eq(limit),
             watchdog.armed.eq(self.run & ~self.stopped),
             watchdog.progress.eq(self.beat | retire),
@@ -171,15 +172,22 @@ class Control(wiring.Component):
             aborted.cause.eq(Fault.ABORTED),
             aborted.index.eq(self.dispatched),
         ]
+        m.d.sync += [
+            was_quiet.eq(idle & self.fetch_idle),
+            was_running.eq(self.run),
+            found.valid.eq(0),
+        ]
+        engine_faults = reversed(list(self.engine_faults))
+        for source in (aborted, barked, self.dispatch_fault, *engine_faults):
+            with m.If(source.valid & self.run):
+                m.d.sync += found.eq(source)
         with m.If(self.reset):
             m.d.sync += [self.run.eq(self.start), done.eq(0), fault.eq(0)]
         with m.Elif(self.run):
-            with m.If(self.ended & self.drained & quiet):
+            with m.If(self.ended & self.drained & self.fetch_idle):
                 m.d.sync += [self.run.eq(0), done.eq(1)]
-            engine_faults = reversed(list(self.engine_faults))
-            for source in (aborted, barked, self.dispatch_fault, *engine_faults):
-                with m.If(source.valid):
-                    m.d.sync += [self.run.eq(0), done.eq(0), fault.eq(source)]
+            with m.If(found.valid):
+                m.d.sync += [self.run.eq(0), done.eq(0), fault.eq(found)]
 
     def _write_control(
         self, m: Module, slave: AxiLiteSlave, *, busy: Signal, abort: Signal

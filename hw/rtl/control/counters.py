@@ -57,7 +57,8 @@ class CycleCounters(wiring.Component):
 
     The bucket is the engine's activity, except when the head of its queue waits and holds the
     engine up: it is idle, or awaits the memory but could take an instruction. Such a cycle counts
-    as waiting for the engine of the head's first unmet slot. The counters wrap at 2^32.
+    as waiting for the engine of the head's first unmet slot. A cycle shows in `cycles` two cycles
+    later, unless a reset comes between. The counters wrap at 2^32.
 
     Members
     -------
@@ -79,19 +80,21 @@ class CycleCounters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bucket = Signal(range(len(Bucket)))
+        is_counted = Signal()
+        m.d.sync += is_counted.eq(self.run)
         with m.Switch(self.activity):
             for activity, own_bucket in ACTIVITY_BUCKETS.items():
                 with m.Case(activity):
-                    m.d.comb += bucket.eq(own_bucket)
+                    m.d.sync += bucket.eq(own_bucket)
         idle = self.activity == Activity.IDLE
         held_up = idle | ((self.activity == Activity.MEMORY) & self.ready)
         with m.If(self.waiting & held_up), m.Switch(self.waiting_for):
             for engine, wait_bucket in WAIT_BUCKETS.items():
                 with m.Case(engine):
-                    m.d.comb += bucket.eq(wait_bucket)
+                    m.d.sync += bucket.eq(wait_bucket)
         with m.If(self.reset):
             m.d.sync += [count.eq(0) for count in self.cycles]
-        with m.Elif(self.run):
+        with m.Elif(is_counted):
             m.d.sync += self.cycles[bucket].eq(self.cycles[bucket] + 1)
         return m
 

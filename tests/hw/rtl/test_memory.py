@@ -84,4 +84,5 @@ def test_bank_verilog_has_no_contents_and_a_mask_bit_a_unit():
     text = bank_verilog(BankShape(words=12, width=16, granularity=8))
     assert text.startswith("module tilewright_bank_12x16_8 (")
     assert "initial" not in text
+    assert "(* no_rw_check *) reg [15:0] words [0:11];" in text
     assert "if (write_mask[1]) words[write_address][15:8] <= write_data[15:8];" in text

@@ -195,7 +195,7 @@ def test_the_first_fault_sticks_and_engines_win_in_order():
         fault(dut.engine_faults[3], cause=Fault.BUS_ERROR, index=8)
         fault(dut.engine_faults[1], cause=Fault.SRAM_RANGE, index=9)
         fault(dut.dispatch_fault, cause=Fault.ILLEGAL_INSTRUCTION, index=10)
-        await ctx.tick()
+        await ctx.tick().repeat(2)
         assert not ctx.get(dut.run)
         ctx.set(dut.engine_faults[1].valid, 0)
         assert await host.read(ctx, "fault_cause") == Fault.SRAM_RANGE
@@ -205,6 +205,7 @@ def test_the_first_fault_sticks_and_engines_win_in_order():
             ctx.set(place.valid, 0)
         for engine in range(len(ENGINES)):
             ctx.set(dut.engines[engine].activity, Activity.IDLE)
+        await ctx.tick()
         assert await host.read(ctx, "status") == FAULT
         await start(ctx, host)
         assert await host.read(ctx, "status") == BUSY
