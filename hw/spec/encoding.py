@@ -99,7 +99,7 @@ def decode(data: bytes, config: Config) -> Instruction:
     if operation not in operations(config):
         raise IllegalInstruction(f"unknown opcode {word & 0xFF:#04x}")
     assert operation is not None
-    values: dict[str, int] = {}
+    values: list[int] = []
     rows, end = _unpacking(operation, config)
     for name, position, mask, sign, legal in rows:
         value = (word >> position) & mask
@@ -107,16 +107,13 @@ def decode(data: bytes, config: Config) -> Instruction:
             value -= mask + 1
         if legal is not None and value not in legal:
             raise IllegalInstruction(f"{operation.name}.{name} has no value {value}")
-        values[name] = value
+        values.append(value)
     if word >> end:
         raise IllegalInstruction(f"{operation.name}: reserved bits are not zero")
-    waits = tuple(
-        Wait(engine=Engine(values[f"wait{s}_engine"]), count=values[f"wait{s}_count"])
-        for s in range(isa.NUM_WAITS)
-    )
-    element_type = isa.ElementType(values["element_type"])
-    fields = {field.name: values[field.name] for field in operation.fields}
-    return operation.of(fields, _strip(waits), element_type)
+    _, element_type, *slots = values[: len(isa.COMMON_FIELDS)]
+    own = values[len(isa.COMMON_FIELDS) :]
+    fields = dict(zip((field.name for field in operation.fields), own, strict=True))
+    return operation.of(fields, _waits(slots), isa.ElementType(element_type))
 
 
 @isa.remembered
@@ -139,9 +136,9 @@ def _unpacking(
     return fields, position + bits
 
 
-def _strip(waits: tuple[Wait, ...]) -> tuple[Wait, ...]:
-    """Drop the empty slots behind the last used one."""
-    empty = Wait(engine=Engine.LOAD, count=0)
-    while waits and waits[-1] == empty:
-        waits = waits[:-1]
-    return waits
+def _waits(slots: list[int]) -> tuple[Wait, ...]:
+    """Return the waits of (engine, count, engine, count, ...) up to the last slot that is used."""
+    while slots and slots[-2] == Engine.LOAD and slots[-1] == 0:
+        slots = slots[:-2]
+    pairs = zip(slots[::2], slots[1::2], strict=True)
+    return tuple(Wait(engine=Engine(engine), count=count) for engine, count in pairs)
