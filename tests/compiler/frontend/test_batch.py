@@ -1,14 +1,12 @@
 """Models with a batch: rewritten to one sample, proved, or refused with the node that mixes."""
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 from onnx import ModelProto
 
 from tilewright.compiler.frontend.batch import single_sample
 from tilewright.compiler.frontend.importer import import_model
-from tilewright.flows.session import Session
 from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import ModelError
 
@@ -171,19 +169,6 @@ def test_a_batch_in_place_of_a_symbolic_one_is_rows_of_one_matrix(make_builder):
     assert imported.inputs[0].shape == (8, 64)
     (section,) = imported.sections
     assert [section.graph.maps[name].pixels for name in section.graph.outputs] == [8]
-
-
-@pytest.mark.parametrize("on", ["iss", "reference"])
-def test_samples_of_one_run_are_those_of_several(make_builder, tmp_path, on):
-    builder = make_builder(seed=6)
-    onnx.save(make_symbolic(matrix_product(builder, 8)), tmp_path / "model.onnx")
-    sessions = [
-        Session(tmp_path / "model.onnx", "nano", on, cached=False, batch_size=size)
-        for size in (None, 8)
-    ]
-    (one, eight) = (session.run(None, builder.feeds) for session in sessions)
-    assert np.array_equal(one[0], eight[0])
-    assert [session.get_inputs()[0].shape for session in sessions] == [["batch", 64], [8, 64]]
 
 
 def test_a_batch_in_place_of_a_symbolic_one_runs_sample_by_sample_where_it_is_an_axis(make_builder):

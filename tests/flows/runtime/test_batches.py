@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tilewright.flows.runtime.batches import join_batch, split_batch
 from tilewright.flows.runtime.tensors import load_samples
@@ -92,6 +94,37 @@ def test_session_runs_a_batch_as_onnx_runtime_does(make_model, on, batch, counts
         assert result.shape == (count, 4, 4, 4)
         if count:
             assert np.array_equal(result, onnx_runtime(path, x))
+
+
+def fully_connected(path) -> str:
+    """Write a model of one layer, 64 to 5, with a symbolic batch; scales are powers of two."""
+    weight = np.random.default_rng(6).integers(-128, 128, (64, 5), np.int8)
+    constants = {"one": np.float32(1), "scale": np.float32(2**-9), "w": weight, "zero": np.int8(0)}
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "one", "zero"], ["rows"]),
+        helper.make_node("DequantizeLinear", ["w", "scale", "zero"], ["weight"]),
+        helper.make_node("MatMul", ["rows", "weight"], ["product"]),
+        helper.make_node("QuantizeLinear", ["product", "one", "zero"], ["y"]),
+    ]
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.INT8, ["batch", size])
+        for name, size in (("x", 64), ("y", 5))
+    )
+    initializers = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
+    graph = helper.make_graph(nodes, "fully_connected", [x], [y], initializers)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("on", ["iss", "reference"])
+def test_samples_of_one_run_are_those_of_several(tmp_path, on):
+    path = fully_connected(tmp_path / "model.onnx")
+    sessions = [Session(path, "nano", on, cached=False, batch_size=size) for size in (None, 8)]
+    x = np.random.default_rng(7).integers(-128, 128, (8, 64), np.int8)
+    (one,), (eight,) = (session.run(None, {"x": x}) for session in sessions)
+    assert np.array_equal(one, eight)
+    assert np.array_equal(one, onnx_runtime(path, x))
+    assert [session.get_inputs()[0].shape for session in sessions] == [["batch", 64], [8, 64]]
 
 
 def test_run_writes_the_outputs_of_a_batch_as_the_model_has_them(tilewright, make_model, tmp_path):
