@@ -1,6 +1,5 @@
 """MATRIX on the simulator: one exact integer product of gathered windows and weight tiles."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ def execute_matrix(i: Matrix, state: State) -> Fault:
     dense = i.source_out_stride == 0 or i.out_blocks == 1
     walk = i.source_walk()
     if dense:
-        walk = replace(walk, loops=walk.loops[1:])
+        walk = walk.with_loops(walk.loops[1:])
     windows = gather(state.activation, walk, i.padding)
     if windows is None:
         return Fault.SRAM_RANGE

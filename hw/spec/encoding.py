@@ -100,7 +100,7 @@ def decode(data: bytes, config: Config) -> Instruction:
         raise IllegalInstruction(f"unknown opcode {word & 0xFF:#04x}")
     assert operation is not None
     values: list[int] = []
-    rows, end = _unpacking(operation, config)
+    rows, names, end = _unpacking(operation, config)
     for name, position, mask, sign, legal in rows:
         value = (word >> position) & mask
         if value & sign:
@@ -112,15 +112,15 @@ def decode(data: bytes, config: Config) -> Instruction:
         raise IllegalInstruction(f"{operation.name}: reserved bits are not zero")
     _, element_type, *slots = values[: len(isa.COMMON_FIELDS)]
     own = values[len(isa.COMMON_FIELDS) :]
-    fields = dict(zip((field.name for field in operation.fields), own, strict=True))
+    fields = dict(zip(names, own, strict=True))
     return operation.of(fields, _waits(slots), isa.ElementType(element_type))
 
 
 @isa.remembered
 def _unpacking(
     operation: Operation, config: Config
-) -> tuple[tuple[tuple[str, int, int, int, frozenset[int] | None], ...], int]:
-    """Return (field name, first bit, mask, sign bit, legal values) for every field, and the end."""
+) -> tuple[tuple[tuple[str, int, int, int, frozenset[int] | None], ...], tuple[str, ...], int]:
+    """Return (name, first bit, mask, sign bit, legal values) by field, its own names, the end."""
     rows = layout(operation, config)
     _, position, bits = rows[-1]
     fields = tuple(
@@ -133,7 +133,7 @@ def _unpacking(
         )
         for field, position, bits in rows
     )
-    return fields, position + bits
+    return fields, tuple(field.name for field in operation.fields), position + bits
 
 
 def _waits(slots: list[int]) -> tuple[Wait, ...]:

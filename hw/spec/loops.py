@@ -5,7 +5,6 @@ them. Units: SRAM words; DRAM bytes.
 """
 
 import enum
-from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -130,7 +129,13 @@ class Walk:
         if all(loop.count == loop.moves for loop in self.loops):
             return self
         loops = tuple(Loop(count=o.moves, stride=o.stride, along=o.along) for o in self.loops)
-        return replace(self, loops=loops)
+        return self.with_loops(loops)
+
+    def with_loops(self, loops: tuple[Loop, ...]) -> "Walk":
+        """Return the same walk with other loops."""
+        other = object.__new__(Walk)
+        other.__dict__.update(self.__dict__, loops=loops)
+        return other
 
 
 @record(frozen=True, kw_only=True)
