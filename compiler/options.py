@@ -1,6 +1,20 @@
-"""What the compiler may do: its optimizations, and what each of them gains can be measured."""
+"""What the compiler is asked for: how it reads a model, and its optimizations."""
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """How a model is read: what is left to the host, and the batch."""
+
+    strict: bool = False
+    """Refuse models that leave operators to the host."""
+    keep_sections: bool = False
+    """Keep sections of the accelerator that cost more than they save."""
+    allow_host_only: bool = False
+    """Accept a model that the accelerator has no part in, as one island."""
+    batch_size: int | None = None
+    """Samples of every inference, in place of a symbolic batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,3 +33,4 @@ class Options:
 
 
 DEFAULT = Options()
+AS_IT_IS = ImportOptions()

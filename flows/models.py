@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilewright.compiler.options import AS_IT_IS, ImportOptions
 from tilewright.flows.program_cache import load_program, program_key, save_program
 from tilewright.flows.runtime.targets import Outcome
 from tilewright.flows.runtime.tensors import Array, Sample
@@ -46,23 +47,15 @@ class CompiledModel:
     seconds: float
     is_cached: bool = False
     """Whether the program came from the cache."""
-    keep_sections: bool = False
-    """Whether sections were kept that cost more than they save."""
-    allow_host_only: bool = False
-    """Whether the accelerator may have nothing to do."""
+    options: ImportOptions
+    """How the file is read."""
     read: "ImportedModel | None" = None
     """What the compiler read from the file, if it did."""
 
     @cached_property
     def imported(self) -> "ImportedModel":
         """What the compiler reads from the file."""
-        return self.read or import_file(
-            self.path,
-            self.program.config,
-            keep_sections=self.keep_sections,
-            allow_host_only=self.allow_host_only,
-            batch_size=self.program.metadata.get(BATCH_SIZE),
-        )
+        return self.read or import_file(self.path, self.program.config, self.options)
 
     @cached_property
     def digest(self) -> str:
@@ -73,51 +66,30 @@ class CompiledModel:
 def compile_file(
     path: Path,
     config: Config,
+    options: ImportOptions = AS_IT_IS,
     *,
-    strict: bool = False,
-    keep_sections: bool = False,
-    allow_host_only: bool = False,
-    batch_size: int | None = None,
     cached: bool = False,
     observe: "Observer | None" = None,
 ) -> CompiledModel:
     """Compile an ONNX file. The program is complete: it runs without the model.
 
-    strict: refuse host operators; keep_sections: keep sections that cost more than they save;
-    allow_host_only: accept a model that the accelerator has no part in, as one island;
-    batch_size: samples of every inference, in place of a symbolic batch.
     cached: take the program, or schedules of its layers, from the cache on disk where they are
         there, and keep them there.
     observe: called behind each pass; the program does not come from the cache then.
 
     Raises ModelError when the file is missing, malformed or not supported.
     """
-    from tilewright.compiler.plan import schedule_cache
-
     if not path.is_file():
         raise ModelError(missing(path, "an ONNX model"))
     start = time.monotonic()
     data = path.read_bytes()
-    options = f"{strict} {keep_sections} {allow_host_only} {batch_size}"
-    key = program_key(data, path.stem, config, options=options) if cached else None
+    key = program_key(data, path.stem, config, options=repr(options)) if cached else None
     program = load_program(key) if key and observe is None else None
     imported = None
     if program is not None:
         LOG.info("%s: the program comes from the cache", path)
     else:
-        with schedule_cache.enabled(cached), no_collections():
-            with timed(LOG, f"reading {path}"):
-                imported = import_file(
-                    path,
-                    config,
-                    strict=strict,
-                    keep_sections=keep_sections,
-                    allow_host_only=allow_host_only,
-                    batch_size=batch_size,
-                )
-            LOG.info("%s", imported.coverage)
-            with timed(LOG, f"compiling for {config.name} ({config.rows}x{config.cols})"):
-                program = _compile(imported, config, path, batch_size, observe)
+        imported, program = _read_and_compile(path, config, options, observe, cached)
         if key:
             save_program(key, program)
     return CompiledModel(
@@ -125,49 +97,41 @@ def compile_file(
         program=program,
         seconds=time.monotonic() - start,
         is_cached=imported is None,
-        keep_sections=keep_sections,
-        allow_host_only=allow_host_only,
+        options=options,
         read=imported,
     )
 
 
-def _compile(
-    imported: "ImportedModel",
-    config: Config,
+def _read_and_compile(
     path: Path,
-    batch_size: int | None,
+    config: Config,
+    options: ImportOptions,
     observe: "Observer | None",
-) -> Program:
+    cached: bool,
+) -> tuple["ImportedModel", Program]:
     from tilewright.compiler.compile import compile_model
+    from tilewright.compiler.plan import schedule_cache
 
-    program = compile_model(imported, config, observe=observe)
+    with schedule_cache.enabled(cached), no_collections():
+        with timed(LOG, f"reading {path}"):
+            imported = import_file(path, config, options)
+        LOG.info("%s", imported.coverage)
+        with timed(LOG, f"compiling for {config.name} ({config.rows}x{config.cols})"):
+            program = compile_model(imported, config, observe=observe)
     named: dict[str, Any] = {"model": path.stem, "model_digest": file_digest(path)}
-    if batch_size is not None:
-        named[BATCH_SIZE] = batch_size
-    return dataclasses.replace(program, metadata=dict(program.metadata) | named)
+    if options.batch_size is not None:
+        named[BATCH_SIZE] = options.batch_size
+    return imported, dataclasses.replace(program, metadata=dict(program.metadata) | named)
 
 
 def import_file(
-    path: Path,
-    config: Config | None = None,
-    *,
-    strict: bool = False,
-    keep_sections: bool = False,
-    allow_host_only: bool = False,
-    batch_size: int | None = None,
+    path: Path, config: Config | None = None, options: ImportOptions = AS_IT_IS
 ) -> "ImportedModel":
     """Read an ONNX file. Raises ModelError, naming the file."""
     from tilewright.compiler.frontend.importer import import_model
 
     try:
-        return import_model(
-            path,
-            config,
-            strict=strict,
-            keep_sections=keep_sections,
-            allow_host_only=allow_host_only,
-            batch_size=batch_size,
-        )
+        return import_model(path, config, options)
     except ModelError as error:
         text = str(error)
         raise ModelError(text if str(path) in text else f"{path}: {text}") from error

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.execution import infer, make_target
 from tilewright.flows.models import CompiledModel, compile_file
 from tilewright.flows.runtime.batches import batch_of
@@ -66,17 +67,19 @@ class Session:
         self._compiled: CompiledModel | None = None
         if path.suffix.lower() == ".onnx":
             chosen = chosen or Config.load("base")
-            self._compiled = compile_file(
-                path,
-                chosen,
+            options = ImportOptions(
                 strict=strict,
                 keep_sections=keep_sections,
                 allow_host_only=allow_host_only,
                 batch_size=batch_size,
-                cached=cached,
             )
+            self._compiled = compile_file(path, chosen, options, cached=cached)
             self.program = self._compiled.program
         else:
+            if batch_size is not None:
+                raise InputError(
+                    f"batch_size belongs to an ONNX model; {path} was compiled with its own"
+                )
             self.program = Program.load(path, chosen)
         self._batch = batch_of(self.program)
         self._target = make_target(on, self.program, self._compiled)

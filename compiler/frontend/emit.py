@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Context, dequantize_all, quantize_float
 from tilewright.compiler.frontend.pieces import pieces_of
-from tilewright.compiler.frontend.rearrange import UNIT
 from tilewright.compiler.frontend.table import (
     epilogue_of,
     quantize_all,
@@ -26,6 +25,7 @@ from tilewright.compiler.frontend.values import (
     Quantized,
     Real,
 )
+from tilewright.compiler.graph.copies import UNIT
 from tilewright.compiler.graph.graph import (
     Concat,
     Conv,

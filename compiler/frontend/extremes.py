@@ -9,14 +9,12 @@ from collections.abc import Sequence
 
 from tilewright.compiler.frontend.builder import natural_index
 from tilewright.compiler.frontend.context import Context
-from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.layout import join
-from tilewright.compiler.frontend.operands import broadcast, negated
+from tilewright.compiler.frontend.operands import broadcast, negated, negative_of
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
 from tilewright.compiler.frontend.values import (
     Deferred,
-    Dequantized,
     Pooled,
     Quantized,
     Real,
@@ -30,7 +28,9 @@ def take_extreme(
 ) -> Real:
     """Max or Min of two activations and no constants. Raises UnsupportedError."""
     if node.op_type not in ("Max", "Min") or len(reals) != 2 or others:
-        raise UnsupportedError("it combines two activations")
+        raise UnsupportedError(
+            "of several activations only two can be combined, by Add, Mul, Sub, Max or Min"
+        )
     first, second = broadcast(*(as_activation(context, value) for value in reals))
     if first.index.ndim != 4 or first.index.shape[0] != 1:
         raise UnsupportedError(
@@ -64,9 +64,4 @@ def _extreme_of_pairs(context: Context, node: Operator, both: Quantized) -> Real
         shape=shape,
     )
     largest = Real(producer=producer, index=natural_index((1, *shape)), names=(node.name,))
-    if not is_smallest:
-        return largest
-    name = f"{node.outputs[0]}/largest"
-    stored = emit(context, largest, source.quantization, source.is_unsigned, name, "")
-    smallest = negated(context, stored, f"{node.outputs[0]}/smallest", node)
-    return Real(producer=Dequantized(source=smallest), index=smallest.index)
+    return negative_of(context, node, largest, source) if is_smallest else largest

@@ -20,6 +20,7 @@ from tilewright.compiler.frontend.source import load_source
 from tilewright.compiler.frontend.values import Quantized
 from tilewright.compiler.frontend.worth import Candidate, unprofitable
 from tilewright.compiler.graph.graph import Graph
+from tilewright.compiler.options import AS_IT_IS, ImportOptions
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.binding import Binding, TensorSpec
 from tilewright.hw.spec.config import Config
@@ -80,37 +81,33 @@ class ImportedModel:
 def import_model(
     model: "str | PathLike[str] | ModelProto",
     config: Config | None = None,
-    *,
-    strict: bool = False,
-    keep_sections: bool = False,
-    allow_host_only: bool = False,
-    batch_size: int | None = None,
+    options: ImportOptions = AS_IT_IS,
 ) -> ImportedModel:
     """Read an int8 ONNX model (QDQ or QOperator form).
 
     Operators that the accelerator lacks are left to the host. So are, for a `config`, those that
     do not fit, and those of a section that would cost more there than it saves, unless
-    `keep_sections` or `strict`. `batch_size` takes the place of a symbolic batch.
+    the options keep them or are strict.
 
     Raises:
         ModelError: the file is malformed, its shapes are not static, nothing of it runs on the
-            accelerator (unless `allow_host_only`), or `strict` and something is left to the host.
+            accelerator or, where the options are strict, something is left to the host.
     """
-    source = load_source(model, batch_size=batch_size)
+    source = load_source(model, batch_size=options.batch_size)
     hosted: dict[str, str] = {}
     while True:
         interpretation = interpret(source, hosted)
-        imported, refused = _import(interpretation, allow_host_only=allow_host_only)
+        imported, refused = _import(interpretation, allow_host_only=options.allow_host_only)
         if not refused and config is not None:
             graphs = [section.graph for section in imported.sections]
             refused = too_large(interpretation, graphs, config)
-        if not refused and config is not None and not (keep_sections or strict):
+        if not refused and config is not None and not (options.keep_sections or options.strict):
             refused = unprofitable(interpretation, _candidates(imported.steps), config)
         if not refused:
             break
         assert not refused.keys() <= hosted.keys(), refused
         hosted |= refused
-    if strict and imported.host_operators:
+    if options.strict and imported.host_operators:
         raise ModelError(_refusal(imported.host_operators))
     return imported
 

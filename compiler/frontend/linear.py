@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from tilewright.compiler.frontend.builder import is_permutation
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
-from tilewright.compiler.frontend.rearrange import UNIT
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
     as_activation,
@@ -29,6 +28,7 @@ from tilewright.compiler.frontend.values import (
     Value,
 )
 from tilewright.compiler.frontend.window import spatial_index, window_of
+from tilewright.compiler.graph.copies import UNIT
 from tilewright.hw.spec import numerics
 
 Weights = tuple[NDArray[np.int16], NDArray[np.float32]]

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from tilewright.compiler.frontend.context import Context
-from tilewright.compiler.frontend.emit import store_results
+from tilewright.compiler.frontend.emit import emit, store_results
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.table import IDENTITY
-from tilewright.compiler.frontend.values import Quantized, UnsupportedError
+from tilewright.compiler.frontend.values import Dequantized, Quantized, Real, UnsupportedError
 
 
 def negated(context: Context, source: Quantized, name: str, node: Operator) -> Quantized:
@@ -24,6 +24,21 @@ def negated(context: Context, source: Quantized, name: str, node: Operator) -> Q
         is_border=False,
     )
     return store_results(context, IDENTITY[::-1], source, target, (node.name,))
+
+
+def negative_of(context: Context, node: Operator, largest: Real, negatives: Quantized) -> Real:
+    """The smallest of values whose negatives, stored as `negatives`, have that `largest`."""
+    name = node.outputs[0]
+    stored = emit(
+        context,
+        largest,
+        negatives.quantization,
+        negatives.is_unsigned,
+        f"{name}/largest",
+        node.name,
+    )
+    result = negated(context, stored, f"{name}/smallest", node)
+    return Real(producer=Dequantized(source=result), index=result.index, tensor=name)
 
 
 def broadcast(first: Quantized, second: Quantized) -> tuple[Quantized, Quantized]:

@@ -1,6 +1,6 @@
 """Copies of a stored map's channels and pixels in another order, where the device can make them.
 
-A 1x1 convolution copies channels: 64 times the scale 1/64 is exactly 1. A pooling of single pixels
+A 1x1 convolution copies channels (`graph.copies`). A pooling of single pixels
 takes every n-th pixel, or repeats one (stride 0). A resampling takes rows and columns in any order,
 and puts groups of channels in between each other.
 """
@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.values import Index
-from tilewright.compiler.graph.graph import Conv, Epilogue, Node, Pool, Resample, View
+from tilewright.compiler.graph.copies import copy_channels
+from tilewright.compiler.graph.graph import Node, Pool, Resample, View
 from tilewright.compiler.graph.runs import LARGEST_PERIOD, axis_runs
 from tilewright.hw.spec.tensor import Tensor
 
-UNIT = 64
-"""The weight that stands for 1 at the scale 1/64."""
 LARGEST_STRIDE = 255
 LARGEST_RUNS = 16
 """Of a resampling's rows, and columns: a tile takes an instruction for each pair, or more."""
@@ -125,21 +124,6 @@ def _with_channels(
     shape = (len(channels), stored.height, stored.width)
     output = replace(stored, name=f"{name}/channels", shape=shape)
     return [(copy_channels(stored, channels, output.name), output)]
-
-
-def copy_channels(stored: Tensor, channels: NDArray[np.int64], output: str) -> Conv:
-    """The convolution that makes a map of those channels of `stored`."""
-    weight = np.zeros((len(channels), stored.channels, 1, 1), np.int8)
-    weight[np.arange(len(channels)), channels] = UNIT
-    return Conv(
-        name=output,
-        output=output,
-        input=stored.name,
-        weight=weight,
-        bias=np.zeros(len(channels), np.int32),
-        weight_scale=np.full(len(channels), 1 / UNIT, np.float32),
-        epilogue=Epilogue(quantization=stored.quantization),
-    )
 
 
 def _pixels(walk: Walk) -> int:

@@ -9,13 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
-from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.handlers import Entry, handles
-from tilewright.compiler.frontend.operands import negated
+from tilewright.compiler.frontend.operands import negated, negative_of
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
 from tilewright.compiler.frontend.values import (
-    Dequantized,
     Index,
     Linear,
     Pooled,
@@ -71,17 +69,7 @@ def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]
         producer = _over_pixels(context, node, source, rows, shape[reduced[-1]])
     places: Index = np.arange(len(rows)).reshape(result)
     real = Real(producer=producer, index=places, names=(node.name,))
-    return [_smallest(context, node, source, real) if node.op_type == "ReduceMin" else real]
-
-
-def _smallest(context: Context, node: Operator, negative: Quantized, largest: Real) -> Real:
-    """The negative of the largest value of `negative`."""
-    name = node.outputs[0]
-    stored = emit(
-        context, largest, negative.quantization, negative.is_unsigned, f"{name}/largest", node.name
-    )
-    result = negated(context, stored, f"{name}/smallest", node)
-    return Real(producer=Dequantized(source=result), index=result.index, tensor=name)
+    return [negative_of(context, node, real, source) if node.op_type == "ReduceMin" else real]
 
 
 def _axes(node: Operator, values: Values, rank: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Groups of channels that a Resample puts in between each other begin a word each.
 
 Where they do not, the convolution that makes them gets channels that nothing reads in between; any
-other map is copied by a 1x1 convolution (exact: scale 1, zero point kept).
+other map is copied by a 1x1 convolution.
 """
 
 from collections import Counter
@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph.graph import Conv, Epilogue, Graph, Node, Resample
-from tilewright.hw.spec.tensor import Tensor
+from tilewright.compiler.graph.copies import copy_channels
+from tilewright.compiler.graph.graph import Conv, Graph, Node, Resample
 
 
 def align_phases(graph: Graph, rows: int) -> Graph:
@@ -36,7 +36,7 @@ def align_phases(graph: Graph, rows: int) -> Graph:
         copy = replace(stored, name=f"{node.output}.phases", shape=(len(order), *stored.shape[1:]))
         maps[copy.name] = copy
         del made[node.output]
-        made[copy.name] = _copy(stored, copy, order)
+        made[copy.name] = copy_channels(stored, order, copy.name)
         made[node.output] = replace(node, input=copy.name)
     return replace(graph, maps=maps, nodes=tuple(made.values()))
 
@@ -59,19 +59,4 @@ def _with_gaps(maker: Conv, order: NDArray[np.int64]) -> Conv:
         chosen,
         weight=chosen.weight * is_there[:, None, None, None].astype(np.int8),
         bias=chosen.bias * is_there.astype(np.int32),
-    )
-
-
-def _copy(stored: Tensor, copy: Tensor, order: NDArray[np.int64]) -> Conv:
-    weight = np.zeros((len(order), stored.channels, 1, 1), np.int8)
-    places = np.flatnonzero(order >= 0)
-    weight[places, order[places]] = 1
-    return Conv(
-        name=copy.name,
-        output=copy.name,
-        input=stored.name,
-        weight=weight,
-        bias=np.zeros(len(order), np.int32),
-        weight_scale=np.ones(len(order), np.float32),
-        epilogue=Epilogue(quantization=stored.quantization),
     )

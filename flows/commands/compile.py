@@ -60,6 +60,7 @@ def command(
     expects, and every operator that is left to the host with the reason. The text of passes takes
     its place on stdout.
     """
+    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.models import compile_file, import_file
     from tilewright.flows.program_cache import timed
     from tilewright.flows.report.json_files import write_json
@@ -69,20 +70,19 @@ def command(
     from tilewright.support.files import check_targets, write_file
 
     config = resolve_config(preset, config_file, settings)
+    options = ImportOptions(
+        strict=strict,
+        keep_sections=keep_sections,
+        allow_host_only=allow_host_only,
+        batch_size=batch_size,
+    )
     observe = pass_printer(print_after, stop_after, with_weights=with_weights)
     if stop_after is not None:
         if output or json_files:
             raise InputError("--stop-after writes no file; leave out --output and --report")
         from tilewright.compiler.compile import run_sections
 
-        imported = import_file(
-            model,
-            config,
-            strict=strict,
-            keep_sections=keep_sections,
-            allow_host_only=allow_host_only,
-            batch_size=batch_size,
-        )
+        imported = import_file(model, config, options)
         run_sections(imported, config, observe=observe, stop_after=stop_after)
         return
     target = output or Path(f"{model.stem}.tw")
@@ -90,16 +90,7 @@ def command(
     quiet = quiet or observe is not None
     told = f"compiling {model.name} for {config.name}"
     with contextlib.nullcontext() if quiet else status(told):  # no spinner around printed passes
-        compiled = compile_file(
-            model,
-            config,
-            strict=strict,
-            keep_sections=keep_sections,
-            allow_host_only=allow_host_only,
-            batch_size=batch_size,
-            cached=cached,
-            observe=observe,
-        )
+        compiled = compile_file(model, config, options, cached=cached, observe=observe)
     write_file(target, compiled.program.to_bytes())
     if quiet and not json_files:
         return

@@ -84,6 +84,7 @@ def command(
     The RTL's whole DRAM is compared with the instruction-set simulator's, and the simulator's
     outputs with the project's reference. Exit status 1 when anything differs.
     """
+    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.execution import load_inputs, save_outputs
     from tilewright.flows.models import compile_file
     from tilewright.flows.report.display import console
@@ -99,15 +100,9 @@ def command(
     config = resolve_config(preset, config_file, settings)
     check_targets([output, waveform, *json_files], [model, config_file, input_file])
     check_waveform(waveform)
+    options = ImportOptions(strict=strict, keep_sections=keep_sections, batch_size=batch_size)
     with status(f"compiling {model.name} for {config.name}"):
-        compiled = compile_file(
-            model,
-            config,
-            strict=strict,
-            keep_sections=keep_sections,
-            batch_size=batch_size,
-            cached=cached,
-        )
+        compiled = compile_file(model, config, options, cached=cached)
     inputs = load_inputs(compiled.program, input_file, samples, seed)
     with status(f"generating and building the RTL of {config.name}"):
         target, build_seconds = timed_rtl(compiled.program, latency, bandwidth, stalls, waveform)

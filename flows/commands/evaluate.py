@@ -54,6 +54,7 @@ def command(
     RTL. Top-1 and top-5 need --labels. ONNX Runtime runs the same model, optimizations off, and
     the model of --float.
     """
+    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.accuracy import check_labels, load_labels
     from tilewright.flows.evaluation import evaluate
     from tilewright.flows.models import import_file
@@ -65,7 +66,7 @@ def command(
 
     check_targets(json_files, [model, data, labels_file, float_file, config_file])
     config = resolve_config(preset, config_file, settings)
-    imported = import_file(model, config, strict=strict, keep_sections=keep_sections)
+    imported = import_file(model, config, ImportOptions(strict=strict, keep_sections=keep_sections))
     inputs = load_samples(data, imported.inputs, None, imported.batch)
     labels = None
     if labels_file is not None:

@@ -52,6 +52,7 @@ def command(
     its maps live, what is lost to padding, where engines may meet at a bank. Then what each
     optimization of the compiler gains.
     """
+    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.models import import_file
     from tilewright.flows.report.coverage import coverage_sentence
     from tilewright.flows.report.display import console, table
@@ -63,7 +64,7 @@ def command(
 
     config = resolve_config(preset, config_file, settings)
     check_targets(json_files, [model, config_file])
-    imported = import_file(model, config, strict=strict, keep_sections=keep_sections)
+    imported = import_file(model, config, ImportOptions(strict=strict, keep_sections=keep_sections))
     with status(f"compiling {model.name} for {config.name}"):
         found = explain(imported, config, latency=latency, with_gains=not no_gains)
     if write_json(json_files, found.as_dict() | {"model": model.name}):

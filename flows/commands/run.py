@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.support.errors import InputError
 
 if TYPE_CHECKING:
+    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.models import CompiledModel
     from tilewright.flows.runtime.targets import Outcome, Target
     from tilewright.flows.runtime.tensors import Sample
@@ -88,6 +89,7 @@ def command(
     The same inputs give the same outputs on the simulator, the RTL and the reference, byte for
     byte. Without --input the inputs are random, from --seed.
     """
+    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.report.trace import chrome_trace
     from tilewright.support.files import check_targets, write_file
 
@@ -96,14 +98,13 @@ def command(
     on = on or ("iss" if waveform is None else "rtl")
     check_waveform(waveform)
     given = (preset, config_file, settings)
-    compiler_options = {
-        "strict": strict,
-        "keep_sections": keep_sections,
-        "allow_host_only": allow_host_only,
-    }
-    loaded, compiled = load(
-        program, model, given, compiler_options, batch_size=batch_size, cached=cached
+    options = ImportOptions(
+        strict=strict,
+        keep_sections=keep_sections,
+        allow_host_only=allow_host_only,
+        batch_size=batch_size,
     )
+    loaded, compiled = load(program, model, given, options, cached=cached)
     check_target_options(on, latency, waveform, is_traced=trace_file is not None)
     dram_latency = latency or MEMORY_LATENCY
     if trace_file is not None:
@@ -178,9 +179,8 @@ def load(
     path: Path,
     model: Path | None,
     config: tuple[str | None, Path | None, tuple[str, ...]],
-    options: dict[str, bool],
+    options: "ImportOptions",
     *,
-    batch_size: int | None,
     cached: bool,
 ) -> tuple["Program", "CompiledModel | None"]:
     """Return the program and, where the ONNX model is at hand, what the compiler made of it."""
@@ -188,22 +188,15 @@ def load(
     from tilewright.flows.report.progress import status
     from tilewright.hw.spec.program import Program
 
-    compile_for = partial(
-        compile_file,
-        strict=options["strict"],
-        keep_sections=options["keep_sections"],
-        allow_host_only=options["allow_host_only"],
-        cached=cached,
-    )
     preset, config_file, settings = config
     if path.suffix.lower() == ".onnx":
         if model is not None:
             raise InputError("--model belongs to a program; here the model itself is given")
         chosen = resolve_config(preset, config_file, settings)
         with status(f"compiling {path.name} for {chosen.name}"):
-            compiled = compile_for(path, chosen, batch_size=batch_size)
+            compiled = compile_file(path, chosen, options, cached=cached)
         return compiled.program, compiled
-    if batch_size is not None:
+    if options.batch_size is not None:
         raise InputError(f"--batch belongs to an ONNX model; {path} was compiled with its own")
     expected = None
     if preset or config_file or settings:
@@ -211,7 +204,8 @@ def load(
     program = Program.load(path, expected)
     if model is None:
         return program, None
-    compiled = compile_for(model, program.config, batch_size=program.metadata.get(BATCH_SIZE))
+    options = replace(options, batch_size=program.metadata.get(BATCH_SIZE))
+    compiled = compile_file(model, program.config, options, cached=cached)
     if program.metadata.get("model_digest") != compiled.digest:
         raise InputError(f"{path} was not compiled from {model}; give the model it was made of")
     return program, compiled

@@ -23,6 +23,8 @@ from tilewright.support.errors import InputError, ModelError
 from tilewright.support.files import check_folder, check_targets, missing, write_file
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from tilewright.flows.sweep.running import Outcome, Sweep
     from tilewright.flows.sweep.space import Space
     from tilewright.flows.sweep.table import Point
@@ -143,6 +145,7 @@ def command(
     --config, --set) or, where the array's size is another, grows with it (--scale). A point that
     fails is listed with its error and stops no other one. Exit status 1 when any point failed.
     """
+    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.sweep.energy import load_table
     from tilewright.flows.sweep.job import Setup
@@ -158,8 +161,7 @@ def command(
         setup=Setup(
             source="rtl" if on == "rtl" else "cycles",
             seed=seed,
-            strict=strict,
-            keep_sections=keep_sections,
+            options=ImportOptions(strict=strict, keep_sections=keep_sections),
         ),
         table=load_table(energy_file),
     )
@@ -321,7 +323,7 @@ def as_json(sweep: "Sweep", outcome: "Outcome") -> dict[str, Any]:
 def print_points(sweep: "Sweep", points: Sequence["Point"]) -> None:
     """Print the table of points, or of many those that nothing beats."""
     from tilewright.flows.report.coverage import coverage_range
-    from tilewright.flows.report.display import console, percent, table
+    from tilewright.flows.report.display import console
     from tilewright.flows.sweep.pareto import pareto_front
     from tilewright.flows.sweep.table import all_rows
 
@@ -337,6 +339,26 @@ def print_points(sweep: "Sweep", points: Sequence["Point"]) -> None:
         title += (
             f"; {len(shown)} of {len(rows)} points, those with the fewest cycles for their size"
         )
+    out.print(points_table(title, shown))
+    lost = {p.candidate.config.name: None for p in points
+            if p.candidate.config and p.candidate.is_without_depthwise}  # fmt: skip
+    if lost:
+        out.print(f"no depthwise unit, which needs rows <= cols: {', '.join(lost)}", markup=False)
+    if sweep.setup.source == "rtl":
+        errors = [abs(e) for p in points if (e := p.result.estimate_error) is not None]
+        if errors:
+            out.print(
+                f"the timing model is off by {statistics.mean(errors):.1%} on average, "
+                f"{max(errors):.1%} at most"
+            )
+    else:
+        out.print("--on rtl measures, and states how far the timing model is off")
+
+
+def points_table(title: str, rows: Sequence[Mapping[str, Any]]) -> "Table":
+    """Return the table of rows, without the columns in which none has anything."""
+    from tilewright.flows.report.display import percent, table
+
     columns = ("config", "?model", ">cycles", ">utilization", "?>MACs here", "?>SRAM KiB",
                "?>area", "?>MHz", "?>ms", "?>mJ", "?>latency", "=error")  # fmt: skip
     cells = [
@@ -354,22 +376,9 @@ def print_points(sweep: "Sweep", points: Sequence["Point"]) -> None:
             row["dram_latency_cycles"],
             row["error"],
         )
-        for row in shown
+        for row in rows
     ]
-    out.print(table(title, columns, cells))
-    lost = {p.candidate.config.name: None for p in points
-            if p.candidate.config and p.candidate.is_without_depthwise}  # fmt: skip
-    if lost:
-        out.print(f"no depthwise unit, which needs rows <= cols: {', '.join(lost)}", markup=False)
-    if sweep.setup.source == "rtl":
-        errors = [abs(e) for p in points if (e := p.result.estimate_error) is not None]
-        if errors:
-            out.print(
-                f"the timing model is off by {statistics.mean(errors):.1%} on average, "
-                f"{max(errors):.1%} at most"
-            )
-    else:
-        out.print("--on rtl measures, and states how far the timing model is off")
+    return table(title, columns, cells)
 
 
 def print_files(written: Sequence[Path]) -> None:

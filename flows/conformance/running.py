@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.conformance.cases import Case
 from tilewright.flows.conformance.preparing import Prepared, prepare
 from tilewright.flows.conformance.results import Outcome, Result
@@ -19,6 +20,7 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
 from tilewright.support.errors import TilewrightError
 
+OPTIONS = ImportOptions(keep_sections=True, allow_host_only=True)
 BORDERS = ("DequantizeLinear", "QuantizeLinear")
 
 
@@ -61,7 +63,7 @@ def _outputs(prepared: Prepared, config: Config) -> tuple[Program, Mapping[str, 
     with tempfile.TemporaryDirectory(prefix="tilewright-") as folder:
         path = Path(folder) / "case.onnx"
         onnx.save(prepared.model, path)
-        compiled = compile_file(path, config, keep_sections=True, allow_host_only=True)
+        compiled = compile_file(path, config, OPTIONS)
         program = compiled.program
         given, expected = (
             infer(make_target(on, program, compiled), program, prepared.feeds).outputs

@@ -16,7 +16,7 @@ from tilewright.flows.report.report import transfer_bytes
 from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
-from tilewright.hw.spec.loops import Space, Walk
+from tilewright.hw.spec.loops import Space, Walk, bank_words
 from tilewright.hw.spec.program import Program
 from tilewright.support.errors import InputError
 
@@ -101,8 +101,13 @@ def _accessed(instruction: Instruction, config: Config) -> Mapping[str, int]:
 
 
 def _bytes(walk: Walk, config: Config) -> int:
-    word: int = getattr(config, f"{walk.space.name.lower()}_word_bytes")
-    return prod(loop.moves for loop in walk.loops) * walk.run * word
+    moves = prod(loop.moves for loop in walk.loops)
+    return moves * walk.run * _word_bytes(walk.space, config)
+
+
+def _word_bytes(space: Space, config: Config) -> int:
+    word: int = getattr(config, f"{space.name.lower()}_word_bytes")
+    return word
 
 
 def joules(counts: Counts, config: Config, table: EnergyTable) -> float:
@@ -110,8 +115,7 @@ def joules(counts: Counts, config: Config, table: EnergyTable) -> float:
     total = counts.macs * table.multiply_accumulate_pj
     total += counts.vector_results * table.vector_result_pj
     total += counts.dram_bytes * table.dram_byte_pj
-    for memory in ("activation", "weight", "accumulator", "parameter"):
-        banks = getattr(config, f"{memory}_banks", 1)
-        size = getattr(config, f"{memory}_kib") / banks / table.sram_bank_kib
-        total += getattr(counts, f"{memory}_bytes") * table.sram_byte_pj * size**0.5
+    for space, name in MEMORIES.items():
+        size = bank_words(space, config) * _word_bytes(space, config) / 1024 / table.sram_bank_kib
+        total += getattr(counts, name) * table.sram_byte_pj * size**0.5
     return float(total) * PICO

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from tilewright.compiler.options import AS_IT_IS, ImportOptions
 from tilewright.flows.program_cache import tool_digest
 from tilewright.flows.sweep.energy import Counts
 from tilewright.hw.spec.config import Config
@@ -42,8 +43,7 @@ class Setup:
     source: Source = "cycles"
     seed: int = 0
     """Of the random input on the RTL."""
-    strict: bool = False
-    keep_sections: bool = False
+    options: ImportOptions = AS_IT_IS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +72,10 @@ class Job:
     @cached_property
     def key(self) -> Key:
         run = f" seed={self.setup.seed}" if self.setup.source == "rtl" else ""
-        kept = f"strict={self.setup.strict:d} keep_sections={self.setup.keep_sections:d}"
         return Key(
             config=self.config.digest,
             model=self.model.digest,
-            setup=f"{self.setup.source} latency={self.latency} {kept}{run}",
+            setup=f"{self.setup.source} latency={self.latency} {self.setup.options}{run}",
             code=tool_digest(),
         )
 

@@ -1,7 +1,8 @@
 """One job, in a process that does nothing else: compile, replay or run, and count.
 
 A model is read once: its readings are kept as files, which hold less memory than reading it again.
-A model of several sections is read for each config, as what joins the host depends on that.
+A model of several sections is read for each config, as what joins the host depends on that; so is
+one with a pooling that is too large for the config.
 """
 
 import pickle
@@ -10,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tilewright.compiler.compile import compile_model
+from tilewright.compiler.frontend.fitting import oversized_poolings
 from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
 from tilewright.flows.models import CompiledModel, import_file
 from tilewright.flows.report.coverage import coverage_of
@@ -26,9 +28,10 @@ KEPT_READINGS = 2
 
 def keep_reading(path: Path, setup: Setup, target: Path) -> None:
     """Read a model and keep it in a file for `measure`. Raises ModelError."""
-    imported = import_file(path, strict=setup.strict)
+    imported = import_file(path, options=setup.options)
     sections = [step for step in imported.steps if isinstance(step, ImportedSection)]
-    is_for_all = len(sections) == 1 or setup.keep_sections or setup.strict
+    options = setup.options
+    is_for_all = len(sections) == 1 or options.keep_sections or options.strict
     target.write_bytes(pickle.dumps(imported if is_for_all else None))
 
 
@@ -54,15 +57,15 @@ def measure(job: Job, reading: Path) -> Result:
 def _compile(job: Job, config: Config, reading: Path) -> CompiledModel:
     start = time.monotonic()
     path, setup = job.model.path, job.setup
-    imported = _kept(reading) or import_file(
-        path, config, strict=setup.strict, keep_sections=setup.keep_sections
-    )
+    imported = _kept(reading)
+    if imported is None or oversized_poolings([s.graph for s in imported.sections], config):
+        imported = import_file(path, config, setup.options)
     program = compile_model(imported, config)
     return CompiledModel(
         path=path,
         program=program,
         seconds=time.monotonic() - start,
-        keep_sections=setup.keep_sections,
+        options=setup.options,
         read=imported,
     )
 

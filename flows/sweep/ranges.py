@@ -24,8 +24,10 @@ def _parse_part(part: str, option: str) -> Sequence[int]:
         numbers = [int(number) for number in part.split(":")]
     except ValueError:
         numbers = []
-    is_range = len(numbers) > 1
-    if not 1 <= len(numbers) <= 3 or min(numbers) < is_range or numbers[0] > (numbers * 2)[1]:
+    is_range = len(numbers) in (2, 3)
+    is_rising = is_range and min(numbers) >= 1 and numbers[0] <= numbers[1]
+    is_value = len(numbers) == 1 and numbers[0] >= 0
+    if not (is_rising or is_value):
         raise InputError(
             f"{option}: values are a list 4,8,12, doublings 4:32 or steps 4:16:4, got {part!r}"
         )

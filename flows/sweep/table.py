@@ -86,7 +86,7 @@ class Point:
             "area_unit": found.unit if found else None,
             "area_source": found.obtained if found else None,
             "clock_mhz": round(path.megahertz, 1) if path else None,
-            "clock_source": f"{found.obtained}, no wires" if found and path else None,
+            "clock_source": found.clock_obtained if found and path else None,
             "seconds": cycles / path.megahertz / 1e6 if path and cycles else None,
         }
 

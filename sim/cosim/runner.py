@@ -73,14 +73,9 @@ def run(
     accelerator is a result, not an error.
     """
     dram = dram or DramParameters()
-    if dram_base % PAGE_BYTES:
-        raise InputError(f"dram_base must be a multiple of {PAGE_BYTES}, got {dram_base:#x}")
     if trace is not None:
         model = _traced(model, trace)
-    if expectations and not (model.srams_public and model.probes.retire):
-        raise ToolError("expectations need a model built with probes and srams_public=True")
-    if expectations and aborted:
-        raise InputError("expectations count the retirements of one program: give no aborted ones")
+    _check(model, dram_base, expectations, aborted)
     work = Path(tempfile.mkdtemp(prefix="tilewright-run-"))
     try:
         settings = _settings(model, work, image, dram, dram_base, timeout_cycles + MARGIN_CYCLES)
@@ -89,14 +84,7 @@ def run(
         settings += _expectation_settings(model, work, expectations)
         further = register_values or {}
         writes = register_writes(program_address, dram_base, further)
-        before = [
-            {
-                "writes": register_writes(each.program_address, each.dram_base, further),
-                "cycles": each.cycles,
-                "reset": each.reset,
-            }
-            for each in aborted
-        ]
+        before = [_aborted_writes(each, further) for each in aborted]
         _write_parameters(work, writes, before, dram, digest_word, timeout_cycles)
         _simulate(model, work, [("mode", "cocotb"), *settings], dram, _environment(work))
         result = read_result(work, model, image_bytes=len(image), timeout_cycles=timeout_cycles)
@@ -108,6 +96,28 @@ def run(
         return result
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _check(
+    model: Model,
+    dram_base: int,
+    expectations: Sequence[Expectation],
+    aborted: Sequence[AbortedRun],
+) -> None:
+    if dram_base % PAGE_BYTES:
+        raise InputError(f"dram_base must be a multiple of {PAGE_BYTES}, got {dram_base:#x}")
+    if expectations and not (model.srams_public and model.probes.retire):
+        raise ToolError("expectations need a model built with probes and srams_public=True")
+    if expectations and aborted:
+        raise InputError("expectations count the retirements of one program: give no aborted ones")
+
+
+def _aborted_writes(run: AbortedRun, further: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "writes": register_writes(run.program_address, run.dram_base, further),
+        "cycles": run.cycles,
+        "reset": run.reset,
+    }
 
 
 def run_bare(

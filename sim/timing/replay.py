@@ -174,10 +174,8 @@ class StageReplay:
             repeated: Sequence[Claim] = ()
             if operand is not None:
                 bank = segment.operand_bank
-                operands, repeated = (
-                    Cursor(operand(bank), first_position, rivals(bank)),
-                    repeats(bank),
-                )
+                operands = Cursor(operand(bank), first_position, rivals(bank))
+                repeated = repeats(bank)
                 self._cursors.append(operands)
             if segment.is_lead:
                 self._pass_lead(sources, segment)

@@ -68,40 +68,22 @@ class GraphMaker:
         pieces=0,
     ) -> str:
         channels, height, width = self.shape(source)
-        size = [
-            (length + pads[axis] + pads[axis + 2] - dilations[axis] * (kernel[axis] - 1) - 1)
-            // strides[axis]
-            + 1
-            for axis, length in enumerate((height, width))
+        behind = [
+            length + pads[axis] + pads[axis + 2] for axis, length in enumerate((height, width))
         ]
+        reach = [dilations[axis] * (kernel[axis] - 1) + 1 for axis in (0, 1)]
+        size = [(behind[axis] - reach[axis]) // strides[axis] + 1 for axis in (0, 1)]
         output = self.new_map((filters, *size))
         inputs = channels // groups
         weight = self.random.integers(-127, 128, (filters, inputs, *kernel)).astype(np.int8)
         scale = 0.3 / (60 * 70 * (inputs * kernel[0] * kernel[1]) ** 0.5)
         result = self.maps[output].quantization
         own = self.quantization() if residual else result
-        entries = self.random.integers(-128, 128, 256).astype(np.int8) if table else None
-        epilogue = Epilogue(
-            quantization=self.quantization() if table else own,
-            low=int(self.random.integers(-128, -20)),
-            high=int(self.random.integers(60, 128)),
-            table=entries,
-            table_quantization=own if table else None,
-        )
+        epilogue = self._epilogue(own, table=table)
         bias = self.random.integers(-2000, 2000, filters).astype(np.int32)
         scales = self.random.uniform(scale, 40 * scale, filters).astype(np.float32)
         if pieces:
-            epilogue = replace(
-                epilogue,
-                pieces=tuple(
-                    Piece(
-                        middle=0.5 * number,
-                        step=0.01,
-                        results=self.random.integers(-50, 50, 256).astype(np.int8),
-                    )
-                    for number in range(pieces)
-                ),
-            )
+            epilogue = replace(epilogue, pieces=self._pieces(pieces))
         factors = self.random.uniform(-0.5, 1.5, filters).astype(np.float32) if slopes else None
         self.nodes.append(
             Conv(
@@ -121,6 +103,26 @@ class GraphMaker:
             )
         )
         return output
+
+    def _epilogue(self, own: Quantization, *, table: bool) -> Epilogue:
+        entries = self.random.integers(-128, 128, 256).astype(np.int8) if table else None
+        return Epilogue(
+            quantization=self.quantization() if table else own,
+            low=int(self.random.integers(-128, -20)),
+            high=int(self.random.integers(60, 128)),
+            table=entries,
+            table_quantization=own if table else None,
+        )
+
+    def _pieces(self, count: int) -> tuple[Piece, ...]:
+        return tuple(
+            Piece(
+                middle=0.5 * number,
+                step=0.01,
+                results=self.random.integers(-50, 50, 256).astype(np.int8),
+            )
+            for number in range(count)
+        )
 
     def resample(self, source, rows, columns, phases=(1, 1)) -> str:
         channels = self.shape(source)[0] // (phases[0] * phases[1])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tilewright.compiler.frontend.importer import import_model
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.execution import load_inputs
 from tilewright.flows.models import CompiledModel, ReferenceTarget, compile_file
 from tilewright.flows.runtime.batches import batch_of
@@ -79,7 +80,9 @@ pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"{CASES} is missing"
 
 
 def compiled_case(name: str, config: str) -> tuple[CompiledModel, list[Sample]]:
-    compiled = compile_file(CASES / name / "model.onnx", PRESETS[config], keep_sections=True)
+    compiled = compile_file(
+        CASES / name / "model.onnx", PRESETS[config], ImportOptions(keep_sections=True)
+    )
     return compiled, load_inputs(compiled.program, CASES / name / "inputs.npz", 1, 0)
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import onnx
 import pytest
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.compiler.plan import schedule_cache
 from tilewright.flows import program_cache
 from tilewright.flows.models import ReferenceTarget, compile_file
@@ -70,7 +71,7 @@ def test_strict_is_refused_from_the_cache_too(make_model):
     for _ in range(2):
         compile_file(path, NANO, cached=True)
         with pytest.raises(ModelError, match="strict"):
-            compile_file(path, NANO, strict=True, cached=True)
+            compile_file(path, NANO, ImportOptions(strict=True), cached=True)
 
 
 def test_a_damaged_program_is_compiled_again(digits, folder):

@@ -7,6 +7,7 @@ from onnx import ModelProto
 
 from tilewright.compiler.frontend.batch import single_sample
 from tilewright.compiler.frontend.importer import import_model
+from tilewright.compiler.options import ImportOptions
 from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import ModelError
 
@@ -164,7 +165,9 @@ def matrix_product(builder, size: int) -> ModelProto:
 
 
 def test_a_batch_in_place_of_a_symbolic_one_is_rows_of_one_matrix(make_builder):
-    imported = import_model(make_symbolic(matrix_product(make_builder(seed=3), 8)), batch_size=8)
+    imported = import_model(
+        make_symbolic(matrix_product(make_builder(seed=3), 8)), options=ImportOptions(batch_size=8)
+    )
     assert imported.batch is None
     assert imported.inputs[0].shape == (8, 64)
     (section,) = imported.sections
@@ -174,7 +177,7 @@ def test_a_batch_in_place_of_a_symbolic_one_is_rows_of_one_matrix(make_builder):
 def test_a_batch_in_place_of_a_symbolic_one_runs_sample_by_sample_where_it_is_an_axis(make_builder):
     builder = make_builder(seed=4)
     builder.output(builder.quantize(convolution(builder, 3)))
-    imported = import_model(make_symbolic(builder.model()), batch_size=3)
+    imported = import_model(make_symbolic(builder.model()), options=ImportOptions(batch_size=3))
     assert imported.batch is not None
     assert (imported.batch.size, imported.inputs[0].shape) == (3, (1, 3, 6, 6))
 
@@ -193,4 +196,7 @@ def test_a_batch_in_place_of_a_symbolic_one_runs_sample_by_sample_where_it_is_an
 def test_no_batch_where_there_is_none(make_builder, batch_size, is_symbolic, message):
     model = matrix_product(make_builder(seed=5), 8)
     with pytest.raises(ModelError, match=message):
-        import_model(make_symbolic(model) if is_symbolic else model, batch_size=batch_size)
+        import_model(
+            make_symbolic(model) if is_symbolic else model,
+            options=ImportOptions(batch_size=batch_size),
+        )

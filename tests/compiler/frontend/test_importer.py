@@ -8,6 +8,7 @@ from onnx import TensorProto, helper
 from tilewright.compiler.compile import compile_model
 from tilewright.compiler.frontend.importer import import_model
 from tilewright.compiler.graph.reference import Reference
+from tilewright.compiler.options import ImportOptions
 from tilewright.hw.spec.config import PRESETS
 from tilewright.support.errors import InputError, ModelError
 
@@ -63,13 +64,13 @@ def test_strict_refuses_host_operators(make_builder):
     with pytest.raises(
         ModelError, match=r"strict: 3 operators would run on the host; .*\n  QuantizeLinear"
     ):
-        import_model(builder.model(), strict=True)
+        import_model(builder.model(), options=ImportOptions(strict=True))
 
 
 def test_strict_accepts_an_int8_border(make_builder):
     builder = make_builder(seed=1)
     classifier(builder, has_float_border=False)
-    assert import_model(builder.model(), strict=True).host_operators == ()
+    assert import_model(builder.model(), options=ImportOptions(strict=True)).host_operators == ()
 
 
 def test_import_is_deterministic(make_builder):

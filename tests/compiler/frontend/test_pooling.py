@@ -5,6 +5,7 @@ import pytest
 
 from tilewright.compiler.frontend.importer import import_model
 from tilewright.compiler.graph.graph import Conv, Pad, Pool
+from tilewright.compiler.options import ImportOptions
 from tilewright.hw.spec.config import PRESETS
 
 WINDOWS = {
@@ -144,12 +145,19 @@ def test_a_window_larger_than_activation_sram_is_left_to_the_host(make_builder):
     builder.output(builder.quantize(mean))
     weight = builder.weight((2, 2, 3, 3), axis=0)
     builder.output(builder.quantize(builder.node("Conv", [source, weight])))
-    imported = import_model(builder.model(), PRESETS["nano"], keep_sections=True)
+    imported = import_model(builder.model(), PRESETS["nano"], ImportOptions(keep_sections=True))
     reasons = {item.op_type: item.reason for item in imported.host_operators}
     assert reasons["GlobalAveragePool"] == (
         "its window of 96x96 pixels must fit into activation SRAM, 8192 words; raise activation_kib"
     )
-    assert len(import_model(builder.model(), PRESETS["base"], keep_sections=True).islands) == 0
+    assert (
+        len(
+            import_model(
+                builder.model(), PRESETS["base"], ImportOptions(keep_sections=True)
+            ).islands
+        )
+        == 0
+    )
 
 
 def test_max_pool_behind_a_table_waits_for_quantize(make_builder, agree):

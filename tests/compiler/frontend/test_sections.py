@@ -7,6 +7,7 @@ from model_runs import run_on_iss, run_on_reference
 from tilewright.compiler import host_cost
 from tilewright.compiler.compile import compile_model
 from tilewright.compiler.frontend.importer import import_model
+from tilewright.compiler.options import ImportOptions
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.steps import Island
 
@@ -94,7 +95,7 @@ def test_a_section_that_costs_more_than_it_saves_joins_the_host(make_builder):
     value = hosted(builder, small_behind_large(builder))
     builder.output(builder.quantize(builder.node("Relu", [value])))
     model = builder.model()
-    kept = import_model(model, PRESETS["nano"], keep_sections=True)
+    kept = import_model(model, PRESETS["nano"], ImportOptions(keep_sections=True))
     joined = import_model(model, PRESETS["nano"])
     assert (len(kept.sections), len(joined.sections)) == (3, 2)
     reasons = {operator.reason for operator in joined.host_operators}
@@ -113,5 +114,5 @@ def test_strict_keeps_sections_that_cost_more_than_they_save(make_builder, monke
     model = builder.model()
     monkeypatch.setattr(host_cost, "START_SECONDS", 1.0)
     assert len(import_model(model, PRESETS["nano"]).sections) == 1
-    strict = import_model(model, PRESETS["nano"], strict=True)
+    strict = import_model(model, PRESETS["nano"], ImportOptions(strict=True))
     assert (len(strict.sections), strict.islands) == (2, ())

@@ -16,6 +16,7 @@ from yolo import yolo_v8
 
 from tilewright.compiler.compare import compare_with_onnxruntime
 from tilewright.compiler.frontend.importer import ImportedModel, import_model
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.models import ReferenceTarget, compile_file
 from tilewright.flows.runtime.targets import IssTarget
 from tilewright.flows.verify import timed_rtl, verify
@@ -86,7 +87,7 @@ def assert_agrees_with_onnxruntime(path, model: ImportedModel) -> None:
 @pytest.mark.parametrize("family", BUILDERS)
 def test_quantized_by_onnxruntime(quantized, family):
     path = quantized(family, "onnxruntime")
-    compiled = compile_file(path, PRESETS["edge"], keep_sections=True)
+    compiled = compile_file(path, PRESETS["edge"], ImportOptions(keep_sections=True))
     assert_nearly_all_on_the_accelerator(compiled.imported)
     assert len(compiled.imported.sections) == 1 or family not in IN_ONE_SECTION
     assert_agrees_with_onnxruntime(path, compiled.imported)
@@ -100,7 +101,7 @@ def test_quantized_by_onnxruntime(quantized, family):
 @pytest.mark.parametrize("family", BUILDERS)
 def test_quantized_by_tilewright(quantized, family):
     path = quantized(family, "tilewright")
-    model = import_model(path, PRESETS["edge"], keep_sections=True)
+    model = import_model(path, PRESETS["edge"], ImportOptions(keep_sections=True))
     assert_nearly_all_on_the_accelerator(model)
 
 
@@ -108,7 +109,7 @@ def test_quantized_by_tilewright(quantized, family):
 def test_activations_in_front_of_quantize(quantized, family):
     """LeakyRelu between a convolution and its QuantizeLinear, of Vitis AI's quantizer."""
     path = quantized(family, "vitis")
-    model = import_model(path, PRESETS["edge"], keep_sections=True)
+    model = import_model(path, PRESETS["edge"], ImportOptions(keep_sections=True))
     assert_nearly_all_on_the_accelerator(model)
     assert len(model.sections) == 1
     assert_agrees_with_onnxruntime(path, model)
@@ -119,7 +120,7 @@ def test_activations_in_front_of_quantize(quantized, family):
 @pytest.mark.parametrize("form", ["operators", "vitis"])
 def test_in_other_forms(quantized, family, form):
     path = quantized(family, form)
-    model = import_model(path, PRESETS["edge"], keep_sections=True)
+    model = import_model(path, PRESETS["edge"], ImportOptions(keep_sections=True))
     assert_nearly_all_on_the_accelerator(model)
     assert_agrees_with_onnxruntime(path, model)
 
@@ -129,7 +130,7 @@ def test_in_other_forms(quantized, family, form):
 @pytest.mark.parametrize("family", BUILDERS)
 def test_every_section_on_the_rtl_equals_the_simulator(quantized, family, config):
     path = quantized(family, "onnxruntime")
-    compiled = compile_file(path, PRESETS[config], keep_sections=True)
+    compiled = compile_file(path, PRESETS[config], ImportOptions(keep_sections=True))
     sample = draw(onnx.load(path), seed=3)
     result = verify(compiled, [sample], timed_rtl(compiled.program)[0], num_rtl=1)
     assert result.is_exact

@@ -5,6 +5,7 @@ from collections import defaultdict
 
 import pytest
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.models import compile_file
 from tilewright.flows.report.report import layer_reports
 from tilewright.flows.report.trace import chrome_trace
@@ -89,7 +90,9 @@ def test_ports_are_named_by_bank_direction_and_engine(trace):
 
 
 def test_sections_follow_one_another(interrupted):
-    program = compile_file(interrupted, Config.load("nano"), keep_sections=True).program
+    program = compile_file(
+        interrupted, Config.load("nano"), ImportOptions(keep_sections=True)
+    ).program
     assert len(program.sections) == 2
     trace = json.loads(chrome_trace(program, LATENCY))
     found = tracks(trace)

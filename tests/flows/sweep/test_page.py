@@ -1,7 +1,6 @@
 """The page of a sweep has everything in it, and a browser draws it."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -64,8 +63,7 @@ def test_a_browser_draws_ten_thousand_points_in_three_seconds(tmp_path):
     words = ("chromium", "--headless", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
              "--enable-unsafe-swiftshader", "--dump-dom", page.as_uri())  # fmt: skip
     found = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    others = max(1, os.getloadavg()[0])
-    assert int(re.search(r'data-milliseconds="(\d+)"', found)[1]) < 3000 * others
+    assert int(re.search(r'data-milliseconds="(\d+)"', found)[1]) < 3000
     assert "tilewright sweep folder/m.onnx --preset" in found
     for name in ("scatter", "axes", "roofline", "layers", "stalls"):
         assert re.search(rf'id="{name}" class="plot js-plotly-plot"', found), name

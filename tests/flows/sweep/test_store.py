@@ -2,6 +2,7 @@
 
 import pytest
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.sweep.job import Job, LayerCycles, Model, Result, Setup
 from tilewright.flows.sweep.store import opened
 from tilewright.hw.spec.config import PRESETS
@@ -38,7 +39,12 @@ def test_the_key_tells_what_a_result_depends_on(job):
     others = [
         Job(model=job.model, config=PRESETS["edge"], setup=job.setup, latency=64),
         Job(model=job.model, config=job.config, setup=job.setup, latency=32),
-        Job(model=job.model, config=job.config, setup=Setup(strict=True), latency=64),
+        Job(
+            model=job.model,
+            config=job.config,
+            setup=Setup(options=ImportOptions(strict=True)),
+            latency=64,
+        ),
         Job(model=job.model, config=job.config, setup=Setup(source="rtl"), latency=64),
     ]
     assert len({job.key, *(other.key for other in others)}) == 5
