@@ -18,6 +18,7 @@ from tilewright.compiler.emit.tiles import (
     with_window,
 )
 from tilewright.compiler.graph.graph import Conv
+from tilewright.compiler.limits import MAX_BLOCKS, MAX_KERNEL
 from tilewright.compiler.plan.boxes import Box, boxes, source_box, split
 from tilewright.compiler.plan.conv_plan import (
     FIRST_PIECES,
@@ -33,7 +34,6 @@ from tilewright.compiler.plan.epilogue import (
     epilogue_header,
     folded_bias,
 )
-from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_KERNEL
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 from tilewright.hw.spec.operations.matrix import Matrix

@@ -20,12 +20,12 @@ from tilewright.compiler.emit.tiles import (
     with_operand,
 )
 from tilewright.compiler.graph.graph import Conv
+from tilewright.compiler.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.chains import kernel_parts
 from tilewright.compiler.plan.depthwise_plan import DepthwisePlan, DepthwiseShape
 from tilewright.compiler.plan.epilogue import conv_drains, conv_header, conv_scales, folded_bias
 from tilewright.compiler.plan.layer_view import LayerView
-from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 from tilewright.hw.spec.operations.depthwise import Depthwise

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.emit.context import Context
+from tilewright.compiler.limits import MAX_RUN
 from tilewright.compiler.plan.layer_view import DoesNotFitError
-from tilewright.compiler.plan.limits import MAX_RUN
 from tilewright.compiler.plan.rings import ChunkRing
 from tilewright.hw.spec.isa import Target
 from tilewright.hw.spec.layout import pack_weight_tiles

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from tilewright.compiler.emit.context import Context
+from tilewright.compiler.limits import MAX_COUNT, MAX_RUN
 from tilewright.compiler.plan.boxes import Box
-from tilewright.compiler.plan.limits import MAX_COUNT, MAX_RUN
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Combine

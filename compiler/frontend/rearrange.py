@@ -14,9 +14,9 @@ from tilewright.compiler.frontend.values import Index
 from tilewright.compiler.graph.copies import copy_channels
 from tilewright.compiler.graph.graph import Node, Pool, Resample, View
 from tilewright.compiler.graph.runs import LARGEST_PERIOD, axis_runs
+from tilewright.compiler.limits import MAX_STRIDE
 from tilewright.hw.spec.tensor import Tensor
 
-LARGEST_STRIDE = 255
 LARGEST_RUNS = 16
 """Of a resampling's rows, and columns: a tile takes an instruction for each pair, or more."""
 
@@ -46,7 +46,7 @@ def find_walk(stored: Tensor, want: Index) -> Walk | None:
     step_x = int(columns[0, -1] - columns[0, 0]) // max(width - 1, 1)
     expected = (first[0] + np.arange(height) * step_y)[:, None] * stored.width
     expected = expected + first[1] + np.arange(width) * step_x
-    in_range = 0 <= min(step_y, step_x) <= max(step_y, step_x) <= LARGEST_STRIDE
+    in_range = 0 <= min(step_y, step_x) <= max(step_y, step_x) <= MAX_STRIDE
     if not in_range or not np.array_equal(expected, walk):
         return None
     return Walk(

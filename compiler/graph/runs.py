@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-LARGEST_STEP = 255
-"""Of the source: the width of a stride's field."""
+from tilewright.compiler.limits import MAX_STRIDE
+
 LARGEST_PERIOD = 8
 """Runs are looked for among every 1st to 8th output position."""
 
@@ -59,7 +59,7 @@ def _progressions(line: Sequence[int]) -> list[tuple[int, int]]:
     ranges, at = [], 0
     while at < len(line):
         behind = at + 1
-        if behind < len(line) and 0 <= (step := line[behind] - line[at]) <= LARGEST_STEP:
+        if behind < len(line) and 0 <= (step := line[behind] - line[at]) <= MAX_STRIDE:
             while behind < len(line) and line[behind] - line[behind - 1] == step:
                 behind += 1
         ranges.append((at, behind))

@@ -1,6 +1,6 @@
 """Boxes of pixels: tiles of a map, what their windows read, and the sizes to choose from."""
 
-from tilewright.compiler.plan.limits import MAX_SIDE
+from tilewright.compiler.limits import MAX_SIDE
 from tilewright.support.records import record
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tilewright.compiler.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.boxes import ceilings, tile_sides
 from tilewright.compiler.plan.conv_shape import ConvShape
 from tilewright.compiler.plan.conv_work import (
@@ -15,7 +16,6 @@ from tilewright.compiler.plan.conv_work import (
     weight_tile_beats,
 )
 from tilewright.compiler.plan.layer_view import DoesNotFitError
-from tilewright.compiler.plan.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.hw.spec.config import Config, largest_divisor

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.graph.graph import Concat, Graph, Node, Pool, View
 from tilewright.compiler.graph.normalize import keeps_slots
+from tilewright.compiler.limits import MAX_SIDE
 from tilewright.compiler.plan.allocate import Lifetime, allocate, extent, largest_gap
-from tilewright.compiler.plan.limits import MAX_SIDE
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.tensor import Layout, Tensor
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from tilewright.compiler.limits import MAX_GROUPS
 from tilewright.compiler.plan.boxes import ceilings, split, tile_sides
 from tilewright.compiler.plan.layer_view import DoesNotFitError, LayerView
-from tilewright.compiler.plan.limits import MAX_GROUPS
 from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.compiler.plan.vector_layer import VectorLayer

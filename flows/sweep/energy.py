@@ -16,7 +16,7 @@ from tilewright.flows.report.report import transfer_bytes
 from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
-from tilewright.hw.spec.loops import Space, Walk, bank_words
+from tilewright.hw.spec.loops import Space, Walk, bank_words, word_bytes
 from tilewright.hw.spec.program import Program
 from tilewright.support.errors import InputError
 
@@ -102,12 +102,7 @@ def _accessed(instruction: Instruction, config: Config) -> Mapping[str, int]:
 
 def _bytes(walk: Walk, config: Config) -> int:
     moves = prod(loop.moves for loop in walk.loops)
-    return moves * walk.run * _word_bytes(walk.space, config)
-
-
-def _word_bytes(space: Space, config: Config) -> int:
-    word: int = getattr(config, f"{space.name.lower()}_word_bytes")
-    return word
+    return moves * walk.run * word_bytes(walk.space, config)
 
 
 def joules(counts: Counts, config: Config, table: EnergyTable) -> float:
@@ -116,6 +111,6 @@ def joules(counts: Counts, config: Config, table: EnergyTable) -> float:
     total += counts.vector_results * table.vector_result_pj
     total += counts.dram_bytes * table.dram_byte_pj
     for space, name in MEMORIES.items():
-        size = bank_words(space, config) * _word_bytes(space, config) / 1024 / table.sram_bank_kib
+        size = bank_words(space, config) * word_bytes(space, config) / 1024 / table.sram_bank_kib
         total += getattr(counts, name) * table.sram_byte_pj * size**0.5
     return float(total) * PICO

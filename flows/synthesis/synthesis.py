@@ -14,6 +14,7 @@ from tilewright.flows.synthesis.parts import Netlist, Part
 from tilewright.flows.synthesis.processes import Processes
 from tilewright.flows.synthesis.tools import check_yosys, find_sta
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.loops import Space, num_words, word_bytes
 from tilewright.sim.cosim.cache import cached
 from tilewright.support.digests import digest
 
@@ -108,13 +109,8 @@ def _path(part: PartFigures) -> dict[str, Any] | None:
 
 def sram_bits(config: Config) -> int:
     """Return the bits of all SRAM banks."""
-    words = {
-        "activation": config.activation_word_bytes,
-        "weight": config.weight_word_bytes,
-        "accumulator": config.accumulator_word_bytes,
-        "parameter": config.parameter_word_bytes,
-    }
-    return sum(8 * size * getattr(config, f"{name}_words") for name, size in words.items())
+    spaces = (space for space in Space if space != Space.DRAM)
+    return sum(8 * word_bytes(space, config) * num_words(space, config) for space in spaces)
 
 
 def check_target(target: str) -> None:

@@ -49,6 +49,12 @@ def num_words(space: Space, config: Config) -> int:
     return words
 
 
+def word_bytes(space: Space, config: Config) -> int:
+    """Return the bytes of a word of an SRAM."""
+    size: int = getattr(config, f"{space.name.lower()}_word_bytes")
+    return size
+
+
 def bank_words(space: Space, config: Config) -> int:
     """Return the words of a bank; WEIGHT and PARAMETER are one bank each."""
     banked = {

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tilewright.compiler.graph.runs import LARGEST_STEP, Run, axis_runs
+from tilewright.compiler.graph.runs import Run, axis_runs
+from tilewright.compiler.limits import MAX_STRIDE
 
 LINES = {
     "as it is": (tuple(range(7)), 1, 1),
@@ -25,7 +26,7 @@ def test_runs_cover_every_position_once(name):
     assert covered == {6 + at: source for at, source in enumerate(sources)}
     assert sum(run.count for run in runs) == len(sources)
     assert len(runs) <= largest
-    assert all(run.step % phases == 0 and 0 <= run.source_step <= LARGEST_STEP for run in runs)
+    assert all(run.step % phases == 0 and 0 <= run.source_step <= MAX_STRIDE for run in runs)
 
 
 def test_a_run_has_the_largest_count():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tilewright.compiler.plan import limits
+from tilewright.compiler import limits
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.encoding import encode
 from tilewright.hw.spec.instruction_set import instruction
@@ -17,6 +17,8 @@ FIELDS = [
     ("MATRIX", "in_blocks", limits.MAX_BLOCKS),
     ("DEPTHWISE", "blocks", limits.MAX_BLOCKS),
     ("VECTOR", "groups", limits.MAX_GROUPS),
+    ("VECTOR", "stride_y", limits.MAX_STRIDE),
+    ("VECTOR", "stride_x", limits.MAX_STRIDE),
     ("MATRIX", "kernel_width", limits.MAX_KERNEL),
 ]
 

@@ -21,6 +21,8 @@ MAX_GROUPS = _limit("VECTOR", "groups")
 """Lane groups."""
 MAX_KERNEL = min(_limit("MATRIX", "kernel_height"), _limit("MATRIX", "kernel_width"))
 """Rows, or columns, of the window of a MATRIX."""
+MAX_STRIDE = min(_limit("VECTOR", "stride_y"), _limit("VECTOR", "stride_x"))
+"""Rows, or columns, between two steps of a window of VECTOR."""
 MAX_SIDE = MAX_COUNT
 """Rows, or columns, of a resident map, of a tile, and of a tile's source: what moves it by rows
 counts them; the fields of a window's origin then have room for its padding."""
