@@ -2,8 +2,7 @@
 
 import dataclasses
 import os
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +22,9 @@ from tilewright.support.errors import InputError, ModelError
 from tilewright.support.files import check_folder, check_targets, missing, write_file
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from tilewright.flows.sweep.job import Fidelity
     from tilewright.flows.sweep.running import Outcome, Sweep
     from tilewright.flows.sweep.space import Space
-    from tilewright.flows.sweep.table import Point
-
-MAX_ROWS = 40
-"""Of the table; of more points it has those that nothing beats."""
 
 
 @click.command(name="sweep")
@@ -77,11 +71,19 @@ MAX_ROWS = 40
 @click.option("--weights", help="How often each model runs, in their order: 2,1.  [default: 1]")
 @section_options
 @click.option(
-    "--on",
-    type=click.Choice(["cycles", "rtl"]),
-    default="cycles",
+    "--fidelity",
+    type=click.Choice(["closed", "replay", "rtl"]),
+    default="replay",
     show_default=True,
-    help="Replay with the timing model's cycle formulas, or measure on the RTL.",
+    help="Cycles in closed form (quick, for ranking), by the timing model's replay, or measured on "
+    "the RTL.",
+)
+@click.option(
+    "--verify",
+    "num_verified",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Measure N random points and the best ones on the RTL, too.",
 )
 @click.option(
     "--synth",
@@ -128,7 +130,8 @@ def command(
     weights: str | None,
     strict: bool,
     keep_sections: bool,
-    on: str,
+    fidelity: "Fidelity",
+    num_verified: int | None,
     target: str | None,
     energy_file: Path | None,
     jobs: int | None,
@@ -148,10 +151,14 @@ def command(
     from tilewright.compiler.options import ImportOptions
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.sweep.energy import load_table
+    from tilewright.flows.sweep.flow import Wishes, carry_out
     from tilewright.flows.sweep.job import Setup
-    from tilewright.flows.sweep.running import Sweep, run_sweep
+    from tilewright.flows.sweep.printing import print_files, print_points
+    from tilewright.flows.sweep.running import Sweep
     from tilewright.flows.sweep.store import STORE_NAME, opened
 
+    if num_verified is not None and fidelity == "rtl":
+        raise InputError("--verify is of --fidelity closed and replay; rtl measures all points")
     check_files([*models, *config_files], models, [csv_file, plot_file, *json_files], output)
     bases = (*(PRESETS[name] for name in presets), *(Config.load(path) for path in config_files))
     sweep = Sweep(
@@ -159,17 +166,16 @@ def command(
         space=changed_space(space_file, bases, settings, all_ranges(rows, cols, ranges), scale),
         latencies=latencies(latency),
         setup=Setup(
-            source="rtl" if on == "rtl" else "cycles",
+            fidelity=fidelity,
             seed=seed,
             options=ImportOptions(strict=strict, keep_sections=keep_sections),
         ),
         table=load_table(energy_file),
     )
     check_outputs(output, plot_file, target)
+    wishes = Wishes(target=target, num_verified=num_verified, jobs=jobs or os.cpu_count() or 1)
     with opened(output / STORE_NAME if output else None) as store:
-        outcome = run_sweep(sweep, store, jobs or os.cpu_count() or 1)
-    if target is not None and not outcome.is_interrupted:
-        outcome = with_synthesis(outcome, target, jobs or os.cpu_count() or 1)
+        outcome = carry_out(sweep, wishes, store)
     written = write_results(sweep, outcome, output, csv_file, plot_file)
     is_printed = write_json(json_files, as_json(sweep, outcome))
     if outcome.points and not is_printed:
@@ -178,7 +184,7 @@ def command(
         raise KeyboardInterrupt(how_to_go_on(sweep, outcome, output))
     if not is_printed:
         print_files(written)
-    if any(point.result.error for point in outcome.points):
+    if any(point.error for point in outcome.points):
         raise SystemExit(1)
 
 
@@ -210,16 +216,6 @@ def check_outputs(output: Path | None, plot_file: Path | None, target: str | Non
     if output is not None:
         check_packages()
         output.mkdir(parents=True, exist_ok=True)
-
-
-def with_synthesis(outcome: "Outcome", target: str, jobs: int) -> "Outcome":
-    """Return the outcome with area and clock, after Ctrl-C without."""
-    from tilewright.flows.sweep.area import with_area
-
-    try:
-        return dataclasses.replace(outcome, points=tuple(with_area(outcome.points, target, jobs)))
-    except KeyboardInterrupt:
-        return dataclasses.replace(outcome, is_interrupted=True)
 
 
 def weighted_models(paths: Sequence[Path], weights: str | None) -> tuple[Any, ...]:
@@ -318,72 +314,3 @@ def as_json(sweep: "Sweep", outcome: "Outcome") -> dict[str, Any]:
         "bases": [{"name": base.name, "digest": base.digest} for base in sweep.space.bases],
         "points": [point.row() | point.result.details() for point in outcome.points],
     }
-
-
-def print_points(sweep: "Sweep", points: Sequence["Point"]) -> None:
-    """Print the table of points, or of many those that nothing beats."""
-    from tilewright.flows.report.coverage import coverage_range
-    from tilewright.flows.report.display import console
-    from tilewright.flows.sweep.pareto import pareto_front
-    from tilewright.flows.sweep.table import all_rows
-
-    out = console()
-    coverages = [point.result.coverage for point in points if point.result.coverage]
-    out.print(coverage_range(coverages), markup=False)
-    rows = all_rows(points)
-    title = f"{sweep.title}: cycles by {points[0].source}"
-    shown: Sequence[Mapping[str, Any]] = rows
-    if len(rows) > MAX_ROWS:
-        names = {row["model"]: None for row in rows}
-        shown = [r for name in names for r in pareto_front([r for r in rows if r["model"] == name])]
-        title += (
-            f"; {len(shown)} of {len(rows)} points, those with the fewest cycles for their size"
-        )
-    out.print(points_table(title, shown))
-    lost = {p.candidate.config.name: None for p in points
-            if p.candidate.config and p.candidate.is_without_depthwise}  # fmt: skip
-    if lost:
-        out.print(f"no depthwise unit, which needs rows <= cols: {', '.join(lost)}", markup=False)
-    if sweep.setup.source == "rtl":
-        errors = [abs(e) for p in points if (e := p.result.estimate_error) is not None]
-        if errors:
-            out.print(
-                f"the timing model is off by {statistics.mean(errors):.1%} on average, "
-                f"{max(errors):.1%} at most"
-            )
-    else:
-        out.print("--on rtl measures, and states how far the timing model is off")
-
-
-def points_table(title: str, rows: Sequence[Mapping[str, Any]]) -> "Table":
-    """Return the table of rows, without the columns in which none has anything."""
-    from tilewright.flows.report.display import percent, table
-
-    columns = ("config", "?model", ">cycles", ">utilization", "?>MACs here", "?>SRAM KiB",
-               "?>area", "?>MHz", "?>ms", "?>mJ", "?>latency", "=error")  # fmt: skip
-    cells = [
-        (
-            row["config"],
-            row["model"],
-            row["cycles"],
-            percent(row["utilization"]),
-            percent(row["coverage"]),
-            row["sram_kib"],
-            row["area"],
-            row["clock_mhz"],
-            None if row["seconds"] is None else f"{1000 * row['seconds']:.3f}",
-            None if row["energy_joules"] is None else f"{1000 * row['energy_joules']:.3g}",
-            row["dram_latency_cycles"],
-            row["error"],
-        )
-        for row in rows
-    ]
-    return table(title, columns, cells)
-
-
-def print_files(written: Sequence[Path]) -> None:
-    """Print what was written."""
-    from tilewright.flows.report.display import console
-
-    for path in written:
-        console().print(f"written: {path}", markup=False)

@@ -14,10 +14,14 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.coverage import Coverage
 from tilewright.support.digests import file_digest
 
-Source = Literal["cycles", "rtl"]
-"""Where cycles come from: the timing model's replay, or the RTL."""
+Fidelity = Literal["closed", "replay", "rtl"]
+"""Where cycles come from: formulas on the layers' sizes, the timing model's replay, or the RTL."""
 
-SOURCES: Mapping[Source, str] = {"cycles": "timing replay", "rtl": "measured on the RTL"}
+SOURCES: Mapping[Fidelity, str] = {
+    "closed": "closed form, for ranking only",
+    "replay": "timing replay",
+    "rtl": "measured on the RTL",
+}
 """How cycles were obtained, as results say it."""
 
 
@@ -40,7 +44,7 @@ class Model:
 class Setup:
     """What all jobs of a sweep have in common."""
 
-    source: Source = "cycles"
+    fidelity: Fidelity = "replay"
     seed: int = 0
     """Of the random input on the RTL."""
     options: ImportOptions = AS_IT_IS
@@ -71,11 +75,11 @@ class Job:
 
     @cached_property
     def key(self) -> Key:
-        run = f" seed={self.setup.seed}" if self.setup.source == "rtl" else ""
+        run = f" seed={self.setup.seed}" if self.setup.fidelity == "rtl" else ""
         return Key(
             config=self.config.digest,
             model=self.model.digest,
-            setup=f"{self.setup.source} latency={self.latency} {self.setup.options}{run}",
+            setup=f"{self.setup.fidelity} latency={self.latency} {self.setup.options}{run}",
             code=tool_digest(),
         )
 

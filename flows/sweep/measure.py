@@ -74,7 +74,7 @@ def _measured(job: Job, compiled: CompiledModel) -> Result:
     program = compiled.program
     start = time.monotonic()
     timing = simulate(program, latency=job.latency)
-    cycles = _cycles_on_rtl(job, compiled) if job.setup.source == "rtl" else timing.cycles
+    cycles = _cycles_on_rtl(job, compiled) if job.setup.fidelity == "rtl" else timing.cycles
     layers = layer_reports(program, timing.retirements)
     macs = sum(layer.macs for layer in layers)
     return Result(

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import logging
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from tilewright.flows.pool import Pool
 from tilewright.flows.program_cache import tool_digest
 from tilewright.flows.report.progress import counted
 from tilewright.flows.sweep.energy import EnergyTable, load_table
-from tilewright.flows.sweep.job import SOURCES, Job, Model, Result, Setup
+from tilewright.flows.sweep.job import SOURCES, Job, Key, Model, Result, Setup
 from tilewright.flows.sweep.space import Candidate, Space
 from tilewright.flows.sweep.store import Store
-from tilewright.flows.sweep.table import Point
+from tilewright.flows.sweep.table import Point, without_depthwise
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 
 LOG = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Sweep:
             model_digest=model.digest,
             weight=model.weight,
             latency=latency,
-            source=SOURCES[self.setup.source],
+            source=SOURCES[self.setup.fidelity],
             result=Result(error=candidate.error),
             job=job,
             table=self.table,
@@ -82,32 +82,62 @@ class Outcome:
 def run_sweep(sweep: Sweep, store: Store, jobs: int) -> Outcome:
     """Measure what the store does not have; after Ctrl-C return what is done.
 
-    jobs: points at a time, each in a process of its own.
+    jobs: points at a time, each in a process of its own; the closed form takes none.
 
     Raises ModelError for a model that cannot be read.
     """
     points = sweep.points()
     _warn_of_changes(points)
+    if sweep.setup.fidelity == "closed":
+        return Outcome(points=tuple(_estimated(sweep, points)), is_interrupted=False)
+    known, is_interrupted = run_jobs(sweep, [p.job for p in points if p.job], store, jobs)
+    return Outcome(
+        points=tuple(
+            point if point.job is None else _with_result(point, known[point.job.key])
+            for point in points
+            if point.job is None or point.job.key in known
+        ),
+        is_interrupted=is_interrupted,
+    )
+
+
+def run_jobs(
+    sweep: Sweep, wanted: Iterable[Job], store: Store, num_processes: int
+) -> tuple[Mapping[Key, Result], bool]:
+    """Return the results of jobs by key, from the store or measured, and whether Ctrl-C ended it.
+
+    Each result goes into the store as soon as it is there.
+    """
     known = dict(store.known(tool_digest()))
-    wanted = {point.job.key: point.job for point in points if point.job is not None}
-    missing = [job for key, job in wanted.items() if key not in known]
-    LOG.info("%d points, %d of them known", len(wanted), len(wanted) - len(missing))
-    is_interrupted = False
+    by_key = {job.key: job for job in wanted}
+    missing = [job for key, job in by_key.items() if key not in known]
+    LOG.info("%d points, %d of them known", len(by_key), len(by_key) - len(missing))
     try:
-        for job, result in _measured(sweep, missing, jobs):
+        for job, result in _measured(sweep, missing, num_processes):
             known[job.key] = result
             if not result.is_crash:
                 store.keep(job, result)
     except KeyboardInterrupt:
-        is_interrupted = True
-    done = [point for point in points if point.job is None or point.job.key in known]
-    return Outcome(
-        points=tuple(
-            point if point.job is None else _with_result(point, known[point.job.key])
-            for point in done
-        ),
-        is_interrupted=is_interrupted,
-    )
+        return known, True
+    return known, False
+
+
+def _estimated(sweep: Sweep, points: Iterable[Point]) -> Iterable[Point]:
+    """Yield the points with their cycles in closed form, which nobody keeps."""
+    from tilewright.flows.models import import_file
+    from tilewright.flows.sweep.closed_form import closed_form, model_sizes
+
+    sizes = {
+        model.digest: model_sizes(import_file(model.path, options=sweep.setup.options))
+        for model in sweep.models
+    }
+    for point in points:
+        job = point.job
+        yield (
+            point
+            if job is None
+            else _with_result(point, closed_form(sizes[job.model.digest], job.config, job.latency))
+        )
 
 
 def _with_result(point: Point, result: Result) -> Point:
@@ -163,8 +193,10 @@ def _sentence(job: Job, result: Result) -> str:
 
 def _warn_of_changes(points: Sequence[Point]) -> None:
     """Log what each config has changed besides what was asked."""
-    for candidate in {id(point.candidate): point.candidate for point in points}.values():
+    candidates = {id(point.candidate): point.candidate for point in points}.values()
+    for candidate in candidates:
         if candidate.config is not None and candidate.changes:
             LOG.info("%s: %s", candidate.config.name, candidate.changes)
-        if candidate.config is not None and candidate.is_without_depthwise:
-            LOG.warning("%s has no depthwise unit, which needs rows <= cols", candidate.config.name)
+    lost = without_depthwise(candidates)
+    if lost:
+        LOG.warning(lost)

@@ -5,18 +5,24 @@ import dataclasses
 import importlib
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tilewright.flows.report.report import utilization
 from tilewright.flows.sweep.energy import Counts, EnergyTable, joules
-from tilewright.flows.sweep.job import Job, Result
+from tilewright.flows.sweep.job import SOURCES, Job, Result
 from tilewright.flows.sweep.space import FIELDS, Candidate, settings_of
 from tilewright.flows.synthesis.synthesis import Synthesis
 
 ALL_MODELS = "(all, weighted)"
 """The model's name in the row that sums up several models."""
+
+
+MAX_NAMES = 8
+"""Of configs in a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +38,30 @@ class Point:
     """How the cycles were obtained."""
     result: Result
     job: Job | None = None
+    measured: Result | None = None
+    """Of the RTL, where the point was verified there."""
     synthesis: Synthesis | None = None
     """Of its config, where that was asked for."""
     table: EnergyTable
+
+    @property
+    def error(self) -> str:
+        """Why it failed, or its run on the RTL did; else empty."""
+        on_rtl = self.measured.error if self.measured else ""
+        return self.result.error or (f"on the RTL: {on_rtl}" if on_rtl else "")
+
+    def _rtl(self) -> tuple[int | None, float | None]:
+        """The cycles on the RTL, where they are known, and how far others are off them."""
+        if self.job is not None and self.job.setup.fidelity == "rtl":
+            return self.result.cycles, self.result.estimate_error
+        on_rtl = self.measured.cycles if self.measured else None
+        return on_rtl, self.result.cycles / on_rtl - 1 if on_rtl and self.result.cycles else None
 
     def row(self) -> dict[str, Any]:
         """Return the point's columns; None where there is nothing."""
         config, result = self.candidate.config, self.result
         coverage = result.coverage
+        rtl_cycles, rtl_error = self._rtl()
         fields = {name: getattr(config, name) for name in FIELDS} if config else {
             name: self.candidate.asked.get(name) for name in FIELDS
         }  # fmt: skip
@@ -53,6 +75,8 @@ class Point:
             "cycles": result.cycles,
             "cycles_source": self.source if result.cycles is not None else None,
             "estimated_cycles": result.estimated_cycles,
+            "rtl_cycles": rtl_cycles,
+            "rtl_error": rtl_error,
             "utilization": result.utilization,
             "coverage": coverage.macs_share if coverage else None,
             "macs": result.macs,
@@ -69,7 +93,7 @@ class Point:
             "options": settings_of(config) if config else None,
             "compile_seconds": result.compile_seconds,
             "run_seconds": result.run_seconds,
-            "error": result.error,
+            "error": self.error,
             "config_digest": config.digest if config else None,
             "model_digest": self.model_digest,
             "code_digest": self.job.key.code if self.job else None,
@@ -105,35 +129,49 @@ def weighted(points: Sequence[Point]) -> Point | None:
 
     None where there is one point only, or where one failed.
     """
-    results = [point.result for point in points]
-    if len(points) < 2 or any(result.cycles is None for result in results):
-        return None
     weights = [point.weight for point in points]
-
-    def total(name: str) -> int:
-        parts: list[float] = [w * getattr(r, name) for w, r in zip(weights, results, strict=True)]
-        return round(sum(parts))
-
+    result = _weighted_result(weights, [point.result for point in points])
+    if len(points) < 2 or result.cycles is None:
+        return None
     config = points[0].candidate.config
     assert config is not None
-    cycles, macs = total("cycles"), total("macs")
-    result = Result(
-        cycles=cycles,
+    assert result.macs is not None
+    return dataclasses.replace(
+        points[0],
+        model=ALL_MODELS,
+        model_digest="",
+        weight=sum(weights),
+        result=dataclasses.replace(
+            result, utilization=utilization(result.macs, result.cycles, config)
+        ),
+        measured=_weighted_result(weights, [point.measured or Result() for point in points]),
+    )
+
+
+def _weighted_result(weights: Sequence[float], results: Sequence[Result]) -> Result:
+    """Return the sums; what one of the results lacks is None."""
+
+    def total(name: str) -> int | None:
+        given = [getattr(result, name) for result in results]
+        if None in given:
+            return None
+        return round(math.fsum(w * value for w, value in zip(weights, given, strict=True)))
+
+    return Result(
+        cycles=total("cycles"),
         estimated_cycles=total("estimated_cycles"),
-        utilization=utilization(macs, cycles, config),
-        macs=macs,
+        macs=total("macs"),
         bytes_loaded=total("bytes_loaded"),
         bytes_stored=total("bytes_stored"),
         counts=_sum(weights, [result.counts for result in results]),
     )
-    return dataclasses.replace(
-        points[0], model=ALL_MODELS, model_digest="", weight=sum(weights), result=result
-    )
 
 
-def _sum(weights: Sequence[float], counts: Sequence[Counts | None]) -> Counts:
-    """Return counts, each as often as its weight says."""
-    given = [dataclasses.asdict(each or Counts()) for each in counts]
+def _sum(weights: Sequence[float], counts: Sequence[Counts | None]) -> Counts | None:
+    """Return counts, each as often as its weight says; None where one lacks them."""
+    if None in counts:
+        return None
+    given = [dataclasses.asdict(each) for each in counts if each is not None]
     return Counts(
         **{
             name: round(sum(w * each[name] for w, each in zip(weights, given, strict=True)))
@@ -154,6 +192,27 @@ def all_points(points: Sequence[Point]) -> list[Point]:
 def all_rows(points: Sequence[Point]) -> list[dict[str, Any]]:
     """Return the rows of `all_points`."""
     return [point.row() for point in all_points(points)]
+
+
+def without_depthwise(candidates: Iterable[Candidate]) -> str:
+    """Say which configs lack the depthwise unit of their base, and why; empty where none does."""
+    names = list(dict.fromkeys(c.name for c in candidates if c.is_without_depthwise))
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    named = f"{', '.join(names[:MAX_NAMES])}{more}"
+    return f"no depthwise unit, which needs rows <= cols: {named}" if names else ""
+
+
+def rtl_errors(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say how far the rows' cycles are off the RTL; empty where none was measured there."""
+    errors = [abs(row["rtl_error"]) for row in rows if row["rtl_error"] is not None]
+    if not errors:
+        return ""
+    source = next(row["cycles_source"] for row in rows if row["rtl_error"] is not None)
+    what = "the timing model" if source == SOURCES["rtl"] else source
+    return (
+        f"{what}: off the RTL by {statistics.mean(errors):.1%} on average, {max(errors):.1%} at "
+        f"most ({len(errors)} points)"
+    )
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -1,5 +1,6 @@
 """The flows on the RTL of `nano`, which is built once and cached."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -110,9 +111,22 @@ def test_session_on_rtl_tells_cycles(digits, digits_inputs):
 
 
 def test_sweep_on_rtl_states_the_error_of_the_formulas(tilewright, digits):
-    result = tilewright("sweep", digits, "--preset", "nano", "--on", "rtl")
+    result = tilewright("sweep", digits, "--preset", "nano", "--fidelity", "rtl")
     assert result.status == 0, result
-    assert "the timing model is off by" in result.out
+    assert "the timing model: off the RTL by 0.0%" in result.out
+
+
+def test_points_of_a_sweep_are_verified_on_rtl(tilewright, digits):
+    words = ("sweep", digits, "--preset", "nano", "--verify", "3")
+    result = tilewright(*words, "--fidelity", "closed", "-o", "found")
+    assert result.status == 0, result
+    assert "closed form, for ranking only: off the RTL by" in result.out
+    replayed = tilewright(*words, "--csv", "s.csv", "-o", "found")
+    assert "timing replay: off the RTL by 0.0% on average, 0.0% at most (1 points)" in replayed.out
+    with open("s.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["rtl_cycles"], row["rtl_error"]) == (row["cycles"], "0.0")
+    assert "off the RTL by 0.0%" in Path("found/index.html").read_text()
 
 
 def test_cosim_reports_a_difference_and_fails(tilewright, digits, monkeypatch):

@@ -9,6 +9,7 @@ from typing import Any
 
 from tilewright.flows.sweep.pareto import LABELS, axes_of, pareto_front
 from tilewright.flows.sweep.space import FIELDS
+from tilewright.flows.sweep.table import rtl_errors
 
 MAX_DETAILS = 200
 """Points whose layers and engines are on the page: the best first, then those that follow."""
@@ -18,7 +19,8 @@ MEASURES = ("area", "seconds", "multipliers", "cycles", "sram_kib", "utilization
 """The columns that the axes of the scatter can have."""
 
 HOVER = (*MEASURES, "coverage", "dram_latency_cycles", "lanes", "axi_data_bits", "cycles_source",
-         "area_unit", "area_source", "clock_source", "energy_source")  # fmt: skip
+         "rtl_cycles", "rtl_error", "area_unit", "area_source", "clock_source",
+         "energy_source")  # fmt: skip
 SENT = ("model", "config", "changes", "options", "macs", "rows", "cols", *HOVER)
 
 Row = Mapping[str, Any]
@@ -77,4 +79,5 @@ def _summary(rows: Sequence[Row]) -> str:
     done = [row for row in rows if row["cycles"] is not None]
     sources = sorted({row["cycles_source"] for row in done})
     failed = f", {len(rows) - len(done)} failed" if len(done) < len(rows) else ""
-    return f"{len(done):,} points{failed}; cycles by {' and '.join(sources) or 'nothing'}"
+    found = f"{len(done):,} points{failed}; cycles by {' and '.join(sources) or 'nothing'}"
+    return "; ".join(filter(None, (found, rtl_errors(rows))))

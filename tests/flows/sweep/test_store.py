@@ -45,7 +45,7 @@ def test_the_key_tells_what_a_result_depends_on(job):
             setup=Setup(options=ImportOptions(strict=True)),
             latency=64,
         ),
-        Job(model=job.model, config=job.config, setup=Setup(source="rtl"), latency=64),
+        Job(model=job.model, config=job.config, setup=Setup(fidelity="rtl"), latency=64),
     ]
     assert len({job.key, *(other.key for other in others)}) == 5
     renamed = job.config.replace(name="other")

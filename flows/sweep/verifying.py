@@ -1,0 +1,53 @@
+"""Some points of a sweep again on the RTL: those that nothing beats, and others drawn at random."""
+
+import dataclasses
+import random
+from collections.abc import Sequence
+
+from tilewright.flows.sweep.job import Job
+from tilewright.flows.sweep.pareto import pareto_front
+from tilewright.flows.sweep.running import Outcome, Sweep, run_jobs
+from tilewright.flows.sweep.store import Store
+from tilewright.flows.sweep.table import Point, all_points
+
+
+def verify_points(
+    sweep: Sweep, points: Sequence[Point], count: int, store: Store, jobs: int
+) -> Outcome:
+    """Return the points, some with what the RTL says: the fronts of all models and `count` more.
+
+    Which ones is the seed's choice. After Ctrl-C, those have it that were done.
+    """
+    chosen = _chosen(points, count, sweep.setup.seed)
+    on_rtl = {id(point): _on_rtl(point.job) for point in chosen if point.job is not None}
+    known, is_interrupted = run_jobs(sweep, on_rtl.values(), store, jobs)
+
+    def verified(point: Point) -> Point:
+        job = on_rtl.get(id(point))
+        return dataclasses.replace(point, measured=known.get(job.key)) if job else point
+
+    return Outcome(points=tuple(map(verified, points)), is_interrupted=is_interrupted)
+
+
+def _on_rtl(job: Job) -> Job:
+    return dataclasses.replace(job, setup=dataclasses.replace(job.setup, fidelity="rtl"))
+
+
+def _chosen(points: Sequence[Point], count: int, seed: int) -> list[Point]:
+    """The points of every model on the configs that are on a front, and of `count` drawn ones."""
+    shown = all_points(points)
+    rows = [point.row() for point in shown]
+    places = {id(row): _place(point) for point, row in zip(shown, rows, strict=True)}
+    models = dict.fromkeys(row["model"] for row in rows)
+    best = {
+        places[id(row)]
+        for model in models
+        for row in pareto_front([row for row in rows if row["model"] == model])
+    }
+    others = [place for place in dict.fromkeys(places.values()) if place not in best]
+    best.update(random.Random(seed).sample(others, min(count, len(others))))
+    return [point for point in points if _place(point) in best and point.result.cycles is not None]
+
+
+def _place(point: Point) -> tuple[str, int]:
+    return point.candidate.name, point.latency

@@ -1,0 +1,69 @@
+"""Cycles in closed form order configs as a replay does, and cost next to nothing."""
+
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_graphs import GraphMaker
+
+from tilewright.compiler.compile import compile_model
+from tilewright.compiler.frontend.importer import model_of_graph
+from tilewright.flows.models import import_file
+from tilewright.flows.sweep.closed_form import closed_form, model_sizes
+from tilewright.flows.sweep.space import Space
+from tilewright.hw.spec.config import PRESETS
+from tilewright.sim.timing import simulate
+
+DIGITS = Path(str(files("tilewright.flows") / "data" / "digits.onnx"))
+
+
+def configs():
+    ranges = {"rows": (4, 8, 16), "cols": (4, 12, 16), "lanes": (2, 4)}
+    space = Space(bases=(PRESETS["edge"],), ranges=ranges)
+    return [candidate.config for candidate in space.candidates() if candidate.config]
+
+
+def rank_correlation(first, second):
+    """Spearman's, of values without ties that matter."""
+    ranks = [
+        np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (first, second)
+    ]
+    return np.corrcoef(*ranks)[0, 1]
+
+
+def correlation_with_replay(model):
+    sizes = model_sizes(model)
+    quick = [closed_form(sizes, config, 64).cycles for config in configs()]
+    replayed = [simulate(compile_model(model, config), latency=64).cycles for config in configs()]
+    return rank_correlation(quick, replayed)
+
+
+def test_the_closed_form_orders_configs_as_the_replay_does():
+    assert correlation_with_replay(import_file(DIGITS)) > 0.9
+
+
+def test_so_it_does_with_a_depthwise_layer_a_pooling_and_a_residual():
+    maker = GraphMaker(1, (3, 12, 12))
+    stem = maker.conv(maker.input, 24, (3, 3), pads=(1, 1, 1, 1))
+    filtered = maker.conv(stem, 24, (3, 3), pads=(1, 1, 1, 1), groups=24)
+    pooled = maker.pool(maker.conv(filtered, 24, residual=stem), "max", (2, 2), strides=(2, 2))
+    model = model_of_graph(maker.graph(maker.conv(pooled, 40)))
+    assert correlation_with_replay(model) > 0.9
+
+
+def test_a_thousand_points_take_less_than_a_second():
+    sizes, given = model_sizes(import_file(DIGITS)), configs()
+    start = time.process_time()
+    for _ in range(1000 // len(given) + 1):
+        for config in given:
+            closed_form(sizes, config, 64)
+    assert time.process_time() - start < 1
+
+
+def test_its_result_has_cycles_work_and_coverage_only():
+    result = closed_form(model_sizes(import_file(DIGITS)), PRESETS["nano"], 64)
+    assert result.macs == import_file(DIGITS).coverage.macs_accelerator
+    assert result.utilization == pytest.approx(result.macs / result.cycles / 16)
+    assert (result.estimated_cycles, result.counts, result.error) == (None, None, "")
