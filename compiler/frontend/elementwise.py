@@ -15,9 +15,15 @@ from tilewright.compiler.frontend.context import (
 )
 from tilewright.compiler.frontend.emit import store_results
 from tilewright.compiler.frontend.extremes import take_extreme
-from tilewright.compiler.frontend.functions import is_function, is_open_linear
+from tilewright.compiler.frontend.folding import fold_into_linear
+from tilewright.compiler.frontend.functions import (
+    is_dequantized,
+    is_function,
+    is_open_linear,
+    root_of,
+)
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
-from tilewright.compiler.frontend.linear import as_linear, scale_channels, with_bias
+from tilewright.compiler.frontend.linear import as_linear, scale_channels
 from tilewright.compiler.frontend.operands import broadcast, negated
 from tilewright.compiler.frontend.pieces import LEVELS, NUM_PIECES
 from tilewright.compiler.frontend.slopes import SLOPED, with_slope
@@ -54,6 +60,7 @@ CONDITIONS = (
     "Or", "Where", "Xor",
 )  # fmt: skip
 UNARY = (*CLAMPS, *TABLES)
+LINES = ("Clip", "LeakyRelu", "Max", "Min", "PRelu", "Relu")
 MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
 
 KINDS: dict[str, Literal["add", "multiply"]] = {
@@ -69,8 +76,9 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
         operators=(*TABLES, *CONDITIONS),
         microsoft=MICROSOFT_UNARY,
         runs="256-entry table, exact",
-        conditions="between DequantizeLinear and QuantizeLinear, other operands constants of one "
-        "element; chains, `x * f(x)` and what Where chooses by conditions on x become one table",
+        conditions="between DequantizeLinear and QuantizeLinear, MaxPool, Concat, Pad and layout "
+        "changes in between allowed, other operands constants of one element; chains, `x * f(x)` "
+        "and what Where chooses by conditions on x become one table, however they are written",
         cost="none behind a convolution that is read by it alone, else a pass",
     ),
     Entry(
@@ -85,8 +93,10 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
         microsoft=MICROSOFT_UNARY,
         runs=f"{NUM_PIECES} tables of the unrounded value, each of {LEVELS} levels, at most one "
         "step off (docs/compiler.md has the rates)",
-        conditions="behind a convolution or product without QuantizeLinear in between, chains and "
-        "`x * f(x)` alike; finite for every value and not too steep for the scale of the result",
+        conditions="behind a convolution, product or mean of windows of one size without "
+        "QuantizeLinear in between, chains and `x * f(x)` alike, however they are written (a mean "
+        "becomes a depthwise convolution); finite for every value and not too steep for the scale "
+        "of the result",
         cost=f"{NUM_PIECES} drains, all but the first as those of a residual",
     ),
     Entry(
@@ -95,6 +105,14 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
         conditions="behind a convolution or product, clamps in between or behind it; behind "
         "DequantizeLinear a PRelu with a slope per channel, as a depthwise convolution",
         cost=f"{NEGATIVE_SCALE_CYCLES} cycles a lane group of the drain",
+    ),
+    Entry(
+        operators=LINES,
+        runs="scales of their own for values above and below 0",
+        conditions="behind a sum or product of two activations or a mean, without QuantizeLinear "
+        "in between: any expression (`Mul` and `Div` by constants, too) that is a line of one or "
+        "two slopes >= 0 through 0, clamped",
+        cost="none for one slope; for two a second pass like the first, and one that adds them up",
     ),
     Entry(
         operators=("Max", "Min"),
@@ -107,8 +125,8 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
     """An operator on one activation and constants of one element (PRelu: or one a channel).
 
     Behind a DequantizeLinear it becomes part of a table; behind any other operator clamps (Relu,
-    Clip, Min, Max) are exact, and behind a convolution or product slopes (LeakyRelu, PRelu). Other
-    functions of a convolution's value become several tables.
+    Clip, Min, Max) are exact, and behind a convolution or product slopes (LeakyRelu, PRelu). What
+    other functions of an unrounded value become is found out when it is stored (emit).
     """
     stored = [value for value in values if isinstance(value, Quantized)]
     if stored:
@@ -125,14 +143,18 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
         raise UnsupportedError("its other operand is not a constant of one element")
     ranks = [value.array.ndim for value in others if isinstance(value, Constant)]
     first = _with_rank(reals[0], max(ranks, default=0))
-    is_clamp = node.op_type in CLAMPS and isinstance(first.producer, Linear) and first.is_plain
+    is_clamp = node.op_type in CLAMPS and first.is_plain and not is_dequantized(first)
     if is_function(reals) and not (is_clamp and len(reals) == 1):
         return [
             replace(
                 first,
+                producer=root_of(first) or first.producer,
                 tensor=node.outputs[0],
                 is_plain=False,
+                low=-np.inf,
+                high=np.inf,
                 names=(*first.names, node.name),
+                root=None,
             )
         ]
     if len(reals) > 1:
@@ -144,6 +166,7 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
             low=float(np.clip(first.low, low, high)),
             high=float(np.clip(first.high, low, high)),
             names=(*first.names, node.name),
+            root=root_of(first),
         )
     ]
 
@@ -151,11 +174,20 @@ def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]
 def _sloped(context: Context, node: Operator, values: Values, real: Real) -> Real | None:
     """LeakyRelu or PRelu of a convolution's or product's value, or with a slope per channel."""
     if isinstance(real.producer, Linear) and real.is_plain:
-        return with_slope(node, values, real)
-    if any(isinstance(value, Constant) and value.array.size > 1 for value in values):
+        try:
+            return with_slope(node, values, real)
+        except UnsupportedError:
+            if root_of(real) is None or _has_wide_constants(values):
+                raise
+            return None
+    if _has_wide_constants(values):
         linear = as_linear(context, as_activation(context, real), node.name)
         return with_slope(node, values, replace(linear, names=real.names))
     return None
+
+
+def _has_wide_constants(values: Values) -> bool:
+    return any(isinstance(value, Constant) and value.array.size > 1 for value in values)
 
 
 def _apply_to_stored(
@@ -200,12 +232,16 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
     if len(constants) + len(reals) < len(values):
         raise UnsupportedError("an operand is neither constant nor an activation on the device")
     if constants and isinstance(reals[0].producer, Linear) and reals[0].is_plain:
-        return [_fold_into_linear(node, values, reals[0], constants[0])]
+        taken = fold_into_linear(node, values, reals[0], constants[0])
+        if taken is not None:
+            return [taken]
     if constants and constants[0].array.size > 1:
         if constants[0].quantized is not None and node.op_type in KINDS:
             return [_combine_with_constant(context, node, reals[0], constants[0])]
         linear = as_linear(context, as_activation(context, reals[0]), node.name)
-        return [_fold_into_linear(node, values, linear, constants[0])]
+        taken = fold_into_linear(node, values, linear, constants[0])
+        assert taken is not None, "a function has constants of one element"
+        return [taken]
     if constants or is_function(reals):
         return apply_unary(context, node, values)
     if node.op_type not in (*KINDS, "Sub"):
@@ -253,7 +289,7 @@ def normalize_batch(context: Context, node: Operator, values: Values) -> list[Va
     gain = gain / np.sqrt(variance + float(node.attribute("epsilon", 1e-5)))
     along = (1, -1, *([1] * (real.index.ndim - 2)))
     scaled = scale_channels(real, gain.reshape(along), (offset - mean * gain).reshape(along))
-    return [replace(scaled, names=(*real.names, node.name))]
+    return [replace(scaled, names=(*real.names, node.name), root=None)]
 
 
 @handles_quantized(apply_unary, microsoft=("QLinearLeakyRelu", "QLinearSigmoid"))
@@ -326,24 +362,6 @@ def _combine_with_constant(context: Context, node: Operator, real: Real, factor:
         kind=KINDS[node.op_type], first=map_name, second=constant_map, sources=(source,)
     )
     return Real(producer=producer, index=index, names=(node.name,))
-
-
-def _fold_into_linear(node: Operator, values: Values, real: Real, factor: Constant) -> Real:
-    """Fold a constant that varies along the channels at most into weights' scale and bias."""
-    if not is_open_linear(real):
-        raise UnsupportedError("it works on an activation's float result; quantize that")
-    named = replace(real, names=(*real.names, node.name))
-    is_first = isinstance(values[0], Constant)
-    array = factor.array.astype(np.float64)
-    one, zero = np.ones(()), np.zeros(())
-    if node.op_type == "Add":
-        return with_bias(named, factor)
-    if node.op_type == "Sub":
-        gain = -one if is_first else one
-        return scale_channels(named, gain, array if is_first else -array)
-    if node.op_type == "Div" and is_first:
-        raise UnsupportedError("it divides by a float value; a QuantizeLinear is missing")
-    return scale_channels(named, 1 / array if node.op_type == "Div" else array, zero)
 
 
 def _with_rank(real: Real, rank: int) -> Real:

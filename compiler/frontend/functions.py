@@ -1,30 +1,55 @@
-"""Which float values are functions of one activation, stored or made by a convolution."""
+"""Which float values are functions of one activation, stored or made by an operator.
 
-from dataclasses import replace
+Operators whose other operands are constants of one element make a function of a function. What is
+taken up exactly (a sum or product by a convolution, a clamp, a slope) is at the same time such a
+function of the value in front of it, which is the function's root.
+"""
 
 import numpy as np
 
-from tilewright.compiler.frontend.layout import is_dequantized
-from tilewright.compiler.frontend.values import Dequantized, Linear, Real, Value
+from tilewright.compiler.frontend.values import (
+    Deferred,
+    Dequantized,
+    Linear,
+    Producer,
+    Real,
+    Value,
+)
 
 
 def is_function(reals: list[Real]) -> bool:
-    """Whether all are functions of one value: a stored one, or one that a convolution makes."""
+    """Whether all are functions of one value: a stored one, or one that an operator makes."""
     first = reals[0]
-    is_linear = all(is_open_linear(replace(real, is_plain=True)) for real in reals)
-    if not is_linear:
-        return all(is_dequantized(real) and _same_place(real, first) for real in reals)
-    return all(
-        real.producer is first.producer and np.array_equal(real.index, first.index)
-        for real in reals
+    if is_dequantized(first):
+        return all(_same_place(real, first) for real in reals)
+    root = root_of(first)
+    return root is not None and all(
+        root_of(real) is root and np.array_equal(real.index, first.index) for real in reals
     )
+
+
+def is_dequantized(value: Value | None) -> bool:
+    """Whether `value` is the float form of a stored activation, perhaps behind unary operators."""
+    return isinstance(value, Real) and isinstance(value.producer, Dequantized)
 
 
 def is_open_linear(real: Real) -> bool:
     """Whether it is a convolution's value as it is: no function, clamp or slope behind it."""
+    return isinstance(real.producer, Linear) and real.is_plain and _is_open(real)
+
+
+def root_of(real: Real) -> Producer | None:
+    """Of whose value, not yet rounded, `real` is a function; None if of none."""
+    if real.root is not None:
+        return real.root
+    is_stored = isinstance(real.producer, Deferred | Dequantized)
+    return real.producer if not is_stored and _is_open(real) else None
+
+
+def _is_open(real: Real) -> bool:
+    producer = real.producer
     is_clamped = real.low > -np.inf or real.high < np.inf
-    is_open = real.is_plain and not is_clamped
-    return isinstance(real.producer, Linear) and is_open and real.producer.slope is None
+    return not is_clamped and not (isinstance(producer, Linear) and producer.slope is not None)
 
 
 def _same_place(value: Value | None, other: Real) -> bool:

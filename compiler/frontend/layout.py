@@ -311,8 +311,3 @@ def _pad_value(node: Operator, values: Values) -> float:
     if optional(values, 2) is not None:
         return float(constant(values, 2, "padding value").reshape(-1)[0])
     return float(node.attribute("value", 0.0))
-
-
-def is_dequantized(value: Value | None) -> bool:
-    """Whether `value` is the float form of a stored activation, perhaps behind unary operators."""
-    return isinstance(value, Real) and isinstance(value.producer, Dequantized)

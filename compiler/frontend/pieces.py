@@ -5,19 +5,18 @@ from level to level is as small as possible: where the function is flat, levels 
 (graph.pieces).
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.frontend.request import Function
 from tilewright.compiler.frontend.table import quantize_all
 from tilewright.compiler.frontend.values import Linear, UnsupportedError
 from tilewright.compiler.graph.graph import Piece
 from tilewright.hw.spec.tensor import Quantization
 
 Floats = NDArray[np.float64]
-Function = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 NUM_PIECES = 4
 LEVELS = 256

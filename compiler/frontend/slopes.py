@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Values, constant
+from tilewright.compiler.frontend.functions import root_of
 from tilewright.compiler.frontend.linear import per_channel
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.values import Linear, Real, UnsupportedError
@@ -23,7 +24,8 @@ def with_slope(node: Operator, values: Values, real: Real) -> Real:
     producer = real.producer
     assert isinstance(producer, Linear)
     slopes = _slopes(node, values, real)
-    named = replace(real, names=(*real.names, node.name))
+    root = root_of(real) if (slopes == slopes[0]).all() else None
+    named = replace(real, names=(*real.names, node.name), root=root)
     if real.low >= 0 or (slopes == 1).all():
         return named
     if producer.slope is not None:

@@ -27,6 +27,7 @@ from tilewright.compiler.frontend.values import (
     Dequantized,
     Host,
     Padded,
+    Pooled,
     Quantized,
     QuantizedConstant,
     Real,
@@ -142,10 +143,12 @@ def _check_attributes(node: Operator, arithmetic: str) -> None:
 def as_activation(context: Context, value: Value | None, what: str = "input") -> Quantized:
     """The stored activation behind a real value.
 
-    A clamp or padding whose result the source's own quantization represents exactly is stored;
-    any other float value lacks a QuantizeLinear.
+    A clamp, padding or largest of a window whose result the source's own quantization represents
+    exactly is stored; any other float value lacks a QuantizeLinear.
     """
-    if isinstance(value, Real) and (isinstance(value.producer, Padded) or not value.is_plain):
+    if isinstance(value, Real) and (
+        isinstance(value.producer, Padded | Pooled) or not value.is_plain
+    ):
         exact = store_exactly(context, value)
         if exact is not None:
             return exact
@@ -160,7 +163,7 @@ def padded_activation(context: Context, value: Value | None) -> tuple[Quantized,
     if isinstance(value, Real) and isinstance(value.producer, Padded):
         padded = value.producer
         is_whole = is_identity(value.index) and spatial_index(value.index).shape == padded.shape
-        if padded.value == 0 and is_whole and not _is_clamped(value):
+        if padded.value == 0 and is_whole and value.is_plain and not _is_clamped(value):
             return padded.source, padded.pads
     return as_activation(context, value), NO_PADS
 
@@ -171,12 +174,14 @@ def is_pending(value: Value | None) -> bool:
 
 
 def store_exactly(context: Context, value: Real) -> Quantized | None:
-    """Store a clamp or padding whose result its source's quantization represents exactly."""
+    """Store what its source's quantization represents exactly: a clamp, padding, largest value."""
     producer = value.producer
-    if isinstance(producer, Padded):
+    if isinstance(producer, Padded | Pooled):
         source = producer.source
         quantization = source.quantization
-        if not _is_level(producer.value, quantization):
+        if not value.is_plain or not _keeps_levels(producer):
+            return None
+        if isinstance(producer, Padded) and not _is_level(producer.value, quantization):
             raise UnsupportedError("its padding value is not representable; quantize the Pad")
         bounds = (bound for bound in (value.low, value.high) if np.isfinite(bound))
         if not all(_is_level(bound, quantization) for bound in bounds):
@@ -192,6 +197,15 @@ def store_exactly(context: Context, value: Real) -> Quantized | None:
         return None
     name = value.tensor or source.origin + "/stored"
     return emit(context, value, quantization, source.is_unsigned, name, "")
+
+
+def _may_be_exact(value: Real) -> bool:
+    return isinstance(value.producer, Padded | Pooled) or not value.is_plain
+
+
+def _keeps_levels(producer: Padded | Pooled) -> bool:
+    """Whether all but the padding is as in the source."""
+    return isinstance(producer, Padded) or producer.kind == "max"
 
 
 def _is_level(value: float, quantization: Quantization) -> bool:

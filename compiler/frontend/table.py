@@ -52,7 +52,7 @@ def results_at(context: Context, real: Real, values: NDArray[np.float32]) -> NDA
     """The float32 value of the unary expression `real` where what it starts from has `values`."""
     if real.is_plain:
         return values
-    nodes, feeds, leaves = _expression(context, real.tensor)
+    nodes, feeds, leaves = _expression(context, real)
     types = context.source.types
     for name in leaves:
         kind = types.get(name, ("float32", None))[0]
@@ -112,15 +112,16 @@ def as_table(results: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.roll(results, 128)
 
 
-def _expression(
-    context: Context, tensor: str
-) -> tuple[list[NodeProto], dict[str, Array], set[str]]:
-    """Collect the nodes between DequantizeLinear and `tensor`, their constants, and the leaves."""
+def _expression(context: Context, real: Real) -> tuple[list[NodeProto], dict[str, Array], set[str]]:
+    """Collect the nodes behind what `real` is a function of, their constants, and the leaves.
+
+    A leaf is that value: behind a DequantizeLinear, or as an operator makes it.
+    """
     nodes: list[NodeProto] = []
     feeds: dict[str, Array] = {}
     leaves: set[str] = set()
     done: set[str] = set()
-    pending = [tensor]
+    pending = [real.tensor]
     while pending:
         name = pending[-1]
         value = context.values.get(name)
@@ -130,7 +131,7 @@ def _expression(
         elif isinstance(value, Constant):
             feeds[name] = value.array
             done.add(pending.pop())
-        elif isinstance(value, Real) and value.is_plain:
+        elif isinstance(value, Real) and _is_leaf(value, real):
             leaves.add(name)
             done.add(pending.pop())
         else:
@@ -145,3 +146,9 @@ def _expression(
                 )
                 done.add(pending.pop())
     return nodes, feeds, leaves
+
+
+def _is_leaf(value: Real, of: Real) -> bool:
+    """Whether `value` is what `of` is a function of."""
+    is_dequantized = isinstance(value.producer, Dequantized)
+    return value.is_plain and (is_dequantized or (value.producer is of.producer and not value.root))

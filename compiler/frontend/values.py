@@ -169,8 +169,8 @@ Producer = Deferred | Dequantized | Linear | Combined | Pooled | Joined | Padded
 class Real:
     """A float value that the device computes once a QuantizeLinear says how to store it.
 
-    `low` and `high` clamp the producer's value; behind a Dequantized producer, `tensor` names the
-    ONNX value instead, from which the unary operators are followed back to the source.
+    `low` and `high` clamp the producer's value. Where it is not `is_plain`, `tensor` names the ONNX
+    value instead, from which the unary operators are followed back to the producer's.
     """
 
     producer: Producer
@@ -181,6 +181,9 @@ class Real:
     high: float = np.inf
     names: tuple[str, ...] = field(default=())
     """The ONNX nodes behind this value, for reports."""
+    root: Producer | None = None
+    """Of whose value, as it is, this one is a function, where `producer` is another one (it took up
+    a constant) or its value is clamped."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -119,6 +119,9 @@ CHAINS = {
     "relu6 behind a falling slope": [("LeakyRelu", [], {"alpha": -0.3}), ("Clip", [0.2, 6.0], {})],
     "slope 0": [("LeakyRelu", [], {"alpha": 0.0})],
     "slope 1": [("PRelu", [1.0], {})],
+    "two slopes": [LEAKY, LEAKY],
+    "scaled behind": [LEAKY, ("Mul", [0.5], {})],
+    "a clamp scaled behind": [CLIP, ("Div", [4.0], {})],
     "clip in front of slope 0": [CLIP, ("LeakyRelu", [], {"alpha": 0.0})],
 }
 
@@ -141,12 +144,14 @@ def test_calibrated_scales_differ_by_one_step_in_a_tie_at_most(make_builder, agr
 
 
 REFUSED = {
-    "two slopes": ([LEAKY, LEAKY], "it is the second slope of one value"),
-    "clip in front of a falling slope": (
-        [CLIP, ("LeakyRelu", [], {"alpha": -0.5})],
+    "a slope a channel behind a clamp": (
+        [CLIP, ("PRelu", [np.arange(1, 9).reshape(8, 1, 1)], {})],
         "behind a clamp its slope must be positive and the same for all channels",
     ),
-    "scaled behind": ([LEAKY, ("Mul", [0.5], {})], "it works on an activation's float result"),
+    "a factor a channel behind a slope": (
+        [LEAKY, ("Mul", [np.arange(1, 9).reshape(8, 1, 1)], {})],
+        "it works on an activation's float result",
+    ),
     "slope a pixel": (
         [("PRelu", [np.arange(64).reshape(1, 8, 8)], {})],
         "its constant must vary along the channels only",

@@ -1,0 +1,133 @@
+"""Store the value of a convolution or matrix product."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.frontend.pieces import pieces_of
+from tilewright.compiler.frontend.request import Request
+from tilewright.compiler.frontend.values import Linear, Pooled, Real
+from tilewright.compiler.graph.copies import UNIT
+from tilewright.compiler.graph.graph import Concat, Conv, Epilogue
+from tilewright.hw.spec import numerics
+
+NOTED_FRACTION = 1e-3
+"""Biases further than this from an integer number of (sx * sw) steps are noted."""
+
+
+def emit_linear(request: Request, producer: Linear, value: Real) -> str:
+    bias = np.rint(producer.bias)
+    zero_point = producer.source.quantization.zero_point
+    numerics.check_accumulator(producer.weight, bias, zero_point, request.node_name)
+    fraction = float(np.abs(producer.bias - bias).max(initial=0))
+    if fraction > NOTED_FRACTION:
+        request.context.notes.append(
+            f"{request.node_name}: the bias is no multiple of input scale * weight scale; it was "
+            f"rounded by up to {fraction:.3g} accumulator steps"
+        )
+    scale = numerics.requantize_scale(
+        producer.source.quantization.scale, producer.weight_scale, request.quantization.scale
+    )
+    negative_scale, largest = None, scale
+    if producer.slope is not None:
+        negative_scale = producer.weight_scale * producer.slope
+        largest = np.maximum(scale, scale * np.abs(producer.slope))
+    too_large = largest >= numerics.SCALE_LIMIT
+    if too_large.any():
+        numerics.check_scale(largest[too_large], request.node_name)
+    epilogue = Epilogue(
+        quantization=request.quantization,
+        low=request.low,
+        high=request.high,
+        pieces=()
+        if value.is_plain
+        else pieces_of(request.function, producer, request.quantization),
+    )
+    feature_map, weight = _split_weights(request, producer)
+    return request.append(
+        Conv(
+            name=request.node_name,
+            output=request.map(producer.shape),
+            source=request.sources,
+            input=feature_map,
+            weight=weight,
+            bias=bias.astype(np.int32),
+            weight_scale=producer.weight_scale,
+            negative_scale=negative_scale,
+            strides=producer.strides,
+            pads=producer.pads,
+            dilations=producer.dilations,
+            groups=producer.groups,
+            epilogue=epilogue,
+        )
+    )
+
+
+def mean_as_linear(producer: Pooled) -> Linear:
+    """An average whose windows have one size, as a depthwise convolution with weights of 1."""
+    channels = producer.shape[0]
+    return Linear(
+        source=producer.source,
+        feature_map=producer.feature_map,
+        weight=np.ones((channels, 1, *producer.kernel), np.int16),
+        weight_scale=np.full(channels, 1 / np.prod(producer.kernel), np.float32),
+        bias=np.zeros(channels),
+        strides=producer.strides,
+        pads=producer.pads,
+        dilations=producer.dilations,
+        groups=channels,
+        shape=producer.shape,
+    )
+
+
+def _split_weights(request: Request, producer: Linear) -> tuple[str, NDArray[np.int8]]:
+    """Return the input map and int8 weights.
+
+    Weights beyond int8 (a zero point) become a sum of int8 parts along the input channels, and
+    the input is repeated as often.
+    """
+    weight = producer.weight
+    if weight.min(initial=0) >= -128 and weight.max(initial=0) <= 127:
+        return producer.feature_map, weight.astype(np.int8)
+    parts = []
+    while weight.any():
+        part = np.clip(weight, -128, 127)
+        parts.append(part.astype(np.int8))
+        weight = weight - part
+    request.context.notes.append(
+        f"{request.node_name}: the weights' zero point takes {len(parts)} passes; quantize them "
+        "symmetrically for one"
+    )
+    repeated = _repeated(request, producer, len(parts))
+    return repeated, np.concatenate(parts, axis=1)
+
+
+def _repeated(request: Request, producer: Linear, times: int) -> str:
+    """The map whose groups of channels each hold those of the input so many `times`.
+
+    With several groups a grouped convolution copies: 64 times the scale 1/64 is exactly 1.
+    """
+    stored = request.builder.maps[producer.feature_map]
+    output = request.builder.add_map(
+        f"{request.name}/repeated",
+        (stored.channels * times, stored.height, stored.width),
+        stored.quantization,
+    )
+    name = f"{request.node_name}/repeat"
+    if producer.groups == 1:
+        parts = (producer.feature_map,) * times
+        return request.append(Concat(name=name, output=output, source=request.sources, parts=parts))
+    width = stored.channels // producer.groups
+    copies = np.tile(np.eye(width, dtype=np.int8) * UNIT, (producer.groups * times, 1))
+    return request.append(
+        Conv(
+            name=name,
+            output=output,
+            source=request.sources,
+            input=producer.feature_map,
+            weight=copies[:, :, None, None],
+            bias=np.zeros(len(copies), np.int32),
+            weight_scale=np.full(len(copies), 1 / UNIT, np.float32),
+            groups=producer.groups,
+            epilogue=Epilogue(quantization=stored.quantization),
+        )
+    )

@@ -1,0 +1,158 @@
+"""Functions of one value as exporters write them in parts, behind every kind of layer."""
+
+import numpy as np
+import pytest
+
+from tilewright.compiler.graph.graph import Conv, Elementwise, Pool, Requantize, View
+
+SHAPE = (1, 6, 8, 8)
+
+
+def node_of(builder, op_type, *operands, **attributes):
+    """A node whose operands are values by name or numbers."""
+    names = [
+        item if isinstance(item, str) else builder.constant(np.float32(item)) for item in operands
+    ]
+    return builder.node(op_type, names, **attributes)
+
+
+def relu6(builder, value):
+    return node_of(builder, "Clip", node_of(builder, "Add", value, 3.0), 0.0, 6.0)
+
+
+def hard_swish_divided(builder, value):
+    return node_of(builder, "Div", node_of(builder, "Mul", value, relu6(builder, value)), 6.0)
+
+
+def hard_swish_multiplied(builder, value):
+    return node_of(builder, "Mul", value, node_of(builder, "Mul", relu6(builder, value), 1 / 6))
+
+
+def hard_swish_of_a_gate(builder, value):
+    gate = node_of(builder, "HardSigmoid", value, alpha=1 / 6, beta=0.5)
+    return node_of(builder, "Mul", gate, value)
+
+
+def gelu_of_erf(builder, value):
+    error = node_of(builder, "Erf", node_of(builder, "Div", value, 2**0.5))
+    half = node_of(builder, "Mul", value, node_of(builder, "Add", error, 1.0))
+    return node_of(builder, "Mul", half, 0.5)
+
+
+def gelu_of_tanh(builder, value):
+    cube = node_of(builder, "Mul", node_of(builder, "Mul", value, value), value)
+    inner = node_of(builder, "Add", value, node_of(builder, "Mul", cube, 0.044715))
+    smooth = node_of(builder, "Tanh", node_of(builder, "Mul", inner, 0.7978845608))
+    half = node_of(builder, "Mul", value, 0.5)
+    return node_of(builder, "Mul", half, node_of(builder, "Add", smooth, 1.0))
+
+
+def sigmoid_of_a_slope(builder, value):
+    return node_of(builder, "Sigmoid", node_of(builder, "LeakyRelu", value, alpha=0.1))
+
+
+SMOOTH = (
+    hard_swish_divided, hard_swish_multiplied, hard_swish_of_a_gate, gelu_of_erf, gelu_of_tanh,
+    sigmoid_of_a_slope,
+)  # fmt: skip
+
+
+def leaky_of_max(builder, value):
+    return node_of(builder, "Max", value, node_of(builder, "Mul", value, 0.125))
+
+
+def leaky_clamped(builder, value):
+    return node_of(builder, "Clip", node_of(builder, "LeakyRelu", value, alpha=0.25), -0.5, 2.0)
+
+
+def scaled(builder, value):
+    return node_of(builder, "Mul", value, 1.001953125)
+
+
+def scaled_relu(builder, value):
+    return node_of(builder, "Div", node_of(builder, "Relu", value), 4.0)
+
+
+LINES = (leaky_of_max, leaky_clamped, scaled, scaled_relu)
+
+
+def stored(builder):
+    return builder.activation(SHAPE)
+
+
+def convolved(builder):
+    return builder.node("Conv", [stored(builder), builder.weight((6, 6, 3, 3), 0)])
+
+
+def added(builder):
+    return builder.node("Add", [stored(builder), stored(builder)])
+
+
+def multiplied(builder):
+    return builder.node("Mul", [stored(builder), stored(builder)])
+
+
+def largest(builder):
+    return builder.node("MaxPool", [stored(builder)], kernel_shape=[2, 2], strides=[2, 2])
+
+
+def mean(builder):
+    return builder.node("AveragePool", [stored(builder)], kernel_shape=[2, 2], strides=[2, 2])
+
+
+def joined(builder):
+    parts = [stored(builder), builder.activation(SHAPE, around=2.0**-4)]
+    return builder.node("Concat", parts, axis=1)
+
+
+def padded(builder):
+    pads = builder.constant(np.array([0, 0, 1, 2, 0, 0, 0, 1]))
+    return builder.node("Pad", [stored(builder), pads, builder.constant(np.float32(0.75))])
+
+
+def check(builder, agree, value, fraction=0.0):
+    builder.output(builder.quantize(value, around=2.0**-4))
+    imported = agree(builder, fraction=fraction)
+    assert not imported.host_operators
+    (section,) = imported.sections
+    return section.graph.nodes
+
+
+@pytest.mark.parametrize("function", SMOOTH)
+@pytest.mark.parametrize("source", [convolved, mean])
+def test_smooth_functions_by_parts_become_the_tables_of_one(make_builder, agree, source, function):
+    builder = make_builder(seed=1, is_exact=False)
+    (node,) = check(builder, agree, function(builder, source(builder)), fraction=0.12)
+    assert isinstance(node, Conv)
+    assert node.epilogue.pieces
+
+
+@pytest.mark.parametrize("function", [*SMOOTH, *LINES])
+@pytest.mark.parametrize("source", [stored, largest, joined, padded])
+def test_functions_of_stored_values_are_exact(make_builder, agree, source, function):
+    builder = make_builder(seed=2)
+    nodes = check(builder, agree, function(builder, source(builder)))
+    assert any(isinstance(node, Requantize) for node in nodes)
+
+
+@pytest.mark.parametrize("function", LINES)
+@pytest.mark.parametrize("source", [convolved, added, multiplied, mean])
+def test_lines_of_unrounded_values_are_exact(make_builder, agree, source, function):
+    builder = make_builder(seed=3)
+    nodes = check(builder, agree, function(builder, source(builder)), fraction=1e-3)
+    assert not any(isinstance(node, Requantize) for node in nodes)
+    assert all(isinstance(node, Conv | Elementwise | Pool | View) for node in nodes)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.3, 2.5])
+@pytest.mark.parametrize("source", [added, mean])
+def test_calibrated_lines_differ_by_one_step_in_a_tie_at_most(make_builder, agree, source, alpha):
+    builder = make_builder(seed=4, is_exact=False, dtype="uint8")
+    value = node_of(builder, "LeakyRelu", source(builder), alpha=alpha)
+    check(builder, agree, value, fraction=0.02)
+
+
+def test_a_largest_value_is_read_without_being_quantized(make_builder, agree):
+    builder = make_builder(seed=5)
+    value = builder.node("Conv", [largest(builder), builder.weight((6, 6, 3, 3), 0)])
+    check(builder, agree, value)
