@@ -67,7 +67,7 @@ class Config:
     axi_address_bits: int = 32
     axi_outstanding: int = 16
     """Read bursts, and write bursts, that may be in flight."""
-    queue_depth: int = 8
+    queue_depth: int = 2
     """Instructions that wait in front of each engine."""
 
     def __post_init__(self) -> None:

@@ -12,8 +12,10 @@ FETCH_START_CYCLES = 1
 """From the start write to the request of the first instruction."""
 FETCH_AHEAD = 16
 """Instructions between fetch's request and dispatch: in its FIFO or under way from DRAM."""
-FETCH_ARRIVAL_CYCLES = 2
-"""From an instruction's last beat until dispatch can take it."""
+FETCH_ARRIVAL_CYCLES = 3
+"""From an instruction's last beat until dispatch can take it: it is decoded in the cycle before."""
+DISPATCH_CYCLES = 2
+"""Dispatch takes an instruction every so many cycles at most."""
 DONE_CYCLES = 2
 """From the cycle in which everything is seen to be over to the interrupt."""
 

@@ -2,13 +2,18 @@
 
 from functools import partial
 
-from tilewright.hw.spec.cycles import FETCH_AHEAD, FETCH_ARRIVAL_CYCLES, FETCH_START_CYCLES
+from tilewright.hw.spec.cycles import (
+    DISPATCH_CYCLES,
+    FETCH_AHEAD,
+    FETCH_ARRIVAL_CYCLES,
+    FETCH_START_CYCLES,
+)
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 from tilewright.sim.timing.simulation import QueueState, Simulation
 
 
 class Front:
-    """Fetch, one burst an instruction, and dispatch, one instruction a cycle, in order."""
+    """Fetch, one burst an instruction, and dispatch, in order."""
 
     def __init__(self, machine: Simulation) -> None:
         self._machine = machine
@@ -80,7 +85,7 @@ class Front:
         if engine is not None and self._machine.queues[engine].is_full:
             self._held_by = self._machine.queues[engine]
             return
-        cycle = max(self._shown[number], self._last_taken + 1, earliest)
+        cycle = max(self._shown[number], self._last_taken + DISPATCH_CYCLES, earliest)
         self._machine.at(cycle, self._dispatch)
 
     def release(self, queue: QueueState, cycle: int) -> None:

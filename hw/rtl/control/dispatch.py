@@ -48,9 +48,10 @@ def queue_name(engine: isa.Engine) -> str:
 
 
 class Dispatch(wiring.Component):
-    """Takes one instruction a cycle while its engine's queue has room.
+    """Takes an instruction in the second cycle of its offer, or once its engine's queue has room.
 
-    An instruction that is at fault is not taken: `fault` stays high until `run` falls. In
+    What the first cycle decodes is registered: an instruction goes in every DISPATCH_CYCLES at
+    most. One that is at fault is not taken: `fault` stays high until `run` falls. In
     single-step mode an instruction is taken only when all engines have retired everything, once
     for each `step`.
 
@@ -100,7 +101,8 @@ class Dispatch(wiring.Component):
         m = Module()
         m.submodules.decoder = decoder = Decoder(config=self._config, operations=self._operations)
         payload = self.instruction.payload
-        operations = self._bits_of_engines(decoder)
+        operation, is_end = Signal.like(decoder.operation), Signal()
+        operations = self._bits_of_engines(operation)
         chosen = {engine: reduce(or_, bits) for engine, bits in operations.items()}
         queues = {engine: getattr(self, queue_name(engine)) for engine in chosen}
         sent = {engine: Signal(COUNT_BITS, name=f"sent_{engine.name.lower()}")
@@ -113,18 +115,24 @@ class Dispatch(wiring.Component):
                 Cat(self.retired[engine] == count for engine, count in sent.items()).all()
             ),
         ]
+        is_decoded = Signal()
         examined = Signal()
         accepted = Signal()
         taken = Signal()
         ready = Cat(queue.ready for queue in queues.values())
-        room = (ready & Cat(chosen.values())).any() | decoder.is_end
+        room = (ready & Cat(chosen.values())).any() | is_end
         m.d.comb += [
-            examined.eq(self.instruction.valid & self.run & ~self.ended & permitted),
+            examined.eq(self.instruction.valid & is_decoded & self.run & ~self.ended & permitted),
             self.fault.eq(examined & (self.cause != Fault.NONE)),
             self.fault_index.eq(payload.index),
             accepted.eq(examined & (self.cause == Fault.NONE)),
             taken.eq(accepted & room),
             self.instruction.ready.eq(taken),
+        ]
+        m.d.sync += [
+            is_decoded.eq(self.instruction.valid & ~taken),
+            operation.eq(decoder.operation),
+            is_end.eq(decoder.is_end),
         ]
         self._find_cause(m, decoder, sent)
         for engine, queue in queues.items():
@@ -133,17 +141,17 @@ class Dispatch(wiring.Component):
             with m.If(taken & chosen[engine]):
                 m.d.sync += sent[engine].eq(sent[engine] + 1)
         with m.If(taken):
-            m.d.sync += self.ended.eq(decoder.is_end)
-            m.d.sync += self.dispatched.eq(self.dispatched + ~decoder.is_end)
+            m.d.sync += self.ended.eq(is_end)
+            m.d.sync += self.dispatched.eq(self.dispatched + ~is_end)
         with m.If(self.reset):
             m.d.sync += [count.eq(0) for count in sent.values()]
             m.d.sync += [self.dispatched.eq(0), self.ended.eq(0)]
         return m
 
-    def _bits_of_engines(self, decoder: Decoder) -> dict[isa.Engine, list[Value]]:
-        """The decoder's bits of each engine's operations, in the order of engine_operations."""
+    def _bits_of_engines(self, bits: Value) -> dict[isa.Engine, list[Value]]:
+        """The one-hot bits of each engine's operations, in the order of engine_operations."""
         found: dict[isa.Engine, list[Value]] = {}
-        for operation, bit in zip(queued(self._operations), decoder.operation, strict=True):
+        for operation, bit in zip(queued(self._operations), bits, strict=True):
             found.setdefault(operation.engine, []).append(bit)
         return found
 
@@ -161,24 +169,25 @@ class Dispatch(wiring.Component):
                 m.d.comb += entry.operation.eq(position)
 
     def _find_cause(self, m: Module, decoder: Decoder, sent: dict[isa.Engine, Signal]) -> None:
-        """What is wrong with the instruction, if anything is."""
+        """What is wrong with the instruction, if anything is; a cycle later."""
+        m.d.sync += self.cause.eq(Fault.NONE)
         with m.If(self.instruction.payload.error):
-            m.d.comb += self.cause.eq(Fault.BUS_ERROR)
+            m.d.sync += self.cause.eq(Fault.BUS_ERROR)
         with m.Elif(decoder.illegal):
-            m.d.comb += self.cause.eq(Fault.ILLEGAL_INSTRUCTION)
+            m.d.sync += self.cause.eq(Fault.ILLEGAL_INSTRUCTION)
         with m.Elif(self._waits_for_future(decoder.waits, sent)):
-            m.d.comb += self.cause.eq(Fault.FUTURE_WAIT)
+            m.d.sync += self.cause.eq(Fault.FUTURE_WAIT)
         with m.Elif(~decoder.is_end & (self.dispatched >= self.limit)):
-            m.d.comb += self.cause.eq(Fault.INSTRUCTION_LIMIT)
+            m.d.sync += self.cause.eq(Fault.INSTRUCTION_LIMIT)
 
     def _permit(self, m: Module) -> Value:
-        """Return whether single-stepping lets an instruction go; keeps the pending step."""
+        """Return whether single-stepping lets an instruction go, seen a cycle before."""
         pending = Signal()
         waiting = Signal()
-        m.d.comb += [
-            waiting.eq(self.single_step & ~(pending & self.drained)),
-            self.stopped.eq(self.run & ~self.ended & self.single_step & ~pending & self.drained),
-        ]
+        m.d.sync += waiting.eq(self.single_step & ~(pending & self.drained))
+        m.d.comb += self.stopped.eq(
+            self.run & ~self.ended & self.single_step & ~pending & self.drained
+        )
         with m.If(self.reset | (self.instruction.valid & self.instruction.ready)):
             m.d.sync += pending.eq(0)
         with m.Elif(self.step & self.run):
