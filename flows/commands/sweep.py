@@ -23,8 +23,8 @@ from tilewright.support.files import check_folder, check_targets, missing, write
 
 if TYPE_CHECKING:
     from tilewright.flows.sweep.job import Fidelity
-    from tilewright.flows.sweep.running import Outcome, Sweep
     from tilewright.flows.sweep.space import Space
+    from tilewright.flows.sweep.sweep import Outcome, Sweep
 
 
 @click.command(name="sweep")
@@ -86,10 +86,37 @@ if TYPE_CHECKING:
     help="Measure N random points and the best ones on the RTL, too.",
 )
 @click.option(
+    "--search",
+    "num_searched",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Measure N configs that a search (NSGA-II) picks.  [default: all; 500 of more than "
+    "100,000]",
+)
+@click.option(
+    "--at-most",
+    multiple=True,
+    metavar="FIGURE=VALUE",
+    help="The best keep this, for example --at-most area=40000; may be repeated.",
+)
+@click.option(
+    "--at-least",
+    multiple=True,
+    metavar="FIGURE=VALUE",
+    help="The same, for example --at-least frames_per_second=30; may be repeated.",
+)
+@click.option(
     "--synth",
     "target",
     metavar="osu018|ecp5|LIBERTY",
     help="Area and clock of every config, as `tilewright synth` composes them.",
+)
+@click.option(
+    "--clock",
+    "clock_mhz",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MHZ",
+    help="Of every config, for seconds.  [default: what --synth says]",
 )
 @click.option(
     "--energy",
@@ -132,7 +159,11 @@ def command(
     keep_sections: bool,
     fidelity: "Fidelity",
     num_verified: int | None,
+    num_searched: int | None,
+    at_most: tuple[str, ...],
+    at_least: tuple[str, ...],
     target: str | None,
+    clock_mhz: float | None,
     energy_file: Path | None,
     jobs: int | None,
     latency: str,
@@ -151,11 +182,11 @@ def command(
     from tilewright.compiler.options import ImportOptions
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.sweep.energy import load_table
-    from tilewright.flows.sweep.flow import Wishes, carry_out
+    from tilewright.flows.sweep.flow import Wishes, carry_out, check
     from tilewright.flows.sweep.job import Setup
     from tilewright.flows.sweep.printing import print_files, print_points
-    from tilewright.flows.sweep.running import Sweep
     from tilewright.flows.sweep.store import STORE_NAME, opened
+    from tilewright.flows.sweep.sweep import Sweep
 
     if num_verified is not None and fidelity == "rtl":
         raise InputError("--verify is of --fidelity closed and replay; rtl measures all points")
@@ -171,9 +202,19 @@ def command(
             options=ImportOptions(strict=strict, keep_sections=keep_sections),
         ),
         table=load_table(energy_file),
+        limits=limits_of(at_most, at_least),
+        clock_mhz=clock_mhz,
     )
     check_outputs(output, plot_file, target)
-    wishes = Wishes(target=target, num_verified=num_verified, jobs=jobs or os.cpu_count() or 1)
+    wishes = check(
+        sweep,
+        Wishes(
+            target=target,
+            num_verified=num_verified,
+            num_searched=num_searched,
+            jobs=jobs or os.cpu_count() or 1,
+        ),
+    )
     with opened(output / STORE_NAME if output else None) as store:
         outcome = carry_out(sweep, wishes, store)
     written = write_results(sweep, outcome, output, csv_file, plot_file)
@@ -233,6 +274,16 @@ def weighted_models(paths: Sequence[Path], weights: str | None) -> tuple[Any, ..
     return tuple(
         Model(path=path, name=name, weight=weight)
         for path, name, weight in zip(paths, names, given, strict=True)
+    )
+
+
+def limits_of(at_most: Sequence[str], at_least: Sequence[str]) -> tuple[Any, ...]:
+    """Return the limits. Raises InputError."""
+    from tilewright.flows.sweep.limits import parse_limit
+
+    return (
+        *(parse_limit(text, is_upper=True) for text in at_most),
+        *(parse_limit(text, is_upper=False) for text in at_least),
     )
 
 

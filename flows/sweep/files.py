@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tilewright.flows.sweep.page.page import sweep_page
 from tilewright.flows.sweep.pareto import check_picture, draw
-from tilewright.flows.sweep.running import Sweep
+from tilewright.flows.sweep.sweep import Sweep
 from tilewright.flows.sweep.table import Point, all_points, to_csv, to_parquet
 from tilewright.support.errors import ToolError
 from tilewright.support.files import write_file

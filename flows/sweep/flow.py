@@ -1,12 +1,24 @@
-"""A whole sweep: cycles of all points, then area and clock, then some points on the RTL."""
+"""A whole sweep: cycles of all points or of a search's, area and clock, some points on the RTL."""
 
 import dataclasses
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tilewright.flows.sweep.area import with_area
-from tilewright.flows.sweep.running import Outcome, Sweep, run_sweep
+from tilewright.flows.sweep.limits import OF_SYNTHESIS, OF_TIME
+from tilewright.flows.sweep.running import Runner, warn_of_changes
+from tilewright.flows.sweep.searching import check_search, search
 from tilewright.flows.sweep.store import Store
+from tilewright.flows.sweep.sweep import Outcome, Sweep
+from tilewright.flows.sweep.table import Point
 from tilewright.flows.sweep.verifying import verify_points
+from tilewright.support.errors import InputError
+
+LOG = logging.getLogger(__name__)
+MAX_GRID = 100_000
+"""Points of which all are measured; of more a search picks some."""
+DEFAULT_SEARCH = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,26 +26,67 @@ class Wishes:
     """What is asked for besides cycles.
 
     target: of the synthesis, None for none; num_verified: points drawn for the RTL besides the best
-    ones, None for no point at all; jobs: processes at a time.
+    ones, None for no point at all; num_searched: configs that a search picks, None for all of the
+    space; jobs: processes at a time.
     """
 
     target: str | None = None
     num_verified: int | None = None
+    num_searched: int | None = None
     jobs: int = 1
+
+
+def check(sweep: Sweep, wishes: Wishes) -> Wishes:
+    """Return the wishes, with a search where there are too many points for all.
+
+    Raises InputError or ToolError for what cannot be.
+    """
+    names = {limit.figure for limit in sweep.limits}
+    if wishes.target is None and names & set(OF_SYNTHESIS):
+        raise InputError(f"a limit of {min(names & set(OF_SYNTHESIS))} needs --synth TARGET")
+    if wishes.target is None and sweep.clock_mhz is None and names & set(OF_TIME):
+        raise InputError(
+            f"a limit of {min(names & set(OF_TIME))} needs --synth TARGET or --clock MHZ"
+        )
+    if wishes.num_searched is None and sweep.num_points > MAX_GRID:
+        LOG.warning(
+            "%d points: a search picks %d configs; --search N takes another number",
+            sweep.num_points, DEFAULT_SEARCH,
+        )  # fmt: skip
+        wishes = dataclasses.replace(wishes, num_searched=DEFAULT_SEARCH)
+    if wishes.num_searched is not None:
+        check_search(sweep)
+    return wishes
 
 
 def carry_out(sweep: Sweep, wishes: Wishes, store: Store) -> Outcome:
     """Return the points with all that was asked for; after Ctrl-C with what is done.
 
+    wishes: as `check` returned them.
+
     Raises ModelError, InputError, ToolError.
     """
-    outcome = run_sweep(sweep, store, wishes.jobs)
-    if wishes.target is not None and not outcome.is_interrupted:
-        try:
-            points = tuple(with_area(outcome.points, wishes.target, wishes.jobs))
-            outcome = dataclasses.replace(outcome, points=points)
-        except KeyboardInterrupt:
-            return dataclasses.replace(outcome, is_interrupted=True)
-    if wishes.num_verified is not None and not outcome.is_interrupted:
-        outcome = verify_points(sweep, outcome.points, wishes.num_verified, store, wishes.jobs)
+    with Runner(sweep, store, wishes.jobs) as runner:
+
+        def measure(points: Sequence[Point]) -> Outcome:
+            return _with_area(runner.with_cycles(points), wishes)
+
+        if wishes.num_searched is not None:
+            outcome = search(sweep, wishes.num_searched, measure)
+        else:
+            points = sweep.points()
+            warn_of_changes(points)
+            outcome = measure(points)
+        if wishes.num_verified is not None and not outcome.is_interrupted:
+            outcome = verify_points(outcome.points, wishes.num_verified, runner)
     return outcome
+
+
+def _with_area(outcome: Outcome, wishes: Wishes) -> Outcome:
+    if wishes.target is None or outcome.is_interrupted:
+        return outcome
+    try:
+        points = tuple(with_area(outcome.points, wishes.target, wishes.jobs))
+        return dataclasses.replace(outcome, points=points)
+    except KeyboardInterrupt:
+        return dataclasses.replace(outcome, is_interrupted=True)

@@ -38,11 +38,15 @@ def axes_of(rows: Sequence[Row]) -> tuple[str, str]:
 
 
 def pareto_front(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that no other one beats in a column of `axes_of` and equals in the other."""
+    """Return the rows that no other one beats in a column of `axes_of` and equals in the other.
+
+    Rows beyond a limit are none of them.
+    """
     cost, time = axes_of(rows)
     found: list[Row] = []
+    known = (row for row in rows if row[cost] is not None and row[time] is not None)
     for row in sorted(
-        (row for row in rows if row[cost] is not None and row[time] is not None),
+        (row for row in known if row["within_limits"] is not False),
         key=lambda row: (row[cost], row[time]),
     ):
         if not found or row[time] < found[-1][time]:

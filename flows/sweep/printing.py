@@ -9,7 +9,7 @@ from rich.table import Table
 from tilewright.flows.report.coverage import coverage_range
 from tilewright.flows.report.display import console, percent, table
 from tilewright.flows.sweep.pareto import pareto_front
-from tilewright.flows.sweep.running import Sweep
+from tilewright.flows.sweep.sweep import Sweep
 from tilewright.flows.sweep.table import Point, all_rows, rtl_errors, without_depthwise
 
 MAX_ROWS = 40

@@ -1,23 +1,24 @@
-"""Runs a sweep: what the store has is taken from there, the rest is measured and kept."""
+"""Runs the jobs of a sweep: what the store does not have is measured and kept."""
 
 import contextlib
 import dataclasses
 import functools
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from tilewright.flows.pool import Pool
-from tilewright.flows.program_cache import tool_digest
 from tilewright.flows.report.progress import counted
-from tilewright.flows.sweep.energy import EnergyTable, load_table
-from tilewright.flows.sweep.job import SOURCES, Job, Key, Model, Result, Setup
-from tilewright.flows.sweep.space import Candidate, Space
+from tilewright.flows.sweep.job import Job, Key, Result
 from tilewright.flows.sweep.store import Store
+from tilewright.flows.sweep.sweep import Outcome, Sweep
 from tilewright.flows.sweep.table import Point, without_depthwise
-from tilewright.hw.spec.dram import MEMORY_LATENCY
+
+if TYPE_CHECKING:
+    from tilewright.flows.sweep.closed_form import ModelSizes
 
 LOG = logging.getLogger(__name__)
 LINE_SECONDS = 1.0
@@ -26,156 +27,150 @@ PRELOADED = "tilewright.flows.sweep.measure"
 """What the processes import before they measure."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """Models on a space of configs, behind DRAMs of several latencies (in cycles)."""
+class Workers(Protocol):
+    """What runs jobs somewhere else."""
 
-    models: tuple[Model, ...]
-    space: Space
-    latencies: tuple[int, ...] = (MEMORY_LATENCY,)
-    setup: Setup = dataclasses.field(default_factory=Setup)
-    table: EnergyTable = dataclasses.field(default_factory=lambda: load_table(None))
+    def results(self, tasks: Iterable[Job]) -> Generator[tuple[Job, Result]]:
+        """Yield jobs with their results as they are done; closed early, it ends those that run."""
+        ...
 
-    @property
-    def num_points(self) -> int:
-        return self.space.num_points * len(self.latencies) * len(self.models)
 
-    @property
-    def title(self) -> str:
-        names = ", ".join(model.name for model in self.models)
-        return f"{names} on configs from {', '.join(base.name for base in self.space.bases)}"
+class Runner(contextlib.AbstractContextManager["Runner"]):
+    """Runs jobs of a sweep and keeps their results; models are read once.
 
-    def points(self) -> list[Point]:
-        """Return the points in their order, none measured yet; the models are the fastest."""
-        return [
-            self._point(candidate, model, latency)
-            for candidate in self.space.candidates()
-            for latency in self.latencies
-            for model in self.models
-        ]
+    num_processes: jobs at a time. workers: other ones than processes of this machine.
+    """
 
-    def _point(self, candidate: Candidate, model: Model, latency: int) -> Point:
-        job = None
-        if candidate.config is not None:
-            job = Job(model=model, config=candidate.config, setup=self.setup, latency=latency)
-        return Point(
-            candidate=candidate,
-            model=model.name,
-            model_digest=model.digest,
-            weight=model.weight,
-            latency=latency,
-            source=SOURCES[self.setup.fidelity],
-            result=Result(error=candidate.error),
-            job=job,
-            table=self.table,
+    def __init__(
+        self, sweep: Sweep, store: Store, num_processes: int, workers: Workers | None = None
+    ) -> None:
+        self.sweep, self.store = sweep, store
+        self.num_processes, self._workers = num_processes, workers
+        self._resources = contextlib.ExitStack()
+
+    def __exit__(self, *given: object) -> None:
+        self._resources.close()
+
+    def with_cycles(self, points: Sequence[Point]) -> Outcome:
+        """Return the points with their results, after Ctrl-C those that are done.
+
+        Raises ModelError for a model that cannot be read.
+        """
+        if self.sweep.setup.fidelity == "closed":
+            return Outcome(points=tuple(map(self._in_closed_form, points)), is_interrupted=False)
+        known, is_interrupted = self.run([point.job for point in points if point.job])
+        return Outcome(
+            points=tuple(
+                point if point.job is None else _with_result(point, known[point.job.key])
+                for point in points
+                if point.job is None or point.job.key in known
+            ),
+            is_interrupted=is_interrupted,
         )
 
+    def run(self, wanted: Iterable[Job]) -> tuple[Mapping[Key, Result], bool]:
+        """Return the results of jobs by key, from the store or measured, and whether Ctrl-C came.
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The points of a sweep that are done, in their order."""
+        Each result goes into the store as soon as it is there. Raises ModelError.
+        """
+        jobs = {job.key: job for job in wanted}
+        known = {key: found for key in jobs if (found := self.store.find(key))}
+        missing = [job for key, job in jobs.items() if key not in known]
+        LOG.info("%d points, %d of them known", len(jobs), len(known))
+        try:
+            for job, result in self._measured(missing):
+                known[job.key] = result
+                if not result.is_crash:
+                    self.store.keep(job, result)
+        except KeyboardInterrupt:
+            return known, True
+        return known, False
 
-    points: tuple[Point, ...]
-    is_interrupted: bool
+    def _in_closed_form(self, point: Point) -> Point:
+        from tilewright.flows.sweep.closed_form import closed_form
+
+        job = point.job
+        if job is None:
+            return point
+        return _with_result(
+            point, closed_form(self._sizes[job.model.digest], job.config, job.latency)
+        )
+
+    @cached_property
+    def _sizes(self) -> Mapping[str, "ModelSizes"]:
+        """Of the models, by digest."""
+        from tilewright.flows.models import import_file
+        from tilewright.flows.sweep.closed_form import model_sizes
+
+        options = self.sweep.setup.options
+        return {
+            model.digest: model_sizes(import_file(model.path, options=options))
+            for model in self.sweep.models
+        }
+
+    @cached_property
+    def _readings(self) -> Mapping[str, Path]:
+        """Files of the models as they are read, by digest."""
+        from tilewright.flows.sweep.measure import keep_reading
+
+        folder = tempfile.TemporaryDirectory(prefix="tilewright-sweep-")
+        place = Path(self._resources.enter_context(folder))
+        readings = {model.digest: place / model.digest for model in self.sweep.models}
+        for model in self.sweep.models:
+            keep_reading(model.path, self.sweep.setup, readings[model.digest])
+        return readings
+
+    def _measured(self, jobs: Sequence[Job]) -> Iterable[tuple[Job, Result]]:
+        """Yield jobs as they are done, with progress."""
+        if not jobs:
+            return
+        workers = self._workers or self._processes(len(jobs))
+        with (
+            counted("point", len(jobs), every_seconds=LINE_SECONDS) as advance,
+            contextlib.closing(workers.results(jobs)) as results,
+        ):
+            for job, result in results:
+                yield job, result
+                advance(_sentence(job, result))
+
+    def _processes(self, num_jobs: int) -> Workers:
+        run = functools.partial(run_job, readings=self._readings)
+        return Pool(run, min(self.num_processes, num_jobs), _crashed, PRELOADED)
 
 
 def run_sweep(sweep: Sweep, store: Store, jobs: int) -> Outcome:
-    """Measure what the store does not have; after Ctrl-C return what is done.
+    """Measure all points that the store does not have; after Ctrl-C return what is done.
 
     jobs: points at a time, each in a process of its own; the closed form takes none.
 
     Raises ModelError for a model that cannot be read.
     """
     points = sweep.points()
-    _warn_of_changes(points)
-    if sweep.setup.fidelity == "closed":
-        return Outcome(points=tuple(_estimated(sweep, points)), is_interrupted=False)
-    known, is_interrupted = run_jobs(sweep, [p.job for p in points if p.job], store, jobs)
-    return Outcome(
-        points=tuple(
-            point if point.job is None else _with_result(point, known[point.job.key])
-            for point in points
-            if point.job is None or point.job.key in known
-        ),
-        is_interrupted=is_interrupted,
-    )
+    warn_of_changes(points)
+    with Runner(sweep, store, jobs) as runner:
+        return runner.with_cycles(points)
 
 
-def run_jobs(
-    sweep: Sweep, wanted: Iterable[Job], store: Store, num_processes: int
-) -> tuple[Mapping[Key, Result], bool]:
-    """Return the results of jobs by key, from the store or measured, and whether Ctrl-C ended it.
-
-    Each result goes into the store as soon as it is there.
-    """
-    known = dict(store.known(tool_digest()))
-    by_key = {job.key: job for job in wanted}
-    missing = [job for key, job in by_key.items() if key not in known]
-    LOG.info("%d points, %d of them known", len(by_key), len(by_key) - len(missing))
-    try:
-        for job, result in _measured(sweep, missing, num_processes):
-            known[job.key] = result
-            if not result.is_crash:
-                store.keep(job, result)
-    except KeyboardInterrupt:
-        return known, True
-    return known, False
-
-
-def _estimated(sweep: Sweep, points: Iterable[Point]) -> Iterable[Point]:
-    """Yield the points with their cycles in closed form, which nobody keeps."""
-    from tilewright.flows.models import import_file
-    from tilewright.flows.sweep.closed_form import closed_form, model_sizes
-
-    sizes = {
-        model.digest: model_sizes(import_file(model.path, options=sweep.setup.options))
-        for model in sweep.models
-    }
-    for point in points:
-        job = point.job
-        yield (
-            point
-            if job is None
-            else _with_result(point, closed_form(sizes[job.model.digest], job.config, job.latency))
-        )
-
-
-def _with_result(point: Point, result: Result) -> Point:
-    return dataclasses.replace(point, result=result)
-
-
-def _measured(
-    sweep: Sweep, jobs: Sequence[Job], num_processes: int
-) -> Iterable[tuple[Job, Result]]:
-    """Yield jobs as they are done, with progress."""
-    if not jobs:
-        return
-    with tempfile.TemporaryDirectory(prefix="tilewright-sweep-") as folder:
-        run = functools.partial(run_job, readings=_read_models(sweep, Path(folder)))
-        pool = Pool(run, min(num_processes, len(jobs)), _crashed, PRELOADED)
-        with (
-            counted("point", len(jobs), every_seconds=LINE_SECONDS) as advance,
-            contextlib.closing(pool.results(jobs)) as results,
-        ):
-            for job, result in results:
-                yield job, result
-                advance(_sentence(job, result))
-
-
-def run_job(job: Job, readings: dict[str, Path]) -> Result:
+def run_job(job: Job, readings: Mapping[str, Path]) -> Result:
     """Measure a job in a process of the pool, which has imported what that takes."""
     from tilewright.flows.sweep.measure import measure
 
     return measure(job, readings[job.model.digest])
 
 
-def _read_models(sweep: Sweep, folder: Path) -> dict[str, Path]:
-    from tilewright.flows.sweep.measure import keep_reading
+def warn_of_changes(points: Sequence[Point]) -> None:
+    """Log what each config has changed besides what was asked."""
+    candidates = {id(point.candidate): point.candidate for point in points}.values()
+    for candidate in candidates:
+        if candidate.config is not None and candidate.changes:
+            LOG.info("%s: %s", candidate.config.name, candidate.changes)
+    lost = without_depthwise(candidates)
+    if lost:
+        LOG.warning(lost)
 
-    readings = {model.digest: folder / model.digest for model in sweep.models}
-    for model in sweep.models:
-        keep_reading(model.path, sweep.setup, readings[model.digest])
-    return readings
+
+def _with_result(point: Point, result: Result) -> Point:
+    return dataclasses.replace(point, result=result)
 
 
 def _crashed(job: Job) -> Result:
@@ -189,14 +184,3 @@ def _crashed(job: Job) -> Result:
 def _sentence(job: Job, result: Result) -> str:
     found = f"failed: {result.error}" if result.error else f"{result.cycles:,} cycles"
     return f"{job.model.name} on {job.config.name} {found}"
-
-
-def _warn_of_changes(points: Sequence[Point]) -> None:
-    """Log what each config has changed besides what was asked."""
-    candidates = {id(point.candidate): point.candidate for point in points}.values()
-    for candidate in candidates:
-        if candidate.config is not None and candidate.changes:
-            LOG.info("%s: %s", candidate.config.name, candidate.changes)
-    lost = without_depthwise(candidates)
-    if lost:
-        LOG.warning(lost)

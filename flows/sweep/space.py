@@ -14,7 +14,6 @@ from tilewright.flows.sweep.scaling import scaled_fields
 from tilewright.hw.spec.config import PRESETS, Config, largest_divisor
 from tilewright.support.errors import ConfigError, InputError
 
-MAX_POINTS = 100_000
 FIELDS = tuple(item.name for item in dataclasses.fields(Config) if item.name != "name")
 """The config's fields that a sweep can vary."""
 TABLES = ("bases", "set", "ranges", "scale")
@@ -61,7 +60,7 @@ class Space:
     ranges: values by field. Arrays are square where `rows` have a range and `cols` are not given.
     scale: memories, lanes and bus grow with the array (`scaling`).
 
-    Raises InputError, naming the field, for one that a config lacks, and for too many points.
+    Raises InputError, naming the field, for one that a config lacks.
     """
 
     bases: tuple[Config, ...] = (PRESETS["base"],)
@@ -75,11 +74,6 @@ class Space:
                 raise InputError(
                     f"a sweep has no field {name!r}; the fields are {', '.join(sorted(FIELDS))}"
                 )
-        if self.num_points > MAX_POINTS:
-            raise InputError(
-                f"{self.num_points} points; at most {MAX_POINTS}: narrow the ranges of "
-                f"{', '.join(self.ranges)}"
-            )
 
     @property
     def num_points(self) -> int:
@@ -90,9 +84,10 @@ class Space:
         """Yield the configs, base by base, the last range the fastest."""
         for base in self.bases:
             for values in itertools.product(*self.ranges.values()):
-                yield self._candidate(base, dict(zip(self.ranges, values, strict=True)))
+                yield self.candidate(base, dict(zip(self.ranges, values, strict=True)))
 
-    def _candidate(self, base: Config, point: Mapping[str, int]) -> Candidate:
+    def candidate(self, base: Config, point: Mapping[str, int]) -> Candidate:
+        """Return the config of a base with a value of each range, or why there is none."""
         asked = {**self.asked, **point}
         if "rows" in point and "cols" not in asked:
             asked["cols"] = asked["rows"]

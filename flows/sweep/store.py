@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from tilewright.flows.sweep.job import Job, Key, Result
@@ -28,17 +28,13 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def known(self, code: str) -> Mapping[Key, Result]:
-        """Return the results of a version of the tools."""
-        rows = self._connection.execute(
-            "SELECT config, model, setup, code, result FROM results WHERE code = ?", (code,)
-        )
-        return {
-            Key(config=config, model=model, setup=setup, code=code): Result.from_dict(
-                json.loads(result)
-            )
-            for config, model, setup, code, result in rows
-        }
+    def find(self, key: Key) -> Result | None:
+        """Return what is kept of a job; None where there is nothing."""
+        found = self._connection.execute(
+            "SELECT result FROM results WHERE config = ? AND model = ? AND setup = ? AND code = ?",
+            (key.config, key.model, key.setup, key.code),
+        ).fetchone()
+        return None if found is None else Result.from_dict(json.loads(found[0]))
 
     def keep(self, job: Job, result: Result) -> None:
         """Keep a job's result, in place of what was there."""

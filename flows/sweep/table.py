@@ -14,6 +14,7 @@ from typing import Any
 from tilewright.flows.report.report import utilization
 from tilewright.flows.sweep.energy import Counts, EnergyTable, joules
 from tilewright.flows.sweep.job import SOURCES, Job, Result
+from tilewright.flows.sweep.limits import OF_SYNTHESIS, Limit
 from tilewright.flows.sweep.space import FIELDS, Candidate, settings_of
 from tilewright.flows.synthesis.synthesis import Synthesis
 
@@ -43,6 +44,9 @@ class Point:
     synthesis: Synthesis | None = None
     """Of its config, where that was asked for."""
     table: EnergyTable
+    limits: tuple[Limit, ...] = ()
+    clock_mhz: float | None = None
+    """Where it is given; else it is the synthesis's."""
 
     @property
     def error(self) -> str:
@@ -62,10 +66,11 @@ class Point:
         config, result = self.candidate.config, self.result
         coverage = result.coverage
         rtl_cycles, rtl_error = self._rtl()
+        row: dict[str, Any]
         fields = {name: getattr(config, name) for name in FIELDS} if config else {
             name: self.candidate.asked.get(name) for name in FIELDS
         }  # fmt: skip
-        return {
+        row = {
             "model": self.model,
             "weight": self.weight,
             "config": self.candidate.name,
@@ -98,20 +103,29 @@ class Point:
             "model_digest": self.model_digest,
             "code_digest": self.job.key.code if self.job else None,
         }
+        return row | {"within_limits": self._within(row)}
+
+    def _within(self, row: Mapping[str, Any]) -> bool | None:
+        """Whether a row keeps all limits; None where there are none."""
+        return all(limit.excess(row) <= 0 for limit in self.limits) if self.limits else None
 
     def _size_and_speed(self) -> dict[str, Any]:
         """What the synthesis says, and the time that the cycles take at that clock."""
-        found = self.synthesis
-        slowest = found.slowest if found else None
-        path = slowest.path if slowest else None
-        cycles = self.result.cycles
+        found, cycles = self.synthesis, self.result.cycles
+        path = found.slowest.path if found and found.slowest else None
+        clock = self.clock_mhz or (path.megahertz if path else None)
+        source = "given" if self.clock_mhz else found.clock_obtained if found else None
+        seconds = cycles / clock / 1e6 if clock and cycles else None
+        totals = found.totals if found else {}
         return {
             "area": round(found.area) if found else None,
             "area_unit": found.unit if found else None,
             "area_source": found.obtained if found else None,
-            "clock_mhz": round(path.megahertz, 1) if path else None,
-            "clock_source": found.clock_obtained if found and path else None,
-            "seconds": cycles / path.megahertz / 1e6 if path and cycles else None,
+            **{name: totals.get(name) for name in OF_SYNTHESIS if name != "area"},
+            "clock_mhz": round(clock, 1) if clock else None,
+            "clock_source": source if clock else None,
+            "seconds": seconds,
+            "frames_per_second": 1 / seconds if seconds else None,
         }
 
     def _energy(self) -> dict[str, Any]:

@@ -6,21 +6,19 @@ from collections.abc import Sequence
 
 from tilewright.flows.sweep.job import Job
 from tilewright.flows.sweep.pareto import pareto_front
-from tilewright.flows.sweep.running import Outcome, Sweep, run_jobs
-from tilewright.flows.sweep.store import Store
+from tilewright.flows.sweep.running import Runner
+from tilewright.flows.sweep.sweep import Outcome
 from tilewright.flows.sweep.table import Point, all_points
 
 
-def verify_points(
-    sweep: Sweep, points: Sequence[Point], count: int, store: Store, jobs: int
-) -> Outcome:
+def verify_points(points: Sequence[Point], count: int, runner: Runner) -> Outcome:
     """Return the points, some with what the RTL says: the fronts of all models and `count` more.
 
     Which ones is the seed's choice. After Ctrl-C, those have it that were done.
     """
-    chosen = _chosen(points, count, sweep.setup.seed)
+    chosen = _chosen(points, count, runner.sweep.setup.seed)
     on_rtl = {id(point): _on_rtl(point.job) for point in chosen if point.job is not None}
-    known, is_interrupted = run_jobs(sweep, on_rtl.values(), store, jobs)
+    known, is_interrupted = runner.run(on_rtl.values())
 
     def verified(point: Point) -> Point:
         job = on_rtl.get(id(point))

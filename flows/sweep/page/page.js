@@ -22,7 +22,7 @@ function fill(name, options, selected) {
 
 function frontOf(given, across, upward) {
   const sorted = given
-    .filter((row) => value(row, across) !== null && value(row, upward) !== null)
+    .filter((row) => value(row, across) !== null && value(row, upward) !== null && value(row, "within_limits") !== false)
     .sort((a, b) => value(a, across) - value(b, across) || value(a, upward) - value(b, upward));
   const front = [];
   for (const row of sorted)

@@ -15,13 +15,13 @@ MAX_DETAILS = 200
 """Points whose layers and engines are on the page: the best first, then those that follow."""
 
 MEASURES = ("area", "seconds", "multipliers", "cycles", "sram_kib", "utilization", "clock_mhz",
-            "energy_joules", "bytes_loaded", "bytes_stored")  # fmt: skip
+            "energy_joules", "bytes_loaded", "bytes_stored", "mult18", "block_ram")  # fmt: skip
 """The columns that the axes of the scatter can have."""
 
 HOVER = (*MEASURES, "coverage", "dram_latency_cycles", "lanes", "axi_data_bits", "cycles_source",
          "rtl_cycles", "rtl_error", "area_unit", "area_source", "clock_source",
          "energy_source")  # fmt: skip
-SENT = ("model", "config", "changes", "options", "macs", "rows", "cols", *HOVER)
+SENT = ("model", "config", "changes", "options", "macs", "rows", "cols", "within_limits", *HOVER)
 
 Row = Mapping[str, Any]
 

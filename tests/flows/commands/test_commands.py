@@ -339,6 +339,33 @@ def test_a_point_of_a_sweep_is_what_its_options_give(tilewright, digits, measure
     assert {sum(buckets.values()) for buckets in point["buckets"].values()} == {point["cycles"] - 2}
 
 
+def test_a_search_goes_on_from_what_it_has_and_keeps_limits(tilewright, digits, measured):
+    words = (
+        "sweep",
+        digits,
+        "--preset",
+        "nano",
+        "--rows",
+        "4:16:4",
+        "--cols",
+        "4:16:4",
+        "-o",
+        "found",
+    )
+    limits = ("--clock", 50, "--at-least", "frames_per_second=5000", "--at-most", "multipliers=64")
+    assert tilewright(*words, "--search", 4).status == 0
+    assert len(measured) == 4
+    result = tilewright(*words, *limits, "--search", 4)
+    assert result.status == 0
+    assert len(measured) == 4
+    rows = read_rows("found/results.csv")
+    assert {row["clock_source"] for row in rows} == {"given"}
+    for row in rows:
+        rate = 50e6 / int(row["cycles"])
+        assert float(row["frames_per_second"]) == pytest.approx(rate)
+        assert row["within_limits"] == str(rate >= 5000 and int(row["multipliers"]) <= 64)
+
+
 def test_an_interrupted_sweep_keeps_what_is_done_and_says_how_to_go_on(
     tilewright, digits, measured, monkeypatch
 ):

@@ -10,8 +10,8 @@ import pytest
 
 from tilewright.flows.sweep.job import LayerCycles, Model, Result, Setup
 from tilewright.flows.sweep.page.page import MAX_DETAILS, sweep_page
-from tilewright.flows.sweep.running import Sweep
 from tilewright.flows.sweep.space import Space
+from tilewright.flows.sweep.sweep import Sweep
 
 PATHS = {"m": "folder/m.onnx"}
 

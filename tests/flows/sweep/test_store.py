@@ -1,5 +1,7 @@
 """What is kept of a sweep comes back as it was."""
 
+import dataclasses
+
 import pytest
 
 from tilewright.compiler.options import ImportOptions
@@ -31,8 +33,8 @@ def test_a_result_is_known_by_its_key(tmp_path, job):
         store.keep(job, Result(error="old"))
         store.keep(job, RESULT)
     with opened(tmp_path / "s.sqlite") as store:
-        assert store.known(job.key.code) == {job.key: RESULT}
-        assert store.known("other") == {}
+        assert store.find(job.key) == RESULT
+        assert store.find(dataclasses.replace(job.key, code="other")) is None
 
 
 def test_the_key_tells_what_a_result_depends_on(job):
