@@ -7,7 +7,6 @@ operators of the section contributed.
 """
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
@@ -22,12 +21,13 @@ from tilewright.compiler.graph.graph import Node
 from tilewright.compiler.graph.reference import Reference
 from tilewright.hw.spec.binding import Binding
 from tilewright.support.ort import open_session, run_session
+from tilewright.support.records import record
 
 Array = NDArray[np.generic]
 Int8Map = NDArray[np.int8]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Difference:
     """How many elements differ and by how many quantization steps at most."""
 
@@ -35,7 +35,7 @@ class Difference:
     largest: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class OperatorComparison:
     """One graph node against ONNX Runtime; `source` names the ONNX nodes it stands for."""
 

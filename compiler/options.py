@@ -1,9 +1,9 @@
 """What the compiler is asked for: how it reads a model, and its optimizations."""
 
-from dataclasses import dataclass
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ImportOptions:
     """How a model is read: what is left to the host, and the batch."""
 
@@ -17,7 +17,7 @@ class ImportOptions:
     """Samples of every inference, in place of a symbolic batch."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Options:
     """Optimizations; each can be switched off to see what it gains."""
 

@@ -6,7 +6,7 @@ pass with what there is by then.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from tilewright.compiler.emit.context import CONSTANT_ALIGNMENT, Constants, Context
@@ -29,6 +29,7 @@ from tilewright.compiler.section import Section
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.steps import Island
 from tilewright.support.log import timed
+from tilewright.support.records import record
 
 LOG = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Level(Enum):
     TASKS = "tilings and instructions"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Pass:
     """One step of the compiler."""
 

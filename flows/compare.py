@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,10 @@ from numpy.typing import NDArray
 from tilewright.flows.report.display import plural
 from tilewright.flows.runtime.tensors import Array, Sample
 from tilewright.hw.spec.program import Program
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Agreement:
     """How far the outputs of two targets agree over some samples."""
 

@@ -22,6 +22,7 @@ from tilewright.flows.runtime.tensors import Array, Sample
 from tilewright.flows.signal_noise import SignalToNoise
 from tilewright.hw.spec.coverage import Coverage
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     from tilewright.compiler.frontend.importer import ImportedModel
@@ -31,7 +32,7 @@ LINE_SECONDS = 10.0
 """Off a terminal there is a line of progress in this time."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Score:
     """What one way to run the model gave, and how fast."""
 
@@ -42,7 +43,7 @@ class Score:
     """The same for the five largest elements, where there are more."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class FloatAgreement:
     """How far the int8 model is from the float model."""
 
@@ -52,7 +53,7 @@ class FloatAgreement:
     """None where the output is no real number, or equal."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Evaluation:
     """A model on a data set."""
 

@@ -5,7 +5,6 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from tilewright.support.digests import file_digest
 from tilewright.support.errors import ModelError
 from tilewright.support.files import missing
 from tilewright.support.log import timed
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
@@ -38,7 +38,7 @@ BATCH_SIZE = "batch_size"
 """In a program's metadata: the samples that took the place of a symbolic batch."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class CompiledModel:
     """An ONNX file, and the program for one config."""
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +14,7 @@ from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 from tilewright.hw.spec.program import Program
 from tilewright.support.digests import sources_digest
 from tilewright.support.errors import ProgramError
+from tilewright.support.records import record
 
 PROGRAMS, TIMINGS = "programs", "timings"
 PACKAGES = ("tilewright", "numpy", "onnx", "onnxruntime")
@@ -52,7 +52,7 @@ def save_program(key: str, program: Program) -> None:
     schedule_cache.save(PROGRAMS, key, program.to_bytes())
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class TimedProgram:
     """A program's cycles by the timing model, and its layers' with their work and traffic."""
 

@@ -1,7 +1,6 @@
 """The Python API: a model on an accelerator, in the shape of ONNX Runtime's InferenceSession."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +15,12 @@ from tilewright.hw.spec.binding import TensorSpec
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 
 TargetName = Literal["iss", "rtl", "reference", "ort"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class NodeArgument:
     """Name, ONNX type name and shape of a model input or output, as ONNX Runtime's NodeArg.
 

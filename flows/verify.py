@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tilewright.flows.compare import Agreement, compare_outputs, first_difference
@@ -20,9 +19,10 @@ from tilewright.flows.runtime.tensors import Sample
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.program import Program
 from tilewright.sim.timing import simulate
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Verification:
     """The outcome of a co-simulation: what ran, what it cost, and whether everything agrees."""
 

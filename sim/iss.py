@@ -5,7 +5,6 @@ and instruction index are the RTL's; what other engines did before they stopped 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +27,7 @@ from tilewright.sim.matrix import execute_matrix
 from tilewright.sim.state import State
 from tilewright.sim.transfer import execute_transfer
 from tilewright.sim.vector import execute_vector
+from tilewright.support.records import record
 from tilewright.support.threads import one_blas_thread
 
 EXECUTE: Mapping[Operation, Callable[[Any, State], Fault]] = MappingProxyType(
@@ -42,7 +42,7 @@ EXECUTE: Mapping[Operation, Callable[[Any, State], Fault]] = MappingProxyType(
 """What executes each engine's operations; END is dispatch's own."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class FaultReport:
     """A fault as the registers show it."""
 
@@ -52,7 +52,7 @@ class FaultReport:
     message: str
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Write:
     """Words of one memory as they are after an instruction that wrote them."""
 
@@ -63,7 +63,7 @@ class Write:
     """(words, word bytes), a copy."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Retirement:
     """One retired instruction, in program order."""
 
@@ -76,7 +76,7 @@ class Retirement:
     writes: tuple[Write, ...]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class IssResult:
     """The outcome of a run; `memory` is the simulator's DRAM itself, not a copy."""
 
@@ -108,7 +108,6 @@ class Iss:
         assert len(image) <= size <= DRAM_MODULUS
         self.state = State(config, size)
         self.state.memory[: len(image)] = np.frombuffer(image, np.uint8)
-        self._decoded: dict[bytes, Instruction] = {}
 
     @classmethod
     def of_program(cls, program: Program) -> "Iss":
@@ -179,14 +178,10 @@ class Iss:
         word = self.memory[address : address + INSTRUCTION_BYTES].tobytes()
         if len(word) != INSTRUCTION_BYTES:
             raise _Stop(Fault.BUS_ERROR, f"fetch from DRAM byte {address:#x}, behind its end")
-        instruction = self._decoded.get(word)
-        if instruction is None:
-            try:
-                instruction = decode(word, self.config)
-            except IllegalInstruction as error:
-                raise _Stop(Fault.ILLEGAL_INSTRUCTION, str(error)) from None
-            self._decoded[word] = instruction
-        return instruction
+        try:
+            return decode(word, self.config)
+        except IllegalInstruction as error:
+            raise _Stop(Fault.ILLEGAL_INSTRUCTION, str(error)) from None
 
     def _execute(self, instruction: Instruction) -> Fault:
         if instruction.is_empty:

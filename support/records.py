@@ -1,19 +1,67 @@
-"""Dataclasses that are made by the thousand."""
+"""Dataclasses that cost little: to declare, by the hundred, and to make, by the thousand."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as record
+    from dataclasses import replace
 else:
-    from dataclasses import dataclass
+    from dataclasses import dataclass, fields
+    from functools import cache
+    from operator import attrgetter
 
     def record(*, frozen, eq=True, **options):
         """As `dataclass`, but only type checkers see to `frozen`: it makes each three times slower.
 
-        Equal ones have equal hashes, as those of a frozen dataclass do.
+        Equality, hash and repr are functions for all, not one generated for each class, which
+        takes a millisecond a class at every start.
         """
         assert frozen, "what may change is a dataclass"
-        return dataclass(eq=eq, unsafe_hash=eq, **options)
+
+        def finish(given):
+            has_repr = "__repr__" in given.__dict__
+            has_eq = "__eq__" in given.__dict__
+            made = dataclass(eq=False, repr=False, **options)(given)
+            if not has_repr:
+                made.__repr__ = _repr
+            if eq and not has_eq:
+                made.__record_values__ = staticmethod(_reader(_names(made, compared=True)))
+                made.__eq__ = _eq
+                if "__hash__" not in given.__dict__:
+                    made.__hash__ = _hash
+            return made
+
+        return finish
+
+    def replace(given, /, **changes):
+        """As dataclasses.replace, for records that check nothing, in a third of the time."""
+        names, values = _names(type(given)), given.__dict__
+        assert not hasattr(given, "__post_init__"), "such a record must be made anew"
+        other = object.__new__(type(given))
+        other.__dict__.update({name: values[name] for name in names}, **changes)
+        assert len(other.__dict__) == len(names), f"no such fields: {changes}"
+        return other
+
+    @cache
+    def _names(of, *, compared=False):
+        return tuple(field.name for field in fields(of) if field.compare or not compared)
+
+    def _reader(names):
+        if len(names) > 1:
+            return attrgetter(*names)
+        return lambda given: tuple(getattr(given, name) for name in names)
+
+    def _repr(self):
+        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr]
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+    def _eq(self, other):
+        if type(self) is not type(other):
+            return NotImplemented
+        return self.__record_values__(self) == self.__record_values__(other)
+
+    def _hash(self):
+        return hash(self.__record_values__(self))
 
 
-__all__ = ["record"]
+__all__ = ["record", "replace"]

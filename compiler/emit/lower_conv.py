@@ -1,7 +1,6 @@
 """Lower a convolution to loads, MATRIX, VECTOR and stores, tile by tile."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -37,9 +36,10 @@ from tilewright.compiler.plan.epilogue import (
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 from tilewright.hw.spec.operations.matrix import Matrix
+from tilewright.support.records import record, replace
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class KernelPart:
     """Input blocks [first, first + blocks) of a block group and a rectangle of the kernel."""
 

@@ -1,7 +1,6 @@
 """Lower a depthwise convolution to loads, DEPTHWISE, VECTOR and stores, tile by tile."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -29,6 +28,7 @@ from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 from tilewright.hw.spec.operations.depthwise import Depthwise
+from tilewright.support.records import replace
 
 _Value = TypeVar("_Value", bound=np.generic)
 

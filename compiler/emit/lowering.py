@@ -2,15 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from tilewright.compiler.emit.streams import ParameterStream
 from tilewright.compiler.plan.boxes import Box
 from tilewright.compiler.plan.rings import Ring, RingNeed
 from tilewright.hw.spec.isa import Engine
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Need:
     """Pixels of a feature map that a step reads: `box` of the blocks [first, behind last)."""
 
@@ -19,7 +19,7 @@ class Need:
     blocks: tuple[int, int]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Step:
     """A part of a layer's work that is emitted as a whole."""
 

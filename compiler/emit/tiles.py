@@ -5,7 +5,7 @@ A resident map is one view. A map in DRAM gets ring slots: `MapReader` loads wha
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from tilewright.compiler.emit.context import Context
@@ -18,12 +18,13 @@ from tilewright.hw.spec.operations.transfer import Load, Store
 from tilewright.hw.spec.operations.vector import Vector
 from tilewright.hw.spec.operations.window import Window
 from tilewright.hw.spec.tensor import Layout
+from tilewright.support.records import record, replace
 
 Windowed = TypeVar("Windowed", bound=Window)
 Moving = TypeVar("Moving", Load, Store)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class View:
     """A box of a map in activation SRAM; `layout`, in words, is that of the whole map if all of it
     lay there, so that indices are those of the map.

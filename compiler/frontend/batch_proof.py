@@ -4,14 +4,13 @@ No value of a sample may change by a bit when the other samples change, and all 
 with those of the model of one sample.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
 from tilewright.compiler.frontend.evaluate import run_model
 from tilewright.support.errors import ModelError
+from tilewright.support.records import record
 
 Array = NDArray[np.generic]
 Values = dict[str, Array]
@@ -21,7 +20,7 @@ TIES = 0.01
 SEED = 0
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Trial:
     """A run of a model with `count` samples on axis 0 of its inputs `batched`."""
 

@@ -1,7 +1,7 @@
 """What the operator handlers share: the model, the graph under construction, constants, notes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from tilewright.compiler.frontend.values import (
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.binding import HALF_RANGE
 from tilewright.hw.spec.tensor import Quantization
+from tilewright.support.records import record
 
 Values = Sequence[Value | None]
 
@@ -28,7 +29,7 @@ FLOATS = ("float32", "float16", "bfloat16")
 """Types of scales; the narrower ones widen to float32 without rounding."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Context:
     """`values` maps each ONNX value name to what is known about it; `notes` go to the report."""
 

@@ -4,17 +4,18 @@ The table of docs/operators.md is written from these entries (`operators_page.py
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.inference import MICROSOFT
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.values import Value
+from tilewright.support.records import record
 
 Function = Callable[[Context, Operator, Values], list[Value]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Entry:
     """One way in which operators run on the accelerator: a row of the page, in Markdown."""
 
@@ -32,7 +33,7 @@ class Entry:
         yield from ((MICROSOFT, name) for name in self.microsoft)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Handler:
     """A function that turns an ONNX node into the values of its outputs, and what it takes.
 

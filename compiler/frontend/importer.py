@@ -1,7 +1,7 @@
 """import_model: an ONNX file becomes sections of quantized graphs and islands of host operators."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 
 import numpy as np
@@ -28,11 +28,12 @@ from tilewright.hw.spec.coverage import Coverage
 from tilewright.hw.spec.steps import HostOperator, Island
 from tilewright.hw.spec.tensor import Tensor
 from tilewright.support.errors import ModelError
+from tilewright.support.records import record
 
 UNNEEDED = "its value is one that the host holds already"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ImportedSection:
     """A part of the model that the accelerator runs at one go, as a graph of its own.
 
@@ -47,7 +48,7 @@ class ImportedSection:
     """Input maps that hold the same values in every inference."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ImportedModel:
     """A model ready for the back end.
 

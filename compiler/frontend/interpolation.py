@@ -5,8 +5,6 @@ pixels: exactly what ONNX asks for, with the pixels at the borders repeated furt
 coordinate_transformation_mode half_pixel, pytorch_half_pixel and asymmetric).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +14,14 @@ from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
 from tilewright.compiler.frontend.values import Linear, Real, UnsupportedError
 from tilewright.compiler.frontend.window import spatial_index
+from tilewright.support.records import record
 
 HALF_PIXELS = ("half_pixel", "pytorch_half_pixel")
 LARGEST_FACTOR = 8
 FIRST_OPSET_OF_HALF_PIXELS = 11
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Axis:
     """One axis: the source position of each repeated pixel, and the filter over these."""
 

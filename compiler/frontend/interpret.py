@@ -5,7 +5,7 @@ left to the host with a reason.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from tilewright.compiler.frontend.values import (
     Value,
 )
 from tilewright.support.errors import ModelError
+from tilewright.support.records import record
 
 HANDLED: tuple[Handler, ...] = (
     linear.convolve,
@@ -73,7 +74,7 @@ HANDLERS = {key: handler for handler in HANDLED for entry in handler.entries for
 UNQUANTIZED = "lies in front of the first quantized activation"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Interpretation:
     """What every value is, the graph built so far, and why nodes are left to the host."""
 

@@ -4,12 +4,13 @@ A function is taken for what its results are, not for the operators that it cons
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from tilewright.compiler.frontend.request import Function
 from tilewright.compiler.frontend.values import Linear, Real
+from tilewright.support.records import record
 
 SMALL, LARGE = 2.0**-24, 2.0**60
 SAMPLES = 1 << 10
@@ -17,7 +18,7 @@ RELATIVE_ERROR = 2.0**-21
 """Between two orders of the same multiplications, of binary32."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Line:
     """v * rise from 0 on, v * fall below it, clamped; both slopes >= 0, not both 0."""
 

@@ -15,6 +15,7 @@ from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.values import Constant, Quantized
 from tilewright.compiler.graph.graph import Graph
 from tilewright.hw.spec.binding import Binding
+from tilewright.support.records import record
 
 Member = tuple[str, str]
 """("map", name of the map that a graph node makes) or ("host", name of an operator)."""
@@ -68,7 +69,7 @@ def find_needs(interpretation: Interpretation, names: Sequence[str]) -> Needs:
     return result
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Part:
     """The graph nodes of one level, as a graph of their own, and how its maps are bound."""
 
@@ -83,7 +84,7 @@ class Part:
         return {node.output for node in self.graph.nodes}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Cut:
     """Sections by odd level, host operators by even level."""
 

@@ -5,7 +5,7 @@ takes every n-th pixel, or repeats one (stride 0). A resampling takes rows and c
 and puts groups of channels in between each other.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,13 @@ from tilewright.compiler.graph.graph import Node, Pool, Resample, View
 from tilewright.compiler.graph.runs import LARGEST_PERIOD, axis_runs
 from tilewright.compiler.limits import MAX_STRIDE
 from tilewright.hw.spec.tensor import Tensor
+from tilewright.support.records import record
 
 LARGEST_RUNS = 16
 """Of a resampling's rows, and columns: a tile takes an instruction for each pair, or more."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Walk:
     """Which channels of a map, and from which pixel on by which strides."""
 

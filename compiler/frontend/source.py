@@ -1,7 +1,7 @@
 """The ONNX model as the importer reads it: checked, static, in topological order."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.binding import TensorSpec
 from tilewright.support.errors import ModelError
 from tilewright.support.ort import first_line
+from tilewright.support.records import record
 
 Array = NDArray[np.generic]
 
@@ -44,7 +45,7 @@ FIXED_SHAPE_HINT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Operator:
     """One ONNX node: `inputs` keeps "" for an omitted one; attributes are Python values."""
 
@@ -72,7 +73,7 @@ class Operator:
         return self.attributes.get(name, default)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Source:
     """A checked model; `types` holds (dtype name, shape or None) by value name."""
 

@@ -5,8 +5,6 @@ where that is an integer: for each phase r a convolution of stride 1. All phases
 of one; the result's index puts their pixels in between each other (ONNX ConvTranspose).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,9 +15,10 @@ from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
 from tilewright.compiler.frontend.values import Linear, Real, UnsupportedError, Value
 from tilewright.compiler.frontend.window import spatial_index
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Axis:
     """One spatial axis of a transposed convolution."""
 

@@ -6,7 +6,7 @@ operators only change the index.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tilewright.hw.spec.tensor import Quantization, Shape
 from tilewright.support.errors import ModelError
+from tilewright.support.records import record
 
 Array = NDArray[np.generic]
 Index = NDArray[np.int64]
@@ -23,7 +24,7 @@ class UnsupportedError(ModelError):
     """The accelerator lacks this; the importer leaves the node to the host with this reason."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Constant:
     """A constant; `quantized` is the integer form it was dequantized from, if any."""
 
@@ -31,7 +32,7 @@ class Constant:
     quantized: "QuantizedConstant | None" = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class QuantizedConstant:
     """real = (raw - zero_point) * scale; scale and zero point are scalars or run along `axis`."""
 
@@ -41,7 +42,7 @@ class QuantizedConstant:
     axis: int
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Quantized:
     """An int8 or uint8 activation stored in a feature map, or (`is_border`) given by the host.
 
@@ -56,7 +57,7 @@ class Quantized:
     is_border: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Dequantized:
     """The float value of a quantized activation, before or behind unary operators."""
 
@@ -67,7 +68,7 @@ class Dequantized:
         return (self.source,)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Linear:
     """A convolution or matrix product with constant weights; see graph.Conv for the fields.
 
@@ -93,7 +94,7 @@ class Linear:
         return (self.source,)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Combined:
     """The sum or product of two activations stored in maps of one shape."""
 
@@ -103,7 +104,7 @@ class Combined:
     sources: tuple[Quantized, ...]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Pooled:
     """A pooled activation; see graph.Pool for the fields."""
 
@@ -123,7 +124,7 @@ class Pooled:
         return (self.source,)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Joined:
     """Activations concatenated along the channels of their maps."""
 
@@ -131,7 +132,7 @@ class Joined:
     parts: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Padded:
     """An activation padded by (top, left, bottom, right) with the real number `value`."""
 
@@ -147,7 +148,7 @@ class Padded:
         return (self.source,)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Deferred:
     """An operator that commutes with quantizing, behind a float value that is not stored yet.
 
@@ -165,7 +166,7 @@ class Deferred:
 Producer = Deferred | Dequantized | Linear | Combined | Pooled | Joined | Padded
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Real:
     """A float value that the device computes once a QuantizeLinear says how to store it.
 
@@ -186,7 +187,7 @@ class Real:
     a constant) or its value is clamped."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Host:
     """A value the host computes; `reason` is why an operator that reads it stays there, too."""
 

@@ -1,16 +1,16 @@
 """Kernel, stride, padding and output size of ONNX Conv and pooling nodes, in two dimensions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.values import Index, UnsupportedError
+from tilewright.support.records import record
 
 Pads = tuple[int, int, int, int]
 NO_PADS: Pads = (0, 0, 0, 0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Window:
     """A window sliding over a map; `pads` are (top, left, bottom, right).
 

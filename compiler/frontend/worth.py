@@ -1,7 +1,6 @@
 """Which sections are worth starting the accelerator for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +10,10 @@ from tilewright.compiler.frontend.work import elements_of, macs_of
 from tilewright.compiler.graph.graph import Graph
 from tilewright.hw.spec.binding import Binding
 from tilewright.hw.spec.config import Config
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Candidate:
     """A section that may join the host."""
 

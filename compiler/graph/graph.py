@@ -6,16 +6,17 @@ arithmetic.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.tensor import Quantization, Tensor
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Piece:
     """A range of a function of the unrounded value: 256 levels, `step` apart, 128 at `middle`."""
 
@@ -25,7 +26,7 @@ class Piece:
     """Of every level; below the range that of the first one holds, above it that of the last."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Epilogue:
     """Stage 1 of the vector unit: requantize to `quantization`, clamp, then an optional table.
 
@@ -46,7 +47,7 @@ class Epilogue:
         return self.table_quantization or self.quantization
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Residual:
     """Stage 2 of the vector unit: combine the epilogue's int8 result with another feature map."""
 
@@ -56,7 +57,7 @@ class Residual:
     high: int = 127
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Node:
     """One operator; `source` names the ONNX nodes it came from, for reports and errors."""
 
@@ -69,7 +70,7 @@ class Node:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Conv(Node):
     """Convolution, Gemm or MatMul with constant weights, its epilogue and residual.
 
@@ -120,7 +121,7 @@ class Conv(Node):
         return np.stack(scales)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Pool(Node):
     """Max or average pooling. An average divides by the window's area, or by the number of its
     pixels inside the feature map where `count_include_pad` is false (ONNX AveragePool);
@@ -144,7 +145,7 @@ class Pool(Node):
         return (self.input,)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Elementwise(Node):
     """Add or multiply two feature maps of one shape, each with its own quantization."""
 
@@ -159,7 +160,7 @@ class Elementwise(Node):
         return (self.first, self.second)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Requantize(Node):
     """A unary operator: rescale by fl(sx / sy), clamp, then an optional table (see Epilogue).
 
@@ -174,7 +175,7 @@ class Requantize(Node):
         return (self.input,)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Concat(Node):
     """Concatenation along the channels; all inputs have the output's quantization."""
 
@@ -185,7 +186,7 @@ class Concat(Node):
         return self.parts
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Pad(Node):
     """Constant spatial padding (top, left, bottom, right) with the int8 `value`."""
 
@@ -198,7 +199,7 @@ class Pad(Node):
         return (self.input,)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Resample(Node):
     """Pixels of the input by row and column: (y, x) of the output is (rows[y], columns[x]).
 
@@ -222,7 +223,7 @@ class Resample(Node):
         return self.phases[0] * self.phases[1]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class View(Node):
     """The same bytes with another height and width (their product and the channels stay)."""
 
@@ -233,7 +234,7 @@ class View(Node):
         return (self.input,)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Graph:
     """Feature maps by name and nodes in topological order; inputs and outputs by name."""
 

@@ -6,7 +6,6 @@ one of binary64 matrices where none can reach 2^53; int8 operands never do.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.graph.graph import Conv
 from tilewright.hw.spec import numerics
+from tilewright.support.records import record
 
 Place = tuple[slice, slice]
 """Output channels and rows of a block."""
@@ -26,7 +26,7 @@ BLOCK = 2**19
 """Elements of a block's windows or sums: binary32, they stay in a cache of some MiB."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Products:
     """The products of a convolution; `zero_point`: of its input."""
 

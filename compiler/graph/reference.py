@@ -6,7 +6,7 @@ operator works along it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import reduce
 from typing import Any
 
@@ -31,12 +31,13 @@ from tilewright.compiler.graph.products import Products, by_channel, steps
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization, Shape
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 from tilewright.support.threads import one_blas_thread
 
 Int8Map = NDArray[np.int8]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Reference:
     """Executes a graph operator by operator; keeps its weights in the form of the products."""
 

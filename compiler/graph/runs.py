@@ -1,16 +1,16 @@
 """Positions along an axis as runs of equal steps: what one loop of an instruction walks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from tilewright.compiler.limits import MAX_STRIDE
+from tilewright.support.records import record
 
 LARGEST_PERIOD = 8
 """Runs are looked for among every 1st to 8th output position."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Run:
     """Output positions first, first + step, ... and the source positions that they take."""
 

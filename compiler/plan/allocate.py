@@ -1,10 +1,11 @@
 """Address allocation: objects with lifetimes in one linear memory, greedily by size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Lifetime:
     """An object of `size` units that lives in the steps first..last, both included."""
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tilewright.compiler.limits import MAX_BLOCKS, MAX_GROUPS
 from tilewright.compiler.plan.boxes import ceilings, tile_sides
@@ -20,6 +19,7 @@ from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.hw.spec.config import Config, largest_divisor
 from tilewright.hw.spec.cycles import matrix_tile_cycles, vector_pixel_cycles, word_cycles
+from tilewright.support.records import record
 
 MIN_INSTRUCTION_CYCLES = 512
 """Output blocks are put into one instruction until it takes about this long."""
@@ -27,7 +27,7 @@ FIRST_PIECES = 8
 """Pieces in which the first block group reads its input, so that the array starts early."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ConvMemory:
     """Which maps a convolution streams through the workspace, and the workspace's words."""
 
@@ -55,7 +55,7 @@ class ConvMemory:
         return self.streams_operand or self.streams_output
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ConvPlan(Plan):
     """One tiling of a convolution on the array."""
 

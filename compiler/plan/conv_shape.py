@@ -1,6 +1,5 @@
 """A convolution on the array: its output blocks, the input blocks each one needs, groups."""
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -9,9 +8,10 @@ from numpy.typing import NDArray
 from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.hw.spec.config import Config
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class BlockGroup:
     """Consecutive output blocks that one MATRIX instruction can compute.
 
@@ -35,7 +35,7 @@ class BlockGroup:
         return self.source, self.source + self.reach
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ConvShape:
     """A convolution's sizes in blocks and pixels, and the input blocks of each output block."""
 

@@ -2,15 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tilewright.compiler.plan.boxes import reach, split
 from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import matrix_tile_cycles, word_cycles
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class TileSums:
     """What the search needs of all tiles of one size: a map cut into rows x columns of tiles."""
 

@@ -1,7 +1,6 @@
 """The tiling of a depthwise layer on its unit: tile size, channel blocks, buffers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tilewright.compiler.plan.boxes import Box, boxes, ceilings, source_box, split, tile_sides
 from tilewright.compiler.plan.conv_plan import ConvMemory
@@ -10,9 +9,10 @@ from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import depthwise_block_cycles, word_cycles
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class DepthwiseShape:
     """A depthwise convolution's sizes; `parts` are the kernel's (rows, columns) by instruction."""
 
@@ -50,7 +50,7 @@ class DepthwiseShape:
         return [height * rows * (columns + taps) for rows, taps in self.parts]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class DepthwisePlan(Plan):
     """One tiling of a layer on the depthwise unit."""
 

@@ -15,7 +15,6 @@ a beat a cycle and engines that work in order:
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tilewright.compiler.plan.conv_plan import (
     FIRST_PIECES,
@@ -41,6 +40,7 @@ from tilewright.compiler.plan.tiling import Work
 from tilewright.hw.spec.cycles import matrix_tile_cycles, word_cycles
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
+from tilewright.support.records import record
 
 MAX_COPIES = 4
 """Places of a ring, at most."""
@@ -81,7 +81,7 @@ def _search(shape: ConvShape, memory: ConvMemory) -> ConvPlan:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Tiling:
     """One choice; the fields are those of ConvPlan."""
 

@@ -7,7 +7,7 @@ storage, each from a fresh block on, so that a logical channel sits at a physica
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,11 +19,12 @@ from tilewright.compiler.limits import MAX_SIDE
 from tilewright.compiler.plan.allocate import Lifetime, allocate, extent, largest_gap
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.tensor import Layout, Tensor
+from tilewright.support.records import record
 
 DRAM_ALIGNMENT = 4096
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Place:
     """A feature map's part of a storage: its first block and the slot of each channel."""
 
@@ -39,7 +40,7 @@ class Place:
         return bool(np.array_equal(self.slots, np.arange(len(self.slots))))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Placement:
     """All places, the storages, and the addresses of those in SRAM and of those in DRAM."""
 
@@ -68,7 +69,7 @@ class Placement:
         return stored.layout_at(bases[place.storage] + offset, block=rows, pitch=pitch)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Residents:
     """The storages in activation SRAM."""
 

@@ -4,6 +4,8 @@ import enum
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
+from tilewright.support.records import record
+
 
 @dataclass(kw_only=True)
 class Ring:
@@ -64,7 +66,7 @@ class Reader(enum.IntEnum):
     STORE = 4
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class RingNeed:
     """A ring that a layer wants: its words (0: none) and the engine that reads it."""
 

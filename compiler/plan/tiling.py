@@ -1,9 +1,9 @@
 """What the tilings of all kinds of layers have in common: buffers, work, estimated cycles."""
 
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from tilewright.compiler.plan.rings import Reader, RingNeed
+from tilewright.support.records import record
 
 INSTRUCTION_OVERHEAD = 16
 """Cycles the search charges an instruction or a tile, so that it prefers fewer of them."""
@@ -21,7 +21,7 @@ class Work(NamedTuple):
     store: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Plan:
     """One tiling. Ring sizes are in activation words; a ring of 0 words belongs to no stream."""
 

@@ -1,7 +1,6 @@
 """What the vector unit does for a layer of its own: pooling, element-wise, unary, padding."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tilewright.compiler.graph.graph import (
     Elementwise,
@@ -18,9 +17,10 @@ from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.hw.spec.isa import Reduction
 from tilewright.hw.spec.numerics import INT8_MIN, average_scale, scale_ratio
 from tilewright.hw.spec.tensor import Quantization
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Window:
     """The sliding window of a vector layer over its (first) input."""
 
@@ -43,7 +43,7 @@ class Window:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Part:
     """An output box whose pixels share one parameter block."""
 
@@ -53,7 +53,7 @@ class Part:
     scale: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class VectorLayer:
     """A vector-unit layer: window, stage 1 of each part, optional table and second operand."""
 

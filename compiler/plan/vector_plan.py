@@ -1,7 +1,6 @@
 """The tiling of a layer that only the vector unit computes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from tilewright.compiler.limits import MAX_GROUPS
@@ -11,9 +10,10 @@ from tilewright.compiler.plan.rings import Reader
 from tilewright.compiler.plan.tiling import INSTRUCTION_OVERHEAD, Plan, Work, ring_pace
 from tilewright.compiler.plan.vector_layer import VectorLayer
 from tilewright.hw.spec.cycles import vector_pixel_cycles, word_cycles
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class VectorPlan(Plan):
     """One tiling of a layer on the vector unit."""
 

@@ -14,9 +14,9 @@ from tilewright.hw.spec import steps
 from tilewright.hw.spec.binding import Binding
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import encode
-from tilewright.hw.spec.instruction_set import instruction
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 from tilewright.hw.spec.program import Layer, Program, Symbol
+from tilewright.hw.spec.words import encode_program
 from tilewright.support.errors import ModelError, ProgramError
 
 PREFETCH_BYTES = 64 * INSTRUCTION_BYTES
@@ -68,14 +68,16 @@ def _write_constants(section: Section, image: bytearray) -> None:
 
 
 def _encoded(section: Section) -> bytes:
-    words = []
-    for task in section.tasks:
-        try:
-            words.append(encode(task.instruction, section.config))
-        except ProgramError as error:
-            name = layers_of(section.graph)[task.layer].name
-            raise ModelError(f"{name}: beyond what an instruction can hold: {error}") from None
-    return b"".join([*words, encode(instruction("END"), section.config)])
+    try:
+        return encode_program(section.instructions, section.config)
+    except ProgramError:
+        for task in section.tasks:
+            try:
+                encode(task.instruction, section.config)
+            except ProgramError as error:
+                name = layers_of(section.graph)[task.layer].name
+                raise ModelError(f"{name}: beyond what an instruction can hold: {error}") from None
+        raise
 
 
 def _steps(model: ImportedModel, sections: Sequence[Section]) -> list[steps.Step]:

@@ -7,16 +7,16 @@ instructions run in order; what they cost one another is no meeting.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
 from tilewright.hw.spec.ports import PRIORITIES, BankSet, Port, Ports
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Party:
     """An instruction of a meeting."""
 
@@ -25,7 +25,7 @@ class Party:
     engine: Engine
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Meeting:
     """Two instructions that may ask for the same port of the same banks in the same cycle."""
 
@@ -37,7 +37,7 @@ class Meeting:
     """It waits a cycle and asks again."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Meetings:
     """The possible meetings of a program, in program order; found while they are iterated over."""
 

@@ -42,9 +42,17 @@ class Uses:
             if space == Space.DRAM:
                 if access.starts[0] >= self._dram_bytes:
                     continue
+                if access.starts.size == 1:
+                    places.append((space, self._granules(access)))
+                    continue
                 access = self._in_granules(access)
             places += [(space, words) for words in access.words]
         return places
+
+    def _granules(self, access: Access) -> slice:
+        """Return what of an access of one interval lies in front of `dram_bytes`."""
+        start, end = int(access.starts[0]), int(access.ends[0])
+        return slice(start // self._granule, min(-(-end // self._granule), self._dram_words))
 
     def _in_granules(self, access: Access) -> Access:
         """Return what of an access lies in front of `dram_bytes`."""

@@ -7,12 +7,12 @@ bytes/cycle, latency 64, cold start, from the first command to idle. "Library" i
 
 import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 
 PEER_ARRAY = (16, 16)
 """The array of the peer's figures."""
@@ -24,7 +24,7 @@ SIZES = ("base", "edge", "large")
 """Presets of the large products and the networks."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Case:
     """One thing to compile and run on one config: a kernel, a network or an ONNX file."""
 
@@ -50,7 +50,7 @@ class Case:
         return bool(self.kind)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Kernel:
     """A row of the kernels' table; without `best`, nothing better than the library was found."""
 

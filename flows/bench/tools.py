@@ -8,12 +8,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from tilewright.hw.spec.config import Config
+from tilewright.support.records import record
 
 SPEED_KERNEL = ("gemm", (256, 256, 256))
 """What runs on the RTL with and without cocotb."""
@@ -26,7 +26,7 @@ START_COMMANDS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class RtlSpeed:
     """The RTL of one config: how long it takes to make, and how fast it runs.
 

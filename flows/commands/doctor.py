@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -15,6 +14,7 @@ import click
 from tilewright.flows.commands.options import json_option
 from tilewright.sim.cosim.verilator import find_compiler, find_make, find_verilator
 from tilewright.support.errors import ToolError
+from tilewright.support.records import record
 
 MIN_PYTHON = (3, 11)
 MIN_FREE_GIB = 2
@@ -39,7 +39,7 @@ OPTIONAL_PACKAGES = (("pyarrow", "sweep", "sweep writes no folder of results"),
 """Package, the project's extra that has it, and what is not there without it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Check:
     """One finding. `needed` is false where the project works without it."""
 

@@ -4,7 +4,6 @@ import fnmatch
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,13 @@ from onnx import ModelProto, numpy_helper
 
 from tilewright.flows.conformance.results import KINDS
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 
 EXPANDED = re.compile(r"_expanded(_ver\d+)?$")
 """How a case is named whose operator is replaced by the body of its function."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Case:
     """One case; `inputs` has an array, list or None for each input that no initializer gives."""
 

@@ -1,7 +1,6 @@
 """A case as a quantized model: operator set, constants, Q/DQ, and what goes in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from tilewright.flows.conformance.freezing import freeze, frozen_inputs
 from tilewright.flows.conformance.wrapping import Wrapping
 from tilewright.support.errors import TilewrightError
 from tilewright.support.ort import open_session, run_session
+from tilewright.support.records import record
 
 QUANTIZING_OPSETS = range(10, 28)
 """Operator sets whose QuantizeLinear ONNX Runtime has."""
@@ -24,7 +24,7 @@ HALF_OPSET = 19
 OLDEST_IR = 8
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Prepared:
     """A model, and its inputs by name."""
 

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
+
+from tilewright.support.records import record
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator")
 """The parts of the suite that need no download."""
@@ -27,7 +29,7 @@ class Outcome(StrEnum):
 RIGHT = (Outcome.ACCELERATOR, Outcome.MIXED, Outcome.HOST)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Result:
     """What became of a case; `reason` says why it was refused, what differs, or what was raised."""
 

@@ -1,11 +1,11 @@
 """Scales of int8 values, from the data that they stand for."""
 
-from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from tilewright.flows.runtime.tensors import Array
+from tilewright.support.records import record
 
 LOWEST, HIGHEST = -128, 127
 FLOATS = (np.float16, np.float32, np.float64)
@@ -14,7 +14,7 @@ LARGEST = 2.0**64
 """Larger values stay float."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Scale:
     """Of an int8 value: it stands for `(stored - zero_point) * scale`."""
 

@@ -1,7 +1,6 @@
 """ONNX Runtime on the same model: equal, or one step beside where a value lies between two."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from tilewright.flows.conformance.preparing import Prepared
 from tilewright.flows.runtime.tensors import Array
 from tilewright.support.ort import open_session, run_session
 from tilewright.support.ort_values import is_foreign
+from tilewright.support.records import record
 
 TIES = {"float16": 0.25, "float32": 1 / 128}
 """By the narrowest type of a model's scales, in steps: how far from the middle between two steps a
@@ -19,7 +19,7 @@ its accumulators; float16 has 11 bits, an eighth of one of 255 steps, and is rou
 CHECKED = "/checked"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Verdict:
     """Why the values are wrong, if they are, and how many lie one step beside at a tie."""
 

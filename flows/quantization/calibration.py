@@ -1,7 +1,6 @@
 """Calibration data: a .npz file, a folder of images, or seeded random tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from tilewright.flows.report.display import plural
 from tilewright.flows.runtime.tensors import Array, Sample, load_samples
 from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import InputError, ToolError
+from tilewright.support.records import record
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 WIDE_MODES = ("I", "F")
@@ -22,7 +22,7 @@ RANDOM = "random"
 RANDOM_SAMPLES = 8
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Normalization:
     """What turns pixels (0 to 255) into a model's inputs: (pixel - mean) * scale."""
 

@@ -11,12 +11,12 @@ What joins an operator has a Q/DQ behind it only. Tensors that somebody else rea
 a new expression begins there.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.frontend.elementwise import BINARY, MICROSOFT_UNARY, UNARY
 from tilewright.compiler.frontend.inference import MICROSOFT
 from tilewright.flows.quantization.graph_view import GraphView
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -25,7 +25,7 @@ CLAMPS = ("Relu", "Clip", "Min", "Max")
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Expression:
     """Nodes, in the graph's order, that compute the tensor `result` from the tensor `source`."""
 

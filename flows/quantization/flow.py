@@ -1,6 +1,6 @@
 """From a float ONNX file to an int8 model that is compared with it."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from tilewright.flows.quantization.shapes import batch_of, inputs_of
 from tilewright.flows.report.display import plural
 from tilewright.flows.report.progress import status
 from tilewright.support.errors import InputError, ModelError
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tilewright.flows.runtime.tensors import Sample
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Request:
     """What is quantized, and with which samples; the fields are the command's options."""
 
@@ -38,7 +39,7 @@ class Request:
     one_sample: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Result:
     """The int8 model, what it was calibrated on, and how close it is to the float model."""
 

@@ -14,6 +14,7 @@ from tilewright.flows.quantization.graph_view import GraphView
 from tilewright.flows.runtime.tensors import Sample
 from tilewright.flows.signal_noise import SignalToNoise
 from tilewright.support.ort import open_session, run_session
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -44,7 +45,7 @@ class Layer(SignalToNoise):
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Accuracy:
     """The share of samples whose label has the largest score, in both models."""
 
@@ -54,7 +55,7 @@ class Accuracy:
     int8: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Quality:
     """The layers in the model's order, and the outputs of every sample by both models."""
 

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,13 @@ from tilewright.flows.quantization.selection import Selection, select
 from tilewright.flows.runtime.tensors import Sample
 from tilewright.support.errors import ModelError
 from tilewright.support.ort import first_line
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     import onnx
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Options:
     """How a model is quantized; weights are symmetric int8, activations int8."""
 

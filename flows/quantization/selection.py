@@ -10,11 +10,11 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tilewright.flows.quantization.expressions import Expression, is_channelwise
 from tilewright.flows.quantization.graph_view import GraphView
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -29,7 +29,7 @@ PIXEL_AXES = {4: ({2, 3},), 3: ({1}, {2})}
 """The axes that are pixels, by rank; of three axes the last two may be channels in either order."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Selection:
     """What is quantized, what is not, by the names of nodes."""
 

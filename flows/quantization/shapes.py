@@ -2,19 +2,19 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tilewright.hw.spec.batch import Batch
 from tilewright.support.errors import InputError, ModelError
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class FloatInput:
     """Name, NumPy dtype name and shape of a model input; of a symbolic batch one sample."""
 

@@ -1,8 +1,9 @@
 """The columns of a table: what they hold, and how wide they are in so many characters."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from tilewright.support.records import record
 
 GAP, EDGE = 3, 1
 """Characters between two columns, and at the ends of a line."""
@@ -25,7 +26,7 @@ NARROWEST = {Kind.TEXT: 13, Kind.NAME: 20, Kind.SENTENCE: 24}
 """Characters that a column keeps beside numbers."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Column:
     """A column of a table, and the characters that it needs."""
 

@@ -1,7 +1,7 @@
 """A model against ONNX Runtime, operator by operator: table, summary, JSON."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,13 @@ from tilewright.compiler.compare import Difference, OperatorComparer, OperatorCo
 from tilewright.compiler.frontend.importer import ImportedModel
 from tilewright.flows.report.display import shorten, table
 from tilewright.flows.runtime.tensors import Sample
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ModelComparison:
     """All operators of a model over some samples, in the model's order."""
 

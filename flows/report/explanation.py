@@ -6,7 +6,6 @@ import inspect
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tilewright.compiler import options as compiler_options
@@ -29,9 +28,10 @@ from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.program import Program
 from tilewright.sim.timing import simulate
 from tilewright.support.errors import ModelError
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class MapPlace:
     """Where a feature map of a layer lives."""
 
@@ -44,7 +44,7 @@ class MapPlace:
     """Its channels x pixels, without padding."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class LayerExplanation:
     """One layer. Cycles are the timing model's."""
 
@@ -87,7 +87,7 @@ class LayerExplanation:
         return found
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Gain:
     """What the whole program costs without one optimization."""
 
@@ -97,7 +97,7 @@ class Gain:
     """None: without it the model does not fit the config."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Explanation:
     """A model on a config."""
 

@@ -1,7 +1,6 @@
 """Which instructions of a layer may meet others at a bank's port, and what that costs it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,14 @@ from tilewright.hw.spec.access import Access, accesses
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.loops import Space
 from tilewright.hw.spec.ports import BankSet, Port, Side
+from tilewright.support.records import record
 
 TILES = "tiles"
 """What lies in activation SRAM and is no resident map."""
 BUFFERS = {Space.ACCUMULATOR: "sums", Space.PARAMETER: "parameters"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class LayerMeeting:
     """An engine at work on a layer may be refused a port that another engine uses."""
 

@@ -1,7 +1,5 @@
 """What a convolution multiplies for nothing, and why: channels against the array's size."""
 
-from dataclasses import dataclass
-
 from tilewright.compiler.emit.lower_depthwise import depthwise_shape
 from tilewright.compiler.graph.graph import Conv
 from tilewright.compiler.plan.conv_shape import ConvShape, conv_shape
@@ -10,9 +8,10 @@ from tilewright.compiler.section import Section
 from tilewright.flows.report.display import plural
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import matrix_tile_cycles
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Padding:
     """The array's bound for a layer and its useless multiplications."""
 

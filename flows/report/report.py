@@ -3,7 +3,6 @@
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tilewright.flows.report.display import percent, shorten
@@ -11,12 +10,13 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
 from tilewright.hw.spec.operations.transfer import Load, Transfer
 from tilewright.hw.spec.program import Program
+from tilewright.support.records import record
 
 Retired = tuple[Engine, int, int]
 """Engine, which of its retirements (from 1), and the cycle since the start."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class LayerReport:
     """One layer: its work, its traffic, and where known its cycles."""
 

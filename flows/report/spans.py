@@ -1,7 +1,6 @@
 """A program's instructions in time, by the timing model."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tilewright.compiler.plan.estimate import issue_cycles
 from tilewright.flows.report.report import Retired
@@ -9,9 +8,10 @@ from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.program import Program
 from tilewright.sim.timing import TimingResult, simulate
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Span:
     """One instruction in time; cycles count from the start."""
 
@@ -27,7 +27,7 @@ class Span:
     """The engine whose retirement it waited for in its queue, if any."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Timeline:
     """The instructions in program order, END left out."""
 

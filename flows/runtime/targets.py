@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,12 +20,13 @@ from tilewright.hw.spec.registers import Fault
 from tilewright.hw.spec.steps import Section
 from tilewright.support.errors import ExecutionError
 from tilewright.support.ort import open_session, run_session
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     from tilewright.sim.cosim.parameters import DramParameters, RunResult
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Outcome:
     """What one inference gave; `memory` and what follows only where a program was executed."""
 

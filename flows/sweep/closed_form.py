@@ -8,7 +8,6 @@ whichever is less. Layers that the compiler runs together share their time, as i
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
 from tilewright.compiler.graph.graph import Conv, Graph, Node, Pool
@@ -27,12 +26,13 @@ from tilewright.hw.spec.cycles import (
     vector_pixel_cycles,
     word_cycles,
 )
+from tilewright.support.records import record
 
 UNITS = {taps: PRESETS["base"].replace(depthwise_taps=taps) for taps in (1, 3)}
 """A config of each depthwise unit that there is."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Products:
     """A convolution's sizes: its weights by channels and taps.
 
@@ -48,7 +48,7 @@ class Products:
     unit_words: tuple[tuple[int, tuple[int, ...]], ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class LayerSizes:
     """What a layer's cycles depend on, beside the config. Without products it is a vector layer."""
 
@@ -65,7 +65,7 @@ class LayerSizes:
     products: Products | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ModelSizes:
     """The chains in which layers run and how many have these sizes, with and without a depthwise
     unit; their work."""

@@ -6,8 +6,7 @@ instructions' walks (`hw/spec/loops.py`), steps into padding included.
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib.resources import files
 from math import prod
 from pathlib import Path
@@ -15,17 +14,18 @@ from pathlib import Path
 from tilewright.flows.report.report import transfer_bytes
 from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Engine, Instruction
+from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.loops import Space, Walk, bank_words, word_bytes
 from tilewright.hw.spec.program import Program
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 
 PICO = 1e-12
 MEMORIES = {space: f"{space.name.lower()}_bytes" for space in Space if space != Space.DRAM}
 """The counts of the SRAMs."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Counts:
     """What a run does, whatever it costs."""
 
@@ -40,7 +40,7 @@ class Counts:
     parameter_bytes: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class EnergyTable:
     """Picojoules; `sram_byte_pj` is that of a bank of `sram_bank_kib`."""
 
@@ -80,29 +80,28 @@ def count(program: Program, macs: int) -> Counts:
     macs: multiplications that the model asks for.
     """
     config = program.config
-    found: Counter[str] = Counter()
+    words, dram_bytes, results = Counter[Space](), 0, 0
     for instruction in program.instructions:
-        found["dram_bytes"] += transfer_bytes(instruction, config)
-        found.update(_accessed(instruction, config))
-    return Counts(macs=macs, **found)
+        dram_bytes += transfer_bytes(instruction, config)
+        walks = accesses(instruction, config).walks
+        is_vector = instruction.engine == Engine.VECTOR
+        for walk in walks.reads:
+            words[walk.space] += _words(walk)
+        for walk in walks.writes:
+            words[walk.space] += _words(walk)
+            if is_vector and walk.space == Space.ACTIVATION:
+                results += _words(walk)
+    return Counts(
+        macs=macs,
+        vector_results=results * word_bytes(Space.ACTIVATION, config),
+        dram_bytes=dram_bytes,
+        **{name: words[space] * word_bytes(space, config) for space, name in MEMORIES.items()},
+    )
 
 
-def _accessed(instruction: Instruction, config: Config) -> Mapping[str, int]:
-    walks = accesses(instruction, config).walks
-    found: Counter[str] = Counter()
-    for walk in (*walks.reads, *walks.writes):
-        if walk.space != Space.DRAM:
-            found[MEMORIES[walk.space]] += _bytes(walk, config)
-    if instruction.engine == Engine.VECTOR:
-        found["vector_results"] = sum(
-            _bytes(walk, config) for walk in walks.writes if walk.space == Space.ACTIVATION
-        )
-    return found
-
-
-def _bytes(walk: Walk, config: Config) -> int:
-    moves = prod(loop.moves for loop in walk.loops)
-    return moves * walk.run * word_bytes(walk.space, config)
+def _words(walk: Walk) -> int:
+    """Return the words of all steps; lane groups that share one take it once."""
+    return prod([loop.moves for loop in walk.loops]) * walk.run
 
 
 def joules(counts: Counts, config: Config, table: EnergyTable) -> float:

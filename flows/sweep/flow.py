@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tilewright.flows.sweep.area import with_area
 from tilewright.flows.sweep.limits import OF_SYNTHESIS, OF_TIME
@@ -14,6 +13,7 @@ from tilewright.flows.sweep.sweep import Outcome, Sweep
 from tilewright.flows.sweep.table import Point
 from tilewright.flows.sweep.verifying import verify_points
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 
 LOG = logging.getLogger(__name__)
 MAX_GRID = 100_000
@@ -21,7 +21,7 @@ MAX_GRID = 100_000
 DEFAULT_SEARCH = 500
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Wishes:
     """What is asked for besides cycles.
 

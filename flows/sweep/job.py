@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from tilewright.flows.sweep.energy import Counts
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.coverage import Coverage
 from tilewright.support.digests import file_digest
+from tilewright.support.records import record
 
 Fidelity = Literal["closed", "replay", "rtl"]
 """Where cycles come from: formulas on the layers' sizes, the timing model's replay, or the RTL."""
@@ -25,7 +25,7 @@ SOURCES: Mapping[Fidelity, str] = {
 """How cycles were obtained, as results say it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Model:
     """A model of a sweep; `weight`: how often it runs, beside the others."""
 
@@ -40,7 +40,7 @@ class Model:
         return file_digest(self.path)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Setup:
     """What all jobs of a sweep have in common."""
 
@@ -50,7 +50,7 @@ class Setup:
     options: ImportOptions = AS_IT_IS
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Key:
     """What a resumed sweep knows a finished job by."""
 
@@ -64,7 +64,7 @@ class Key:
     """Digest of the tools' sources."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Job:
     """One model on one config with one DRAM."""
 
@@ -84,7 +84,7 @@ class Job:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class LayerCycles:
     """A layer's part of a run."""
 
@@ -94,7 +94,7 @@ class LayerCycles:
     macs: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Result:
     """What came of a job; `error` is empty where it worked. The rest is None where it did not."""
 

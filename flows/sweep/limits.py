@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tilewright.flows.sweep.space import FIELDS
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 
 OF_SYNTHESIS = ("area", "flip_flops", "mult18", "block_ram")
 OF_TIME = ("clock_mhz", "seconds", "frames_per_second")
@@ -15,7 +15,7 @@ FIGURES = ("cycles", "utilization", "coverage", "energy_joules", "multipliers", 
 """The columns that can have a limit."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Limit:
     """The most, or the least, that a figure may be."""
 

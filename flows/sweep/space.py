@@ -5,7 +5,7 @@ import itertools
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tilewright.flows.sweep.ranges import parse_values
 from tilewright.flows.sweep.scaling import scaled_fields
 from tilewright.hw.spec.config import PRESETS, Config, largest_divisor
 from tilewright.support.errors import ConfigError, InputError
+from tilewright.support.records import record
 
 FIELDS = tuple(item.name for item in dataclasses.fields(Config) if item.name != "name")
 """The config's fields that a sweep can vary."""
@@ -20,7 +21,7 @@ TABLES = ("bases", "set", "ranges", "scale")
 """What a space's TOML file can have."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Candidate:
     """One config of a space, or why there is none."""
 
@@ -51,7 +52,7 @@ class Candidate:
         return has_lost and self.base.depthwise_taps > 0 and "depthwise_taps" not in self.asked
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Space:
     """All combinations of bases and ranges.
 

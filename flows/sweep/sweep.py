@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from tilewright.flows.sweep.energy import EnergyTable, load_table
 from tilewright.flows.sweep.job import SOURCES, Job, Model, Result, Setup
@@ -10,9 +9,10 @@ from tilewright.flows.sweep.limits import Limit
 from tilewright.flows.sweep.space import Candidate, Space
 from tilewright.flows.sweep.table import Point
 from tilewright.hw.spec.dram import MEMORY_LATENCY
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Sweep:
     """Models on a space of configs, behind DRAMs of several latencies (in cycles)."""
 
@@ -66,7 +66,7 @@ class Sweep:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Outcome:
     """The points of a sweep that are done, in their order."""
 

@@ -8,7 +8,6 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tilewright.flows.report.report import utilization
@@ -17,6 +16,7 @@ from tilewright.flows.sweep.job import SOURCES, Job, Result
 from tilewright.flows.sweep.limits import OF_SYNTHESIS, Limit
 from tilewright.flows.sweep.space import FIELDS, Candidate, settings_of
 from tilewright.flows.synthesis.synthesis import Synthesis
+from tilewright.support.records import record
 
 ALL_MODELS = "(all, weighted)"
 """The model's name in the row that sums up several models."""
@@ -26,7 +26,7 @@ MAX_NAMES = 8
 """Of configs in a sentence."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Point:
     """A candidate with a model and what came of it; `job` is None where the config is none."""
 

@@ -9,13 +9,13 @@ adders: clocks compare with others of this flow. Outputs of memories and of othe
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from tilewright.flows.synthesis.liberty import Liberty
 from tilewright.flows.synthesis.parts import BANK, Part, memory_bits
 from tilewright.flows.synthesis.processes import Processes
 from tilewright.flows.synthesis.tools import run_sta, run_yosys
+from tilewright.support.records import record
 
 MAX_FANOUT = 10
 ARRIVAL_NS = 1.0
@@ -26,7 +26,7 @@ ABC = f"+strash;&get,-n;&fraig,-x;&put;scorr;dc2;dch,-f;map;buffer,-p,-N,{MAX_FA
 """Yosys's own script for a library, and buffers."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class LongestPath:
     """Between two registers, ports or memories of a part."""
 

@@ -1,16 +1,16 @@
 """What is needed of a Liberty file: a NAND2's area, cells with a state, buffers of clocks."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 
 KNOWN = {"osu018": Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")}
 """Libraries by target name, where Debian's package qflow-tech-osu018 puts them."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Liberty:
     """A library of standard cells."""
 

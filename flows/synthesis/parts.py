@@ -8,14 +8,15 @@ its own, and cut out of those that hold it.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from tilewright.support.records import record
 
 BANK = re.compile(r"tilewright_bank_\w+")
 """Modules of SRAM banks; a process makes them from macros, an FPGA from block RAM."""
 _MODULE = re.compile(r"^module \\?(\S+?) ?\(.*?^endmodule\n?", re.S | re.M)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Part:
     """A module with all that is below it, but for what is cut."""
 

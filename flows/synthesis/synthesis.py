@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.loops import Space, num_words, word_bytes
 from tilewright.sim.cosim.cache import cached
 from tilewright.support.digests import digest
+from tilewright.support.records import record
 
 ECP5 = "ecp5"
 TOP = "tilewright"
@@ -24,7 +24,7 @@ LINE_SECONDS = 5.0
 """Off a terminal, progress has at most one line in this time."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class PartFigures:
     """A part's figures, of one of it, and its longest path where the target has a clock."""
 
@@ -34,7 +34,7 @@ class PartFigures:
     path: gates.LongestPath | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Synthesis:
     """The figures of a config."""
 

@@ -11,7 +11,7 @@ from operator import itemgetter
 import numpy as np
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Instruction
+from tilewright.hw.spec.isa import Instruction, Work
 from tilewright.hw.spec.loops import (
     DRAM_MODULUS,
     NOTHING,
@@ -214,31 +214,13 @@ def _wrap(starts: Addresses, length: int, modulus: int) -> tuple[Addresses, Addr
 
 def accesses(instruction: Instruction, config: Config) -> Accesses:
     """Return the words an instruction reads and writes (its own fetch from DRAM not included)."""
-    if instruction.is_empty:
-        return Accesses()
-    return _accesses(_Work(instruction), config)
-
-
-class _Work:
-    """An instruction without its waits, in which those of one layer often differ alone."""
-
-    def __init__(self, instruction: Instruction) -> None:
-        self.instruction = instruction
-        self._key = (
-            type(instruction),
-            instruction.element_type,
-            *instruction.field_values(),
-        )
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Work) and self._key == other._key
+    return _accesses(instruction.work, config)
 
 
 @lru_cache(maxsize=1 << 15)
-def _accesses(work: _Work, config: Config) -> Accesses:
+def _accesses(work: Work, config: Config) -> Accesses:
+    if work.instruction.is_empty:
+        return Accesses()
     walks = work.instruction.walks(config)
     if walks.has_bad_group:
         return Accesses(out_of_range=True)

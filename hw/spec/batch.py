@@ -1,11 +1,13 @@
 """The batch of a model whose program runs one sample: which inputs and outputs stack samples."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from tilewright.support.records import record
 
-@dataclass(frozen=True, kw_only=True)
+
+@record(frozen=True, kw_only=True)
 class Batch:
     """Axis 0 of `inputs` and `outputs` counts samples; a program runs them one by one."""
 

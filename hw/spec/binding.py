@@ -5,7 +5,7 @@ the host packs and unpacks by strided copies.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tilewright.hw.spec.fold import Fold, fold_map
 from tilewright.hw.spec.tensor import Array, Memory, Shape, Tensor
+from tilewright.support.records import record
 
 Int8Map = NDArray[np.int8]
 
@@ -21,7 +22,7 @@ HALF_RANGE = 128
 """What value and zero point of a uint8 activation lose to become int8."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class TensorSpec:
     """Name, NumPy dtype name and static shape of a model input or output."""
 
@@ -30,7 +31,7 @@ class TensorSpec:
     shape: Shape
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Gather:
     """Which elements of a flat array make up an array of `shape`.
 
@@ -92,7 +93,7 @@ class Gather:
         return as_strided(flat[self.offset :], counts, steps)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Binding(TensorSpec):
     """An int8 or uint8 tensor of the model, and the feature map that stores it.
 

@@ -1,9 +1,11 @@
 """Which part of a model runs on the accelerator."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Coverage:
     """The part of a model that runs on the accelerator, of one inference of its program.
 

@@ -1,5 +1,8 @@
 """Instruction words: 64 bytes, little endian, fields packed from bit 0 in table order."""
 
+from functools import lru_cache
+from typing import NamedTuple
+
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.instruction_set import BY_OPCODE, operations
@@ -44,7 +47,7 @@ def encode(instruction: Instruction, config: Config) -> bytes:
         )
     values = (*common_values(instruction).values(), *instruction.field_values())
     word = 0
-    for value, row in zip(values, _packing(type(instruction), config), strict=True):
+    for value, row in zip(values, packing(type(instruction), config), strict=True):
         name, position, mask, low, high, legal = row
         if not low <= value <= high or (legal is not None and value not in legal):
             allowed = f"{low} to {high}" if legal is None else _one_of(legal)
@@ -53,17 +56,26 @@ def encode(instruction: Instruction, config: Config) -> bytes:
     return word.to_bytes(isa.INSTRUCTION_BYTES, "little")
 
 
+class Packing(NamedTuple):
+    """Where a field's value goes, and which ones there are."""
+
+    name: str
+    position: int
+    mask: int
+    low: int
+    high: int
+    legal: frozenset[int] | None
+
+
 @isa.remembered
-def _packing(
-    operation: Operation, config: Config
-) -> tuple[tuple[str, int, int, int, int, frozenset[int] | None], ...]:
-    """Return (name, first bit, mask, smallest, largest, legal values) for every field."""
+def packing(operation: Operation, config: Config) -> tuple[Packing, ...]:
+    """Return how the common fields and then the operation's own are packed. Raises ProgramError."""
     if operation not in operations(config):
         raise ProgramError(
             f"{operation.name} needs depthwise_taps of 1 or 3, which rows <= cols allows, got 0"
         )
     return tuple(
-        (
+        Packing(
             field.name,
             position,
             (1 << bits) - 1,
@@ -92,8 +104,12 @@ def field_range(field: isa.Field, config: Config) -> tuple[int, int]:
     return 0, (1 << bits) - 1
 
 
+@lru_cache(maxsize=1 << 12)
 def decode(data: bytes, config: Config) -> Instruction:
-    """Decode 64 bytes. Raises IllegalInstruction exactly where the hardware faults."""
+    """Decode 64 bytes. Raises IllegalInstruction exactly where the hardware faults.
+
+    The words of small programs are remembered, which run again and again.
+    """
     word = int.from_bytes(data, "little")
     operation = BY_OPCODE.get(word & 0xFF)
     if operation not in operations(config):

@@ -3,13 +3,13 @@
 The host writes the folded map; on the array a layer of few input channels then fills its rows.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.support.records import record
 
-@dataclass(frozen=True, kw_only=True)
+
+@record(frozen=True, kw_only=True)
 class Fold:
     """Output channel (j * columns + i) * C + c, row r, column x holds input channel c at row
     r * row_step + j - top, column x * column_step + i - left, or `padding` outside the map.

@@ -6,8 +6,7 @@
 import dataclasses
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from operator import attrgetter
 from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast, dataclass_transform
 
@@ -69,7 +68,7 @@ class Combine(enum.IntEnum):
     MULTIPLY = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Field:
     """One bit field. `width` is a number of bits, or the name of a config-derived width."""
 
@@ -175,6 +174,26 @@ class Instruction:
         return cls(waits=waits, element_type=element_type, **fields)
 
     @classmethod
+    def made(
+        cls, fields: Mapping[str, int], waits: tuple[Wait, ...], element_type: ElementType
+    ) -> Self:
+        """Build the row's instruction from all its fields, enumerated ones by their members."""
+        other = object.__new__(cls)
+        other.__dict__.update(fields, waits=waits, element_type=element_type)
+        return other
+
+    @classmethod
+    def with_members(cls, columns: Mapping[str, list[int]]) -> dict[str, list[int]]:
+        """Return the values of many instructions by field, enumerated ones as members."""
+        members = cls._members
+        return {
+            name: [members[name].get(value, value) for value in column]
+            if name in members
+            else column
+            for name, column in columns.items()
+        }
+
+    @classmethod
     def legal(cls, field: Field) -> frozenset[int] | None:
         """Return the legal values of a field of the row or a common one; None: all bit patterns."""
         values = cls.element_types if field.name == "element_type" else field.values
@@ -190,6 +209,11 @@ class Instruction:
         """Return the values alone."""
         values: tuple[int, ...] = self._values(self)
         return values
+
+    @cached_property
+    def work(self) -> "Work":
+        """Return what it does."""
+        return Work(self)
 
     def waiting(self, waits: tuple[Wait, ...]) -> Self:
         """Return the same instruction with these waits."""
@@ -216,6 +240,26 @@ class Instruction:
     def latency(self, config: Config) -> int:
         """Return the cycles from the acceptance of a lone instruction to its retirement."""
         raise NotImplementedError(f"{self.name} has no latency")
+
+
+class Work:
+    """All of an instruction but its waits, in which those of one layer often differ alone.
+
+    What is derived from instructions is remembered by it.
+    """
+
+    __slots__ = ("_hash", "_key", "instruction")
+
+    def __init__(self, instruction: Instruction) -> None:
+        self.instruction = instruction
+        self._key = (type(instruction), instruction.element_type, *instruction.field_values())
+        self._hash = hash(self._key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Work) and self._key == other._key
 
 
 Row = TypeVar("Row", bound=Instruction)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from tilewright.hw.spec.binding import TensorSpec
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.decoding import decode_program
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES, ISA_VERSION, Instruction
 from tilewright.hw.spec.steps import Island, Section, Step, step_as_dict, step_from_dict
+from tilewright.hw.spec.words import decode_program
 from tilewright.support.errors import ConfigError, ProgramError
 from tilewright.support.files import replace_file
 

@@ -1,17 +1,17 @@
 """Waits that make a random program free of races: needed ones, and some that need not be there."""
 
 import random
-from dataclasses import dataclass
 
 from tilewright.hw.spec.access import Accesses
 from tilewright.hw.spec.isa import NUM_WAITS, Engine, Instruction, Wait
 from tilewright.hw.spec.loops import Space
+from tilewright.support.records import record
 
 Clock = dict[Engine, int]
 """Per engine, how many retirements are certain."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class _Sent:
     engine: Engine
     number: int

@@ -1,10 +1,10 @@
 """The AXI4-Lite register map: control, status, faults, capability words and counters."""
 
 import enum
-from dataclasses import dataclass
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import ISA_VERSION, Engine
+from tilewright.support.records import record
 
 MAGIC = 0x544C5752
 """'TLWR': what register `magic` reads."""
@@ -44,7 +44,7 @@ class Bucket(enum.IntEnum):
     BUSY = 8
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Register:
     """One 32-bit register at a byte offset."""
 

@@ -1,13 +1,14 @@
 """What a run does, step by step: sections of the accelerator and islands of the host in turn."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from tilewright.hw.spec.binding import Binding
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Section:
     """One start of the accelerator: a range of the program's instructions that ends with END.
 
@@ -28,7 +29,7 @@ class Section:
         return self.first + self.num_instructions
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class HostOperator:
     """One ONNX node that runs on the host: why, how much it computes, and an estimate of it."""
 
@@ -42,7 +43,7 @@ class HostOperator:
     """Estimate of the host's time."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Island:
     """Operators that the host runs between sections, as an ONNX model."""
 

@@ -6,7 +6,7 @@ is to it: `hw/spec/binding.py`.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.isa import ElementType
+from tilewright.support.records import record
 
 Array = NDArray[np.generic]
 Memory = NDArray[np.uint8]
@@ -29,7 +30,7 @@ WORD_AXES = frozenset({"channels", "features"})
 DTYPES = {ElementType.INT8: np.dtype(np.int8)}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Quantization:
     """real = (q - zero_point) * scale, with q in int8 and a binary32 scale."""
 
@@ -37,7 +38,7 @@ class Quantization:
     zero_point: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Layout:
     """Where the words of a tensor lie: at `base` + sum of index times stride.
 
@@ -82,7 +83,7 @@ class Layout:
         return max(last + self.block, *(count * stride for count, stride in loops))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Tensor:
     """An activation; `layout` says where it lies in DRAM, once it is placed."""
 

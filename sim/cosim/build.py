@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +33,7 @@ from tilewright.sim.cosim.verilator import (
 )
 from tilewright.support.digests import digest
 from tilewright.support.errors import InputError, ToolError
+from tilewright.support.records import record
 
 BENCH_SOURCES = ("testbench.sv", "axi_lite_master.sv")
 
@@ -58,7 +59,7 @@ class BusWidths(Protocol):
     def axi_data_bits(self) -> int: ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Model:
     """A built simulator.
 
@@ -131,7 +132,7 @@ def build(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class _Job:
     """One build: what goes in, and the steps."""
 

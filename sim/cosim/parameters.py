@@ -1,7 +1,7 @@
 """What a run is given and what it returns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +9,10 @@ import numpy.typing as npt
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.registers import Fault
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ErrorRange:
     """Bus addresses [first, last) that answer with an error response (2 SLVERR, 3 DECERR).
 
@@ -25,7 +26,7 @@ class ErrorRange:
     response: int = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class DramParameters:
     """The DRAM behind the accelerator's AXI4 master; see native/dram.h for the exact timing.
 
@@ -63,7 +64,7 @@ class DramParameters:
                 raise InputError(f"DRAM parameter {name} must be {rule}, got {getattr(self, name)}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class AbortedRun:
     """A program that is started, and aborted `cycles` after its start unless it has ended.
 
@@ -77,7 +78,7 @@ class AbortedRun:
     reset: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class DramStatistics:
     """What crossed the AXI4 port, counted by the DRAM model over the whole run."""
 
@@ -98,7 +99,7 @@ class DramStatistics:
     read_beats_by_id: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Retirement:
     """The `count`-th retirement (from 1) of an engine, in cycles after the start write."""
 
@@ -107,7 +108,7 @@ class Retirement:
     cycle: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Expectation:
     """Bytes that an SRAM must hold when an engine retires for the `count`-th time (from 1).
 
@@ -121,7 +122,7 @@ class Expectation:
     data: bytes
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Mismatch:
     """The first wrong byte of a word that broke an expectation."""
 
@@ -142,7 +143,7 @@ class Mismatch:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class RunResult:
     """What one program did on the RTL.
 

@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.support.errors import ToolError
+from tilewright.support.records import record
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Sram:
     """One SRAM of the design.
 
@@ -23,7 +24,7 @@ class Sram:
     banks: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Probes:
     """Signals of the design that a model records; paths are dotted, below module `tilewright`.
 

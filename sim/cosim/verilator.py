@@ -12,10 +12,10 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from tilewright.support.errors import ToolError
+from tilewright.support.records import record
 
 MINIMUM_VERSION = (5, 36)
 """cocotb 2 needs Verilator 5.036 or newer."""
@@ -28,7 +28,7 @@ MAKE_VARIABLES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Verilator:
     """One usable Verilator."""
 

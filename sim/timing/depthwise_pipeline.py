@@ -3,12 +3,13 @@
 The rules are those of hw/spec/cycles.py.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from tilewright.hw.spec.cycles import DEPTHWISE_ADDRESS_CYCLES
 from tilewright.sim.timing.depthwise_words import Words
 from tilewright.sim.timing.ports import FREE_BANK, BankTimeline
+from tilewright.support.records import record
 
 # From a word's turn to each stage, where nothing is refused.
 READ = DEPTHWISE_ADDRESS_CYCLES
@@ -37,7 +38,7 @@ Requests = list[Stream | Request]
 """What an instruction asks of one port; of each bank in the order of time."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Ports:
     """What those of higher priority take of each memory."""
 
@@ -51,7 +52,7 @@ class Ports:
     """Reads of parameters, in one bank."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Record:
     """What an instruction asks of each port."""
 
@@ -72,7 +73,7 @@ class Held(NamedTuple):
 NOTHING_HELD = Held()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class State:
     """When the latest word was in each stage; -1 before the first."""
 

@@ -1,6 +1,5 @@
 """The words of a DEPTHWISE instruction: which banks they read and write."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.operations.depthwise import Depthwise
 from tilewright.sim.timing.ports import FREE_BANK, step_banks
+from tilewright.support.records import record
 
 _FIELDS = attrgetter(
     *Depthwise.counts,
@@ -19,7 +19,7 @@ _FIELDS = attrgetter(
 )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Words:
     """One entry a word, in order; FREE_BANK where a word does not use the port.
 

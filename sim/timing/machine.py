@@ -25,6 +25,7 @@ from tilewright.sim.timing.simulation import Action, Occupation
 from tilewright.sim.timing.store import StoreModel
 from tilewright.sim.timing.vector import VectorModel
 from tilewright.sim.timing.vector_ports import Kind
+from tilewright.support.collection import rare_collection
 from tilewright.support.errors import ExecutionError
 
 
@@ -144,6 +145,7 @@ class Machine:
         self.queues[engine].retire(cycle, now)
 
 
+@rare_collection()
 def simulate(
     program: Program, *, latency: int = MEMORY_LATENCY, is_traced: bool = False
 ) -> TimingResult:

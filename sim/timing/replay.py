@@ -11,7 +11,6 @@ both registers.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from tilewright.hw.spec.cycles import GROUP_PAIR_CYCLES
 from tilewright.sim.timing.cursor import NEVER, Cursor
 from tilewright.sim.timing.ports import Claim, Interval, is_any_taken
+from tilewright.support.records import record
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.vector_ports import Segment
@@ -54,7 +54,7 @@ class Aftermath(NamedTuple):
     """Intervals in which the first stage's pipeline stood, as far as a successor meets them."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@record(frozen=True, kw_only=True, eq=False)
 class Replay:
     """The turns of one instruction."""
 

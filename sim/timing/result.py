@@ -1,16 +1,17 @@
 """What a replay found: cycles of every instruction, and of every engine by bucket."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from itertools import accumulate
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
 from tilewright.sim.timing.activity import Activity
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class TimingResult:
     """Cycles from the start write on; -1 where an instruction (END, or behind it) has none."""
 

@@ -1,7 +1,5 @@
 """VECTOR."""
 
-from dataclasses import dataclass
-
 from tilewright.hw.spec import cycles
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import (
@@ -15,6 +13,7 @@ from tilewright.hw.spec.isa import (
 )
 from tilewright.hw.spec.loops import Loop, Space, Walk, Walks
 from tilewright.hw.spec.operations.window import Window
+from tilewright.support.records import record
 
 
 @operation(
@@ -181,7 +180,7 @@ class Vector(Window):
         return group // 2 * (each + cycles.GROUP_PAIR_CYCLES) + group % 2 * each
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class HeaderField:
     """One field of the 32-byte parameter header (little endian) of a VECTOR instruction."""
 

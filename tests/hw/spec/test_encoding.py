@@ -6,10 +6,10 @@ import pytest
 
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import PRESETS, Config
-from tilewright.hw.spec.decoding import decode_program
 from tilewright.hw.spec.encoding import IllegalInstruction, decode, encode, field_range, layout
 from tilewright.hw.spec.instruction_set import BY_NAME, BY_OPCODE, OPERATIONS, instruction
 from tilewright.hw.spec.isa import Engine, Instruction, Wait
+from tilewright.hw.spec.words import decode_program
 from tilewright.support.errors import ProgramError
 
 BASE = PRESETS["base"]

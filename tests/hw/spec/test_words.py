@@ -1,14 +1,16 @@
-"""Decoding of whole programs: the same instructions, and the same errors, as word by word."""
+"""Whole programs: the same instructions, words and errors as one by one."""
 
 import random
 
 import pytest
 
 from tilewright.hw.spec.config import PRESETS
-from tilewright.hw.spec.decoding import decode_program
-from tilewright.hw.spec.encoding import IllegalInstruction, decode
-from tilewright.hw.spec.instruction_set import operations
+from tilewright.hw.spec.encoding import IllegalInstruction, decode, encode
+from tilewright.hw.spec.instruction_set import instruction, operations
+from tilewright.hw.spec.isa import Engine, Wait
 from tilewright.hw.spec.random_program import random_program
+from tilewright.hw.spec.words import decode_program, encode_program
+from tilewright.support.errors import ProgramError
 
 CONFIGS = (*PRESETS.values(), PRESETS["base"].replace(depthwise_taps=0))
 
@@ -50,3 +52,29 @@ def test_random_words_decode_or_fault_as_alone():
 
 def test_an_empty_program():
     assert decode_program(b"", PRESETS["base"]) == ()
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.name}{config.digest[:2]}")
+def test_programs_encode_as_their_instructions_do(config):
+    for seed in range(4):
+        instructions = random_program(config, seed).instructions
+        expected = b"".join(encode(instruction, config) for instruction in instructions)
+        assert encode_program(instructions, config) == expected
+
+
+@pytest.mark.parametrize("value", [-1, 1 << 20, 1 << 63, -(1 << 70)])
+def test_a_value_that_does_not_fit_is_named(value):
+    config = PRESETS["base"]
+    instructions = [instruction("END"), instruction("MATRIX", source=value)]
+    with pytest.raises(ProgramError, match=rf"MATRIX.source must be 0 to \d+, got {value}"):
+        encode_program(instructions, config)
+
+
+def test_too_many_waits_are_refused():
+    waits = (Wait(engine=Engine.LOAD, count=1),) * 5
+    with pytest.raises(ProgramError, match="at most 4 waits, got 5"):
+        encode_program([instruction("MATRIX").waiting(waits)], PRESETS["base"])
+
+
+def test_no_instructions_are_no_words():
+    assert encode_program((), PRESETS["base"]) == b""

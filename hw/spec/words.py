@@ -1,12 +1,13 @@
-"""Decodes the instructions of a whole program at once, field by field over all words."""
+"""Decodes and encodes the instructions of a whole program at once, field by field."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.encoding import decode, layout
+from tilewright.hw.spec.encoding import common_values, decode, encode, layout, packing
 from tilewright.hw.spec.instruction_set import operations
 from tilewright.hw.spec.isa import (
     INSTRUCTION_BYTES,
@@ -69,16 +70,19 @@ def _instructions(
 ) -> Iterator[Instruction]:
     """Yield the instructions whose fields, the common ones included, are these columns."""
     names = [field.name for field in operation.fields]
+    columns = operation.with_members(columns)
     waits = _waits(columns, count)
-    types = [ElementType(value) for value in columns["element_type"]]
+    named = {int(element_type): element_type for element_type in ElementType}
+    types = [named[value] for value in columns["element_type"]]
     rows = zip(*(columns[name] for name in names), strict=True) if names else iter([()] * count)
     for values, of, element_type in zip(rows, waits, types, strict=True):
-        yield operation.of(dict(zip(names, values, strict=True)), of, element_type)
+        yield operation.made(dict(zip(names, values, strict=True)), of, element_type)
 
 
 def _waits(columns: dict[str, list[int]], count: int) -> list[tuple[Wait, ...]]:
     """Return each instruction's waits without the empty slots behind the last used one."""
     known: dict[tuple[int, int], Wait] = {}
+    engines = tuple(Engine)
     waits: list[tuple[Wait, ...]] = [()] * count
     for slot in reversed(range(NUM_WAITS)):
         pairs = zip(columns[f"wait{slot}_engine"], columns[f"wait{slot}_count"], strict=True)
@@ -86,6 +90,48 @@ def _waits(columns: dict[str, list[int]], count: int) -> list[tuple[Wait, ...]]:
             if pair == (0, 0) and not waits[place]:
                 continue
             if pair not in known:
-                known[pair] = Wait(engine=Engine(pair[0]), count=pair[1])
+                known[pair] = Wait(engine=engines[pair[0]], count=pair[1])
             waits[place] = (known[pair], *waits[place])
     return waits
+
+
+def encode_program(instructions: Sequence[Instruction], config: Config) -> bytes:
+    """Encode instructions one behind the other. Raises ProgramError, as `encoding.encode` does."""
+    words = np.zeros((len(instructions), INSTRUCTION_BYTES // 8), "<u8")
+    places: dict[Operation, list[int]] = {}
+    for place, instruction in enumerate(instructions):
+        places.setdefault(type(instruction), []).append(place)
+    for operation, numbers in places.items():
+        rows = [instructions[number] for number in numbers]
+        if not _pack(operation, rows, config, words, np.array(numbers)):
+            return b"".join(encode(instruction, config) for instruction in instructions)
+    return words.tobytes()
+
+
+def _pack(
+    operation: Operation,
+    instructions: Sequence[Instruction],
+    config: Config,
+    words: NDArray[np.uint64],
+    places: NDArray[np.int64],
+) -> bool:
+    """Put an operation's instructions into their words; False: a value does not fit."""
+    if any(len(instruction.waits) > NUM_WAITS for instruction in instructions):
+        return False
+    values = [(*common_values(i).values(), *i.field_values()) for i in instructions]
+    try:
+        table = np.fromiter(chain.from_iterable(values), np.int64)
+    except OverflowError:
+        return False
+    columns = np.ascontiguousarray(table.reshape(len(values), -1).T)
+    for column, row in zip(columns, packing(operation, config), strict=True):
+        if column.min() < row.low or column.max() > row.high:
+            return False
+        if row.legal is not None and not np.isin(column, list(row.legal)).all():
+            return False
+        word, shift = divmod(row.position, 64)
+        value = (column & row.mask).astype(np.uint64)
+        words[places, word] |= value << np.uint64(shift)
+        if shift and row.mask << shift >> 64:
+            words[places, word + 1] |= value >> np.uint64(64 - shift)
+    return True
