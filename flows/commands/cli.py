@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "compare": "Compare a model with ONNX Runtime, operator by operator.",
     "evaluate": "Accuracy of a model on a data set, and its agreement with ONNX Runtime.",
     "sweep": "Compile and run a model on many configs.",
+    "recommend": "Say which config to build for a model, a device and a number of frames.",
     "synth": "Area and clock of one config, with open tools.",
     "bench": "Measure kernels and models on the RTL, as a table.",
     "conformance": "Run the onnx package's backend suite, as a table by operator.",

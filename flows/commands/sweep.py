@@ -315,11 +315,12 @@ def changed_space(
     settings: tuple[str, ...],
     ranges: dict[str, tuple[int, ...]],
     scale: bool | None,
+    default: "Space | None" = None,
 ) -> "Space":
     """Return the space of the file, or the default one, with what the options say above it."""
     from tilewright.flows.sweep.space import Space, load_space
 
-    space = Space() if path is None else load_space(path)
+    space = (default or Space()) if path is None else load_space(path)
     return dataclasses.replace(
         space,
         bases=bases or space.bases,

@@ -57,7 +57,7 @@ class Runner(contextlib.AbstractContextManager["Runner"]):
         Raises ModelError for a model that cannot be read.
         """
         if self.sweep.setup.fidelity == "closed":
-            return Outcome(points=tuple(map(self._in_closed_form, points)), is_interrupted=False)
+            return Outcome(points=tuple(map(self.in_closed_form, points)), is_interrupted=False)
         known, is_interrupted = self.run([point.job for point in points if point.job])
         return Outcome(
             points=tuple(
@@ -86,7 +86,8 @@ class Runner(contextlib.AbstractContextManager["Runner"]):
             return known, True
         return known, False
 
-    def _in_closed_form(self, point: Point) -> Point:
+    def in_closed_form(self, point: Point) -> Point:
+        """Return a point with the closed form's cycles, whatever the sweep's fidelity."""
         from tilewright.flows.sweep.closed_form import closed_form
 
         job = point.job

@@ -1,0 +1,184 @@
+"""`tilewright recommend`: the config to build for a model, a device and a number of frames."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tilewright.flows.commands.options import FilePath, json_option, section_options
+from tilewright.flows.commands.sweep import (
+    changed_space,
+    check_files,
+    latencies,
+    limits_of,
+    weighted_models,
+)
+from tilewright.hw.spec.dram import MEMORY_LATENCY
+from tilewright.support.errors import InputError
+
+SOURCES = {
+    "cycles": "cycles_source",
+    "seconds": "clock_source",
+    "frames_per_second": "clock_source",
+    "clock_mhz": "clock_source",
+    "area": "area_source",
+    "flip_flops": "area_source",
+    "mult18": "area_source",
+    "block_ram": "area_source",
+    "energy_joules": "energy_source",
+}
+"""Where the column is that says how a figure was obtained."""
+FIGURES = ("frames_per_second", "seconds", "clock_mhz", "cycles", "utilization", "coverage",
+           "area", "flip_flops", "mult18", "block_ram", "sram_kib", "energy_joules",
+           "rtl_cycles")  # fmt: skip
+
+
+@click.command(name="recommend")
+@click.argument("models", type=FilePath, nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--target",
+    required=True,
+    metavar="DEVICE|osu018|LIBERTY",
+    help="ecp5-25k, ecp5-45k, ecp5-85k, or gates as of `synth`.",
+)
+@click.option(
+    "--min-fps",
+    type=click.FloatRange(0, min_open=True),
+    required=True,
+    metavar="RATE",
+    help="Inferences a second; of several models, of all of them together.",
+)
+@click.option(
+    "--clock",
+    "clock_mhz",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MHZ",
+    help="What the accelerator runs at.  [default: an assumption for each FPGA]",
+)
+@click.option("--at-most", multiple=True, metavar="FIGURE=VALUE", help="A limit, as of `sweep`.")
+@click.option("--at-least", multiple=True, metavar="FIGURE=VALUE", help="The same.")
+@click.option("--space", "space_file", type=FilePath, help="Configs to look at, as of `sweep`.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Of every config.")
+@click.option("--weights", help="How often each model runs, in their order: 2,1.  [default: 1]")
+@section_options
+@click.option("--verify", "is_verified", is_flag=True, help="Measure the config on the RTL.")
+@click.option("--latency", type=click.IntRange(1), default=MEMORY_LATENCY, show_default=True,
+              help="Of the DRAM, in cycles.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1), help="Configs at a time.  [default: CPU cores]")
+@click.option("-o", "--output", type=FilePath, metavar="DIR",
+              help="Keep what was measured there, for another call.")  # fmt: skip
+@json_option()
+def command(
+    models: tuple[Path, ...],
+    target: str,
+    min_fps: float,
+    clock_mhz: float | None,
+    at_most: tuple[str, ...],
+    at_least: tuple[str, ...],
+    space_file: Path | None,
+    settings: tuple[str, ...],
+    weights: str | None,
+    strict: bool,
+    keep_sections: bool,
+    is_verified: bool,
+    latency: int,
+    jobs: int | None,
+    output: Path | None,
+    json_files: tuple[Path, ...],
+) -> None:
+    """Say which config to build for MODELs: the smallest array that is fast enough and fits.
+
+    Configs are ranked in closed form, then replayed and synthesized from the smallest array on.
+    """
+    from tilewright.compiler.options import ImportOptions
+    from tilewright.flows.report.json_files import write_json
+    from tilewright.flows.sweep.devices import devices
+    from tilewright.flows.sweep.job import Setup
+    from tilewright.flows.sweep.recommending import SPACE, recommend
+    from tilewright.flows.sweep.running import Runner
+    from tilewright.flows.sweep.store import STORE_NAME, opened
+    from tilewright.flows.sweep.sweep import Sweep
+    from tilewright.flows.sweep.verifying import verify_points
+    from tilewright.flows.synthesis.synthesis import check_target
+
+    check_files(models, models, [*json_files], output)
+    device = devices().get(target)
+    if device is None and clock_mhz is None:
+        raise InputError(
+            f"--target {target}: --clock MHZ, or one of {', '.join(devices())}, whose clock is "
+            "assumed"
+        )
+    check_target(device.target if device else target)
+    sweep = Sweep(
+        models=weighted_models(models, weights),
+        space=changed_space(space_file, (), settings, {}, None, SPACE),
+        latencies=latencies(str(latency)),
+        setup=Setup(options=ImportOptions(strict=strict, keep_sections=keep_sections)),
+        limits=(
+            *limits_of(at_most, [*at_least, f"frames_per_second={min_fps}"]),
+            *(device.limits if device else ()),
+        ),
+        clock_mhz=clock_mhz or (device.clock_mhz if device else None),
+    )
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+    with (
+        opened(output / STORE_NAME if output else None) as store,
+        Runner(sweep, store, jobs or os.cpu_count() or 1) as runner,
+    ):
+        found = recommend(runner, device.target if device else target, device)
+        if found.points and is_verified:
+            verified = verify_points(found.points, 0, runner).points
+            found = dataclasses.replace(found, points=verified)
+    if not found.points:
+        raise InputError(f"no config makes {min_fps:g} frames/s on {target}: {found.sentence}")
+    assumed = f"assumed for {target}; --clock gives another" if clock_mhz is None else None
+    answer = as_json(found.row, assumed)
+    if not write_json(json_files, answer):
+        title = f"{found.row['config']} on {target}, the smallest of {found.num_ranked} configs"
+        print_recommendation(answer, title)
+
+
+def as_json(row: Mapping[str, Any], assumed: str | None) -> dict[str, Any]:
+    """Return the recommendation as JSON-able values."""
+    return {
+        "config": row["options"],
+        "command": f"tilewright generate {row['options']}",
+        "figures": {
+            name: {"value": row[name], "obtained": how_obtained(row, name, assumed)}
+            for name in FIGURES
+            if row[name] is not None
+        },
+    }
+
+
+def how_obtained(row: Mapping[str, Any], name: str, assumed: str | None) -> str:
+    """Say where a figure comes from.
+
+    assumed: what is said of a clock that nobody gave.
+    """
+    if name in SOURCES:
+        source = str(row[SOURCES[name]])
+        return assumed if assumed and source == "given" else source
+    return "measured on the RTL" if name == "rtl_cycles" else "of config and program"
+
+
+def shown(value: float) -> str:
+    """Return whole numbers in full, others in four digits."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+
+
+def print_recommendation(answer: Mapping[str, Any], title: str) -> None:
+    """Print figures and command."""
+    from tilewright.flows.report.display import console, table
+
+    rows = [
+        (name.replace("_", " "), shown(figure["value"]), figure["obtained"])
+        for name, figure in answer["figures"].items()
+    ]
+    out = console()
+    out.print(table(title, ("<figure", ">value", "<how obtained"), rows))
+    out.print(answer["command"], markup=False, soft_wrap=True)

@@ -1,0 +1,98 @@
+"""What to build: the smallest config that is fast enough and fits, and how to make it."""
+
+import dataclasses
+import json
+import re
+import shlex
+
+import pytest
+
+from tilewright.flows.sweep.devices import devices
+from tilewright.flows.synthesis.synthesis import PartFigures, Synthesis
+from tilewright.hw.spec.config import PRESETS
+
+LUTS = 700
+"""A multiplier's, in the synthesis that these tests have in place of a real one."""
+
+
+@pytest.fixture
+def synthesized(monkeypatch):
+    """The configs that were synthesized, by a formula."""
+    found = []
+
+    def with_area(points, target, jobs):
+        assert target == "ecp5"
+        found.append(points[0].candidate.config)
+        size = found[-1].rows * found[-1].cols
+        figures = {"lut4": LUTS * size, "flip_flops": 9.0, "mult18": size + 19, "block_ram": 40}
+        part = PartFigures(name="all", count=1, figures=figures, path=None)
+        synthesis = Synthesis(config=found[-1], target=target, is_flat=False, tools=("none",),
+                              parts=(part,))  # fmt: skip
+        return [dataclasses.replace(point, synthesis=synthesis) for point in points]
+
+    monkeypatch.setattr("tilewright.flows.sweep.recommending.with_area", with_area)
+    monkeypatch.setattr("tilewright.flows.synthesis.synthesis.check_target", lambda target: None)
+    return found
+
+
+def recommended(tilewright, digits, fps, *words):
+    space = 'bases = ["nano"]\n[ranges]\nrows = [2, 4, 8]\ncols = [4, 8, 16]\n'
+    with open("space.toml", "w") as file:
+        file.write(space)
+    options = ("--space", "space.toml", "--min-fps", fps, "--jobs", 1, *words)
+    return tilewright("recommend", digits, "--target", "ecp5-45k", *options)
+
+
+def test_the_smallest_fast_enough_config_that_fits_is_named_with_its_figures(
+    tilewright, digits, synthesized
+):
+    result = recommended(tilewright, digits, 4000, "--json", "--clock", 50)
+    assert result.status == 0, result
+    answer = json.loads(result.out)
+    figures = answer["figures"]
+    assert figures["frames_per_second"]["value"] >= 4000
+    assert figures["area"] == {
+        "value": LUTS * synthesized[-1].rows * synthesized[-1].cols,
+        "obtained": "composed of synthesized parts",
+    }
+    assert figures["cycles"]["obtained"] == "timing replay"
+    assert figures["clock_mhz"] == {"value": 50, "obtained": "given"}
+    options = shlex.split(answer["command"])[2:]
+    measured = json.loads(tilewright("sweep", digits, *options, "--json").out)["points"][0]
+    assert measured["cycles"] == figures["cycles"]["value"]
+    assert measured["config_digest"] == synthesized[-1].digest
+    sizes = [config.rows * config.cols for config in synthesized]
+    assert sizes == sorted(sizes)
+
+
+def test_an_assumed_clock_is_said_to_be_one(tilewright, digits, synthesized):
+    result = recommended(tilewright, digits, 500)
+    assert result.status == 0, result
+    assert re.search(r"clock mhz +35 +assumed for ecp5-45k", result.out)
+    assert "\ntilewright generate --preset nano" in result.out
+
+
+@pytest.mark.parametrize(
+    ("fps", "words", "message"),
+    [
+        (1e6, (), "0 configs are not excluded by their size and their closed form"),
+        (500, ("--at-most", "area=100"), "too large"),
+        (500, ("--at-most", "speed=1"), "no figure 'speed'"),
+    ],
+)
+def test_what_nothing_reaches_is_refused(tilewright, digits, synthesized, fps, words, message):
+    result = recommended(tilewright, digits, fps, *words)
+    assert (result.status, result.out) == (2, "")
+    assert message in " ".join(result.err.split())
+
+
+def test_gates_need_a_clock(tilewright, digits, synthesized):
+    words = ("recommend", digits, "--target", "osu018", "--min-fps", 1)
+    assert "--clock MHZ, or one of ecp5-25k, ecp5-45k, ecp5-85k" in tilewright(*words).err
+
+
+def test_what_a_device_cannot_hold_is_known_without_synthesis():
+    large = devices()["ecp5-85k"]
+    assert large.may_hold(PRESETS["edge"])
+    assert not large.may_hold(PRESETS["base"])
+    assert not devices()["ecp5-25k"].may_hold(PRESETS["edge"])
