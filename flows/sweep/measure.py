@@ -1,12 +1,14 @@
 """One job, in a process that does nothing else: compile, replay or run, and count.
 
-A model is read once: its readings are kept as files, which hold less memory than reading it again.
+A model is read once: its readings are kept as files, which hold less memory than reading it again,
+and without what only `compare` needs.
 A model of several sections is read for each config, as what joins the host depends on that; so is
 one with a pooling that is too large for the config.
 """
 
 import pickle
 import time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,12 +34,14 @@ def keep_reading(path: Path, setup: Setup, target: Path) -> None:
     sections = [step for step in imported.steps if isinstance(step, ImportedSection)]
     options = setup.options
     is_for_all = len(sections) == 1 or options.keep_sections or options.strict
-    target.write_bytes(pickle.dumps(imported if is_for_all else None))
+    kept = replace(imported, stored={}) if is_for_all else None
+    target.write_bytes(pickle.dumps(kept))
 
 
 @lru_cache(maxsize=KEPT_READINGS)
 def _kept(reading: Path) -> ImportedModel | None:
-    found: ImportedModel | None = pickle.loads(reading.read_bytes())
+    with reading.open("rb") as file:
+        found: ImportedModel | None = pickle.load(file)
     return found
 
 
