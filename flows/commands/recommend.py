@@ -25,6 +25,8 @@ SOURCES = {
     "frames_per_second": "clock_source",
     "clock_mhz": "clock_source",
     "area": "area_source",
+    "sram_area": "sram_area_source",
+    "total_area": "sram_area_source",
     "flip_flops": "area_source",
     "mult18": "area_source",
     "block_ram": "area_source",
@@ -32,8 +34,8 @@ SOURCES = {
 }
 """Where the column is that says how a figure was obtained."""
 FIGURES = ("frames_per_second", "seconds", "clock_mhz", "cycles", "utilization", "coverage",
-           "area", "flip_flops", "mult18", "block_ram", "sram_kib", "energy_joules",
-           "rtl_cycles")  # fmt: skip
+           "area", "sram_area", "total_area", "flip_flops", "mult18", "block_ram", "sram_kib",
+           "energy_joules", "rtl_cycles")  # fmt: skip
 
 
 @click.command(name="recommend")

@@ -124,6 +124,12 @@ if TYPE_CHECKING:
     type=FilePath,
     help="Picojoules as a TOML file.  [default: the table that comes along]",
 )
+@click.option(
+    "--sram",
+    "sram_file",
+    type=FilePath,
+    help="Areas of SRAM banks as a TOML file.  [default: the table that comes along]",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Points at a time.  [default: CPU cores]")
 @click.option(
     "--latency",
@@ -165,6 +171,7 @@ def command(
     target: str | None,
     clock_mhz: float | None,
     energy_file: Path | None,
+    sram_file: Path | None,
     jobs: int | None,
     latency: str,
     seed: int,
@@ -185,6 +192,7 @@ def command(
     from tilewright.flows.sweep.flow import Wishes, carry_out, check
     from tilewright.flows.sweep.job import Setup
     from tilewright.flows.sweep.printing import print_files, print_points
+    from tilewright.flows.sweep.sram import load_sram_table
     from tilewright.flows.sweep.store import STORE_NAME, opened
     from tilewright.flows.sweep.sweep import Sweep
 
@@ -202,6 +210,7 @@ def command(
             options=ImportOptions(strict=strict, keep_sections=keep_sections),
         ),
         table=load_table(energy_file),
+        sram=load_sram_table(sram_file),
         limits=limits_of(at_most, at_least),
         clock_mhz=clock_mhz,
     )

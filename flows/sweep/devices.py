@@ -1,11 +1,9 @@
 """FPGAs by name, and what they have, as limits of a sweep's figures."""
 
-import tomllib
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any
 
 from tilewright.flows.sweep.limits import Limit
+from tilewright.flows.sweep.tables import read_table
 from tilewright.flows.synthesis.synthesis import ECP5, sram_bits
 from tilewright.hw.spec.config import Config
 
@@ -41,8 +39,8 @@ class Device:
 
 def devices() -> dict[str, Device]:
     """Return the FPGAs that are known."""
-    place = files("tilewright.flows") / "data" / "devices.toml"
-    table: dict[str, Any] = tomllib.loads(place.read_text(encoding="utf-8"))
+    names = ("source", "block_ram_bits", "clock_mhz", "usable_luts", "devices")
+    table = read_table(None, "devices.toml", names)
     return {
         name: Device(
             name=name,

@@ -4,14 +4,13 @@ There are no clock tree, wires, control, idle cycles or leakage in it. Accesses 
 instructions' walks (`hw/spec/loops.py`), steps into padding included.
 """
 
-import tomllib
 from collections import Counter
 from dataclasses import fields
-from importlib.resources import files
 from math import prod
 from pathlib import Path
 
 from tilewright.flows.report.report import transfer_bytes
+from tilewright.flows.sweep.tables import read_table
 from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
@@ -54,19 +53,7 @@ class EnergyTable:
 
 def load_table(path: Path | None) -> EnergyTable:
     """Read a table of energies; None: the one that comes along. Raises InputError."""
-    if path is not None and not path.is_file():
-        raise InputError(f"{path}: no such file; give a TOML file like flows/data/energy.toml")
-    place = files("tilewright.flows") / "data" / "energy.toml" if path is None else path
-    try:
-        given = tomllib.loads(place.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
-    names = {field.name for field in fields(EnergyTable)}
-    if given.keys() != names:
-        raise InputError(
-            f"{path}: a table of energies has exactly {', '.join(sorted(names))}; "
-            f"got {', '.join(sorted(given))}"
-        )
+    given = read_table(path, "energy.toml", [field.name for field in fields(EnergyTable)])
     numbers = {name: value for name, value in given.items() if name != "source"}
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:

@@ -8,7 +8,8 @@ from tilewright.flows.sweep.space import FIELDS
 from tilewright.support.errors import InputError
 from tilewright.support.records import record
 
-OF_SYNTHESIS = ("area", "flip_flops", "mult18", "block_ram")
+CELLS = ("flip_flops", "mult18", "block_ram")
+OF_SYNTHESIS = ("area", "sram_area", "total_area", *CELLS)
 OF_TIME = ("clock_mhz", "seconds", "frames_per_second")
 FIGURES = ("cycles", "utilization", "coverage", "energy_joules", "multipliers", "sram_kib",
            "bytes_loaded", "bytes_stored", *OF_SYNTHESIS, *OF_TIME, *FIELDS)  # fmt: skip

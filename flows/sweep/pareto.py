@@ -11,7 +11,9 @@ from tilewright.support.files import write_file
 
 Row = Mapping[str, Any]
 LABELS = {
+    "total_area": "area of logic and SRAM",
     "area": "area of the logic",
+    "sram_area": "area of the SRAM (estimate)",
     "multipliers": "multipliers (rows x cols)",
     "sram_kib": "SRAM, KiB",
     "dram_latency_cycles": "DRAM latency, cycles",
@@ -27,14 +29,15 @@ LABELS = {
 def axes_of(rows: Sequence[Row]) -> tuple[str, str]:
     """Return the columns that are weighed against each other, smaller being better.
 
-    Area and seconds where rows have them, or else multipliers and cycles.
+    Area (with SRAM where there is a table) and seconds where rows have them, or else multipliers
+    and cycles.
     """
 
     def first(*names: str) -> str:
         return next(name for name in names if any(row[name] is not None for row in rows) or
                     name == names[-1])  # fmt: skip
 
-    return first("area", "multipliers"), first("seconds", "cycles")
+    return first("total_area", "area", "multipliers"), first("seconds", "cycles")
 
 
 def pareto_front(rows: Sequence[Row]) -> list[Row]:
@@ -82,7 +85,7 @@ def draw(path: Path, rows: Sequence[Row], title: str) -> None:
     busy = [row for row in done if row["utilization"] is not None]
     right.plot([row[cost] for row in busy], [100 * row["utilization"] for row in busy], ".")
     for axes, quantity in ((left, time), (right, "utilization of the array, %")):
-        unit = next((f", {row['area_unit']}" for row in done if cost == "area"), "")
+        unit = next((f", {row['area_unit']}" for row in done if cost.endswith("area")), "")
         axes.set_xlabel(LABELS[cost] + unit)
         axes.set_ylabel(quantity)
         axes.set_xscale("log", base=2)

@@ -7,6 +7,7 @@ from tilewright.flows.sweep.energy import EnergyTable, load_table
 from tilewright.flows.sweep.job import SOURCES, Job, Model, Result, Setup
 from tilewright.flows.sweep.limits import Limit
 from tilewright.flows.sweep.space import Candidate, Space
+from tilewright.flows.sweep.sram import SramTable, load_sram_table
 from tilewright.flows.sweep.table import Point
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.support.records import record
@@ -21,6 +22,7 @@ class Sweep:
     latencies: tuple[int, ...] = (MEMORY_LATENCY,)
     setup: Setup = dataclasses.field(default_factory=Setup)
     table: EnergyTable = dataclasses.field(default_factory=lambda: load_table(None))
+    sram: SramTable = dataclasses.field(default_factory=lambda: load_sram_table(None))
     limits: tuple[Limit, ...] = ()
     """What a point must keep to be among the best."""
     clock_mhz: float | None = None
@@ -61,6 +63,7 @@ class Sweep:
             result=Result(error=candidate.error),
             job=job,
             table=self.table,
+            sram=self.sram,
             limits=self.limits,
             clock_mhz=self.clock_mhz,
         )

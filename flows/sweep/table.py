@@ -13,8 +13,9 @@ from typing import Any
 from tilewright.flows.report.report import utilization
 from tilewright.flows.sweep.energy import Counts, EnergyTable, joules
 from tilewright.flows.sweep.job import SOURCES, Job, Result
-from tilewright.flows.sweep.limits import OF_SYNTHESIS, Limit
+from tilewright.flows.sweep.limits import CELLS, Limit
 from tilewright.flows.sweep.space import FIELDS, Candidate, settings_of
+from tilewright.flows.sweep.sram import SramTable, sram_area
 from tilewright.flows.synthesis.synthesis import Synthesis
 from tilewright.support.records import record
 
@@ -44,6 +45,7 @@ class Point:
     synthesis: Synthesis | None = None
     """Of its config, where that was asked for."""
     table: EnergyTable
+    sram: SramTable
     limits: tuple[Limit, ...] = ()
     clock_mhz: float | None = None
     """Where it is given; else it is the synthesis's."""
@@ -121,11 +123,24 @@ class Point:
             "area": round(found.area) if found else None,
             "area_unit": found.unit if found else None,
             "area_source": found.obtained if found else None,
-            **{name: totals.get(name) for name in OF_SYNTHESIS if name != "area"},
+            **self._sram(),
+            **{name: totals.get(name) for name in CELLS},
             "clock_mhz": round(clock, 1) if clock else None,
             "clock_source": source if clock else None,
             "seconds": seconds,
             "frames_per_second": 1 / seconds if seconds else None,
+        }
+
+    def _sram(self) -> dict[str, Any]:
+        """Estimated areas of the SRAMs and the whole, in NAND2; an FPGA has block RAM instead."""
+        config, found = self.candidate.config, self.synthesis
+        if config is None or found is None or found.unit != "NAND2":
+            return {"sram_area": None, "sram_area_source": None, "total_area": None}
+        area = round(sram_area(config, self.sram))
+        return {
+            "sram_area": area,
+            "sram_area_source": f"estimated, {self.sram.source}",
+            "total_area": round(found.area) + area,
         }
 
     def _energy(self) -> dict[str, Any]:

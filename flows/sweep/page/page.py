@@ -14,12 +14,13 @@ from tilewright.flows.sweep.table import rtl_errors
 MAX_DETAILS = 200
 """Points whose layers and engines are on the page: the best first, then those that follow."""
 
-MEASURES = ("area", "seconds", "multipliers", "cycles", "sram_kib", "utilization", "clock_mhz",
-            "energy_joules", "bytes_loaded", "bytes_stored", "mult18", "block_ram")  # fmt: skip
+MEASURES = ("total_area", "area", "sram_area", "seconds", "multipliers", "cycles", "sram_kib",
+            "utilization", "clock_mhz", "energy_joules", "bytes_loaded", "bytes_stored", "mult18",
+            "block_ram")  # fmt: skip
 """The columns that the axes of the scatter can have."""
 
 HOVER = (*MEASURES, "coverage", "dram_latency_cycles", "lanes", "axi_data_bits", "cycles_source",
-         "rtl_cycles", "rtl_error", "area_unit", "area_source", "clock_source",
+         "rtl_cycles", "rtl_error", "area_unit", "area_source", "sram_area_source", "clock_source",
          "energy_source")  # fmt: skip
 SENT = ("model", "config", "changes", "options", "macs", "rows", "cols", "within_limits", *HOVER)
 

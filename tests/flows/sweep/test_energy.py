@@ -45,7 +45,7 @@ def test_counts_of_a_program_are_those_of_its_layers(digits):
     ("text", "message"),
     [
         ("[", "not valid TOML"),
-        ("source = 'x'", "a table of energies has exactly dram_byte_pj, multiply"),
+        ("source = 'x'", "a table like flows/data/energy.toml has exactly dram_byte_pj, multiply"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, text, message):
