@@ -117,12 +117,11 @@ class OperatorComparer:
         total = reference.run_all(feeds)
         bindings = self._bindings
         witness = dict(feeds)
-        for name in graph.maps:
-            if name in bindings and name not in witness:
-                witness[name] = self._as_map(name, bound)
         for node in graph.nodes:
-            own = reference.run_node(node, witness)
-            expected = witness.setdefault(node.output, own)
+            own = expected = reference.run_node(node, witness)
+            if node.output in bindings:
+                expected = self._as_map(node.output, bound, own)
+            witness[node.output] = expected
             bound.setdefault(host_name(node.output), expected)
             if node.output in bindings:
                 yield OperatorComparison(
@@ -141,10 +140,12 @@ class OperatorComparer:
         moved = {moved: self._as_map(name, tensors) for moved, name in self._moved.items()}
         return tensors | moved
 
-    def _as_map(self, name: str, tensors: Mapping[str, Array]) -> Int8Map:
-        """Return the feature map `name` as ONNX Runtime's tensor fills it."""
+    def _as_map(
+        self, name: str, tensors: Mapping[str, Array], own: Int8Map | None = None
+    ) -> Int8Map:
+        """Return the feature map `name` as ONNX Runtime's tensor fills it, the rest as `own`."""
         binding = self._bindings[name]
-        values = np.empty(binding.stored.shape, np.int8)
+        values = np.zeros(binding.stored.shape, np.int8) if own is None else own.copy()
         binding.gather.put(values, shift_to_int8(tensors[binding.name]))
         return values
 

@@ -7,7 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Context, dequantize_all, quantize_float
-from tilewright.compiler.frontend.emit_linear import emit_linear, mean_as_linear
+from tilewright.compiler.frontend.emit_linear import (
+    emit_linear,
+    mean_as_linear,
+    of_read_channels,
+)
 from tilewright.compiler.frontend.lines import Line, line_of, with_line
 from tilewright.compiler.frontend.request import Request
 from tilewright.compiler.frontend.table import (
@@ -55,9 +59,9 @@ def emit(
         final = replace(producer.then(inner), low=value.low, high=value.high, index=value.index)
         return emit(context, final, quantization, is_unsigned, name, node_name)
     function = partial(results_at, context, value)
-    if isinstance(producer, Linear) and not value.is_plain:
-        line = line_of(function)
-        value = (line and with_line(value, line)) or value
+    if isinstance(producer, Linear):
+        line = None if value.is_plain else line_of(function)
+        value = of_read_channels((line and with_line(value, line)) or value)
     sources = (*value.names, node_name) if node_name else value.names
     bounds = _bounds(value, quantization)
     request = Request(context, name, quantization, sources, bounds, function)

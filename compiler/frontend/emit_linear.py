@@ -1,5 +1,7 @@
 """Store the value of a convolution or matrix product."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,6 +61,29 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
             groups=producer.groups,
             epilogue=epilogue,
         )
+    )
+
+
+def of_read_channels(value: Real) -> Real:
+    """A product whose value is read in part (Split, Slice), without the channels left out."""
+    producer = value.producer
+    assert isinstance(producer, Linear)
+    channels, height, width = producer.shape
+    owner, pixel = np.divmod(value.index, height * width)
+    read = np.unique(owner)
+    if producer.groups > 1 or len(read) == channels:
+        return value
+    return replace(
+        value,
+        index=np.searchsorted(read, owner) * (height * width) + pixel,
+        producer=replace(
+            producer,
+            weight=producer.weight[read],
+            weight_scale=producer.weight_scale[read],
+            bias=producer.bias[read],
+            slope=None if producer.slope is None else producer.slope[read],
+            shape=(len(read), height, width),
+        ),
     )
 
 

@@ -195,7 +195,7 @@ def store_exactly(context: Context, value: Real) -> Quantized | None:
             return None
     else:
         return None
-    name = value.tensor or source.origin + "/stored"
+    name = f"{value.tensor or source.origin}/stored"
     return emit(context, value, quantization, source.is_unsigned, name, "")
 
 
