@@ -25,7 +25,7 @@ from tilewright.compiler.frontend.functions import (
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.linear import as_linear, scale_channels
 from tilewright.compiler.frontend.operands import broadcast, negated
-from tilewright.compiler.frontend.pieces import LEVELS, NUM_PIECES
+from tilewright.compiler.frontend.pieces import FEW_PIECES, LEVELS, MANY_PIECES
 from tilewright.compiler.frontend.slopes import SLOPED, with_slope
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
@@ -91,13 +91,13 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
     Entry(
         operators=TABLES,
         microsoft=MICROSOFT_UNARY,
-        runs=f"{NUM_PIECES} tables of the unrounded value, each of {LEVELS} levels, at most one "
-        "step off (docs/compiler.md has the rates)",
+        runs=f"{FEW_PIECES} or {MANY_PIECES} tables of the unrounded value, each of {LEVELS} "
+        "levels, at most one step off (docs/compiler.md has the rates)",
         conditions="behind a convolution, product or mean of windows of one size without "
         "QuantizeLinear in between, chains and `x * f(x)` alike, however they are written (a mean "
         "becomes a depthwise convolution); finite for every value and not too steep for the scale "
-        "of the result",
-        cost=f"{NUM_PIECES} drains, all but the first as those of a residual",
+        f"of the result; {MANY_PIECES} tables where {FEW_PIECES} are too coarse for that",
+        cost="as many drains, all but the first as those of a residual",
     ),
     Entry(
         operators=SLOPED,

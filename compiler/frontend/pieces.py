@@ -18,7 +18,8 @@ from tilewright.hw.spec.tensor import Quantization
 
 Floats = NDArray[np.float64]
 
-NUM_PIECES = 4
+FEW_PIECES, MANY_PIECES = 4, 8
+"""Many halve the error, but double the cycles of 1x1 convolutions (docs/compiler.md)."""
 LEVELS = 256
 SAMPLES = 1 << 14
 CUT_STEPS = 24
@@ -26,6 +27,8 @@ DENSITY = 10.0
 """How much denser the samples lie around 0: by sinh(DENSITY) / DENSITY."""
 NEGLIGIBLE_STEPS = 0.03
 """How near the result is to its last one where the outer pieces end, in steps of it."""
+LARGEST_RISE = 127
+"""Of the result within a piece, in steps."""
 LARGEST_ERROR_STEPS = 0.9
 """Of the real value, in steps of the result; below 1, the rounded result is off by 1 at most."""
 
@@ -41,11 +44,13 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
     inputs = _inputs(function, target, reach)
     results = _in_steps(function, inputs, target)
     slopes = np.abs(np.diff(results)) / np.diff(inputs)
-    rise, cuts = _cut(inputs, slopes)
-    error = rise / (LEVELS - 1) / 2 + float(slopes.max() * steps.max()) / 2
-    if error > LARGEST_ERROR_STEPS:
+    limit = (LARGEST_ERROR_STEPS - float(slopes.max() * steps.max()) / 2) * 2 * (LEVELS - 1)
+    rise, cuts = _cut(inputs, slopes, FEW_PIECES)
+    if rise > limit or np.abs(np.diff(results[cuts])).max() > LARGEST_RISE:
+        rise, cuts = _cut(inputs, slopes, MANY_PIECES)
+    if rise > limit:
         raise UnsupportedError(
-            f"its function is too steep for {NUM_PIECES} tables of {LEVELS} levels; put a "
+            f"its function is too steep for {MANY_PIECES} tables of {LEVELS} levels; put a "
             "QuantizeLinear and DequantizeLinear in front of it"
         )
     pieces: list[Piece] = []
@@ -58,27 +63,27 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
             levels[-1] = reach
         stored = quantize_all(function(levels), target)
         rises = stored.astype(np.int16) - stored[0]
-        if pieces and not (-128 <= rises.min() <= rises.max() <= 127):
-            raise UnsupportedError("its function rises by more than 127 steps at once")
+        if pieces and np.abs(rises).max() > LARGEST_RISE:
+            raise UnsupportedError(f"its function rises by more than {LARGEST_RISE} steps at once")
         middle = first + LEVELS // 2 * step
         pieces.append(Piece(middle=float(middle), step=float(np.float32(step)), results=stored))
     return tuple(pieces)
 
 
-def _cut(inputs: Floats, slopes: Floats) -> tuple[float, list[int]]:
-    """The samples at which the pieces start and end, and the largest slope * length of a piece."""
+def _cut(inputs: Floats, slopes: Floats, count: int) -> tuple[float, list[int]]:
+    """The largest slope * length of `count` pieces, and the samples at which they start and end."""
     low, high = 0.0, float(slopes.max() * (inputs[-1] - inputs[0])) + 1e-9
     for _ in range(CUT_STEPS):
         middle = (low + high) / 2
-        is_enough = len(_greedy_cuts(inputs, slopes, middle)) <= NUM_PIECES + 1
+        is_enough = len(_greedy_cuts(inputs, slopes, middle, count)) <= count + 1
         low, high = (low, middle) if is_enough else (middle, high)
-    return high, _greedy_cuts(inputs, slopes, high)
+    return high, _greedy_cuts(inputs, slopes, high, count)
 
 
-def _greedy_cuts(inputs: Floats, slopes: Floats, limit: float) -> list[int]:
+def _greedy_cuts(inputs: Floats, slopes: Floats, limit: float, count: int) -> list[int]:
     """Cuts of pieces as long as their largest slope times their length is within the limit."""
     cuts = [0]
-    while cuts[-1] < len(slopes) and len(cuts) <= NUM_PIECES + 1:
+    while cuts[-1] < len(slopes) and len(cuts) <= count + 1:
         start = cuts[-1]
         rises = np.maximum.accumulate(slopes[start:]) * (inputs[start + 1 :] - inputs[start])
         cuts.append(start + max(int(np.searchsorted(rises, limit, side="right")), 1))

@@ -65,8 +65,16 @@ def test_a_clamp_of_the_stored_result_joins_the_pieces(make_builder, agree):
     assert node.epilogue.pieces
 
 
+def test_where_four_pieces_are_too_coarse_there_are_eight(make_builder, agree):
+    builder = make_builder(seed=5, is_exact=False)
+    value = apply(builder, "SiLU", convolved(builder))
+    builder.output(builder.quantize(value, around=2.0**-10, zero_point=0))
+    (node,) = agree(builder, fraction=LARGEST_RATE).sections[0].graph.nodes
+    assert len(node.epilogue.pieces) == 8
+
+
 REFUSED = {
-    "steep": (["Sin"], 2.0**-7, "its function is too steep for 4 tables of 256 levels"),
+    "steep": (["Sin"], 2.0**-7, "its function is too steep for 8 tables of 256 levels"),
     "not finite": (["Log"], 2.0**-4, "its function is not finite for every value"),
 }
 
