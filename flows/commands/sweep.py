@@ -130,6 +130,13 @@ if TYPE_CHECKING:
     type=FilePath,
     help="Areas of SRAM banks as a TOML file.  [default: the table that comes along]",
 )
+@click.option(
+    "--dask",
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Measure on the workers of that Dask scheduler; without an address on --jobs local ones.",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Points at a time.  [default: CPU cores]")
 @click.option(
     "--latency",
@@ -172,6 +179,7 @@ def command(
     clock_mhz: float | None,
     energy_file: Path | None,
     sram_file: Path | None,
+    dask: str | None,
     jobs: int | None,
     latency: str,
     seed: int,
@@ -221,6 +229,7 @@ def command(
             target=target,
             num_verified=num_verified,
             num_searched=num_searched,
+            dask=dask,
             jobs=jobs or os.cpu_count() or 1,
         ),
     )
@@ -354,16 +363,20 @@ def write_results(
     csv_file: Path | None,
     plot_file: Path | None,
 ) -> list[Path]:
-    """Write what was asked for, and return where."""
+    """Write what was asked for, and return where; pictures not after Ctrl-C, as they take long."""
     from tilewright.flows.sweep.files import write_all
     from tilewright.flows.sweep.pareto import draw
     from tilewright.flows.sweep.table import all_rows, to_csv
 
     rows = all_rows(outcome.points)
-    written = [] if output is None else write_all(output, sweep, outcome.points)
+    written = (
+        []
+        if output is None
+        else write_all(output, sweep, outcome.points, with_picture=not outcome.is_interrupted)
+    )
     if csv_file is not None:
         write_file(csv_file, to_csv(rows))
-    if plot_file is not None:
+    if plot_file is not None and not outcome.is_interrupted:
         draw(plot_file, rows, sweep.title)
     return [*written, *filter(None, (csv_file, plot_file))]
 

@@ -25,14 +25,17 @@ def check_packages() -> None:
             raise ToolError(f'-o needs {package}: pip install "tilewright[sweep]"') from None
 
 
-def write_all(folder: Path, sweep: Sweep, points: Sequence[Point]) -> list[Path]:
-    """Write table, picture and page, and return where."""
+def write_all(
+    folder: Path, sweep: Sweep, points: Sequence[Point], *, with_picture: bool
+) -> list[Path]:
+    """Write table, page and, which takes the longest, picture; return where."""
     shown = all_points(points)
     rows = [point.row() for point in shown]
     write_file(folder / CSV, to_csv(rows))
     write_file(folder / PARQUET, to_parquet(rows))
-    draw(folder / PICTURE, rows, sweep.title)
+    if with_picture:
+        draw(folder / PICTURE, rows, sweep.title)
     details = [point.result.details() for point in shown]
     paths = {model.name: str(model.path) for model in sweep.models}
     write_file(folder / PAGE, sweep_page(sweep.title, rows, details, paths))
-    return [folder / name for name in (PAGE, CSV, PARQUET, PICTURE)]
+    return [folder / name for name in (PAGE, CSV, PARQUET, *([PICTURE] if with_picture else []))]

@@ -1,12 +1,14 @@
 """A whole sweep: cycles of all points or of a search's, area and clock, some points on the RTL."""
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Sequence
 
 from tilewright.flows.sweep.area import with_area
+from tilewright.flows.sweep.cluster import DaskWorkers
 from tilewright.flows.sweep.limits import OF_SYNTHESIS, OF_TIME
-from tilewright.flows.sweep.running import Runner, warn_of_changes
+from tilewright.flows.sweep.running import Runner, crashed, warn_of_changes
 from tilewright.flows.sweep.searching import check_search, search
 from tilewright.flows.sweep.store import Store
 from tilewright.flows.sweep.sweep import Outcome, Sweep
@@ -27,12 +29,14 @@ class Wishes:
 
     target: of the synthesis, None for none; num_verified: points drawn for the RTL besides the best
     ones, None for no point at all; num_searched: configs that a search picks, None for all of the
-    space; jobs: processes at a time.
+    space; dask: the address of a Dask scheduler or `LOCAL`, None for processes
+    without it; jobs: processes at a time.
     """
 
     target: str | None = None
     num_verified: int | None = None
     num_searched: int | None = None
+    dask: str | None = None
     jobs: int = 1
 
 
@@ -66,7 +70,11 @@ def carry_out(sweep: Sweep, wishes: Wishes, store: Store) -> Outcome:
 
     Raises ModelError, InputError, ToolError.
     """
-    with Runner(sweep, store, wishes.jobs) as runner:
+    with contextlib.ExitStack() as resources:
+        workers = None
+        if wishes.dask is not None:
+            workers = resources.enter_context(DaskWorkers(wishes.dask, wishes.jobs, crashed))
+        runner = resources.enter_context(Runner(sweep, store, wishes.jobs, workers))
 
         def measure(points: Sequence[Point]) -> Outcome:
             return _with_area(runner.with_cycles(points), wishes)

@@ -30,12 +30,16 @@ KEPT_READINGS = 2
 
 def keep_reading(path: Path, setup: Setup, target: Path) -> None:
     """Read a model and keep it in a file for `measure`. Raises ModelError."""
-    imported = import_file(path, options=setup.options)
-    sections = [step for step in imported.steps if isinstance(step, ImportedSection)]
+    target.write_bytes(pickle.dumps(_read_for_all(path, setup)))
+
+
+def _read_for_all(path: Path, setup: Setup) -> ImportedModel | None:
+    """Read a model; None where that depends on the config."""
     options = setup.options
+    imported = import_file(path, options=options)
+    sections = [step for step in imported.steps if isinstance(step, ImportedSection)]
     is_for_all = len(sections) == 1 or options.keep_sections or options.strict
-    kept = replace(imported, stored={}) if is_for_all else None
-    target.write_bytes(pickle.dumps(kept))
+    return replace(imported, stored={}) if is_for_all else None
 
 
 @lru_cache(maxsize=KEPT_READINGS)
@@ -45,23 +49,26 @@ def _kept(reading: Path) -> ImportedModel | None:
     return found
 
 
-def measure(job: Job, reading: Path) -> Result:
+_read_here = lru_cache(maxsize=KEPT_READINGS)(_read_for_all)
+
+
+def measure(job: Job, reading: Path | None) -> Result:
     """Return what came of a job.
 
-    reading: the file of `keep_reading`.
+    reading: the file of `keep_reading`; None: this process reads the model itself, once.
 
     On the RTL, the memory must equal the simulator's and the outputs the reference's.
     """
     try:
-        return _measured(job, _compile(job, job.config, reading))
+        imported = _kept(reading) if reading else _read_here(job.model.path, job.setup)
+        return _measured(job, _compile(job, job.config, imported))
     except TilewrightError as error:
         return Result(error=" ".join(str(error).split()))
 
 
-def _compile(job: Job, config: Config, reading: Path) -> CompiledModel:
+def _compile(job: Job, config: Config, imported: ImportedModel | None) -> CompiledModel:
     start = time.monotonic()
     path, setup = job.model.path, job.setup
-    imported = _kept(reading)
     if imported is None or oversized_poolings([s.graph for s in imported.sections], config):
         imported = import_file(path, config, setup.options)
     program = compile_model(imported, config)

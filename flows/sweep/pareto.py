@@ -88,10 +88,12 @@ def draw(path: Path, rows: Sequence[Row], title: str) -> None:
         unit = next((f", {row['area_unit']}" for row in done if cost.endswith("area")), "")
         axes.set_xlabel(LABELS[cost] + unit)
         axes.set_ylabel(quantity)
-        axes.set_xscale("log", base=2)
+        if done:
+            axes.set_xscale("log", base=2)
         axes.grid(True, alpha=0.3)
-    left.set_yscale("log")
-    left.legend()
+    if done:
+        left.set_yscale("log")
+        left.legend()
     right.set_ylim(0, max([100.0, *(100 * row["utilization"] for row in busy)]) + 2)
     figure.suptitle(title)
     buffer = io.BytesIO()

@@ -136,7 +136,7 @@ class Runner(contextlib.AbstractContextManager["Runner"]):
 
     def _processes(self, num_jobs: int) -> Workers:
         run = functools.partial(run_job, readings=self._readings)
-        return Pool(run, min(self.num_processes, num_jobs), _crashed, PRELOADED)
+        return Pool(run, min(self.num_processes, num_jobs), crashed, PRELOADED)
 
 
 def run_sweep(sweep: Sweep, store: Store, jobs: int) -> Outcome:
@@ -174,7 +174,8 @@ def _with_result(point: Point, result: Result) -> Point:
     return dataclasses.replace(point, result=result)
 
 
-def _crashed(job: Job) -> Result:
+def crashed(job: Job) -> Result:
+    """Return the result of a job whose process ended."""
     return Result(
         error="its process ended: out of memory, or a crash of a library; the same command tries "
         "it again",
