@@ -55,8 +55,15 @@ def emit(
     """Append the nodes that store `value` with `quantization` under the ONNX tensor `name`."""
     producer = value.producer
     if isinstance(producer, Deferred):
-        inner = emit(context, producer.inner, quantization, is_unsigned, name + "/inner", node_name)
-        final = replace(producer.then(inner), low=value.low, high=value.high, index=value.index)
+        stored = [
+            emit(
+                context, inner, quantization, is_unsigned, f"{name}/inner{number or ''}", node_name
+            )
+            for number, inner in enumerate(producer.inners)
+        ]
+        final = producer.then(stored)
+        index = final.index.reshape(-1)[value.index]
+        final = replace(final, low=value.low, high=value.high, index=index)
         return emit(context, final, quantization, is_unsigned, name, node_name)
     function = partial(results_at, context, value)
     if isinstance(producer, Linear):
@@ -66,20 +73,17 @@ def emit(
     bounds = _bounds(value, quantization)
     request = Request(context, name, quantization, sources, bounds, function)
     if isinstance(producer, Dequantized):
-        stored = _emit_unary(request, value, producer.source, is_unsigned)
+        result = _emit_unary(request, value, producer.source, is_unsigned)
     else:
-        stored = Quantized(
+        result = Quantized(
             origin=_emit_map(request, value),
             index=value.index,
             quantization=quantization,
             is_unsigned=is_unsigned,
         )
-    if not stored.is_border:
-        context.stored.setdefault(
-            stored.origin,
-            (name, stored),
-        )
-    return stored
+    if not result.is_border:
+        context.stored.setdefault(result.origin, (name, result))
+    return result
 
 
 def _bounds(value: Real, quantization: Quantization) -> tuple[int, int]:

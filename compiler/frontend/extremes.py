@@ -38,8 +38,8 @@ def take_extreme(
         )
     return Real(
         producer=Deferred(
-            inner=join(context, [first, second], 1, node.name),
-            then=lambda both: _extreme_of_pairs(context, node, both),
+            inners=(join(context, [first, second], 1, node.name),),
+            then=lambda joined: _extreme_of_pairs(context, node, joined[0]),
         ),
         index=natural_index(first.index.shape),
         names=(node.name,),

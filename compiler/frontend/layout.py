@@ -9,10 +9,12 @@ from dataclasses import replace
 import numpy as np
 from onnx.helper import tensor_dtype_to_np_dtype
 
+from tilewright.compiler.frontend.builder import natural_index
 from tilewright.compiler.frontend.context import (
     FLOATS,
     Context,
     Values,
+    as_real,
     constant,
     optional,
     plain_source,
@@ -158,13 +160,18 @@ def change_order(node: Operator, rank: int) -> list[int]:
     Entry(
         operators=("Concat",),
         runs="placement, rescaling of inputs with another scale",
-        conditions="along the channels",
+        conditions="along the channels; of values not yet quantized, too",
         cost="none; a pass over each input with another scale, or of another order as for Slice",
     )
 )
 def concatenate(context: Context, node: Operator, values: Values) -> list[Value]:
-    """Concat of activations: their maps are joined along the channels."""
+    """Concat of activations: their maps are joined along the channels.
+
+    Where one is not yet quantized, all are stored as a QuantizeLinear behind it says.
+    """
     axis = int(node.attribute("axis", 1))
+    if any(is_pending(v) or (isinstance(v, Real) and not v.is_plain) for v in values):
+        return [_join_later(context, [as_real(value) for value in values], axis, node.name)]
     if any(isinstance(value, Real) for value in values):
         parts = [as_activation(context, value) for value in values]
         return [join(context, parts, axis, node.name)]
@@ -225,7 +232,7 @@ def pad(context: Context, node: Operator, values: Values) -> list[Value]:
         return [
             Real(
                 producer=Deferred(
-                    inner=value, then=lambda source: _padded(node, values, source, fill)
+                    inners=(value,), then=lambda sources: _padded(node, values, sources[0], fill)
                 ),
                 index=np.arange(int(np.prod(shape))).reshape(shape),
                 names=(*value.names, node.name),
@@ -258,6 +265,19 @@ def _pad_sizes(node: Operator, values: Values, index: Index) -> tuple[Pads, tupl
     shape = tuple(map(sum, zip(before, index.shape, after, strict=True)))
     top, bottom = (before[2], after[2]) if rank == 4 else (0, 0)
     return (top, before[-1], bottom, after[-1]), shape
+
+
+def _join_later(context: Context, parts: list[Real], axis: int, name: str) -> Real:
+    """Concatenate float values once it is known how they are stored. Raises UnsupportedError."""
+    try:
+        shape = np.concatenate([part.index for part in parts], axis).shape
+    except ValueError as error:
+        raise UnsupportedError(f"its shapes do not fit: {error}") from error
+    producer = Deferred(
+        inners=tuple(parts), then=lambda stored: join(context, list(stored), axis, name)
+    )
+    names = tuple(dict.fromkeys(item for part in parts for item in part.names))
+    return Real(producer=producer, index=natural_index(shape), names=(*names, name))
 
 
 def join(context: Context, parts: list[Quantized], axis: int, name: str) -> Real:

@@ -55,7 +55,7 @@ def pool_max(context: Context, node: Operator, values: Values) -> list[Value]:
         return [
             Real(
                 producer=Deferred(
-                    inner=stored, then=lambda source: _pooled(context, node, source, "max")
+                    inners=(stored,), then=lambda sources: _pooled(context, node, sources[0], "max")
                 ),
                 index=np.arange(int(np.prod(shape))).reshape(shape),
                 names=(*stored.names, node.name),

@@ -5,7 +5,7 @@ entries are positions in the flat feature map that stores it. Layout
 operators only change the index.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from typing import Literal
 
@@ -150,17 +150,17 @@ class Padded:
 
 @record(frozen=True, kw_only=True, eq=False)
 class Deferred:
-    """An operator that commutes with quantizing, behind a float value that is not stored yet.
+    """An operator that commutes with quantizing, behind float values that are not stored yet.
 
-    Once the quantization is known, `inner` is stored with it and `then` applied to the result.
+    Once the quantization is known, `inners` are stored with it and `then` applied to them.
     """
 
-    inner: "Real"
-    then: Callable[[Quantized], "Real"]
+    inners: "tuple[Real, ...]"
+    then: Callable[[Sequence[Quantized]], "Real"]
 
     @property
     def sources(self) -> tuple[Quantized, ...]:
-        return self.inner.producer.sources
+        return tuple(source for inner in self.inners for source in inner.producer.sources)
 
 
 Producer = Deferred | Dequantized | Linear | Combined | Pooled | Joined | Padded

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from tilewright.compiler.graph.graph import Conv, Elementwise, Pool, Requantize, View
 
@@ -156,3 +157,36 @@ def test_a_largest_value_is_read_without_being_quantized(make_builder, agree):
     builder = make_builder(seed=5)
     value = builder.node("Conv", [largest(builder), builder.weight((6, 6, 3, 3), 0)])
     check(builder, agree, value)
+
+
+def unrounded_parts(builder):
+    """Three values of six channels and 6x6 pixels: of a convolution, a slope, a stored map."""
+    sloped = node_of(builder, "LeakyRelu", convolved(builder), alpha=0.125)
+    return [convolved(builder), sloped, builder.activation((1, 6, 6, 6), around=2.0**-4)]
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_values_are_concatenated_before_they_are_quantized(make_builder, agree, axis):
+    builder = make_builder(seed=6)
+    value = builder.node("Concat", unrounded_parts(builder), axis=axis)
+    check(builder, agree, builder.node("Relu", [value]))
+
+
+def test_poolings_and_functions_are_concatenated_before_they_are_quantized(make_builder, agree):
+    builder = make_builder(seed=7)
+    source = builder.activation(SHAPE)
+    around = {"kernel_shape": [5, 5], "pads": [2, 2, 2, 2]}
+    pooled = builder.node("MaxPool", [source], **around)
+    parts = [source, node_of(builder, "Sigmoid", source), pooled]
+    check(builder, agree, builder.node("Concat", parts, axis=1))
+
+
+def test_parts_of_a_convolution_are_joined_with_what_is_made_of_them(make_builder, agree):
+    builder = make_builder(seed=8)
+    value = node_of(builder, "LeakyRelu", convolved(builder), alpha=0.25)
+    parts = [builder.name("part"), builder.name("part")]
+    sizes = builder.constant(np.array([2, 4]))
+    builder.nodes.append(helper.make_node("Split", [value, sizes], parts, axis=1))
+    inner = builder.requantized(parts[1])
+    inner = builder.node("Conv", [inner, builder.weight((4, 4, 3, 3), 0)], pads=[1, 1, 1, 1])
+    check(builder, agree, builder.node("Concat", [*parts, inner], axis=1))
