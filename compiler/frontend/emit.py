@@ -156,7 +156,9 @@ def store_results(
     builder.add(
         Requantize(name=name, output=output, source=sources, input=map_name, epilogue=epilogue)
     )
-    return replace(target, origin=output, index=index)
+    result = replace(target, origin=output, index=index)
+    context.stored.setdefault(output, (target.origin, result))
+    return result
 
 
 def _emit_line(request: Request, producer: Combined | Pooled, line: Line) -> str:
