@@ -89,7 +89,9 @@ def scalar_quantization(
         ModelError: the scale is not positive, finite and below 2^64.
     """
     if scale.size != 1 or (zero_point is not None and zero_point.size != 1):
-        raise UnsupportedError("an activation must be quantized per tensor")
+        raise UnsupportedError(
+            f"an activation must be quantized per tensor, got a scale of {scale.size} elements"
+        )
     if scale.dtype.name not in FLOATS:
         raise UnsupportedError(f"an activation scale must be float32, got {scale.dtype}")
     scale = scale.astype(np.float32)

@@ -160,6 +160,11 @@ def _read(model: "str | PathLike[str] | ModelProto") -> ModelProto:
         what = foreign_file(path.read_bytes()[:64])
         if what is not None:
             raise ModelError(f"{path}: {what}") from None
+        if isinstance(error, onnx.checker.ValidationError) or "external" in str(error):
+            raise ModelError(
+                f"{path}: its external data cannot be read ({first_line(error)}); keep those files "
+                "beside the model"
+            ) from None
         raise ModelError(
             f"{path}: not a readable ONNX model ({first_line(error)}); export it again"
         ) from error

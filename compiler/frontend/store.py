@@ -132,7 +132,10 @@ def _stated_quantization(node: Operator, values: Values, first: int) -> tuple[Qu
 def _check_attributes(node: Operator, arithmetic: str) -> None:
     """Refuse blocks, and an attribute `arithmetic` that asks for another type than float32."""
     if node.attribute("block_size", 0):
-        raise UnsupportedError("blocked quantization is not supported")
+        raise UnsupportedError(
+            "blocked quantization is not supported; quantize weights per channel, activations per "
+            "tensor"
+        )
     kind = int(node.attribute(arithmetic, TensorProto.UNDEFINED))
     if kind not in (TensorProto.UNDEFINED, TensorProto.FLOAT):
         raise UnsupportedError(

@@ -1,6 +1,7 @@
 """Models of which nothing can run: one line says what they are and what works instead."""
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -60,6 +61,37 @@ def test_packed_weights_only():
     )  # fmt: skip
     constants = {"w": np.zeros((4, 1, 8), np.uint8), "scale": np.ones(4, np.float32)}
     assert message_of(model_of(product, **constants)).startswith("only the weights are quantized")
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ("com.amd.quark", "quantized by operators of Quark (AnyQuantizeLinear 'q')"),
+        ("com.vai.quantize", "quantized by operators of Vitis AI's quantizer (AnyQuantizeLinear"),
+        ("my.own", "AnyQuantizeLinear 'q' of the domain 'my.own' is none"),
+    ],
+)
+def test_operators_that_onnx_does_not_have(domain, expected):
+    node = helper.make_node("AnyQuantizeLinear", ["x"], ["y"], "q", domain=domain)
+    assert expected in message_of(model_of(node))
+
+
+def test_activations_that_are_quantized_only_in_front():
+    back = helper.make_node("DequantizeLinear", ["x", "scale"], ["real"])
+    sigmoid = helper.make_node("Sigmoid", ["real"], ["y"], "last")
+    model = model_of(back, sigmoid, scale=np.float32(1))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT8
+    assert "put a QuantizeLinear and DequantizeLinear behind Sigmoid 'last'" in message_of(model)
+
+
+def test_external_data_that_is_missing(tmp_path):
+    product = helper.make_node("MatMul", ["x", "w"], ["y"])
+    path = tmp_path / "model.onnx"
+    model = model_of(product, w=np.ones((4, 4), np.float32))
+    onnx.save(model, path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    (tmp_path / "w.bin").unlink()
+    with pytest.raises(ModelError, match="keep those files beside the model"):
+        load_source(path)
 
 
 @pytest.mark.parametrize("kind", ["int16", "uint16"])
