@@ -1,8 +1,8 @@
 // Draws the page of a sweep from DATA: columns of the points, and details of some of them.
 "use strict";
 const byId = (name) => document.getElementById(name);
-const columns = DATA.columns;
-const count = columns.model.length;
+const count = DATA.count;
+const columns = Object.fromEntries(Object.entries(DATA.columns).map(([name, list]) => [name, list.length === count ? list : Array(count).fill(list[0])]));
 const all = Array.from({ length: count }, (_, row) => row);
 const config = { responsive: true, displaylogo: false };
 const layout = (more) => ({ margin: { l: 70, r: 20, t: 20, b: 50 }, hovermode: "closest", ...more });
@@ -93,21 +93,26 @@ function drawRoofline() {
   Plotly.react("roofline", traces, layout({ showlegend: false, xaxis: { type: "log", title: { text: "multiplications per DRAM byte" } }, yaxis: { type: "log", title: { text: "multiplications per cycle" } } }), config);
 }
 
+// The busy part of the array by layer: layers that run together, of which the last has the cycles, have one in common.
+function busyByLayer(row) {
+  const shares = new Map();
+  let together = [];
+  for (const layer of DATA.details[row].layers) {
+    together.push(layer);
+    if (layer.cycles === null) continue;
+    const macs = together.reduce((sum, { macs }) => sum + macs, 0);
+    const share = layer.cycles ? macs / (layer.cycles * value(row, "rows") * value(row, "cols")) : null;
+    for (const { name } of together) shares.set(name, share);
+    together = [];
+  }
+  return shares;
+}
+
 function drawLayers() {
   const best = front().filter((row) => DATA.details[row]?.layers.length);
-  const names = best.length ? DATA.details[best[0]].layers.map((layer) => layer.name) : [];
-  const busy = (row) => {
-    let macs = 0;
-    return DATA.details[row].layers.map((layer) => {
-      macs += layer.macs;
-      if (layer.cycles === null) return null;
-      const share = macs / (layer.cycles * value(row, "rows") * value(row, "cols"));
-      macs = 0;
-      return layer.cycles ? share : null;
-    });
-  };
-  const shares = best.map(busy);
-  Plotly.react("layers", best.length ? [{ type: "heatmap", x: best.map((row) => value(row, "config")), y: names.map((name, n) => `${n} ${name.slice(-24)}`), z: names.map((_, n) => shares.map((list) => list[n] ?? null)), zmin: 0, zmax: 1, colorscale: "Viridis" }] : [],
+  const shares = best.map(busyByLayer);
+  const names = [...new Set(shares.flatMap((found) => [...found.keys()]))];
+  Plotly.react("layers", best.length ? [{ type: "heatmap", x: best.map((row) => value(row, "config")), y: names.map((name, n) => `${n} ${name.slice(-24)}`), z: names.map((name) => shares.map((found) => found.get(name) ?? null)), zmin: 0, zmax: 1, colorscale: "Viridis" }] : [],
     layout({ margin: { l: 180, r: 20, t: 20, b: 110 }, yaxis: { autorange: "reversed" } }), config);
 }
 

@@ -40,7 +40,8 @@ def sweep_page(
     """
     columns = dict.fromkeys((*SENT, *FIELDS))
     data = {
-        "columns": {name: [row[name] for row in rows] for name in columns},
+        "count": len(rows),
+        "columns": {name: _values([row[name] for row in rows]) for name in columns},
         "labels": LABELS,
         "measures": [name for name in MEASURES if any(row[name] is not None for row in rows)],
         "first": axes_of(rows),
@@ -59,6 +60,11 @@ def sweep_page(
     }
     page = (folder / "page.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], page)
+
+
+def _values(column: list[Any]) -> list[Any]:
+    """Return a column's values; one, where all are the same."""
+    return column[:1] if all(value == column[0] for value in column) else column
 
 
 def _varied(rows: Sequence[Row]) -> list[str]:

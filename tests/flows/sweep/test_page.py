@@ -37,6 +37,15 @@ def data_of(page):
     return json.loads(re.search(r"<script>const DATA = (.*);</script>", page)[1])
 
 
+def drawn(tmp_path, text, *more):
+    """The elements of a page in Chromium."""
+    page = tmp_path / "index.html"
+    page.write_text(text)
+    words = ("chromium", "--headless", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
+             "--enable-unsafe-swiftshader", "--dump-dom", *more, page.as_uri())  # fmt: skip
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
 def test_the_page_has_the_points_and_details_of_the_best(tmp_path):
     rows, details = made(tmp_path, 300)
     data = data_of(sweep_page("a < b", rows, details, PATHS))
@@ -57,12 +66,24 @@ def test_the_page_loads_nothing_and_its_data_ends_no_script(tmp_path):
 
 @pytest.mark.campaign
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")
+def test_layers_that_run_together_have_one_value_on_the_page(tmp_path):
+    rows, details = made(tmp_path, 10)
+    names, cycles = ("expand", "depthwise", "project", "head"), (None, None, 50, 10)
+    layers = [{"name": n, "cycles": c, "macs": 400} for n, c in zip(names, cycles, strict=True)]
+    text = sweep_page("few", rows, [{**each, "layers": layers} for each in details], PATHS)
+    values = "byId('layers').data[0].z.map((line) => line[0].toFixed(3)).join(' ')"
+    asked = f"<script>setTimeout(() => {{ document.body.dataset.z = {values}; }}, 500)</script>"
+    found = drawn(
+        tmp_path, text.replace("</body>", f"{asked}</body>"), "--virtual-time-budget=9000"
+    )
+    # the first of the best has 4x4 multipliers: 1200 products in 50 cycles, 400 in 10
+    assert re.search(r'data-z="([^"]*)"', found)[1].split() == ["1.500"] * 3 + ["2.500"]
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")
 def test_a_browser_draws_ten_thousand_points_in_three_seconds(tmp_path):
-    page = tmp_path / "index.html"
-    page.write_text(sweep_page("many", *made(tmp_path, 10_000), PATHS))
-    words = ("chromium", "--headless", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
-             "--enable-unsafe-swiftshader", "--dump-dom", page.as_uri())  # fmt: skip
-    found = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    found = drawn(tmp_path, sweep_page("many", *made(tmp_path, 10_000), PATHS))
     assert int(re.search(r'data-milliseconds="(\d+)"', found)[1]) < 3000
     assert "tilewright sweep folder/m.onnx --preset" in found
     for name in ("scatter", "axes", "roofline", "layers", "stalls"):
