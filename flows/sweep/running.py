@@ -162,7 +162,7 @@ def run_job(job: Job, readings: Mapping[str, Path]) -> Result:
 def warn_of_changes(points: Sequence[Point]) -> None:
     """Log what each config has changed besides what was asked."""
     candidates = {id(point.candidate): point.candidate for point in points}.values()
-    for candidate in candidates:
+    for candidate in candidates if LOG.isEnabledFor(logging.INFO) else ():
         if candidate.config is not None and candidate.changes:
             LOG.info("%s: %s", candidate.config.name, candidate.changes)
     lost = without_depthwise(candidates)

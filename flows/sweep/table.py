@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tilewright.flows.program_cache import tool_digest
 from tilewright.flows.report.report import utilization
 from tilewright.flows.sweep.energy import Counts, EnergyTable, joules
 from tilewright.flows.sweep.job import SOURCES, Job, Result
@@ -103,7 +104,7 @@ class Point:
             "error": self.error,
             "config_digest": config.digest if config else None,
             "model_digest": self.model_digest,
-            "code_digest": self.job.key.code if self.job else None,
+            "code_digest": tool_digest() if self.job else None,
         }
         return row | {"within_limits": self._within(row)}
 
