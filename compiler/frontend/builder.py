@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.frontend.rearrange import find_walk, rearrange, resample
+from tilewright.compiler.frontend.rearrange import find_walk, gather_groups, rearrange, resample
 from tilewright.compiler.frontend.values import Index, Quantized, UnsupportedError
 from tilewright.compiler.graph.graph import Node, View
 from tilewright.hw.spec.binding import Binding
@@ -131,6 +131,7 @@ class GraphBuilder:
         name = f"{value.origin}/copy{len(self.copies)}"
         walk = find_walk(stored, want)
         nodes = rearrange(stored, walk, name) if walk else resample(stored, want, name)
+        nodes = nodes or gather_groups(stored, want, name)
         if not nodes:
             return self._pack(value, want)
         for node, made in nodes:

@@ -1,8 +1,9 @@
 """Copies of a stored map's channels and pixels in another order, where the device can make them.
 
-A 1x1 convolution copies channels (`graph.copies`). A pooling of single pixels
-takes every n-th pixel, or repeats one (stride 0). A resampling takes rows and columns in any order,
-and puts groups of channels in between each other.
+A 1x1 convolution copies channels (`graph.copies`). A pooling of single pixels takes every n-th
+pixel, or repeats one (stride 0). A resampling takes rows and columns in any order, and puts groups
+of channels in between each other. Channels that take different pixels (SpaceToDepth) are copied by
+groups of those that take the same, concatenated and brought into their order.
 """
 
 from dataclasses import replace
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.values import Index
 from tilewright.compiler.graph.copies import copy_channels
-from tilewright.compiler.graph.graph import Node, Pool, Resample, View
+from tilewright.compiler.graph.graph import Concat, Node, Pool, Resample, View
 from tilewright.compiler.graph.runs import LARGEST_PERIOD, axis_runs
 from tilewright.compiler.limits import MAX_STRIDE
 from tilewright.hw.spec.tensor import Tensor
 from tilewright.support.records import record
 
+LARGEST_GROUPS = 16
+"""Of channels that take the same pixels: a pooling each."""
 LARGEST_RUNS = 16
 """Of a resampling's rows, and columns: a tile takes an instruction for each pair, or more."""
 
@@ -104,6 +107,31 @@ def resample(stored: Tensor, want: Index, name: str) -> list[tuple[Node, Tensor]
         phases=phases,
     )
     return [*made, (node, output)]
+
+
+def gather_groups(stored: Tensor, want: Index, name: str) -> list[tuple[Node, Tensor]]:
+    """The nodes, each with the map that it makes, that copy channels by groups of the same pixels.
+
+    None where there are too many groups, or one of them is no walk.
+    """
+    pixels = (want % stored.pixels).reshape(len(want), -1)
+    _, owner = np.unique(pixels, axis=0, return_inverse=True)
+    owner = owner.reshape(-1)
+    members = [np.flatnonzero(owner == group) for group in range(owner.max() + 1)]
+    if not 1 < len(members) <= LARGEST_GROUPS:
+        return []
+    members.sort(key=lambda channels: int(channels[0]))
+    walks = [find_walk(stored, want[channels]) for channels in members]
+    made: list[tuple[Node, Tensor]] = []
+    parts: list[str] = []
+    for number, walk in enumerate(walks):
+        if walk is None or walk.strides[0] * walk.strides[1] <= 1:
+            return []
+        made += rearrange(stored, walk, f"{name}/group{number}")
+        parts.append(made[-1][1].name)
+    whole = replace(made[-1][1], name=f"{name}/joined", shape=want.shape)
+    made.append((Concat(name=whole.name, output=whole.name, parts=tuple(parts)), whole))
+    return [*made, *_with_channels(whole, np.argsort(np.concatenate(members)), name)]
 
 
 def _phases(channels: NDArray[np.int64]) -> tuple[int, int] | None:

@@ -30,12 +30,12 @@ EXACT_IN_FLOAT = 2**24
     Entry(
         operators=REINDEXING_OPERATORS,
         runs="a copy of channels (a 1x1 convolution, which joins the weights of a neighbour where "
-        "it can), of every n-th pixel (a pooling), of rows and columns in any order, or of groups "
-        "of channels in between each other's pixels (a resampling); nothing at the outputs of a "
-        "section",
+        "it can), of every n-th pixel (a pooling, several where pixels become channels), of rows "
+        "and columns in any order, or of groups of channels in between each other's pixels (a "
+        "resampling); nothing at the outputs of a section",
         conditions="all but the first input constant; Resize and Upsample: nearest, or linear by "
         "integer factors (a depthwise convolution of the repeated pixels); other orders "
-        "(pixels to channels say), and rows or columns in more than 16 runs of equal steps, are "
+        "(channels to pixels say), and rows or columns in more than 16 runs of equal steps, are "
         "made by the host between two sections",
         cost="none where weights take it; the 1x1 convolution or a pass; the host's reordering",
     ),

@@ -26,6 +26,7 @@ from tilewright.compiler.frontend.values import (
     Constant,
     Dequantized,
     Host,
+    Joined,
     Padded,
     Pooled,
     Quantized,
@@ -146,12 +147,10 @@ def _check_attributes(node: Operator, arithmetic: str) -> None:
 def as_activation(context: Context, value: Value | None, what: str = "input") -> Quantized:
     """The stored activation behind a real value.
 
-    A clamp, padding or largest of a window whose result the source's own quantization represents
-    exactly is stored; any other float value lacks a QuantizeLinear.
+    A clamp, padding, largest of a window or concatenation is stored where the source's own
+    quantization represents the result exactly; any other float value lacks a QuantizeLinear.
     """
-    if isinstance(value, Real) and (
-        isinstance(value.producer, Padded | Pooled) or not value.is_plain
-    ):
+    if isinstance(value, Real) and _may_be_exact(value):
         exact = store_exactly(context, value)
         if exact is not None:
             return exact
@@ -177,10 +176,10 @@ def is_pending(value: Value | None) -> bool:
 
 
 def store_exactly(context: Context, value: Real) -> Quantized | None:
-    """Store what its source's quantization represents exactly: a clamp, padding, largest value."""
+    """Store what its source's quantization represents exactly: clamp, padding, largest, joined."""
     producer = value.producer
-    if isinstance(producer, Padded | Pooled):
-        source = producer.source
+    if isinstance(producer, Joined | Padded | Pooled):
+        source = producer.sources[0]
         quantization = source.quantization
         if not value.is_plain or not _keeps_levels(producer):
             return None
@@ -203,12 +202,14 @@ def store_exactly(context: Context, value: Real) -> Quantized | None:
 
 
 def _may_be_exact(value: Real) -> bool:
-    return isinstance(value.producer, Padded | Pooled) or not value.is_plain
+    return isinstance(value.producer, Joined | Padded | Pooled) or not value.is_plain
 
 
-def _keeps_levels(producer: Padded | Pooled) -> bool:
-    """Whether all but the padding is as in the source."""
-    return isinstance(producer, Padded) or producer.kind == "max"
+def _keeps_levels(producer: Joined | Padded | Pooled) -> bool:
+    """Whether all but the padding is as in the first source."""
+    if isinstance(producer, Pooled):
+        return producer.kind == "max"
+    return len({source.quantization for source in producer.sources}) == 1
 
 
 def _is_level(value: float, quantization: Quantization) -> bool:

@@ -36,7 +36,7 @@ CHANNELS = {
     "tile": 16,
 }
 """Of the result, where they are not 8."""
-ON_HOST = ("gather_of_a_row", "space_to_depth")
+ON_HOST = ("gather_of_a_row",)
 """What the host reorders between two sections."""
 
 
@@ -73,6 +73,33 @@ def test_choosing_elements_equals_onnxruntime(make_builder, agree, case):
     imported = agree(builder)
     assert imported.host_operators == ()
     assert len(imported.sections) == (2 if case in ON_HOST else 1)
+    check_simulator(imported, builder)
+
+
+def pixel_unshuffle(builder, value):
+    """SpaceToDepth with the block innermost in the channels, as PyTorch exports it."""
+    value = builder.node("Reshape", [value, builder.constant([1, 8, 4, 2, 4, 2])])
+    value = builder.node("Transpose", [value], perm=[0, 1, 3, 5, 2, 4])
+    return builder.node("Reshape", [value, builder.constant([1, 32, 4, 4])])
+
+
+def focus(builder, value):
+    """Four strided slices and their concatenation, of YOLOv5."""
+    starts = [builder.constant([y, x]) for x in (0, 1) for y in (0, 1)]
+    rest = [builder.constant([8, 8]), builder.constant([2, 3]), builder.constant([2, 2])]
+    parts = [builder.node("Slice", [value, start, *rest]) for start in starts]
+    return builder.node("Concat", parts, axis=1)
+
+
+@pytest.mark.parametrize("form", [pixel_unshuffle, focus])
+@pytest.mark.parametrize("is_quantized", [True, False])
+def test_pixels_become_channels_on_the_device(make_builder, agree, form, is_quantized):
+    builder = make_builder(seed=9)
+    value = form(builder, convolved(builder))
+    finished(builder, builder.requantized(value) if is_quantized else value, 32)
+    imported = agree(builder)
+    assert imported.host_operators == ()
+    assert len(imported.sections) == 1
     check_simulator(imported, builder)
 
 
