@@ -16,8 +16,10 @@ from tilewright.compiler.frontend.context import (
     Values,
     as_real,
     constant,
+    dequantize_all,
     optional,
     plain_source,
+    quantize_float,
     scalar_quantization,
 )
 from tilewright.compiler.frontend.emit import emit
@@ -201,14 +203,14 @@ def concatenate_quantized(context: Context, node: Operator, values: Values) -> l
 @handles(
     Entry(
         operators=("Pad",),
-        runs="joins the convolution or pooling, else a copy",
-        conditions="constant value, spatial axes, no negative pads; reflect, edge and wrap as for "
-        "Slice",
+        runs="joins the convolution or pooling, else a copy; of channels, a concatenation",
+        conditions="constant value, channels and spatial axes, no negative pads; reflect, edge and "
+        "wrap as for Slice",
         cost="none where it joins, else a pass",
     )
 )
 def pad(context: Context, node: Operator, values: Values) -> list[Value]:
-    """Pad with a constant over the spatial axes of [1, C, H, W] or [1, C, W], or with elements."""
+    """Pad channels and pixels of [1, C, H, W] or [1, C, W] with a constant, or with elements."""
     value = values[0]
     if not isinstance(value, Quantized | Real):
         raise UnsupportedError("its input is not an activation on the device")
@@ -223,25 +225,38 @@ def pad(context: Context, node: Operator, values: Values) -> list[Value]:
         offset = HALF_RANGE if value.is_unsigned else 0
         zero_point = value.quantization.zero_point + offset
         steps = np.float32(_pad_value(node, values)) - np.float32(zero_point)
-        real = _padded(node, values, value, float(steps * np.float32(value.quantization.scale)))
+        real = _padded(
+            context, node, values, value, float(steps * np.float32(value.quantization.scale))
+        )
         name = node.outputs[0]
         return [emit(context, real, value.quantization, value.is_unsigned, name, "")]
     fill = _pad_value(node, values)
+    spatial_index(value.index)
     if is_pending(value):
-        _, shape = _pad_sizes(node, values, value.index)
+        before, after = _pad_widths(node, values, value.index.ndim)
+        shape = tuple(map(sum, zip(before, value.index.shape, after, strict=True)))
         return [
             Real(
                 producer=Deferred(
-                    inners=(value,), then=lambda sources: _padded(node, values, sources[0], fill)
+                    inners=(value,),
+                    then=lambda sources: _padded(context, node, values, sources[0], fill),
                 ),
                 index=np.arange(int(np.prod(shape))).reshape(shape),
                 names=(*value.names, node.name),
             )
         ]
-    return [_padded(node, values, as_activation(context, value), fill)]
+    return [_padded(context, node, values, as_activation(context, value), fill)]
 
 
-def _padded(node: Operator, values: Values, source: Quantized, fill: float) -> Real:
+def _padded(
+    context: Context, node: Operator, values: Values, source: Quantized, fill: float
+) -> Real:
+    spatial_index(source.index)
+    before, after = _pad_widths(node, values, source.index.ndim)
+    if before[1] or after[1]:
+        source = _with_more_channels(context, node, source, (before[1], after[1]), fill)
+    if not any((*before[2:], *after[2:])):
+        return Real(producer=Dequantized(source=source), index=source.index, tensor=node.outputs[0])
     pads, onnx_shape = _pad_sizes(node, values, source.index)
     height = onnx_shape[2] if len(onnx_shape) == 4 else 1
     producer = Padded(
@@ -255,13 +270,32 @@ def _padded(node: Operator, values: Values, source: Quantized, fill: float) -> R
     return Real(producer=producer, index=index, names=(node.name,))
 
 
+def _with_more_channels(
+    context: Context, node: Operator, source: Quantized, counts: tuple[int, int], fill: float
+) -> Quantized:
+    """`source` with so many channels that hold `fill` in front of its own and behind them."""
+    quantization = source.quantization
+    stored = quantize_float(fill, quantization)
+    if dequantize_all(quantization)[stored + HALF_RANGE] != np.float32(fill):
+        raise UnsupportedError("its padding value is not representable; quantize the Pad")
+    _, height, width = spatial_index(source.index).shape
+    parts = [source]
+    for place, count in enumerate(counts):
+        if count:
+            data = np.full((count, height, width), stored, np.int8)
+            name = context.builder.add_constant(f"{node.outputs[0]}/fill", data, quantization)
+            index = natural_index((1, count, *source.index.shape[2:]))
+            filled = replace(source, origin=name, index=index, is_border=False)
+            parts.insert(place * len(parts), filled)
+    return as_activation(context, join(context, parts, 1, node.name))
+
+
 def _pad_sizes(node: Operator, values: Values, index: Index) -> tuple[Pads, tuple[int, ...]]:
-    """Return (top, left, bottom, right) and the ONNX shape of the result."""
+    """Return (top, left, bottom, right) and the ONNX shape of the result, but for channels."""
     rank = index.ndim
     spatial_index(index)
     before, after = _pad_widths(node, values, rank)
-    if any((*before[:2], *after[:2])) or min(*before, *after) < 0:
-        raise UnsupportedError("it must pad spatial axes only, and by no negative amount")
+    before[1] = after[1] = 0
     shape = tuple(map(sum, zip(before, index.shape, after, strict=True)))
     top, bottom = (before[2], after[2]) if rank == 4 else (0, 0)
     return (top, before[-1], bottom, after[-1]), shape
@@ -324,6 +358,8 @@ def _pad_widths(node: Operator, values: Values, rank: int) -> tuple[list[int], l
     for position, axis in enumerate(axes):
         before[axis] = int(widths[position])
         after[axis] = int(widths[position + len(widths) // 2])
+    if before[0] or after[0] or min(*before, *after) < 0:
+        raise UnsupportedError("it must not pad the batch, and by no negative amount")
     return before, after
 
 

@@ -253,3 +253,24 @@ def test_cast_like_is_a_cast_to_the_type_that_is_known(make_builder, agree, like
         builder.quantize(builder.node("Mul", [back, builder.node("CastLike", [slope, back])]))
     )
     assert agree(builder).host_operators == ()
+
+
+@pytest.mark.parametrize("widths", [[0, 2, 0, 0, 0, 3, 0, 0], [0, 0, 1, 0, 0, 4, 0, 2]])
+@pytest.mark.parametrize("is_pending", [True, False])
+def test_padded_channels_are_concatenated(make_builder, agree, widths, is_pending):
+    builder = make_builder(seed=21)
+    value = builder.activation((1, 4, 6, 6))
+    if is_pending:
+        value = builder.node("Conv", [value, builder.weight((4, 4, 1, 1), 0)])
+    value = builder.node("Pad", [value, builder.constant(widths)])
+    builder.output(builder.quantize(value))
+    imported = agree(builder)
+    assert not imported.host_operators
+
+
+def test_padded_channels_of_a_stored_map(make_builder, agree):
+    builder = make_builder(seed=22, dtype="uint8")
+    widths = builder.constant([0, 1, 0, 0, 0, 1, 0, 0])
+    fill = builder.constant(np.uint8(7))
+    builder.output(builder.node("Pad", [builder.stored_input((1, 4, 6, 6)), widths, fill]))
+    agree(builder)
