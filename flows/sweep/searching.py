@@ -45,6 +45,8 @@ def search(sweep: Sweep, num_points: int, measure: Measure) -> Outcome:
     Combinations of values that are no config are none of them.
 
     measure: returns points with all figures.
+
+    Raises InputError where it finds no config at all.
     """
     found: dict[str, tuple[Point, ...]] = {}
     try:
@@ -73,6 +75,11 @@ def _search(
         for trial, candidate in zip(trials, asked, strict=True):
             _tell(study, trial, found.get(candidate.name), sweep.limits)
         idle = 0 if kept else idle + 1
+        if not found and idle == IDLE_GENERATIONS:
+            raise InputError(
+                f"none of {IDLE_GENERATIONS * POPULATION} combinations that the search asked for "
+                f"is a config, the last one because {asked[-1].error}; narrow the ranges"
+            )
         LOG.info("searched %d of %d configs", len(found), num_points)
     return False
 

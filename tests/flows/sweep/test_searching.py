@@ -113,3 +113,9 @@ def test_limits_that_are_none_are_refused(text, message):
 def test_a_search_of_several_latencies_is_refused(sweep):
     with pytest.raises(InputError, match="a search has one --latency, got 2"):
         check(dataclasses.replace(sweep, latencies=(1, 2)), Wishes(num_searched=5))
+
+
+def test_a_search_that_finds_no_config_says_why(sweep):
+    none = dataclasses.replace(sweep, space=Space(ranges={"rows": tuple(range(200, 300))}))
+    with pytest.raises(InputError, match="is a config, the last one because rows must be 1 to 128"):
+        search(none, 5, measure)
