@@ -68,9 +68,14 @@ def recommend(runner: Runner, target: str, device: Device | None) -> Recommendat
     """
     ranked = _ranked(runner, device)
     num_replayed, num_synthesized = 0, 0
+    errors: list[str] = []
     nearest: Point | None = None
     for points in _replayed(runner, ranked):
         num_replayed += 1
+        failed = [point.error for point in points if point.error]
+        if failed:
+            errors.append(f"{points[0].candidate.name}: {failed[0]}")
+            continue
         shown = all_points(points)[-1]
         if nearest is None or _frames(shown) > _frames(nearest):
             nearest = shown
@@ -91,7 +96,8 @@ def recommend(runner: Runner, target: str, device: Device | None) -> Recommendat
     return Recommendation(
         num_ranked=len(ranked), num_replayed=num_replayed, nearest=nearest,
         reason=f"{len(ranked)} configs are not excluded by their size and their closed form, and "
-        f"{num_synthesized} of them are fast enough but too large",
+        f"{num_synthesized} of them are fast enough but too large"
+        + (f"; {len(errors)} failed, the first, {errors[0]}" if errors else ""),
     )  # fmt: skip
 
 
@@ -120,9 +126,7 @@ def _replayed(runner: Runner, ranked: Sequence[Candidate]) -> Iterator[list[Poin
         if outcome.is_interrupted:
             raise KeyboardInterrupt
         for _, points in itertools.groupby(outcome.points, lambda p: p.candidate.name):
-            members = list(points)
-            if not any(point.result.error for point in members):
-                yield members
+            yield list(points)
 
 
 def _frames(point: Point) -> float:

@@ -8,6 +8,7 @@ import shlex
 import pytest
 
 from tilewright.flows.sweep.devices import devices
+from tilewright.flows.sweep.job import Result
 from tilewright.flows.synthesis.synthesis import PartFigures, Synthesis
 from tilewright.hw.spec.config import PRESETS
 
@@ -84,6 +85,27 @@ def test_what_nothing_reaches_is_refused(tilewright, digits, synthesized, fps, w
     result = recommended(tilewright, digits, fps, *words)
     assert (result.status, result.out) == (2, "")
     assert message in " ".join(result.err.split())
+
+
+def test_configs_that_fail_are_told(tilewright, digits, synthesized, monkeypatch):
+    def failing(job, readings):
+        return Result(error="broken")
+
+    monkeypatch.setattr("tilewright.flows.sweep.running.run_job", failing)
+    monkeypatch.setattr("tilewright.flows.sweep.running.Pool", InProcess)
+    result = recommended(tilewright, digits, 4000)
+    assert result.status == 2
+    assert re.search(r"[1-9] failed, the first, nano-\d+x\d+: broken", " ".join(result.err.split()))
+
+
+class InProcess:
+    """A pool that runs jobs right here."""
+
+    def __init__(self, run, jobs, crashed, preloaded):
+        self.run = run
+
+    def results(self, jobs):
+        return ((job, self.run(job)) for job in jobs)
 
 
 def test_gates_need_a_clock(tilewright, digits, synthesized):
