@@ -235,6 +235,7 @@ class Accelerator(wiring.Component):
                 ((Space.ACCUMULATOR, Side.WRITE), depthwise.accumulator_write),
             ):
                 served[port][Engine.DEPTHWISE] = [own]
+        assert PRIORITIES[Space.ACTIVATION, Side.WRITE][0] == Engine.VECTOR  # it awaits no grant
         for name, sram in self.memories.items():
             for side, ports in ((Side.READ, sram.readers), (Side.WRITE, sram.writers)):
                 engines = served[Space[name.upper()], side]

@@ -69,6 +69,8 @@ class Config:
     """Read bursts, and write bursts, that may be in flight."""
     queue_depth: int = 2
     """Instructions that wait in front of each engine."""
+    counters: int = 1
+    """1: every engine counts its cycles by what it does; 0: those registers read 0."""
 
     def __post_init__(self) -> None:
         for tile, size in (("tile_rows", self.rows), ("tile_cols", self.cols)):
@@ -284,6 +286,7 @@ _RULES: tuple[Rule, ...] = (
     ("axi_data_bits", "64, 128, 256 or 512", lambda c: c.axi_data_bits in (64, 128, 256, 512)),
     ("axi_address_bits", "32 to 64", lambda c: 32 <= c.axi_address_bits <= 64),
     ("axi_outstanding", "16, 32 or 64", lambda c: c.axi_outstanding in (16, 32, 64)),
+    ("counters", "0 or 1", lambda c: c.counters in (0, 1)),
     ("queue_depth", "2, 4, 8, 16 or 32", lambda c: c.queue_depth in (2, 4, 8, 16, 32)),
 )  # fmt: skip
 

@@ -138,9 +138,9 @@ def burst_limit(config: Config) -> int:
     return min(BURST_BOUNDARY_BYTES, MAX_BURST_BEATS * config.axi_bytes)
 
 
-VECTOR_PIPELINE_CYCLES = 13
+VECTOR_PIPELINE_CYCLES = 15
 """From the last source read's turn to its results' write, and from acceptance to the first turn."""
-COMBINE_PIPELINE_CYCLES = 7
+COMBINE_PIPELINE_CYCLES = 9
 """What the second stage adds to that, besides lanes/operand_lanes."""
 GROUP_PAIR_CYCLES = 2
 """From group to group but one there are this many cycles more than the first of them takes."""

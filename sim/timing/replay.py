@@ -141,6 +141,8 @@ class StageReplay:
         self._stalls = list(before.stalls)
         self._stalls_passed = 0
         self._position, self._window_end = 0, before.window_end
+        self._pixel = Pixel(-1, -1, None, ())
+        """Of the positions that have their turns."""
         self._reads, self._moves, self._enters = Cycles(), Cycles(), Cycles()
         self._uses, self._operand_moves = Cycles(), Cycles()
         self._cursors: list[Cursor] = []
@@ -180,6 +182,7 @@ class StageReplay:
             if segment.is_lead:
                 self._pass_lead(sources, segment)
                 continue
+            self._pixel = Pixel(-1, segment.operand_bank, operands, repeated)
             can_repeat = self._can_repeat and not repeated
             left, before = segment.turns, None
             while left:
@@ -188,7 +191,7 @@ class StageReplay:
                 if to_window_end:
                     continue
                 to_window_end = self._window
-                self._meet(Pixel(self._entered, segment.operand_bank, operands, repeated))
+                self._meet(self._pixel._replace(entered=self._entered))
                 if left >= self._window and can_repeat:
                     state = self._state(sources, operands)
                     if before is not None and state[1:] == before[1:]:
@@ -272,17 +275,21 @@ class StageReplay:
     def _use(self, pixel: Pixel, leaves: int) -> None:
         """A value in the result register meets its operand and is used."""
         if pixel.operands:
-            read = pixel.operands.free(max(self._operand_moved, self._operand_used - 1))
-            while self._is_refused(pixel, read):
-                self._own_refusals.append((read, read + 1))
-                read = pixel.operands.free(read + 1)
-            self._operand_moved = read + 1
+            self._fetch(pixel, pixel.operands)
             leaves = max(leaves, self._operand_moved)
-            self._operand_moves.append(self._operand_moved)
         self._used = max(leaves, self._gate) + self._pace
         if pixel.operands:
             self._operand_used = self._used
         self._uses.append(self._used)
+
+    def _fetch(self, pixel: Pixel, operands: Cursor) -> None:
+        """Read the next operand, which is that pixel's."""
+        read = operands.free(max(self._operand_moved, self._operand_used - 1))
+        while self._is_refused(pixel, read):
+            self._own_refusals.append((read, read + 1))
+            read = operands.free(read + 1)
+        self._operand_moved = read + 1
+        self._operand_moves.append(self._operand_moved)
 
     def _is_refused(self, pixel: Pixel, cycle: int) -> bool:
         """Tell whether a repeated source read comes before an operand's."""

@@ -1,7 +1,8 @@
 """The vector engine where source reads and operand reads of one instruction share a bank.
 
-Source reads come first, up to ten values ahead of the operand. What is ahead is known when a value
-finds the pipeline standing for want of that operand: so operands are found then, not before.
+Source reads come first, up to a dozen values ahead of the operand. What is ahead is known when a
+value finds the pipeline standing for want of that operand, or itself has to be read again: so
+operands are found then, not before.
 """
 
 from collections import deque
@@ -32,6 +33,8 @@ class SharedReplay(StageReplay):
         """Those whose values have not reached the result register."""
         self._waiting: tuple[Pixel, int] | None = None
         """The one in it that waits for its operand, and since when."""
+        self._is_fetched = False
+        """The next operand is found, of a value that is not in the pipeline."""
         self._starved = (0, 0)
         """The latest cycles in which the second stage had no operand and asked for one."""
 
@@ -48,6 +51,10 @@ class SharedReplay(StageReplay):
         while cycle > read and self._requests[-1][0] != FREE_BANK:
             while cycle > self._operand_used and (self._waiting or self._pending):
                 self._use_next()
+            if cycle > self._operand_used and not self._is_fetched:
+                assert self._pixel.operands is not None
+                self._fetch(self._pixel, self._pixel.operands)
+                self._is_fetched = True
             start, end = self._starved
             if not start <= cycle < end:
                 break
@@ -81,14 +88,20 @@ class SharedReplay(StageReplay):
     def _use_next(self) -> None:
         """Find the operand of the value in the result register, which the next one reaches."""
         if self._waiting is not None:
-            asked, used = self._operand_moved, self._operand_used
             self._use(*self._waiting)
-            self._starved = max(asked, used + 1), self._operand_moved + 1
             self._waiting = None
         if self._pending:
             pixel = self._pending.popleft()
             self._waiting = pixel, self._arrive(pixel.entered)
             self._forget(min(self._position, pixel.entered))
+
+    def _fetch(self, pixel: Pixel, operands: Cursor) -> None:
+        if self._is_fetched:
+            self._is_fetched = False
+            return
+        asked, used = self._operand_moved, self._operand_used
+        super()._fetch(pixel, operands)
+        self._starved = max(asked, used + 1), self._operand_moved + 1
 
     def _is_refused(self, pixel: Pixel, cycle: int) -> bool:
         while self._requests and self._requests[0][2] <= cycle:

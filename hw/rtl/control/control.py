@@ -243,7 +243,10 @@ class Control(wiring.Component):
                 m.d.comb += slave.read_error.eq(1)
 
     def _counters(self, m: Module) -> dict[str, Value]:
-        """Count cycles; return the counter registers. An engine that does not exist is idle."""
+        """Count cycles; return the counter registers. An engine that does not exist is idle.
+
+        Where the config has no counters, those of the engines read 0.
+        """
         cycles = Signal(CYCLES_BITS)
         with m.If(self.reset):
             m.d.sync += cycles.eq(0)
@@ -253,8 +256,9 @@ class Control(wiring.Component):
         existing = engines(self._config)
         for engine in isa.Engine:
             name = engine.name.lower()
-            buckets = [cycles[:32] if bucket == Bucket.IDLE else Const(0) for bucket in Bucket]
-            if engine in existing:
+            idle = cycles[:32] if self._config.counters else Const(0)
+            buckets = [idle if bucket == Bucket.IDLE else Const(0) for bucket in Bucket]
+            if engine in existing and self._config.counters:
                 state = self.engines[existing.index(engine)]
                 m.submodules[f"{name}_cycles"] = counters = CycleCounters()
                 m.d.comb += [

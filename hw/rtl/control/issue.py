@@ -4,18 +4,19 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.control.decoder import ENGINE_BITS
 from tilewright.hw.rtl.control.dispatch import COUNT_BITS, counts_layout, entry_layout
-from tilewright.hw.rtl.interfaces import engine_layout
+from tilewright.hw.rtl.interfaces import bits, engine_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
 
 class IssueQueue(wiring.Component):
     """FIFO of `config.queue_depth` instructions of an engine; issues the head once it may.
+
+    The instructions move up from register to register, so that the head is one.
 
     An entry accepted in cycle t can issue in t+1. A retirement that `retired` shows in cycle t
     can release the head in cycle t; the engine takes one instruction a cycle at most.
@@ -44,28 +45,25 @@ class IssueQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.storage = storage = Memory(shape=self._layout, depth=self._depth, init=[])
-        write_port = storage.write_port()
-        read_port = storage.read_port(domain="comb")
-        head, payload = read_port.data, self.instruction.payload
+        entries = [Signal(self._layout, name=f"entry{n}") for n in range(self._depth)]
+        head, payload = entries[0], self.instruction.payload
         level = Signal(range(self._depth + 1))
-        accepted = Signal()
-        issued = Signal()
-
+        accepted, issued = bits("accepted", "issued")
         m.d.comb += [
             self.entry.ready.eq(level != self._depth),
             accepted.eq(self.entry.valid & self.entry.ready),
             issued.eq(self.instruction.valid & self.instruction.ready),
-            write_port.en.eq(accepted),
-            write_port.data.eq(self.entry.payload),
             *(payload[name].eq(head[name]) for name in payload.shape().members),
             self.instruction.valid.eq((level != 0) & ~self.waiting),
         ]
-        m.d.sync += [
-            write_port.addr.eq(write_port.addr + accepted),
-            read_port.addr.eq(read_port.addr + issued),
-            level.eq(level + accepted - issued),
-        ]
+        m.d.sync += level.eq(level + accepted - issued)
+        # A free place takes what dispatch shows, accepted or not: its enable needs no handshake.
+        for place, entry in enumerate(entries):
+            with m.If(issued | (level == place)):
+                m.d.sync += entry.eq(self.entry.payload)
+                if place + 1 < self._depth:
+                    with m.If(level > place + 1):
+                        m.d.sync += entry.eq(entries[place + 1])
         self._gate(m, head.waits, level != 0)
         return m
 

@@ -9,7 +9,7 @@ With K values a window, S = lanes/operand_lanes, P pixels and G lane groups, an 
 I = K cycles, or max(K, S) with a second stage, and an instruction G * P * I of them. Its successor
 is accepted after as many cycles, if it is prepared: its header (header_words cycles) and its table
 (32 cycles) are fetched from the retirement of the last instruction but one on. A lone instruction
-retires K + (G * P - 1) * I + 13 cycles after its acceptance, 7 + S later with a second stage.
+retires K + (G * P - 1) * I + 15 cycles after its acceptance, 9 + S later with a second stage.
 Groups with parameters of their own and fewer than 2 cycles (one pixel) take 3 / 2 cycles on
 average; those whose negative sums have scales of their own 3 more than others. An instruction
 without second stage behind one with it writes when that one has retired.
@@ -42,7 +42,7 @@ class VectorEngine(wiring.Component):
     accumulator : read port of the accumulators (source)
     source, operand : read ports of the activation SRAM
     parameter : read port of the parameter SRAM
-    destination : write port of the activation SRAM
+    destination : write port of the activation SRAM, at which it comes first: always granted
 
     With `instances` the lanes are instances of the modules in `LANE_MODULES`.
     """
@@ -85,7 +85,7 @@ class VectorEngine(wiring.Component):
         m.d.comb += [part.slots.eq(prefetch.slots) for part in (reader, first, second)]
         m.d.comb += reader.defer.eq(operands.starved)
 
-        combines = prefetch.slots[first.results.p.slot].combine.any()
+        combines = first.results.p.combines
         m.d.comb += [
             second.first.valid.eq(first.results.valid & combines),
             second.first.p.eq(first.results.p),
@@ -195,7 +195,7 @@ class VectorEngine(wiring.Component):
 
     def _report_activity(self, m):
         """BANK in a cycle in which a port refused; BUSY from acceptance to retirement."""
-        ports = (self.source, self.operand, self.accumulator, self.parameter, self.destination)
+        ports = (self.source, self.operand, self.accumulator, self.parameter)
         refused = Cat(port.request & ~port.grant for port in ports).any()
         with m.If(refused):
             m.d.comb += self.activity.eq(Activity.BANK)

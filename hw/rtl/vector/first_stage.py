@@ -203,7 +203,11 @@ class FirstStage(wiring.Component):
         last_slot = self._slot[LAST_STAGE]
         use_table = self.slots[last_slot].use_table
         with m.If(self._advance & self._valid[LAST_STAGE]):
-            m.d.sync += [self.results.valid.eq(1), self.results.p.slot.eq(last_slot)]
+            m.d.sync += [
+                self.results.valid.eq(1),
+                self.results.p.slot.eq(last_slot),
+                self.results.p.combines.eq(self.slots[last_slot].combine.any()),
+            ]
             for lane in range(self._config.lanes):
                 chosen = Mux(use_table, look_up.value[lane], direct[lane])
                 m.d.sync += self.results.p.values[lane].eq(chosen)

@@ -101,9 +101,13 @@ def values_layout(config: Config) -> data.StructLayout:
 
 
 def results_layout(config: Config) -> data.StructLayout:
-    """Stage 1's results of all lanes and the slot of their instruction."""
+    """Stage 1's results of all lanes, the slot of their instruction, whether that combines."""
     return data.StructLayout(
-        {"values": data.ArrayLayout(signed(8), config.lanes), "slot": unsigned(1)}
+        {
+            "values": data.ArrayLayout(signed(8), config.lanes),
+            "slot": unsigned(1),
+            "combines": unsigned(1),
+        }
     )
 
 

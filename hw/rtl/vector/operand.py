@@ -12,7 +12,7 @@ exact, so its rounding knows three positions only, and an integer is what follow
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.signals import register
@@ -27,6 +27,8 @@ from tilewright.hw.rtl.vector.rounding import (
     unpack_scale,
 )
 
+SIDES = ("left", "right")
+SCALE_LAYOUT = data.StructLayout({"negative": 1, "mantissa": MANTISSA_BITS, "exponent": signed(7)})
 ZERO_EXPONENT = -128
 """The exponent of a zero operand: below that of every other number."""
 LARGEST_SHIFT = MANTISSA_BITS + 3
@@ -49,15 +51,16 @@ class OperandLane(wiring.Component):
     first, second, first_zero_point, second_zero_point : In(signed(8)), sampled with enable[0]
     multiply : In(1), sampled with enable[0]: 0 adds, 1 multiplies
     addend : In(signed(8)), sampled with enable[0]; the zero point of a product
-    first_scale, second_scale : In(32), binary32, sampled with enable[SCALE_STAGE]
+    first_scale, second_scale : In(32), binary32, sampled with enable[SCALE_STAGE]; used a stage
+        later
     zero_point : In(signed(8)), sampled with enable[CLAMP_STAGE]; of a sum, 0 for a product
     low, high : In(signed(8)), sampled with enable[CLAMP_STAGE]
     result : Out(signed(8)), valid in the cycle after enable[LATENCY - 1], held until the next
     """
 
-    SCALE_STAGE = 2
-    CLAMP_STAGE = 7
-    LATENCY = 8
+    SCALE_STAGE = 1
+    CLAMP_STAGE = 9
+    LATENCY = 10
 
     enable: In(LATENCY)
     first: In(signed(8))
@@ -77,7 +80,7 @@ class OperandLane(wiring.Component):
         m = Module()
         multiply = self.multiply
         self._multiply_at = [multiply]
-        for stage in range(3):
+        for stage in range(4):
             behind = register(1, f"multiply{stage + 1}")
             with m.If(self.enable[stage]):
                 m.d.sync += behind.eq(multiply)
@@ -86,8 +89,9 @@ class OperandLane(wiring.Component):
         integers = self._subtract(m)
         normal = self._normalize(m, *integers)
         products = self._multiply(m, *normal)
-        left, right = self._round_products(m, *products)
-        aligned = self._align(m, left, right)
+        numbers = self._add_products(m, *products)
+        ordered = self._order(m, *self._round_products(m, *numbers))
+        aligned = self._align(m, *ordered)
         total = self._sum(m, *aligned)
         self._round_and_place(m, *total)
         return m
@@ -141,42 +145,73 @@ class OperandLane(wiring.Component):
 
     def _multiply(self, m, left, right, left_position, right_position, signs):
         """Stage 2: two products, exponents of both sides."""
-        multiply = self._multiply_at[self.SCALE_STAGE]
-        left_usable, left_sign, left_mantissa, left_scale = unpack_scale(self.first_scale)
-        right_usable, right_sign, right_mantissa, right_scale = unpack_scale(self.second_scale)
+        multiply = self._multiply_at[2]
+        left_scale, right_scale = self._take_scales(m)
+        left_usable, right_usable = (scale.mantissa[-1] for scale in (left_scale, right_scale))
         left_product = register(32, "left_product")
         right_product = register(32, "right_product")
         addend = register(8, "addend_magnitude")
-        exponents = [register(signed(8), f"{side}_product_exponent") for side in ("left", "right")]
+        exponents = [register(signed(8), f"{side}_product_exponent") for side in SIDES]
         product_signs = register(2, "product_signs")
         left_zero = ~left[15] | ~left_usable
         right_zero = ~right[7] | ~(multiply | right_usable)
-        right_factor = Mux(multiply, left_mantissa, right_mantissa)
-        right_exponent = Mux(multiply, 0, right_scale) + right_position
+        right_exponent = right_scale.exponent + right_position
         right_part = Mux(multiply, left[:8], right)
-        product_usable = Mux(multiply, left_usable, right_usable)
         with m.If(self.enable[2]):
             m.d.sync += [
-                left_product.eq(Mux(left_usable, left[8:], 0) * left_mantissa),
-                right_product.eq(Mux(product_usable, right_part, 0) * right_factor),
+                left_product.eq(left[8:] * left_scale.mantissa),
+                right_product.eq(right_part * right_scale.mantissa),
                 addend.eq(right),
-                exponents[0].eq(Mux(left_zero, ZERO_EXPONENT, left_scale + left_position)),
+                exponents[0].eq(Mux(left_zero, ZERO_EXPONENT, left_scale.exponent + left_position)),
                 exponents[1].eq(Mux(right_zero, ZERO_EXPONENT, right_exponent)),
-                product_signs.eq(signs ^ Cat(left_sign, right_sign & ~multiply)),
+                product_signs.eq(signs ^ Cat(left_scale.negative, right_scale.negative)),
             ]
         return left_product, right_product, addend, exponents, product_signs
 
-    def _round_products(self, m, left_product, right_product, addend, exponents, signs):
-        """Stage 3: both numbers rounded to 24 bits; the addend of a product is exact."""
+    def _take_scales(self, m):
+        """Stage 1: what the left and the right product take of the scales.
+
+        An unusable scale's mantissa is 0. Both halves of a product take the first scale's, whose
+        sign and exponent are the left one's alone.
+        """
+        multiply = self._multiply_at[self.SCALE_STAGE]
+        usable, negative, mantissa, exponent = unpack_scale(self.first_scale)
+        left = negative, Mux(usable, mantissa, 0), exponent
+        usable, negative, mantissa, exponent = unpack_scale(self.second_scale)
+        right = (
+            negative & ~multiply,
+            Mux(multiply, left[1], Mux(usable, mantissa, 0)),
+            Mux(multiply, 0, exponent),
+        )
+        scales = []
+        for side, values in zip(SIDES, (left, right), strict=True):
+            scale = Signal(SCALE_LAYOUT, name=f"{side}_scale", reset_less=True)
+            with m.If(self.enable[self.SCALE_STAGE]):
+                m.d.sync += scale.as_value().eq(Cat(*values))
+            scales.append(scale)
+        return scales
+
+    def _add_products(self, m, left_product, right_product, addend, exponents, signs):
+        """Stage 3: both exact numbers, of a product the sum of its halves and the addend."""
         multiply = self._multiply_at[3]
-        wide = Signal(40)
-        narrow = Signal(32)
-        m.d.comb += [
-            wide.eq((left_product << 8) + Mux(multiply, right_product, 0)),
-            narrow.eq(Mux(multiply, addend << 24, right_product)),
-        ]
-        numbers = []
-        for side, name, exact in ((0, "left", wide), (1, "right", narrow)):
+        wide = register(40, "wide")
+        narrow = register(32, "narrow")
+        exact_exponents = [register(signed(8), f"{side}_exact_exponent") for side in SIDES]
+        exact_signs = register(2, "exact_signs")
+        with m.If(self.enable[3]):
+            m.d.sync += [
+                wide.eq((left_product << 8) + Mux(multiply, right_product, 0)),
+                narrow.eq(Mux(multiply, addend << 24, right_product)),
+                exact_signs.eq(signs),
+                *(behind.eq(each) for behind, each in zip(exact_exponents, exponents, strict=True)),
+            ]
+        return (wide, narrow), exact_exponents, exact_signs
+
+    def _round_products(self, m, numbers, exponents, signs):
+        """Stage 4: both numbers rounded to 24 bits; the addend of a product is exact."""
+        multiply = self._multiply_at[4]
+        rounded_numbers = []
+        for side, (name, exact) in enumerate(zip(SIDES, numbers, strict=True)):
             # Both positions of the leading one are rounded: the top bit comes late.
             large = exact[-1]
             fits = round_half_even(exact[-25:-1], exact[-26], exact[:-26].any())
@@ -188,17 +223,17 @@ class OperandLane(wiring.Component):
             mantissa = register(24, f"{name}_mantissa")
             float_exponent = register(signed(8), f"{name}_float_exponent")
             float_sign = register(1, f"{name}_float_sign")
-            with m.If(self.enable[3]):
+            with m.If(self.enable[4]):
                 m.d.sync += [
                     mantissa.eq(Cat(rounded[:23], rounded[23] | rounded[24])),
                     float_exponent.eq(exponents[side] + carry),
                     float_sign.eq(signs[side]),
                 ]
-            numbers.append((float_sign, float_exponent, mantissa))
-        return numbers
+            rounded_numbers.append((float_sign, float_exponent, mantissa))
+        return rounded_numbers
 
-    def _align(self, m, left, right):
-        """Stage 4: the larger one first, the smaller one shifted to its exponent."""
+    def _order(self, m, left, right):
+        """Stage 5: the larger one first, and how far the smaller one is to be shifted."""
         left_sign, left_exponent, left_mantissa = left
         right_sign, right_exponent, right_mantissa = right
         swap = Signal()
@@ -211,32 +246,46 @@ class OperandLane(wiring.Component):
             distance.eq(abs(difference)),
             shift.eq(Mux(distance >= LARGEST_SHIFT, LARGEST_SHIFT, distance)),
         ]
-        small = Mux(swap, left_mantissa, right_mantissa)
-        shifted, lost = shift_right_sticky(m, Cat(Const(0, 2), small), shift, "align")
-        augend = register(24, "augend")
-        aligned = register(27, "aligned")
+        large = register(MANTISSA_BITS, "large")
+        small = register(MANTISSA_BITS, "small")
+        small_shift = register(5, "small_shift")
         exponent = register(signed(8), "large_exponent")
-        sign = register(1, "large_sign")
-        subtract = register(1, "subtract")
-        with m.If(self.enable[4]):
+        signs = register(2, "ordered_signs")
+        with m.If(self.enable[5]):
             m.d.sync += [
-                augend.eq(Mux(swap, right_mantissa, left_mantissa)),
-                aligned.eq(Cat(lost, shifted)),
+                large.eq(Mux(swap, right_mantissa, left_mantissa)),
+                small.eq(Mux(swap, left_mantissa, right_mantissa)),
+                small_shift.eq(shift),
                 exponent.eq(Mux(swap, right_exponent, left_exponent)),
-                sign.eq(Mux(swap, right_sign, left_sign)),
-                subtract.eq(left_sign ^ right_sign),
+                signs.eq(Cat(Mux(swap, right_sign, left_sign), left_sign ^ right_sign)),
             ]
-        return augend, aligned, exponent, sign, subtract
+        return large, small, small_shift, exponent, signs
+
+    def _align(self, m, large, small, shift, exponent, signs):
+        """Stage 6: the smaller one shifted to the exponent of the larger one."""
+        shifted, lost = shift_right_sticky(m, Cat(Const(0, 2), small), shift, "align")
+        augend = register(MANTISSA_BITS, "augend")
+        aligned = register(MANTISSA_BITS + 3, "aligned")
+        sum_exponent = register(signed(8), "sum_exponent")
+        sum_signs = register(2, "sum_signs")
+        with m.If(self.enable[6]):
+            m.d.sync += [
+                augend.eq(large),
+                aligned.eq(Cat(lost, shifted)),
+                sum_exponent.eq(exponent),
+                sum_signs.eq(signs),
+            ]
+        return augend, aligned, sum_exponent, *sum_signs
 
     def _sum(self, m, augend, aligned, exponent, sign, subtract):
-        """Stage 5: the exact sum in units of 2^(exponent - 26)."""
+        """Stage 7: the exact sum in units of 2^(exponent - 26)."""
         inverted = Cat(*(bit ^ subtract for bit in aligned), subtract)
         total = register(28, "total")
         shift = register(6, "integer_shift")
         vanishes = register(1, "total_vanishes")
         too_large = register(1, "total_too_large")
         total_sign = register(1, "total_sign")
-        with m.If(self.enable[5]):
+        with m.If(self.enable[7]):
             m.d.sync += [
                 total.eq(Cat(Const(0, 3), augend) + inverted + subtract),
                 shift.eq(INTEGER_POSITION - exponent),
@@ -261,7 +310,7 @@ class OperandLane(wiring.Component):
         return rounded
 
     def _round_and_place(self, m, total, shift, vanishes, too_large, sign):
-        """Stages 6 and 7: rounded to 24 bits, to an integer; zero point of a sum, clamp."""
+        """Stages 8 and 9: rounded to 24 bits, to an integer; zero point of a sum, clamp."""
         # Nine bits and a guard bit below the point.
         scaled = Cat(Const(0, 9), self._round_in_place(m, total))
         shifted, lost = shift_right_sticky(m, scaled, shift, "integer")
@@ -270,7 +319,7 @@ class OperandLane(wiring.Component):
         integer = register(INTEGER_BITS, "integer")
         integer_carry = register(1, "integer_carry")
         integer_negative = register(1, "integer_negative")
-        with m.If(self.enable[6]):
+        with m.If(self.enable[8]):
             m.d.sync += [
                 integer.eq(Mux(vanishes, 0, shifted[1 : 1 + INTEGER_BITS]) | saturated),
                 integer_carry.eq(

@@ -14,6 +14,7 @@ from tilewright.hw.rtl.interfaces import bits
 from tilewright.hw.rtl.signals import register
 from tilewright.hw.rtl.vector.rounding import (
     INTEGER_BITS,
+    MANTISSA_BITS,
     clamp,
     normalize,
     round_half_even,
@@ -22,10 +23,14 @@ from tilewright.hw.rtl.vector.rounding import (
     unpack_scale,
 )
 
-HALF_MANTISSA_BITS = 12
+PRODUCT_STAGES = 3
+PART_BITS = MANTISSA_BITS // PRODUCT_STAGES
+"""Bits of the scale's mantissa that a stage multiplies by."""
+PRODUCT_BITS = MANTISSA_BITS + 2
+"""Of the exact product: what rounding looks at, besides whether any bit below is set."""
 SATURATING_EXPONENT = INTEGER_BITS
 VANISHING_EXPONENT = -3
-"""A product with this exponent stays below 0.5 even after both roundings carried."""
+"""A product with this exponent is at most 0.5, which rounds to 0, even if both roundings carry."""
 
 
 class RequantizeLane(wiring.Component):
@@ -49,8 +54,8 @@ class RequantizeLane(wiring.Component):
 
     BANK_STAGE = 1
     SCALE_STAGE = 2
-    CLAMP_STAGE = 5
-    LATENCY = 6
+    CLAMP_STAGE = 7
+    LATENCY = 8
 
     enable: In(LATENCY)
     accumulator: In(signed(32))
@@ -71,7 +76,7 @@ class RequantizeLane(wiring.Component):
         return m
 
     def _convert_to_float(self, m):
-        """Stages 0 and 1: magnitude of the sum, normalized and rounded to 24 bits."""
+        """Stages 0 and 1: magnitude of the sum, normalized; whether its 24 bits round up."""
         total = Signal(signed(32))
         m.d.comb += total.eq(self.accumulator + self.bias)
         negative = register(1, "negative")
@@ -80,83 +85,82 @@ class RequantizeLane(wiring.Component):
             m.d.sync += [negative.eq(total[31]), magnitude.eq(abs(total))]
 
         normal, position = normalize(m, magnitude, "normalize")
-        rounded = Signal(25)
-        m.d.comb += rounded.eq(round_half_even(normal[8:], normal[7], normal[:7].any()))
-        float_negative = register(1, "float_negative")
-        float_nonzero = register(1, "float_nonzero")
-        float_fraction = register(23, "float_fraction")
-        float_exponent = register(6, "float_exponent")
         scale_bank = register(1, "scale_bank")
+        nonzero = register(1, "nonzero")
+        fraction = register(MANTISSA_BITS - 1, "fraction")
+        increment = register(1, "increment")
+        exponent = register(5, "exponent")
+        float_negative = register(1, "float_negative")
         with m.If(self.enable[1]):
             m.d.sync += [
                 scale_bank.eq(self.bank ^ (self.by_sign & negative)),
+                nonzero.eq(normal[31]),
+                fraction.eq(normal[8:31]),
+                increment.eq(normal[7] & (normal[:7].any() | normal[8])),
+                exponent.eq(position),
                 float_negative.eq(negative),
-                float_nonzero.eq(normal[31]),
-                float_fraction.eq(rounded[:23]),
-                float_exponent.eq(position + rounded[24]),
             ]
         scale = Mux(scale_bank, self.scales[32:], self.scales[:32])
-        return scale, float_negative, float_nonzero, float_fraction, float_exponent
+        return scale, Cat(fraction, nonzero), increment, exponent, float_negative
 
-    def _multiply(self, m, scale, float_negative, float_nonzero, float_fraction, float_exponent):
-        """Stages 2 and 3: the exact product, its exponent reduced to a shift and two flags."""
-        usable, scale_negative, scale_mantissa, scale_exponent = unpack_scale(scale)
-        zero = ~float_nonzero | ~usable
-        exponent = Signal(signed(8))
-        m.d.comb += exponent.eq(float_exponent + scale_exponent)
-        half = HALF_MANTISSA_BITS
-        factor = register(23, "factor")
-        high_scale = register(23 - half, "high_scale")
-        low_product = register(24 + half, "low_product")
-        partial_negative = register(1, "partial_negative")
-        partial_exponent = register(signed(5), "partial_exponent")
-        partial_saturates = register(1, "partial_saturates")
-        partial_vanishes = register(1, "partial_vanishes")
-        with m.If(self.enable[self.SCALE_STAGE]):
-            m.d.sync += [
-                factor.eq(float_fraction),
-                high_scale.eq(scale_mantissa[half:]),
-                low_product.eq(Cat(float_fraction, Const(1, 1)) * scale_mantissa[:half]),
-                partial_negative.eq(float_negative ^ scale_negative),
-                partial_exponent.eq(exponent),
-                partial_saturates.eq(~zero & (exponent >= SATURATING_EXPONENT)),
-                partial_vanishes.eq(zero | (exponent <= VANISHING_EXPONENT)),
-            ]
+    def _multiply(self, m, scale, factor, increment, exponent, negative):
+        """Stages 2 to 4: the exact product of the rounded sum, eight bits of the scale a stage.
 
-        high_product = Signal(36)
-        scale = Cat(high_scale, Const(1, 1))
-        m.d.comb += high_product.eq(Cat(factor, Const(1, 1)) * scale + low_product[half:])
-        product_top = register(26, "product_top")
-        product_sticky = register(1, "product_sticky")
-        product_negative = register(1, "product_negative")
-        product_exponent = register(signed(5), "product_exponent")
-        product_saturates = register(1, "product_saturates")
-        product_vanishes = register(1, "product_vanishes")
-        with m.If(self.enable[3]):
-            m.d.sync += [
-                product_top.eq(high_product[10:]),
-                product_sticky.eq(low_product[:half].any() | high_product[:10].any()),
-                product_negative.eq(partial_negative),
-                product_exponent.eq(partial_exponent),
-                product_saturates.eq(partial_saturates),
-                product_vanishes.eq(partial_vanishes),
+        Rounding up adds the scale once. The exponent is reduced to a shift and two flags.
+        """
+        usable, scale_negative, mantissa, scale_exponent = unpack_scale(scale)
+        product_exponent = Signal(signed(8))
+        zero = ~factor[-1] | ~usable
+        m.d.comb += product_exponent.eq(exponent + scale_exponent)
+        flags = Cat(
+            negative ^ scale_negative,
+            ~zero & (product_exponent >= SATURATING_EXPONENT),
+            zero | (product_exponent <= VANISHING_EXPONENT),
+            product_exponent[:5],
+        )
+        carried, sticky = Mux(increment, mantissa, 0), Const(0, 1)
+        for stage in range(PRODUCT_STAGES):
+            product = Signal(MANTISSA_BITS + PART_BITS, name=f"sum{stage}")
+            m.d.comb += product.eq(factor * mantissa[:PART_BITS] + carried)
+            lost = product[:PART_BITS] if stage < PRODUCT_STAGES - 1 else product[:-PRODUCT_BITS]
+            moving = {
+                "factor": factor,
+                "mantissa": mantissa[PART_BITS:],
+                "carried": product[len(lost) :],
+                "sticky": sticky | lost.any(),
+                "flags": flags,
+            }
+            factor, mantissa, carried, sticky, flags = behind = [
+                register(len(value), f"{name}{stage + 1}") for name, value in moving.items()
             ]
-        flags = (product_negative, product_saturates, product_vanishes)
-        return product_top, product_sticky, product_exponent, flags
+            with m.If(self.enable[self.SCALE_STAGE + stage]):
+                m.d.sync += [
+                    place.eq(value) for place, value in zip(behind, moving.values(), strict=True)
+                ]
+        return carried, sticky, flags[3:].as_signed(), (flags[0], flags[1], flags[2])
 
     def _round_and_place(self, m, product_top, product_sticky, product_exponent, flags):
-        """Stages 4 and 5: rounding to 24 bits, to an integer, zero point, clamp."""
+        """Stages 5 to 7: rounding to 24 bits, to an integer, zero point and clamp."""
         negative, saturates, vanishes = flags
         large = product_top[25]
         kept = Mux(large, product_top[2:], product_top[1:25])
         guard = Mux(large, product_top[1], product_top[0])
         sticky = product_sticky | (large & product_top[0])
-        rounded = Signal(25)
+        rounded = register(MANTISSA_BITS + 1, "rounded")
+        large_exponent = register(signed(6), "large_exponent")
+        flags = register(3, "rounded_flags")
+        with m.If(self.enable[self.CLAMP_STAGE - 2]):
+            m.d.sync += [
+                rounded.eq(round_half_even(kept, guard, sticky)),
+                large_exponent.eq(product_exponent + large),
+                flags.eq(Cat(negative, saturates, vanishes)),
+            ]
+
+        negative, saturates, vanishes = flags
         exponent = Signal(signed(6))
         saturated, vanished = bits("saturated", "vanished")
         m.d.comb += [
-            rounded.eq(round_half_even(kept, guard, sticky)),
-            exponent.eq(product_exponent + (large + rounded[24])),
+            exponent.eq(large_exponent + rounded[MANTISSA_BITS]),
             saturated.eq(saturates | (~vanishes & (exponent >= SATURATING_EXPONENT))),
             vanished.eq(vanishes | (~saturates & (exponent < -1))),
         ]
@@ -169,7 +173,7 @@ class RequantizeLane(wiring.Component):
         integer_guard = register(1, "integer_guard")
         integer_sticky = register(1, "integer_sticky")
         integer_negative = register(1, "integer_negative")
-        with m.If(self.enable[4]):
+        with m.If(self.enable[self.CLAMP_STAGE - 1]):
             m.d.sync += [
                 integer.eq(Mux(vanished, 0, shifted[1:] | saturated.replicate(INTEGER_BITS))),
                 integer_guard.eq(shifted[0] & ~vanished & ~saturated),

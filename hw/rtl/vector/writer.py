@@ -14,13 +14,15 @@ from tilewright.hw.spec.config import Config
 class Writer(wiring.Component):
     """One write a cycle, in the cycle in which the results are there.
 
+    Nobody comes before it at the port, so that no grant stands in the way of what is behind it.
+
     Members
     -------
     job : In(stream of job_layout); `walk` is the destination's
     results : In(stream of lanes of int8), of jobs without a second stage
     combined : In(stream of operand_lanes of int8), of jobs with one; lanes/operand_lanes a word
-    activation : write port
-    retire : Out(1); with the last write's grant, or the job is empty
+    activation : write port, granted in the cycle of every request
+    retire : Out(1); with the last write, or the job is empty
     fault, fault_slot : Out; a write of that slot's instruction is out of range
     """
 
@@ -52,17 +54,16 @@ class Writer(wiring.Component):
         job = Signal(
             data.StructLayout({"slot": 1, "combine": 1, "empty": 1}), name="flags", reset_less=True
         )
-        here, exists, done, step = bits("here", "exists", "done", "step")
-        part, last_part = self._count_parts(m, done & job.combine)
+        here, exists, step = bits("here", "exists", "step")
+        part, last_part = self._count_parts(m, here & job.combine)
         m.d.comb += [
             exists.eq(walker.address < self._config.activation_words),
             here.eq(
                 active & ~job.empty & Mux(job.combine, self.combined.valid, self.results.valid)
             ),
-            done.eq(here & (~exists | self.activation.grant)),
-            self.results.ready.eq(done & ~job.combine),
-            self.combined.ready.eq(done & job.combine),
-            step.eq(done & (~job.combine | last_part)),
+            self.results.ready.eq(here & ~job.combine),
+            self.combined.ready.eq(here & job.combine),
+            step.eq(here & (~job.combine | last_part)),
             walker.step.eq(step),
             self.retire.eq(active & (job.empty | (step & walker.last))),
             self.job.ready.eq(~active | self.retire),
@@ -81,13 +82,13 @@ class Writer(wiring.Component):
         self._place(m, job.combine, walker.group, part)
         return m
 
-    def _count_parts(self, m, done):
+    def _count_parts(self, m, taken):
         """Which part of a word the combined results are, and whether it is the last one."""
         if self._steps == 1:
             return 0, 1
         part = Signal(range(self._steps))
         last = part == self._steps - 1
-        with m.If(done):
+        with m.If(taken):
             m.d.sync += part.eq(Mux(last, 0, part + 1))
         return part, last
 

@@ -95,10 +95,10 @@ def test_digest_ignores_the_name_and_nothing_else() -> None:
         {"weight_kib": 64}, {"accumulator_kib": 64}, {"parameter_kib": 8}, {"lanes": 8},
         {"operand_lanes": 2}, {"axi_data_bits": 256}, {"axi_outstanding": 32}, {"queue_depth": 4},
         {"activation_banks": 4}, {"accumulator_banks": 2}, {"tree_register_levels": 1},
-        {"axi_address_bits": 40}, {"depthwise_taps": 1},
+        {"axi_address_bits": 40}, {"depthwise_taps": 1}, {"counters": 0},
     ):  # fmt: skip
         digests.add(base.replace(**changes).digest)
-    assert len(digests) == 19
+    assert len(digests) == 20
 
 
 def test_replace_picks_tiles_anew() -> None:

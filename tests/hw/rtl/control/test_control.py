@@ -77,8 +77,8 @@ class Host:
         return value
 
 
-def simulate(script, seed=None):
-    dut = Control(config=CONFIG)
+def simulate(script, seed=None, config=CONFIG):
+    dut = Control(config=config)
 
     async def bench(ctx):
         ctx.set(dut.fetch_idle, 1)
@@ -327,3 +327,19 @@ def test_every_cycle_of_every_engine_is_in_one_bucket(seed):
                 assert read == expected[engine], engine
 
     simulate(script)
+
+
+def test_without_counters_no_engine_counts_but_retirements_and_cycles_stay():
+    async def script(ctx, dut, host):
+        await start(ctx, host)
+        ctx.set(dut.retired[Engine.MATRIX], 7)
+        for state in dut.engines:
+            ctx.set(state.activity, Activity.BUSY)
+        await ctx.tick().repeat(5)
+        for engine in Engine:
+            for bucket in Bucket:
+                assert await host.read(ctx, f"{engine.name}_{bucket.name}".lower()) == 0
+        assert await host.read(ctx, "cycles_low") > 5
+        assert await host.read(ctx, "matrix_retired") == 7
+
+    simulate(script, config=CONFIG.replace(counters=0))
