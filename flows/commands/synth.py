@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ from tilewright.flows.commands.options import FilePath, config_options, json_opt
 from tilewright.support.files import check_folder, write_folder
 
 if TYPE_CHECKING:
+    from tilewright.flows.synthesis.place import Placement
     from tilewright.flows.synthesis.synthesis import Synthesis
 
 FILE = "synthesis.json"
+ECP5_DEVICES = ("25k", "45k", "85k")
 
 
 @click.command(name="synth")
@@ -26,6 +29,19 @@ FILE = "synthesis.json"
     help="Gates of a library (a .lib file, or OSU018 from Debian), or an FPGA.",
 )
 @click.option("--flat", "is_flat", is_flag=True, help="The whole at once, instead of its parts.")
+@click.option(
+    "--place",
+    "device",
+    type=click.Choice(ECP5_DEVICES),
+    help="Place and route the whole on that ECP5 (nextpnr), with --target ecp5.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Of --place: its clock is the median of so many seeds.",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Parts at a time.  [default: CPU cores]")
 @click.option("-o", "--output", type=FilePath, metavar="DIR", help=f"Write {FILE} there.")
 @json_option()
@@ -35,6 +51,8 @@ def command(
     settings: tuple[str, ...],
     target: str,
     is_flat: bool,
+    device: str | None,
+    seeds: int,
     jobs: int | None,
     output: Path | None,
     json_files: tuple[Path, ...],
@@ -42,21 +60,33 @@ def command(
     """Say how large and how fast a config is.
 
     Its parts are synthesized one by one, kept in the cache by their content, and added up; --flat
-    synthesizes the whole. The clock is that of the slowest part by itself (with OpenSTA).
+    synthesizes the whole. The clock is that of the slowest part by itself (with OpenSTA), or with
+    --place that of the whole on an FPGA, with its wires.
     """
     from tilewright.flows.report.display import console
     from tilewright.flows.report.json_files import write_json
-    from tilewright.flows.synthesis.synthesis import synthesize
+    from tilewright.flows.synthesis.place import place
+    from tilewright.flows.synthesis.synthesis import ECP5, synthesize
 
+    if device is not None and target != ECP5:
+        raise click.UsageError("--place needs --target ecp5")
     config = resolve_config(preset, config_file, settings)
     if output is not None:
         check_folder(output)
-    found = synthesize(config, target, is_flat=is_flat, jobs=jobs or os.cpu_count() or 1)
+    found: Synthesis | Placement
+    if device is not None:
+        found = placed = place(config, device, seeds=seeds)
+        show = partial(print_placement, placed)
+    else:
+        found = synthesized = synthesize(
+            config, target, is_flat=is_flat, jobs=jobs or os.cpu_count() or 1
+        )
+        show = partial(print_synthesis, synthesized)
     if output is not None:
         write_folder(output, {FILE: json.dumps(found.as_dict(), indent=2) + "\n"})
     if write_json(json_files, found.as_dict()):
         return
-    print_synthesis(found)
+    show()
     if output is not None:
         console().print(f"written: {output / FILE}", markup=False)
 
@@ -88,4 +118,21 @@ def print_synthesis(found: "Synthesis") -> None:
             f"{slowest.path.start} -> {slowest.path.end}",
             markup=False,
         )
+    out.print(f"by {', '.join(found.tools)}", markup=False)
+
+
+def print_placement(found: "Placement") -> None:
+    """Print the cells and every seed's clock."""
+    from tilewright.flows.report.display import console, table
+
+    out = console()
+    cells = [
+        (name, used, available, f"{used / available:.0%}")
+        for name, (used, available) in found.cells.items()
+    ]
+    title = f"{found.config.name} on ECP5 {found.device}, placed and routed"
+    out.print(table(title, ("<cells", ">used", ">available", ">"), cells))
+    runs = [(run.seed, f"{run.megahertz:.1f}", run.start, run.end) for run in found.runs]
+    out.print(table("longest path of each seed", (">seed", ">MHz", "<from", "<to"), runs))
+    out.print(f"clock: {found.megahertz:.1f} MHz, the median", markup=False)
     out.print(f"by {', '.join(found.tools)}", markup=False)

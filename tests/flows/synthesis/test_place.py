@@ -1,0 +1,73 @@
+"""Place and route: the harness around the top, what is read of nextpnr's report."""
+
+import json
+import re
+
+from tilewright.flows.hardware import VERILOG_NAME, hardware_folder
+from tilewright.flows.synthesis import place
+from tilewright.flows.synthesis.place import DEVICES, Placement, Run, harness, placement_script
+from tilewright.flows.synthesis.synthesis import TOP
+from tilewright.hw.rtl.accelerator import port_members
+from tilewright.hw.spec.config import PRESETS
+
+NANO = PRESETS["nano"]
+REPORT = {
+    "utilization": {"TRELLIS_COMB": {"used": 5, "available": 24288}, "DCCA": {"used": 1}},
+    "fmax": {"clk": {"achieved": 61.26, "constraint": 100.0}},
+    "critical_paths": [
+        {"from": "<async>", "to": "posedge clk", "path": []},
+        {
+            "from": "posedge clk",
+            "to": "posedge clk",
+            "path": [
+                {"from": {"cell": "dut.vector.step_TRELLIS_FF_Q"}, "to": {"cell": "x"}},
+                {"from": {"cell": "x"}, "to": {"cell": "dut.vector.walker.row_TRELLIS_FF_Q_DI_3"}},
+            ],
+        },
+    ],
+}
+
+
+def test_the_harness_connects_every_port_once():
+    verilog = (hardware_folder(NANO) / VERILOG_NAME).read_text(encoding="utf-8")
+    text = harness(verilog, TOP)
+    connected = re.findall(r"\.(\w+)\(", text)
+    assert sorted(connected) == sorted([*port_members(NANO), "clk", "rst"])
+    inputs, outputs = (
+        [(int(high), int(low)) for high, low in re.findall(rf"\({bus}\[(\d+):(\d+)\]\)", text)]
+        for bus in ("given", "results")
+    )
+    for ports in (inputs, outputs):
+        assert [low for _, low in ports] == [0, *(high + 1 for high, _ in ports[:-1])]
+
+
+def test_products_are_made_of_logic_only_where_multipliers_are_few():
+    assert "mul2dsp" in placement_script(DEVICES["25k"])
+    assert "mul2dsp" not in placement_script(DEVICES["85k"])
+
+
+def test_a_report_gives_the_clock_and_the_signals_of_its_path(tmp_path):
+    (tmp_path / place.REPORT).write_text(json.dumps(REPORT))
+    run, cells = place._read(tmp_path, seed=2)
+    assert run == Run(seed=2, megahertz=61.3, start="vector.step", end="vector.walker.row")
+    assert cells == {"TRELLIS_COMB": (5, 24288)}
+
+
+def test_what_does_not_fit_has_no_clock(tmp_path):
+    (tmp_path / place.FAILURE).write_text("no BELs remaining to implement cell type 'MULT18X18D'")
+    run, cells = place._read(tmp_path, seed=1)
+    assert (run.megahertz, run.start, cells) == (0.0, "does not fit", {})
+
+
+def test_the_clock_is_the_median_of_the_seeds():
+    runs = tuple(
+        Run(seed=s, megahertz=m, start="", end="") for s, m in ((1, 50.0), (2, 70.0), (3, 60))
+    )
+    placement = Placement(config=NANO, device="85k", tools=(), cells={}, runs=runs)
+    assert placement.as_dict()["megahertz"] == 60
+
+
+def test_a_device_is_one_of_the_fpga(tilewright):
+    result = tilewright("synth", "--preset", "nano", "--place", "25k")
+    assert result.status == 2
+    assert "--place needs --target ecp5" in result.err
