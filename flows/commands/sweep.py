@@ -365,8 +365,9 @@ def write_results(
 ) -> list[Path]:
     """Write what was asked for, and return where; pictures not after Ctrl-C, as they take long."""
     from tilewright.flows.sweep.files import write_all
+    from tilewright.flows.sweep.formats import to_csv
     from tilewright.flows.sweep.pareto import draw
-    from tilewright.flows.sweep.table import all_rows, to_csv
+    from tilewright.flows.sweep.table import all_rows
 
     rows = all_rows(outcome.points)
     written = (

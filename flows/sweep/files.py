@@ -4,10 +4,11 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from tilewright.flows.sweep.formats import to_csv, to_parquet
 from tilewright.flows.sweep.page.page import sweep_page
 from tilewright.flows.sweep.pareto import check_picture, draw
 from tilewright.flows.sweep.sweep import Sweep
-from tilewright.flows.sweep.table import Point, all_points, to_csv, to_parquet
+from tilewright.flows.sweep.table import Point, all_points
 from tilewright.support.errors import ToolError
 from tilewright.support.files import write_file
 

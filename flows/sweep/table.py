@@ -1,9 +1,6 @@
 """The rows of a sweep: what was asked, what came of it, and how each figure was obtained."""
 
-import csv
 import dataclasses
-import importlib
-import io
 import itertools
 import math
 import statistics
@@ -243,21 +240,3 @@ def rtl_errors(rows: Sequence[Mapping[str, Any]]) -> str:
         f"{what}: off the RTL by {statistics.mean(errors):.1%} on average, {max(errors):.1%} at "
         f"most ({len(errors)} points)"
     )
-
-
-def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as CSV text with a header; None is an empty cell."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
-
-
-def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return rows as a Parquet file."""
-    arrow = importlib.import_module("pyarrow")
-    parquet = importlib.import_module("pyarrow.parquet")
-    buffer = io.BytesIO()
-    parquet.write_table(arrow.Table.from_pylist(list(rows)), buffer)
-    return buffer.getvalue()
