@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from tilewright.flows.commands.sweep import (
 )
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.support.errors import InputError
+
+if TYPE_CHECKING:
+    from tilewright.flows.sweep.devices import Device
 
 SOURCES = {
     "cycles": "cycles_source",
@@ -138,15 +141,22 @@ def command(
     if not found.points:
         raise InputError(f"no config makes {min_fps:g} frames/s on {target}: {found.sentence}")
     assumed = f"assumed for {target}; --clock gives another" if clock_mhz is None else None
-    answer = as_json(found.row, assumed)
+    answer = as_json(found.row, assumed, device)
     if not write_json(json_files, answer):
         title = f"{found.row['config']} on {target}, the smallest of {found.num_ranked} configs"
         print_recommendation(answer, title)
 
 
-def as_json(row: Mapping[str, Any], assumed: str | None) -> dict[str, Any]:
-    """Return the recommendation as JSON-able values."""
+def as_json(row: Mapping[str, Any], assumed: str | None, device: "Device | None") -> dict[str, Any]:
+    """Return the recommendation as JSON-able values.
+
+    assumed: what is said of a clock that nobody gave; of an FPGA, there is a command that tells it.
+    """
+    placed = (
+        f"tilewright synth {row['options']} --target ecp5 --place {device.size}" if device else ""
+    )
     return {
+        "clock_command": placed,
         "config": row["options"],
         "command": f"tilewright generate {row['options']}",
         "figures": {
@@ -184,3 +194,5 @@ def print_recommendation(answer: Mapping[str, Any], title: str) -> None:
     out = console()
     out.print(table(title, ("<figure", ">value", "<how obtained"), rows))
     out.print(answer["command"], markup=False, soft_wrap=True)
+    if answer["clock_command"]:
+        out.print(f"its clock: {answer['clock_command']}", markup=False, soft_wrap=True)

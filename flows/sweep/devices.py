@@ -25,6 +25,11 @@ class Device:
     clock_mhz: float
 
     @property
+    def size(self) -> str:
+        """What place and route calls it."""
+        return self.name.removeprefix("ecp5-")
+
+    @property
     def limits(self) -> tuple[Limit, ...]:
         """What a design can take at most."""
         most = {"area": self.lut4, "flip_flops": self.flip_flops, "mult18": self.mult18,
