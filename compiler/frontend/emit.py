@@ -119,7 +119,7 @@ def _emit_unary(request: Request, value: Real, source: Quantized, is_unsigned: b
     results = quantize_all(real_results(request.context, value), request.quantization)
     return store_results(
         request.context,
-        results,
+        np.clip(results, request.low, request.high).astype(np.int8),
         replace(source, index=value.index),
         Quantized(
             origin=request.name,

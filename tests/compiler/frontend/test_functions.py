@@ -190,3 +190,18 @@ def test_parts_of_a_convolution_are_joined_with_what_is_made_of_them(make_builde
     inner = builder.requantized(parts[1])
     inner = builder.node("Conv", [inner, builder.weight((4, 4, 3, 3), 0)], pads=[1, 1, 1, 1])
     check(builder, agree, builder.node("Concat", [*parts, inner], axis=1))
+
+
+def smallest(builder):
+    return builder.node("Min", [stored(builder), stored(builder)])
+
+
+def padded_channels(builder):
+    widths = builder.constant(np.array([0, 1, 0, 0, 0, 2, 0, 0]))
+    return builder.node("Pad", [convolved(builder), widths])
+
+
+@pytest.mark.parametrize("source", [smallest, padded_channels])
+def test_a_clamp_behind_what_waits_for_its_quantization_is_not_lost(make_builder, agree, source):
+    builder = make_builder(seed=9)
+    check(builder, agree, node_of(builder, "Clip", source(builder), -0.5, 1.0))
