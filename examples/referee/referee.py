@@ -1,0 +1,148 @@
+"""Compare cycles of layers: SCALE-Sim, ZigZag, Tilewright's timing model and RTL, and the bound.
+
+The peers live in an environment of their own, as SCALE-Sim needs an older NumPy:
+
+python -m venv peers && peers/bin/pip install scalesim==3.0.0 zigzag-dse==3.9.1 six "numpy<2.2"
+python examples/referee/referee.py peers/bin/python -o docs/referee.md
+
+The RTL's cycles are those of `tilewright bench` (docs/bench.json); the rest is run anew, SCALE-Sim
+for half an hour.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from tilewright.flows.bench.cases import KERNELS, PEER_SIZED, Kernel
+from tilewright.flows.bench.kernels import make_kernel
+from tilewright.flows.models import compile_file
+from tilewright.sim.timing import simulate
+from tilewright.support.files import replace_file
+
+HERE = Path(__file__).parent
+PEERS = ("zig_zag", "scale_sim")
+"""The scripts."""
+LAYERS = (
+    "GEMM 64^3",
+    "GEMM 50x70x100",
+    "GEMM 256^3",
+    "GEMM 64x768x768",
+    "conv 1x1 28x28x512 -> 256",
+    "conv 3x3 14x14x256 -> 256",
+)
+"""Of the benchmark's kernels; the convolutions are ResNet-50's."""
+
+
+def sizes_of(kernel: Kernel) -> list[int]:
+    """Return [batch, out channels, in channels, height, width, kernel height, kernel width]."""
+    if kernel.kind == "gemm":
+        rows, inner, columns = kernel.sizes
+        return [1, columns, inner, 1, rows, 1, 1]
+    channels, filters, window, height, width = kernel.sizes
+    return [1, filters, channels, height, width, window, window]
+
+
+def bound(kernel: Kernel) -> int:
+    """Return the cycles below which no 16x16 array comes: its multiplications, or its bytes."""
+    _, filters, channels, height, width, window, _ = sizes_of(kernel)
+    weights = filters * channels * window**2
+    macs = weights * height * width
+    loaded = weights + channels * height * width
+    stored = filters * height * width
+    config = PEER_SIZED
+    beat = config.axi_data_bits // 8
+    return max(-(-macs // (config.rows * config.cols)), -(-loaded // beat), -(-stored // beat))
+
+
+def timed(kernel: Kernel) -> int:
+    """Return the cycles of the timing model."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "layer.onnx"
+        onnx.save(make_kernel(kernel.kind, kernel.sizes), path)
+        program = compile_file(path, PEER_SIZED).program
+    return simulate(program, latency=kernel.latency).cycles
+
+
+def run_peer(python: Path, script: str, layers: dict[str, list[int]]) -> dict[str, Any]:
+    """Return what a peer says: its version, and cycles by layer."""
+    command = [str(python), str(HERE / script), json.dumps(layers)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+PAGE = """# Beside analytical models
+
+Cycles of single layers on a 16x16 int8 array with 320 KiB of SRAM and 16 bytes a cycle to DRAM. Of
+Tilewright the RTL is the truth (`tilewright bench`, DRAM latency 64, from start to idle); the
+others have no RTL to be measured by. The bound is that of arithmetic: all multiplications on a full
+array, or all bytes at the full bandwidth, whichever takes longer. In parentheses: times the bound.
+
+| layer | bound | RTL | timing model | ZigZag | SCALE-Sim |
+|---|---:|---:|---:|---:|---:|
+{rows}
+
+- ZigZag {zig_zag}: a weight-stationary array with the memories of the config, loop orders searched
+  for latency (`examples/referee/zig_zag.py`).
+- SCALE-Sim {scale_sim}: the better of weight and output stationary, with the bandwidth for each
+  operand of its own, and without the cycles before the first product
+  (`examples/referee/scale_sim.py`).
+- Both leave out requantization, DRAM latency and the machine's control; their schedules are theirs,
+  so a difference is one of schedule as much as of model.
+- AccelForge 1.0.467 is not among them: pip found no `hwcomponents`, which it requires.
+
+`examples/referee/referee.py` makes this page again; docs/referee.json has what the peers said.
+"""
+
+
+def page(kernels: list[Kernel], peers: dict[str, Any], rtl: dict[str, int]) -> str:
+    """Return the table with what it means."""
+    rows = []
+    for kernel in kernels:
+        least = bound(kernel)
+        cells = [rtl[kernel.name], timed(kernel)]
+        cells += [peers[peer]["cycles"][kernel.name] for peer in ("zig_zag", "scale_sim")]
+        shown = " | ".join(f"{cell:,} ({cell / least:.2f})" for cell in cells)
+        rows.append(f"| {kernel.name} | {least:,} | {shown} |")
+    versions = {peer: peers[peer]["version"] for peer in peers}
+    return PAGE.format(rows="\n".join(rows), **versions)
+
+
+def peers_of(python: Path, kept: Path, kernels: list[Kernel]) -> dict[str, Any]:
+    """Return what the peers say of the kernels, from the file where it has that already."""
+    layers = {kernel.name: sizes_of(kernel) for kernel in kernels}
+    peers: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
+    for peer in PEERS:
+        if peers.get(peer, {}).get("cycles", {}).keys() != layers.keys():
+            peers[peer] = run_peer(python, f"{peer}.py", layers)
+            replace_file(kept, (json.dumps(peers, indent=2) + "\n").encode())
+    return peers
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("python", type=Path, help="the peers' interpreter")
+    parser.add_argument("--bench", type=Path, default=Path("docs/bench.json"))
+    parser.add_argument("-o", "--output", type=Path, required=True, help="beside it a .json")
+    arguments = parser.parse_args()
+    for file in (arguments.python, arguments.bench):
+        if not file.is_file():
+            parser.error(f"{file}: no such file")
+    kernels = [kernel for kernel in KERNELS if kernel.name in LAYERS]
+    results = json.loads(arguments.bench.read_text())["results"]
+    rtl = {row["name"]: row["cycles"] for row in results if row["config"] == PEER_SIZED.name}
+    try:
+        peers = peers_of(arguments.python, arguments.output.with_suffix(".json"), kernels)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{error.cmd[1]} failed: is it installed in the environment of {error.cmd[0]}?")
+    replace_file(arguments.output, page(kernels, peers, rtl).encode())
+
+
+if __name__ == "__main__":
+    main()

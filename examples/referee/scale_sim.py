@@ -1,0 +1,102 @@
+"""Runs SCALE-Sim on layers; in an environment that has `scalesim` (which needs numpy < 2.2).
+
+python scale_sim.py '{"name": [batch, out channels, in channels, height, width, kernel, kernel]}'
+
+Prints {"version": ..., "cycles": {name: cycles}} as JSON: per layer the best of its dataflows.
+"""
+
+import contextlib
+import csv
+import io
+import json
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from scalesim.scale_sim import scalesim
+
+DATAFLOWS = ("ws", "os")
+CONFIG = """
+[general]
+run_name = run
+[architecture_presets]
+ArrayHeight: 16
+ArrayWidth: 16
+IfmapSramSzkB: 112
+FilterSramSzkB: 72
+OfmapSramSzkB: 128
+IfmapOffset: 0
+FilterOffset: 10000000
+OfmapOffset: 20000000
+Bandwidth: 16
+Dataflow: {dataflow}
+MemoryBanks: 1
+ReadRequestBuffer: 64
+WriteRequestBuffer: 64
+[layout]
+IfmapCustomLayout: False
+IfmapSRAMBankBandwidth: 16
+IfmapSRAMBankNum: 8
+IfmapSRAMBankPort: 2
+FilterCustomLayout: False
+FilterSRAMBankBandwidth: 16
+FilterSRAMBankNum: 8
+FilterSRAMBankPort: 2
+[sparsity]
+SparsitySupport: false
+SparseRep: ellpack_block
+OptimizedMapping: false
+BlockSize: 8
+RandomNumberGeneratorSeed: 40
+[run_presets]
+InterfaceBandwidth: USER
+UseRamulatorTrace: False
+"""
+"""An array, SRAMs (KiB) and a bandwidth (bytes a cycle, of each operand) like those of base-320."""
+
+
+def cycles(sizes: list[int], dataflow: str) -> int:
+    """Return the cycles of a layer, those before the first product left out."""
+    _, out_channels, channels, height, width, kernel, _ = sizes
+    is_product = kernel == 1
+    if is_product:
+        header, row = "Layer, M, N, K,", [height * width, out_channels, channels]
+    else:
+        header = (
+            "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, "
+            "Num Filter, Strides,"
+        )
+        source = [height + kernel - 1, width + kernel - 1]
+        row = [*source, kernel, kernel, channels, out_channels, 1]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "config").write_text(CONFIG.format(dataflow=dataflow))
+        for name in ("layer.csv", "layout.csv"):
+            (place / name).write_text(f"{header}\nlayer, {', '.join(map(str, row))},\n")
+        noise = io.StringIO()
+        with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
+            scalesim(
+                save_disk_space=True,
+                verbose=False,
+                config=str(place / "config"),
+                topology=str(place / "layer.csv"),
+                layout=str(place / "layout.csv"),
+                input_type_gemm=is_product,
+            ).run_scale(top_path=folder)
+        with (place / "run" / "COMPUTE_REPORT.csv").open() as file:
+            (found,) = csv.DictReader(file, skipinitialspace=True)
+    return round(float(found["Total Cycles"]))
+
+
+def main() -> None:
+    layers = json.loads(sys.argv[1])
+    found = {
+        name: min(cycles(sizes, dataflow) for dataflow in DATAFLOWS)
+        for name, sizes in layers.items()
+    }
+    print(json.dumps({"version": version("scalesim"), "cycles": found}))
+
+
+if __name__ == "__main__":
+    main()
