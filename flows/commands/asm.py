@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tilewright.flows.commands.options import FilePath, config_options, json_option, resolve_config
+from tilewright.flows.commands.options import FilePath, GivenConfig, config_options, json_option
 from tilewright.support.errors import ProgramError
 
 
@@ -15,9 +15,7 @@ from tilewright.support.errors import ProgramError
 @json_option()
 def command(
     source: Path,
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
+    given: GivenConfig,
     output: Path | None,
     json_files: tuple[Path, ...],
 ) -> None:
@@ -30,9 +28,9 @@ def command(
     from tilewright.hw.spec.assembly import assemble
     from tilewright.support.files import check_targets, write_file
 
-    config = resolve_config(preset, config_file, settings)
+    config = given.resolve()
     target = output or Path(f"{source.stem}.tw")
-    check_targets([target, *json_files], [source, config_file])
+    check_targets([target, *json_files], [source, given.file])
     try:
         text = source.read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilewright.flows.commands.options import FilePath, config_options, json_option, resolve_config
+from tilewright.flows.commands.options import FilePath, GivenConfig, config_options, json_option
 
 if TYPE_CHECKING:
     from tilewright.flows.bench.cases import Case
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(name="bench")
 @click.argument("models", type=FilePath, nargs=-1, metavar="[MODEL.onnx]...")
-@config_options(default=None)
+@config_options(is_told=False)
 @click.option("--long", "with_long", is_flag=True, help="Also GEMM 1024^3 and whole networks.")
 @click.option(
     "--case",
@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 @json_option()
 def command(
     models: tuple[Path, ...],
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
+    given: GivenConfig,
     with_long: bool,
     patterns: tuple[str, ...],
     only_list: bool,
@@ -60,9 +58,9 @@ def command(
     from tilewright.support.files import check_targets, missing
 
     config = None
-    if preset or config_file or settings:
-        config = resolve_config(preset, config_file, settings)
-    check_targets([output, *json_files], [*models, config_file])
+    if not given.is_empty:
+        config = given.resolve()
+    check_targets([output, *json_files], [*models, given.file])
     for path in models:
         if not path.is_file():
             raise InputError(missing(path, "an ONNX model"))

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.commands.options import (
     CommandWithPasses,
     FilePath,
-    batch_option,
+    GivenConfig,
     cache_option,
     config_options,
-    host_only_option,
+    import_options,
     json_option,
     pass_options,
-    resolve_config,
-    section_options,
 )
 
 if TYPE_CHECKING:
@@ -31,23 +30,16 @@ if TYPE_CHECKING:
 @config_options()
 @click.option("-o", "--output", type=FilePath, help="Program file.  [default: MODEL.tw here]")
 @json_option("--report")
-@section_options
-@host_only_option
-@batch_option
+@import_options(batch=True, host_only=True)
 @cache_option
 @pass_options
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     model: Path,
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
+    given: GivenConfig,
     output: Path | None,
     json_files: tuple[Path, ...],
-    strict: bool,
-    keep_sections: bool,
-    allow_host_only: bool,
-    batch_size: int | None,
+    options: ImportOptions,
     cached: bool,
     print_after: tuple[str, ...],
     stop_after: str | None,
@@ -60,7 +52,6 @@ def command(
     expects, and every operator that is left to the host with the reason. The text of passes takes
     its place on stdout.
     """
-    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.models import compile_file, import_file
     from tilewright.flows.program_cache import timed
     from tilewright.flows.report.json_files import write_json
@@ -69,13 +60,7 @@ def command(
     from tilewright.support.errors import InputError
     from tilewright.support.files import check_targets, write_file
 
-    config = resolve_config(preset, config_file, settings)
-    options = ImportOptions(
-        strict=strict,
-        keep_sections=keep_sections,
-        allow_host_only=allow_host_only,
-        batch_size=batch_size,
-    )
+    config = given.resolve()
     observe = pass_printer(print_after, stop_after, with_weights=with_weights)
     if stop_after is not None:
         if output or json_files:
@@ -86,7 +71,7 @@ def command(
         run_sections(imported, config, observe=observe, stop_after=stop_after)
         return
     target = output or Path(f"{model.stem}.tw")
-    check_targets([target, *json_files], [model, config_file])
+    check_targets([target, *json_files], [model, given.file])
     quiet = quiet or observe is not None
     told = f"compiling {model.name} for {config.name}"
     with contextlib.nullcontext() if quiet else status(told):  # no spinner around printed passes

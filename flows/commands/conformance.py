@@ -10,9 +10,9 @@ import click
 
 from tilewright.flows.commands.options import (
     FilePath,
+    GivenConfig,
     config_options,
     json_option,
-    resolve_config,
 )
 from tilewright.flows.conformance.results import KINDS
 
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 def command(
     pattern: str | None,
     kinds: tuple[str, ...],
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
+    given: GivenConfig,
     jobs: int | None,
     with_cases: bool,
     output: Path | None,
@@ -59,17 +57,17 @@ def command(
     from tilewright.flows.report.progress import counted, status
     from tilewright.support.files import check_targets, write_file
 
-    check_targets([output, *json_files], [config_file])
-    config = resolve_config(preset, config_file, settings, default="nano")
+    check_targets([output, *json_files], [given.file])
+    config = given.resolve()
     with status("collecting the cases of onnx.backend.test"):
         cases = collect(pattern, kinds or KINDS)
     found: dict[str, Result] = {}
     with (
         contextlib.suppress(KeyboardInterrupt),
         counted("case", len(cases), every_seconds=SECONDS_A_LINE) as advance,
-        contextlib.closing(run_cases(cases, config, jobs or os.cpu_count() or 1)) as given,
+        contextlib.closing(run_cases(cases, config, jobs or os.cpu_count() or 1)) as coming,
     ):
-        for result in given:
+        for result in coming:
             found[result.name] = result
             advance(result.outcome)
     results = [found[case.name] for case in cases if case.name in found]

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.commands.options import (
     FilePath,
     Function,
-    batch_option,
+    GivenConfig,
     cache_option,
     check_waveform,
     config_options,
+    import_options,
     input_options,
     json_option,
-    resolve_config,
-    section_options,
     waveform_option,
 )
 from tilewright.hw.spec.dram import MEMORY_LATENCY
@@ -52,26 +52,21 @@ def dram_options(command: Function) -> Function:
 @input_options
 @click.option("--rtl-samples", type=int, help="How many samples on the RTL.  [default: all]")
 @click.option("--ort", is_flag=True, help="Also compare with ONNX Runtime, optimizations off.")
-@section_options
-@batch_option
+@import_options(batch=True)
 @dram_options
 @click.option("-o", "--output", type=FilePath, help="Write the RTL's outputs to this .npz file.")
 @waveform_option
 @json_option("--report")
 def command(
     model: Path,
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
+    given: GivenConfig,
     cached: bool,
     input_file: Path | None,
     samples: int | None,
     seed: int,
     rtl_samples: int | None,
     ort: bool,
-    strict: bool,
-    keep_sections: bool,
-    batch_size: int | None,
+    options: ImportOptions,
     latency: int,
     bandwidth: float,
     stalls: float,
@@ -84,7 +79,6 @@ def command(
     The RTL's whole DRAM is compared with the instruction-set simulator's, and the simulator's
     outputs with the project's reference. Exit status 1 when anything differs.
     """
-    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.execution import load_inputs, save_outputs
     from tilewright.flows.models import compile_file
     from tilewright.flows.report.display import console
@@ -97,10 +91,9 @@ def command(
 
     if rtl_samples is not None and rtl_samples < 1:
         raise InputError(f"--rtl-samples must be at least 1, got {rtl_samples}")
-    config = resolve_config(preset, config_file, settings)
-    check_targets([output, waveform, *json_files], [model, config_file, input_file])
+    config = given.resolve()
+    check_targets([output, waveform, *json_files], [model, given.file, input_file])
     check_waveform(waveform)
-    options = ImportOptions(strict=strict, keep_sections=keep_sections, batch_size=batch_size)
     with status(f"compiling {model.name} for {config.name}"):
         compiled = compile_file(model, config, options, cached=cached)
     inputs = load_inputs(compiled.program, input_file, samples, seed)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tilewright.flows.commands.options import FilePath, config_options, json_option, resolve_config
+from tilewright.flows.commands.options import FilePath, GivenConfig, config_options, json_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +38,7 @@ def data_path(name: str) -> Path:
 )
 @json_option()
 def command(
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
+    given: GivenConfig,
     images: int,
     output: Path | None,
     json_files: tuple[Path, ...],
@@ -61,10 +59,10 @@ def command(
     from tilewright.flows.verify import timed_rtl, verify
     from tilewright.support.files import check_folder, check_targets, write_folder
 
-    check_targets(json_files, [config_file])
+    check_targets(json_files, [given.file])
     if output is not None:
         check_folder(output)
-    config = resolve_config(preset, config_file, settings, default="edge")
+    config = given.resolve()
     out = console(error=STDOUT in json_files)
     compiled = compile_file(data_path(MODEL), config)
     program = compiled.program

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.commands.options import (
     FilePath,
+    GivenConfig,
     config_options,
+    import_options,
     json_option,
-    resolve_config,
-    section_options,
 )
 from tilewright.support.errors import InputError
 
@@ -32,7 +33,7 @@ from tilewright.support.errors import InputError
 @click.option("--output", metavar="NAME", help="The output with the classes.  [default: the first]")
 @click.option("--samples", type=click.IntRange(1), help="How many.  [default: all]")
 @config_options()
-@section_options
+@import_options()
 @json_option()
 def command(
     model: Path,
@@ -41,11 +42,8 @@ def command(
     float_file: Path | None,
     output: str | None,
     samples: int | None,
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
-    strict: bool,
-    keep_sections: bool,
+    given: GivenConfig,
+    options: ImportOptions,
     json_files: tuple[Path, ...],
 ) -> None:
     """Evaluate the int8 ONNX MODEL on a data set.
@@ -54,7 +52,6 @@ def command(
     RTL. Top-1 and top-5 need --labels. ONNX Runtime runs the same model, optimizations off, and
     the model of --float.
     """
-    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.accuracy import check_labels, load_labels
     from tilewright.flows.evaluation import evaluate
     from tilewright.flows.models import import_file
@@ -64,9 +61,9 @@ def command(
     from tilewright.flows.runtime.tensors import load_samples
     from tilewright.support.files import check_targets
 
-    check_targets(json_files, [model, data, labels_file, float_file, config_file])
-    config = resolve_config(preset, config_file, settings)
-    imported = import_file(model, config, ImportOptions(strict=strict, keep_sections=keep_sections))
+    check_targets(json_files, [model, data, labels_file, float_file, given.file])
+    config = given.resolve()
+    imported = import_file(model, config, options)
     inputs = load_samples(data, imported.inputs, None, imported.batch)
     labels = None
     if labels_file is not None:

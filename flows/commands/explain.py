@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.commands.options import (
     FilePath,
+    GivenConfig,
     config_options,
+    import_options,
     json_option,
-    resolve_config,
-    section_options,
 )
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 
@@ -32,17 +33,14 @@ NOTABLE_LOSS = 0.05
     show_default=True,
     help="DRAM latency in cycles.",
 )
-@section_options
+@import_options()
 @click.option("--no-gains", is_flag=True, help="Do not compile again without each optimization.")
 @json_option("-o", "--output")
 def command(
     model: Path,
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
+    given: GivenConfig,
     latency: int,
-    strict: bool,
-    keep_sections: bool,
+    options: ImportOptions,
     no_gains: bool,
     json_files: tuple[Path, ...],
 ) -> None:
@@ -52,7 +50,6 @@ def command(
     its maps live, what is lost to padding, where engines may meet at a bank. Then what each
     optimization of the compiler gains.
     """
-    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.models import import_file
     from tilewright.flows.report.coverage import coverage_sentence
     from tilewright.flows.report.display import console, table
@@ -62,9 +59,9 @@ def command(
     from tilewright.flows.report.progress import status
     from tilewright.support.files import check_targets
 
-    config = resolve_config(preset, config_file, settings)
-    check_targets(json_files, [model, config_file])
-    imported = import_file(model, config, ImportOptions(strict=strict, keep_sections=keep_sections))
+    config = given.resolve()
+    check_targets(json_files, [model, given.file])
+    imported = import_file(model, config, options)
     with status(f"compiling {model.name} for {config.name}"):
         found = explain(imported, config, latency=latency, with_gains=not no_gains)
     if write_json(json_files, found.as_dict() | {"model": model.name}):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tilewright.flows.commands.options import FilePath, config_options, json_option, resolve_config
+from tilewright.flows.commands.options import FilePath, GivenConfig, config_options, json_option
 
 CONTENTS = {
     "tilewright.v": "synthesizable Verilog, top module tilewright",
@@ -32,9 +32,7 @@ CONTENTS = {
 )
 @json_option()
 def command(
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
+    given: GivenConfig,
     output: Path | None,
     prefix: str | None,
     json_files: tuple[Path, ...],
@@ -46,8 +44,8 @@ def command(
     from tilewright.flows.report.progress import status
     from tilewright.support.files import check_folder, check_targets, write_folder
 
-    check_targets(json_files, [config_file])
-    config = resolve_config(preset, config_file, settings)
+    check_targets(json_files, [given.file])
+    config = given.resolve()
     folder = output or Path("build") / config.name
     check_folder(folder)
     start = time.monotonic()

@@ -1,25 +1,76 @@
 """Options that several commands share, and how they become a config."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.support.errors import ConfigError
 from tilewright.support.files import missing
+from tilewright.support.records import record
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 FilePath = click.Path(path_type=Path)
 """A path that the flow itself opens, so that errors have the project's form."""
 
 
-def config_options(default: str | None = "base") -> Callable[[Function], Function]:
-    """Add --preset, --config and --set; the command gets `preset`, `config_file`, `settings`."""
-    shown = f"  [default: {default}]" if default else ""
+@record(frozen=True, kw_only=True)
+class GivenConfig:
+    """What --preset, --config and --set say."""
+
+    preset: str | None = None
+    file: Path | None = None
+    settings: tuple[str, ...] = ()
+    default: str = "base"
+    """The preset where none of the three is given."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.preset or self.file or self.settings)
+
+    def resolve(self) -> Config:
+        """Return the config; one that is changed is named "custom" unless a name is set.
+
+        Raises ConfigError.
+        """
+        if self.preset and self.file:
+            raise ConfigError("--preset and --config exclude each other; give one of them")
+        base = PRESETS[self.preset or self.default] if self.file is None else read(self.file)
+        changes = parse_settings(self.settings)
+        return base.replace(**({"name": "custom"} | changes)) if changes else base
+
+
+def read(path: Path) -> Config:
+    """Read a config from a TOML file. Raises ConfigError."""
+    if not path.is_file():
+        raise ConfigError(missing(path, "a TOML file; `tilewright generate` writes one"))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a TOML text file") from None
+    return Config.from_toml(text, str(path))
+
+
+def decorated(function: Function, options: Iterable[Callable[[Any], Any]]) -> Function:
+    """Add options to a command, in their order."""
+    for option in reversed(list(options)):
+        function = option(function)
+    return function
+
+
+def config_options(default: str = "base", *, is_told: bool = True) -> Decorator:
+    """Add --preset, --config and --set; the command gets `given`, a GivenConfig.
+
+    is_told: the help says what the default is.
+    """
+    shown = f"  [default: {default}]" if is_told else ""
     options = (
         click.option(
             "--preset",
@@ -37,10 +88,19 @@ def config_options(default: str | None = "base") -> Callable[[Function], Functio
         ),
     )
 
-    def decorate(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def with_config(
+            *,
+            preset: str | None,
+            config_file: Path | None,
+            settings: tuple[str, ...],
+            **others: Any,
+        ) -> Any:
+            given = GivenConfig(preset=preset, file=config_file, settings=settings, default=default)
+            return function(given=given, **others)
+
+        return decorated(with_config, options)
 
     return decorate
 
@@ -56,29 +116,6 @@ def complete_passes(ctx: click.Context, parameter: click.Parameter, incomplete: 
     from tilewright.compiler.passes import PASSES
 
     return [step.name for step in PASSES if step.name.startswith(incomplete)]
-
-
-def resolve_config(
-    preset: str | None, config_file: Path | None, settings: tuple[str, ...], default: str = "base"
-) -> Config:
-    """Return the config that the shared options describe.
-
-    A changed config is named "custom" unless a name is set. Raises ConfigError.
-    """
-    if preset and config_file:
-        raise ConfigError("--preset and --config exclude each other; give one of them")
-    if config_file is not None:
-        if not config_file.is_file():
-            raise ConfigError(missing(config_file, "a TOML file; `tilewright generate` writes one"))
-        try:
-            text = config_file.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise ConfigError(f"{config_file}: not a TOML text file") from None
-        base = Config.from_toml(text, str(config_file))
-    else:
-        base = PRESETS[preset or default]
-    changes = parse_settings(settings)
-    return base.replace(**({"name": "custom"} | changes)) if changes else base
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
@@ -115,39 +152,63 @@ def cache_option(function: Function) -> Function:
     )(function)
 
 
-def section_options(function: Function) -> Function:
-    """Add --strict and --keep-sections; the command gets `strict` and `keep_sections`."""
-    options = (
+def import_options(*, batch: bool = False, host_only: bool = False) -> Decorator:
+    """Add --strict and --keep-sections; the command gets `options`, the ImportOptions.
+
+    batch, host_only: with --batch and --allow-host-only.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def with_options(
+            *,
+            strict: bool,
+            keep_sections: bool,
+            allow_host_only: bool = False,
+            batch_size: int | None = None,
+            **others: Any,
+        ) -> Any:
+            options = ImportOptions(
+                strict=strict,
+                keep_sections=keep_sections,
+                allow_host_only=allow_host_only,
+                batch_size=batch_size,
+            )
+            return function(options=options, **others)
+
+        return decorated(with_options, _import_flags(batch=batch, host_only=host_only))
+
+    return decorate
+
+
+def _import_flags(*, batch: bool, host_only: bool) -> list[Decorator]:
+    flags: list[Decorator] = [
         click.option("--strict", is_flag=True, help="Refuse models that leave work to the host."),
         click.option(
             "--keep-sections",
             is_flag=True,
             help="Keep accelerator sections that cost more than they save by the estimate.",
         ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def batch_option(function: Function) -> Function:
-    """Add --batch; the command gets `batch_size`."""
-    return click.option(
-        "--batch",
-        "batch_size",
-        type=int,
-        metavar="N",
-        help="Samples of every inference, in place of a symbolic batch of the model.",
-    )(function)
-
-
-def host_only_option(function: Function) -> Function:
-    """Add --allow-host-only; the command gets `allow_host_only`."""
-    return click.option(
-        "--allow-host-only",
-        is_flag=True,
-        help="Accept a model that the accelerator has no part in; the host runs it.",
-    )(function)
+    ]
+    if host_only:
+        flags.append(
+            click.option(
+                "--allow-host-only",
+                is_flag=True,
+                help="Accept a model that the accelerator has no part in; the host runs it.",
+            )
+        )
+    if batch:
+        flags.append(
+            click.option(
+                "--batch",
+                "batch_size",
+                type=int,
+                metavar="N",
+                help="Samples of every inference, in place of a symbolic batch of the model.",
+            )
+        )
+    return flags
 
 
 def input_options(function: Function) -> Function:
@@ -168,9 +229,7 @@ def input_options(function: Function) -> Function:
             "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random inputs."
         ),
     )
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return decorated(function, options)
 
 
 def waveform_option(function: Function) -> Function:
@@ -239,6 +298,4 @@ def pass_options(function: Function) -> Function:
             "--print-weights", "with_weights", is_flag=True, help="Print constants in full, too."
         ),
     )
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return decorated(function, options)

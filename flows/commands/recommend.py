@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilewright.flows.commands.options import FilePath, json_option, section_options
+from tilewright.compiler.options import ImportOptions
+from tilewright.flows.commands.options import FilePath, import_options, json_option
 from tilewright.flows.commands.sweep import (
     changed_space,
     check_files,
@@ -68,7 +69,7 @@ FIGURES = ("frames_per_second", "seconds", "clock_mhz", "cycles", "utilization",
 @click.option("--space", "space_file", type=FilePath, help="Configs to look at, as of `sweep`.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Of every config.")
 @click.option("--weights", help="How often each model runs, in their order: 2,1.  [default: 1]")
-@section_options
+@import_options()
 @click.option("--verify", "is_verified", is_flag=True, help="Measure the config on the RTL.")
 @click.option("--latency", type=click.IntRange(1), default=MEMORY_LATENCY, show_default=True,
               help="Of the DRAM, in cycles.")  # fmt: skip
@@ -86,8 +87,7 @@ def command(
     space_file: Path | None,
     settings: tuple[str, ...],
     weights: str | None,
-    strict: bool,
-    keep_sections: bool,
+    options: ImportOptions,
     is_verified: bool,
     latency: int,
     jobs: int | None,
@@ -98,7 +98,6 @@ def command(
 
     Configs are ranked in closed form, then replayed and synthesized from the smallest array on.
     """
-    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.sweep.devices import devices
     from tilewright.flows.sweep.job import Setup
@@ -121,7 +120,7 @@ def command(
         models=weighted_models(models, weights),
         space=changed_space(space_file, (), settings, {}, None, SPACE),
         latencies=latencies(str(latency)),
-        setup=Setup(options=ImportOptions(strict=strict, keep_sections=keep_sections)),
+        setup=Setup(options=options),
         limits=(
             *limits_of(at_most, [*at_least, f"frames_per_second={min_fps}"]),
             *(device.limits if device else ()),

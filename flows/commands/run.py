@@ -8,24 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.commands.options import (
     FilePath,
-    batch_option,
+    GivenConfig,
     cache_option,
     check_waveform,
     config_options,
-    host_only_option,
+    import_options,
     input_options,
     json_option,
-    resolve_config,
-    section_options,
     waveform_option,
 )
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.support.errors import InputError
 
 if TYPE_CHECKING:
-    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.models import CompiledModel
     from tilewright.flows.runtime.targets import Outcome, Target
     from tilewright.flows.runtime.tensors import Sample
@@ -44,9 +42,7 @@ TIMING = "timing"
 )
 @config_options()
 @cache_option
-@section_options
-@host_only_option
-@batch_option
+@import_options(batch=True, host_only=True)
 @click.option("--model", type=FilePath, help="The ONNX model of PROGRAM (for reference and ort).")
 @input_options
 @click.option(
@@ -66,14 +62,9 @@ TIMING = "timing"
 def command(
     program: Path,
     on: str | None,
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
+    given: GivenConfig,
     cached: bool,
-    strict: bool,
-    keep_sections: bool,
-    allow_host_only: bool,
-    batch_size: int | None,
+    options: ImportOptions,
     model: Path | None,
     input_file: Path | None,
     samples: int | None,
@@ -89,21 +80,13 @@ def command(
     The same inputs give the same outputs on the simulator, the RTL and the reference, byte for
     byte. Without --input the inputs are random, from --seed.
     """
-    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.report.trace import chrome_trace
     from tilewright.support.files import check_targets, write_file
 
     outputs = [output, waveform, trace_file, *json_files]
-    check_targets(outputs, [program, config_file, model, input_file])
+    check_targets(outputs, [program, given.file, model, input_file])
     on = on or ("iss" if waveform is None else "rtl")
     check_waveform(waveform)
-    given = (preset, config_file, settings)
-    options = ImportOptions(
-        strict=strict,
-        keep_sections=keep_sections,
-        allow_host_only=allow_host_only,
-        batch_size=batch_size,
-    )
     loaded, compiled = load(program, model, given, options, cached=cached)
     check_target_options(on, latency, waveform, is_traced=trace_file is not None)
     dram_latency = latency or MEMORY_LATENCY
@@ -178,7 +161,7 @@ def run_inputs(
 def load(
     path: Path,
     model: Path | None,
-    config: tuple[str | None, Path | None, tuple[str, ...]],
+    given: GivenConfig,
     options: "ImportOptions",
     *,
     cached: bool,
@@ -188,19 +171,18 @@ def load(
     from tilewright.flows.report.progress import status
     from tilewright.hw.spec.program import Program
 
-    preset, config_file, settings = config
     if path.suffix.lower() == ".onnx":
         if model is not None:
             raise InputError("--model belongs to a program; here the model itself is given")
-        chosen = resolve_config(preset, config_file, settings)
+        chosen = given.resolve()
         with status(f"compiling {path.name} for {chosen.name}"):
             compiled = compile_file(path, chosen, options, cached=cached)
         return compiled.program, compiled
     if options.batch_size is not None:
         raise InputError(f"--batch belongs to an ONNX model; {path} was compiled with its own")
     expected = None
-    if preset or config_file or settings:
-        expected = resolve_config(preset, config_file, settings)
+    if not given.is_empty:
+        expected = given.resolve()
     program = Program.load(path, expected)
     if model is None:
         return program, None

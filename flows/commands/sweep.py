@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilewright.compiler.options import ImportOptions
 from tilewright.flows.commands.options import (
     FilePath,
     complete_fields,
+    import_options,
     json_option,
     parse_settings,
-    section_options,
 )
 from tilewright.flows.sweep.ranges import parse_values
 from tilewright.hw.spec.config import PRESETS, Config
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     "as far as they fit.  [default: scale]",
 )
 @click.option("--weights", help="How often each model runs, in their order: 2,1.  [default: 1]")
-@section_options
+@import_options()
 @click.option(
     "--fidelity",
     type=click.Choice(["closed", "replay", "rtl"]),
@@ -168,8 +169,7 @@ def command(
     space_file: Path | None,
     scale: bool | None,
     weights: str | None,
-    strict: bool,
-    keep_sections: bool,
+    options: ImportOptions,
     fidelity: "Fidelity",
     num_verified: int | None,
     num_searched: int | None,
@@ -194,7 +194,6 @@ def command(
     --config, --set) or, where the array's size is another, grows with it (--scale). A point that
     fails is listed with its error and stops no other one. Exit status 1 when any point failed.
     """
-    from tilewright.compiler.options import ImportOptions
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.sweep.energy import load_table
     from tilewright.flows.sweep.flow import Wishes, carry_out, check
@@ -215,7 +214,7 @@ def command(
         setup=Setup(
             fidelity=fidelity,
             seed=seed,
-            options=ImportOptions(strict=strict, keep_sections=keep_sections),
+            options=options,
         ),
         table=load_table(energy_file),
         sram=load_sram_table(sram_file),

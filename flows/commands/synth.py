@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tilewright.flows.commands.options import FilePath, config_options, json_option, resolve_config
+from tilewright.flows.commands.options import FilePath, GivenConfig, config_options, json_option
 from tilewright.support.files import check_folder, write_folder
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ ECP5_DEVICES = ("25k", "45k", "85k")
 @click.option("-o", "--output", type=FilePath, metavar="DIR", help=f"Write {FILE} there.")
 @json_option()
 def command(
-    preset: str | None,
-    config_file: Path | None,
-    settings: tuple[str, ...],
+    given: GivenConfig,
     target: str,
     is_flat: bool,
     device: str | None,
@@ -70,7 +68,7 @@ def command(
 
     if device is not None and target != ECP5:
         raise click.UsageError("--place needs --target ecp5")
-    config = resolve_config(preset, config_file, settings)
+    config = given.resolve()
     if output is not None:
         check_folder(output)
     found: Synthesis | Placement

@@ -2,20 +2,21 @@
 
 import pytest
 
-from tilewright.flows.commands.options import parse_settings, resolve_config
+from tilewright.flows.commands.options import GivenConfig, parse_settings
 from tilewright.hw.spec.config import PRESETS
 from tilewright.support.errors import ConfigError
 
 
 def test_default_and_preset():
-    assert resolve_config(None, None, ()) is PRESETS["base"]
-    assert resolve_config("nano", None, ()) is PRESETS["nano"]
+    assert GivenConfig().resolve() is PRESETS["base"]
+    assert GivenConfig(preset="nano").resolve() is PRESETS["nano"]
 
 
 def test_config_file_and_settings(tmp_path):
     (tmp_path / "c.toml").write_text(PRESETS["edge"].to_toml())
-    assert resolve_config(None, tmp_path / "c.toml", ()) == PRESETS["edge"]
-    config = resolve_config(None, tmp_path / "c.toml", ("rows=12", "lanes=4,cols=20"))
+    assert GivenConfig(file=tmp_path / "c.toml").resolve() == PRESETS["edge"]
+    given = GivenConfig(file=tmp_path / "c.toml", settings=("rows=12", "lanes=4,cols=20"))
+    config = given.resolve()
     assert (config.name, config.rows, config.cols, config.lanes) == ("custom", 12, 20, 4)
     assert config.tile_rows == 12
 
@@ -40,17 +41,17 @@ def test_parse_settings_takes_lists_and_names():
 )
 def test_bad_settings(settings, message):
     with pytest.raises(ConfigError, match=message):
-        resolve_config("base", None, settings)
+        GivenConfig(preset="base", settings=settings).resolve()
 
 
 def test_bad_files(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
-        resolve_config(None, tmp_path / "missing.toml", ())
+        GivenConfig(file=tmp_path / "missing.toml").resolve()
     (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not a TOML text file"):
-        resolve_config(None, tmp_path / "bad.toml", ())
+        GivenConfig(file=tmp_path / "bad.toml").resolve()
     (tmp_path / "bad.toml").write_text("rows = ")
     with pytest.raises(ConfigError, match="not valid TOML"):
-        resolve_config(None, tmp_path / "bad.toml", ())
+        GivenConfig(file=tmp_path / "bad.toml").resolve()
     with pytest.raises(ConfigError, match="exclude each other"):
-        resolve_config("base", tmp_path / "bad.toml", ())
+        GivenConfig(preset="base", file=tmp_path / "bad.toml").resolve()

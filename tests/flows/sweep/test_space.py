@@ -2,7 +2,7 @@
 
 import pytest
 
-from tilewright.flows.commands.options import resolve_config
+from tilewright.flows.commands.options import GivenConfig
 from tilewright.flows.sweep.space import Space, load_space, settings_of
 from tilewright.hw.spec.config import PRESETS
 from tilewright.support.errors import InputError
@@ -102,7 +102,8 @@ def test_options_give_the_config_again():
     space = Space(bases=tuple(PRESETS.values()), ranges={"rows": (3, 8, 20), "cols": (8, 12)})
     for config in configs(space):
         _, preset, *settings = settings_of(config).split()
-        assert resolve_config(preset, None, tuple(settings[1:])).digest == config.digest
+        given = GivenConfig(preset=preset, settings=tuple(settings[1:]))
+        assert given.resolve().digest == config.digest
     assert settings_of(PRESETS["edge"]) == "--preset edge"
 
 
