@@ -90,9 +90,8 @@ array, or all bytes at the full bandwidth, whichever takes longer. In parenthese
 
 - ZigZag {zig_zag}: a weight-stationary array with the memories of the config, loop orders searched
   for latency (`examples/referee/zig_zag.py`).
-- SCALE-Sim {scale_sim}: the better of weight and output stationary, with the bandwidth for each
-  operand of its own, and without the cycles before the first product
-  (`examples/referee/scale_sim.py`).
+- SCALE-Sim {scale_sim}: a weight-stationary array, too, with the bandwidth for each operand of its
+  own, and without the cycles before the first product (`examples/referee/scale_sim.py`).
 - Both leave out requantization, DRAM latency and the machine's control; their schedules are theirs,
   so a difference is one of schedule as much as of model.
 - AccelForge 1.0.467 is not among them: pip found no `hwcomponents`, which it requires.

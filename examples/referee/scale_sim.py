@@ -2,7 +2,7 @@
 
 python scale_sim.py '{"name": [batch, out channels, in channels, height, width, kernel, kernel]}'
 
-Prints {"version": ..., "cycles": {name: cycles}} as JSON: per layer the best of its dataflows.
+Prints {"version": ..., "cycles": {name: cycles}} as JSON; the array is weight stationary.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ from pathlib import Path
 
 from scalesim.scale_sim import scalesim
 
-DATAFLOWS = ("ws", "os")
 CONFIG = """
 [general]
 run_name = run
@@ -30,7 +29,7 @@ IfmapOffset: 0
 FilterOffset: 10000000
 OfmapOffset: 20000000
 Bandwidth: 16
-Dataflow: {dataflow}
+Dataflow: ws
 MemoryBanks: 1
 ReadRequestBuffer: 64
 WriteRequestBuffer: 64
@@ -56,7 +55,7 @@ UseRamulatorTrace: False
 """An array, SRAMs (KiB) and a bandwidth (bytes a cycle, of each operand) like those of base-320."""
 
 
-def cycles(sizes: list[int], dataflow: str) -> int:
+def cycles(sizes: list[int]) -> int:
     """Return the cycles of a layer, those before the first product left out."""
     _, out_channels, channels, height, width, kernel, _ = sizes
     is_product = kernel == 1
@@ -71,7 +70,7 @@ def cycles(sizes: list[int], dataflow: str) -> int:
         row = [*source, kernel, kernel, channels, out_channels, 1]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        (place / "config").write_text(CONFIG.format(dataflow=dataflow))
+        (place / "config").write_text(CONFIG)
         for name in ("layer.csv", "layout.csv"):
             (place / name).write_text(f"{header}\nlayer, {', '.join(map(str, row))},\n")
         noise = io.StringIO()
@@ -90,11 +89,7 @@ def cycles(sizes: list[int], dataflow: str) -> int:
 
 
 def main() -> None:
-    layers = json.loads(sys.argv[1])
-    found = {
-        name: min(cycles(sizes, dataflow) for dataflow in DATAFLOWS)
-        for name, sizes in layers.items()
-    }
+    found = {name: cycles(sizes) for name, sizes in json.loads(sys.argv[1]).items()}
     print(json.dumps({"version": version("scalesim"), "cycles": found}))
 
 
