@@ -45,6 +45,9 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
     results = _in_steps(function, inputs, target)
     slopes = np.abs(np.diff(results)) / np.diff(inputs)
     limit = (LARGEST_ERROR_STEPS - float(slopes.max() * steps.max()) / 2) * 2 * (LEVELS - 1)
+    exact = _exact_ends(producer, steps, inputs, results)
+    if exact is not None:
+        return _tables(function, exact, reach, target)
     rise, cuts = _cut(inputs, slopes, FEW_PIECES)
     if rise > limit or np.abs(np.diff(results[cuts])).max() > LARGEST_RISE:
         rise, cuts = _cut(inputs, slopes, MANY_PIECES)
@@ -53,14 +56,40 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
             f"its function is too steep for {MANY_PIECES} tables of {LEVELS} levels; put a "
             "QuantizeLinear and DequantizeLinear in front of it"
         )
+    return _tables(function, inputs[cuts], reach, target)
+
+
+def _exact_ends(producer: Linear, steps: Floats, inputs: Floats, results: Floats) -> Floats | None:
+    """Where pieces end of which each level is one value of the accumulators; None: they are more.
+
+    So few are the values of a mean of few pixels.
+    """
+    step, zero_point = float(steps[0]), producer.source.quantization.zero_point
+    weights = producer.weight.reshape(len(steps), -1).astype(np.int64)
+    bounds = np.sort([weights * (-128 - zero_point), weights * (127 - zero_point)], axis=0)
+    low, high = bounds.sum(axis=2) + np.rint(producer.bias)
+    first = max(float(low.min()), np.floor(inputs[0] / step))
+    last = min(float(high.max()), np.ceil(inputs[-1] / step))
+    count = max(int(np.ceil((last - first) / (LEVELS - 1))), 1)
+    if count > FEW_PIECES or (steps != step).any():
+        return None
+    ends = (first + (LEVELS - 1) * np.arange(count + 1)) * step
+    rises = np.abs(np.diff(np.interp(ends, inputs, results)))
+    return ends if rises.max() <= LARGEST_RISE else None
+
+
+def _tables(
+    function: Function, ends: Floats, reach: float, target: Quantization
+) -> tuple[Piece, ...]:
+    """The pieces between neighbouring `ends`. Raises UnsupportedError: one rises too far."""
     pieces: list[Piece] = []
-    for first, last in pairwise(inputs[cuts]):
+    for first, last in pairwise(ends):
         step = (last - first) / (LEVELS - 1)
         levels = np.linspace(first, last, LEVELS).astype(np.float32)
-        if first == inputs[0]:
-            levels[0] = -reach
-        if last == inputs[-1]:
-            levels[-1] = reach
+        if first == ends[0]:
+            levels[0] = min(-reach, first)
+        if last == ends[-1]:
+            levels[-1] = max(reach, last)
         stored = quantize_all(function(levels), target)
         rises = stored.astype(np.int16) - stored[0]
         if pieces and np.abs(rises).max() > LARGEST_RISE:
