@@ -130,6 +130,9 @@ def print_placement(found: "Placement") -> None:
     ]
     title = f"{found.config.name} on ECP5 {found.device}, placed and routed"
     out.print(table(title, ("<cells", ">used", ">available", ">"), cells))
+    if found.megahertz is None:
+        out.print(f"it does not fit: too many {', '.join(found.missing)}", markup=False)
+        return
     runs = [(run.seed, f"{run.megahertz:.1f}", run.start, run.end) for run in found.runs]
     out.print(table("longest path of each seed", (">seed", ">MHz", "<from", "<to"), runs))
     out.print(f"clock: {found.megahertz:.1f} MHz, the median", markup=False)

