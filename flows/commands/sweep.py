@@ -239,7 +239,7 @@ def command(
     if outcome.points and not is_printed:
         print_points(sweep, outcome.points)
     if outcome.is_interrupted:
-        raise KeyboardInterrupt(how_to_go_on(sweep, outcome, output))
+        raise KeyboardInterrupt(how_to_go_on(wishes.num_points(sweep), outcome, output))
     if not is_printed:
         print_files(written)
     if any(point.error for point in outcome.points):
@@ -347,9 +347,9 @@ def changed_space(
     )
 
 
-def how_to_go_on(sweep: "Sweep", outcome: "Outcome", output: Path | None) -> str:
-    """Say what an interrupted sweep leaves."""
-    done = f"{len(outcome.points)} of {sweep.num_points} points are"
+def how_to_go_on(num_points: int, outcome: "Outcome", output: Path | None) -> str:
+    """Say what an interrupted sweep of so many points leaves."""
+    done = f"{len(outcome.points)} of {num_points} points are"
     if output is None:
         return f"{done} done; with -o DIR a sweep goes on where it ended"
     return f"{done} in {output}; the same command goes on from there"

@@ -39,6 +39,12 @@ class Wishes:
     dask: str | None = None
     jobs: int = 1
 
+    def num_points(self, sweep: Sweep) -> int:
+        """How many points are measured, as far as the space has them."""
+        if self.num_searched is None:
+            return sweep.num_points
+        return self.num_searched * len(sweep.models)
+
 
 def check(sweep: Sweep, wishes: Wishes) -> Wishes:
     """Return the wishes, with a search where there are too many points for all.

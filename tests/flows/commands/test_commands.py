@@ -379,6 +379,8 @@ def test_an_interrupted_sweep_keeps_what_is_done_and_says_how_to_go_on(
     )
     assert [row["rows"] for row in read_rows("found/results.csv")] == ["4"]
     assert "with -o DIR a sweep goes on where it ended" in tilewright(*words).err
+    searched = tilewright(*words, "--search", 3, "-o", "searched")
+    assert re.search(r"interrupted: [0-2] of 3 points are in searched", searched.err)
     monkeypatch.setattr(InProcess, "is_interrupted", False)
     measured.clear()
     assert tilewright(*words, "-o", "found").status == 0
