@@ -69,10 +69,10 @@ def of_read_channels(value: Real) -> Real:
     producer = value.producer
     assert isinstance(producer, Linear)
     channels, height, width = producer.shape
+    if producer.groups > 1 or value.index.size >= channels * height * width:
+        return value
     owner, pixel = np.divmod(value.index, height * width)
     read = np.unique(owner)
-    if producer.groups > 1 or len(read) == channels:
-        return value
     return replace(
         value,
         index=np.searchsorted(read, owner) * (height * width) + pixel,
