@@ -109,14 +109,20 @@ def find_nextpnr() -> str:
     raise ToolError('place and route needs nextpnr-ecp5: pip install "tilewright[synth]"')
 
 
+def nextpnr_version(told: str) -> str:
+    """Return the name and version in what `--version` prints."""
+    found = re.search(r"Version nextpnr-([^\s)]+)", told)
+    return f"nextpnr {found[1]}" if found else "nextpnr"
+
+
 def place(config: Config, device: str, *, seeds: int) -> Placement:
     """Synthesize, place and route a config with seeds 1 and up.
 
     Raises ToolError where a tool is missing or fails.
     """
     yosys, program = check_yosys(), find_nextpnr()
-    version = subprocess.run([program, "--version"], capture_output=True, text=True)
-    tools = (yosys, (version.stdout + version.stderr).strip().splitlines()[-1].strip('" '))
+    told = subprocess.run([program, "--version"], capture_output=True, text=True)
+    tools = (yosys, nextpnr_version(told.stdout + told.stderr))
     folder = hardware_folder(config.replace(name=SIMULATED_NAME))
     part = Netlist((folder / VERILOG_NAME).read_text(encoding="utf-8"), TOP).whole()
     verilog = part.verilog + harness(part.verilog, TOP)

@@ -69,7 +69,7 @@ def test_the_smallest_fast_enough_config_that_fits_is_named_with_its_figures(
 def test_an_assumed_clock_is_said_to_be_one(tilewright, digits, synthesized):
     result = recommended(tilewright, digits, 500)
     assert result.status == 0, result
-    assert re.search(r"clock mhz +35 +assumed for ecp5-45k", result.out)
+    assert re.search(r"clock mhz +48 +assumed for ecp5-45k", result.out)
     assert "\ntilewright generate --preset nano" in result.out
     assert re.search(r"its clock: tilewright synth --preset nano.* --place 45k\n", result.out)
 

@@ -3,12 +3,15 @@
 import json
 import re
 
+import pytest
+
 from tilewright.flows.hardware import VERILOG_NAME, hardware_folder
 from tilewright.flows.synthesis.place import (
     DEVICES,
     Placement,
     Run,
     harness,
+    nextpnr_version,
     placement_script,
     read_cells,
     read_run,
@@ -80,3 +83,15 @@ def test_a_device_is_one_of_the_fpga(tilewright):
     result = tilewright("synth", "--preset", "nano", "--place", "25k")
     assert result.status == 2
     assert "--place needs --target ecp5" in result.err
+
+
+VERSIONS = {
+    "Place and Route (Version nextpnr-0.11.1)\n": "nextpnr 0.11.1",
+    "Place and Route (Version nextpnr-0.4-1+b1)": "nextpnr 0.4-1+b1",
+    "": "nextpnr",
+}
+
+
+@pytest.mark.parametrize(("told", "version"), VERSIONS.items())
+def test_the_version_is_read_from_what_it_says(told, version):
+    assert nextpnr_version(told) == version
