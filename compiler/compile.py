@@ -9,10 +9,8 @@ from tilewright.compiler.section import Section
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.program import Program
 from tilewright.hw.spec.steps import Island
-from tilewright.support.collection import rare_collection
 
 
-@rare_collection()
 def compile_model(
     model: ImportedModel,
     config: Config,

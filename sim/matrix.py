@@ -10,6 +10,7 @@ from tilewright.hw.spec.operations.matrix import Matrix
 from tilewright.hw.spec.registers import Fault
 from tilewright.sim.state import State
 from tilewright.sim.window import gather
+from tilewright.support.records import replace
 
 EXACT_DEPTH = 1024
 """Products of two int8 that binary32 sums exactly: 1024 * 2^14 = 2^24."""
@@ -22,7 +23,7 @@ def execute_matrix(i: Matrix, state: State) -> Fault:
     dense = i.source_out_stride == 0 or i.out_blocks == 1
     walk = i.source_walk()
     if dense:
-        walk = walk.with_loops(walk.loops[1:])
+        walk = replace(walk, loops=walk.loops[1:])
     windows = gather(state.activation, walk, i.padding)
     if windows is None:
         return Fault.SRAM_RANGE

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_collections() -> Iterator[None]:
-    """Run a body that makes many objects, all of which it needs, without looking for cycles."""
+    """Run a body, or a function, that makes many objects, all of which it needs, without looking
+    for cycles.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -22,6 +22,7 @@ from tilewright.flows.sweep.energy import count
 from tilewright.flows.sweep.job import Job, LayerCycles, Result, Setup
 from tilewright.hw.spec.config import Config
 from tilewright.sim.timing import simulate
+from tilewright.support.collector import no_collections
 from tilewright.support.errors import ExecutionError, TilewrightError
 
 KEPT_READINGS = 2
@@ -52,6 +53,7 @@ def _kept(reading: Path) -> ImportedModel | None:
 _read_here = lru_cache(maxsize=KEPT_READINGS)(_read_for_all)
 
 
+@no_collections()
 def measure(job: Job, reading: Path | None) -> Result:
     """Return what came of a job.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import SRAM_ADDRESS_BITS, Config
-from tilewright.support.records import record
+from tilewright.support.records import record, replace
 
 SRAM_MODULUS = 1 << SRAM_ADDRESS_BITS
 DRAM_MODULUS = 1 << 32
@@ -135,13 +135,7 @@ class Walk:
         if all(loop.count == loop.moves for loop in self.loops):
             return self
         loops = tuple(Loop(count=o.moves, stride=o.stride, along=o.along) for o in self.loops)
-        return self.with_loops(loops)
-
-    def with_loops(self, loops: tuple[Loop, ...]) -> "Walk":
-        """Return the same walk with other loops."""
-        other = object.__new__(Walk)
-        other.__dict__.update(self.__dict__, loops=loops)
-        return other
+        return replace(self, loops=loops)
 
 
 @record(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from tilewright.sim.timing.simulation import Action, Occupation
 from tilewright.sim.timing.store import StoreModel
 from tilewright.sim.timing.vector import VectorModel
 from tilewright.sim.timing.vector_ports import Kind
-from tilewright.support.collection import rare_collection
+from tilewright.support.collector import no_collections
 from tilewright.support.errors import ExecutionError
 
 
@@ -145,7 +145,7 @@ class Machine:
         self.queues[engine].retire(cycle, now)
 
 
-@rare_collection()
+@no_collections()
 def simulate(
     program: Program, *, latency: int = MEMORY_LATENCY, is_traced: bool = False
 ) -> TimingResult:
