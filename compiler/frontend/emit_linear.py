@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.frontend.pieces import pieces_of
 from tilewright.compiler.frontend.request import Request
 from tilewright.compiler.frontend.values import Linear, Pooled, Real
-from tilewright.compiler.graph.copies import UNIT
+from tilewright.compiler.graph.copies import copy_channels
 from tilewright.compiler.graph.graph import Concat, Conv, Epilogue
 from tilewright.hw.spec import numerics
 
@@ -17,6 +17,12 @@ NOTED_FRACTION = 1e-3
 
 
 def emit_linear(request: Request, producer: Linear, value: Real) -> str:
+    """Store `value`, which is the producer's or a function of it, and return its map.
+
+    Biases are rounded to steps of the accumulators, with a note where that shows. Raises
+    UnsupportedError for a function that tables do not reach, ModelError for sums or scales beyond
+    the accumulators.
+    """
     bias = np.rint(producer.bias)
     zero_point = producer.source.quantization.zero_point
     numerics.check_accumulator(producer.weight, bias, zero_point, request.node_name)
@@ -127,10 +133,7 @@ def _split_weights(request: Request, producer: Linear) -> tuple[str, NDArray[np.
 
 
 def _repeated(request: Request, producer: Linear, times: int) -> str:
-    """The map whose groups of channels each hold those of the input so many `times`.
-
-    With several groups a grouped convolution copies: 64 times the scale 1/64 is exactly 1.
-    """
+    """The map whose groups of channels each hold those of the input so many `times`."""
     stored = request.builder.maps[producer.feature_map]
     output = request.builder.add_map(
         f"{request.name}/repeated",
@@ -141,18 +144,6 @@ def _repeated(request: Request, producer: Linear, times: int) -> str:
     if producer.groups == 1:
         parts = (producer.feature_map,) * times
         return request.append(Concat(name=name, output=output, source=request.sources, parts=parts))
-    width = stored.channels // producer.groups
-    copies = np.tile(np.eye(width, dtype=np.int8) * UNIT, (producer.groups * times, 1))
-    return request.append(
-        Conv(
-            name=name,
-            output=output,
-            source=request.sources,
-            input=producer.feature_map,
-            weight=copies[:, :, None, None],
-            bias=np.zeros(len(copies), np.int32),
-            weight_scale=np.full(len(copies), 1 / UNIT, np.float32),
-            groups=producer.groups,
-            epilogue=Epilogue(quantization=stored.quantization),
-        )
-    )
+    channels = np.arange(stored.channels).reshape(producer.groups, 1, -1).repeat(times, axis=1)
+    copy = copy_channels(stored, channels.reshape(-1), output, producer.groups)
+    return request.append(replace(copy, name=name, source=request.sources))

@@ -1,4 +1,4 @@
-"""Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity, Concat and Pad.
+"""Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity and Concat.
 
 The first six only change the index of a value; no data moves on the device.
 """
@@ -16,15 +16,12 @@ from tilewright.compiler.frontend.context import (
     Values,
     as_real,
     constant,
-    dequantize_all,
     optional,
     plain_source,
-    quantize_float,
     scalar_quantization,
 )
 from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
-from tilewright.compiler.frontend.reindex import reindex
 from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator
 from tilewright.compiler.frontend.store import as_activation, dequantize_input, is_pending
 from tilewright.compiler.frontend.values import (
@@ -34,15 +31,12 @@ from tilewright.compiler.frontend.values import (
     Dequantized,
     Index,
     Joined,
-    Padded,
     Quantized,
     QuantizedConstant,
     Real,
     UnsupportedError,
     Value,
 )
-from tilewright.compiler.frontend.window import Pads, spatial_index
-from tilewright.hw.spec.binding import HALF_RANGE
 from tilewright.hw.spec.tensor import Quantization
 
 Change = Callable[[Array], Array]
@@ -200,107 +194,6 @@ def concatenate_quantized(context: Context, node: Operator, values: Values) -> l
     return [emit(context, joined, quantization, is_unsigned, node.outputs[0], "")]
 
 
-@handles(
-    Entry(
-        operators=("Pad",),
-        runs="joins the convolution or pooling, else a copy; of channels, a concatenation",
-        conditions="constant value, channels and spatial axes, no negative pads; reflect, edge and "
-        "wrap as for Slice",
-        cost="none where it joins, else a pass",
-    )
-)
-def pad(context: Context, node: Operator, values: Values) -> list[Value]:
-    """Pad channels and pixels of [1, C, H, W] or [1, C, W] with a constant, or with elements."""
-    value = values[0]
-    if not isinstance(value, Quantized | Real):
-        raise UnsupportedError("its input is not an activation on the device")
-    if node.attribute("mode", "constant") != "constant":
-        if isinstance(value, Real):
-            source = as_activation(context, value)
-            value = Real(producer=Dequantized(source=source), index=source.index)
-        return reindex(context, node, [value, *values[1:]])
-    if not any(map(any, _pad_widths(node, values, value.index.ndim))):
-        return [value]
-    if isinstance(value, Quantized):
-        offset = HALF_RANGE if value.is_unsigned else 0
-        zero_point = value.quantization.zero_point + offset
-        steps = np.float32(_pad_value(node, values)) - np.float32(zero_point)
-        real = _padded(
-            context, node, values, value, float(steps * np.float32(value.quantization.scale))
-        )
-        name = node.outputs[0]
-        return [emit(context, real, value.quantization, value.is_unsigned, name, "")]
-    fill = _pad_value(node, values)
-    spatial_index(value.index)
-    if is_pending(value):
-        before, after = _pad_widths(node, values, value.index.ndim)
-        shape = tuple(map(sum, zip(before, value.index.shape, after, strict=True)))
-        return [
-            Real(
-                producer=Deferred(
-                    inners=(value,),
-                    then=lambda sources: _padded(context, node, values, sources[0], fill),
-                ),
-                index=np.arange(int(np.prod(shape))).reshape(shape),
-                names=(*value.names, node.name),
-            )
-        ]
-    return [_padded(context, node, values, as_activation(context, value), fill)]
-
-
-def _padded(
-    context: Context, node: Operator, values: Values, source: Quantized, fill: float
-) -> Real:
-    spatial_index(source.index)
-    before, after = _pad_widths(node, values, source.index.ndim)
-    if before[1] or after[1]:
-        source = _with_more_channels(context, node, source, (before[1], after[1]), fill)
-    if not any((*before[2:], *after[2:])):
-        return Real(producer=Dequantized(source=source), index=source.index, tensor=node.outputs[0])
-    pads, onnx_shape = _pad_sizes(node, values, source.index)
-    height = onnx_shape[2] if len(onnx_shape) == 4 else 1
-    producer = Padded(
-        source=source,
-        want=spatial_index(source.index),
-        pads=pads,
-        value=fill,
-        shape=(onnx_shape[1], height, onnx_shape[-1]),
-    )
-    index = np.arange(int(np.prod(onnx_shape))).reshape(onnx_shape)
-    return Real(producer=producer, index=index, names=(node.name,))
-
-
-def _with_more_channels(
-    context: Context, node: Operator, source: Quantized, counts: tuple[int, int], fill: float
-) -> Quantized:
-    """`source` with so many channels that hold `fill` in front of its own and behind them."""
-    quantization = source.quantization
-    stored = quantize_float(fill, quantization)
-    if dequantize_all(quantization)[stored + HALF_RANGE] != np.float32(fill):
-        raise UnsupportedError("its padding value is not representable; quantize the Pad")
-    _, height, width = spatial_index(source.index).shape
-    parts = [source]
-    for place, count in enumerate(counts):
-        if count:
-            data = np.full((count, height, width), stored, np.int8)
-            name = context.builder.add_constant(f"{node.outputs[0]}/fill", data, quantization)
-            index = natural_index((1, count, *source.index.shape[2:]))
-            filled = replace(source, origin=name, index=index, is_border=False)
-            parts.insert(place * len(parts), filled)
-    return as_activation(context, join(context, parts, 1, node.name))
-
-
-def _pad_sizes(node: Operator, values: Values, index: Index) -> tuple[Pads, tuple[int, ...]]:
-    """Return (top, left, bottom, right) and the ONNX shape of the result, but for channels."""
-    rank = index.ndim
-    spatial_index(index)
-    before, after = _pad_widths(node, values, rank)
-    before[1] = after[1] = 0
-    shape = tuple(map(sum, zip(before, index.shape, after, strict=True)))
-    top, bottom = (before[2], after[2]) if rank == 4 else (0, 0)
-    return (top, before[-1], bottom, after[-1]), shape
-
-
 def _join_later(context: Context, parts: list[Real], axis: int, name: str) -> Real:
     """Concatenate float values once it is known how they are stored. Raises UnsupportedError."""
     try:
@@ -344,26 +237,3 @@ def _axes(node: Operator, values: Values) -> tuple[int, ...] | None:
     if axes is None and optional(values, 1) is not None:
         axes = constant(values, 1, "axes").reshape(-1).tolist()
     return None if axes is None else tuple(int(axis) for axis in axes)
-
-
-def _pad_widths(node: Operator, values: Values, rank: int) -> tuple[list[int], list[int]]:
-    pads = node.attributes.get("pads")
-    widths = list(pads) if pads is not None else constant(values, 1, "pads").reshape(-1).tolist()
-    axes = list(range(rank))
-    if optional(values, 3) is not None:
-        axes = [int(axis) % rank for axis in constant(values, 3, "axes").reshape(-1).tolist()]
-    if len(widths) != 2 * len(axes):
-        raise UnsupportedError(f"its pads must be {2 * len(axes)} numbers, got {len(widths)}")
-    before, after = [0] * rank, [0] * rank
-    for position, axis in enumerate(axes):
-        before[axis] = int(widths[position])
-        after[axis] = int(widths[position + len(widths) // 2])
-    if before[0] or after[0] or min(*before, *after) < 0:
-        raise UnsupportedError("it must not pad the batch, and by no negative amount")
-    return before, after
-
-
-def _pad_value(node: Operator, values: Values) -> float:
-    if optional(values, 2) is not None:
-        return float(constant(values, 2, "padding value").reshape(-1)[0])
-    return float(node.attribute("value", 0.0))

@@ -112,7 +112,7 @@ def resample(stored: Tensor, want: Index, name: str) -> list[tuple[Node, Tensor]
 def gather_groups(stored: Tensor, want: Index, name: str) -> list[tuple[Node, Tensor]]:
     """The nodes, each with the map that it makes, that copy channels by groups of the same pixels.
 
-    None where there are too many groups, or one of them is no walk.
+    Empty where there are too many groups, or one takes its pixels in no steps of several.
     """
     pixels = (want % stored.pixels).reshape(len(want), -1)
     _, owner = np.unique(pixels, axis=0, return_inverse=True)

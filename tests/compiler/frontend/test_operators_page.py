@@ -1,18 +1,22 @@
 """The table of docs/operators.md is what the handlers state; every handler of an operator does."""
 
+import importlib
+import pkgutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tilewright.compiler import frontend
 from tilewright.compiler.frontend import interpret
 from tilewright.compiler.frontend.handlers import Entry, Handler
 from tilewright.compiler.frontend.operators_page import operators_table, with_table
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "operators.md"
-MODULES = [getattr(interpret, name) for name in (
-    "elementwise", "layout", "linear", "pooling", "reductions", "reindex", "store", "transposed",
-)]  # fmt: skip
+MODULES = [
+    importlib.import_module(f"{frontend.__name__}.{found.name}")
+    for found in pkgutil.iter_modules(frontend.__path__)
+]
 
 
 def test_the_page_is_what_the_handlers_state():
