@@ -11,7 +11,6 @@ import click
 from tilewright.compiler.options import ImportOptions
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.support.errors import ConfigError
-from tilewright.support.files import missing
 from tilewright.support.records import record
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -42,20 +41,10 @@ class GivenConfig:
         """
         if self.preset and self.file:
             raise ConfigError("--preset and --config exclude each other; give one of them")
-        base = PRESETS[self.preset or self.default] if self.file is None else read(self.file)
+        preset = PRESETS[self.preset or self.default]
+        base = preset if self.file is None else Config.from_file(self.file)
         changes = parse_settings(self.settings)
         return base.replace(**({"name": "custom"} | changes)) if changes else base
-
-
-def read(path: Path) -> Config:
-    """Read a config from a TOML file. Raises ConfigError."""
-    if not path.is_file():
-        raise ConfigError(missing(path, "a TOML file; `tilewright generate` writes one"))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a TOML text file") from None
-    return Config.from_toml(text, str(path))
 
 
 def decorated(function: Function, options: Iterable[Callable[[Any], Any]]) -> Function:
@@ -63,6 +52,36 @@ def decorated(function: Function, options: Iterable[Callable[[Any], Any]]) -> Fu
     for option in reversed(list(options)):
         function = option(function)
     return function
+
+
+def collected(
+    options: Iterable[Callable[[Any], Any]], name: str, make: Callable[..., Any]
+) -> Decorator:
+    """Add options to a command; it gets what `make` makes of their values, under that name."""
+    added: Any = decorated(lambda: None, options)
+    fields = [option.name for option in added.__click_params__]
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def command(**values: Any) -> Any:
+            own = {field: values.pop(field) for field in fields}
+            return function(**{name: make(**own)}, **values)
+
+        return decorated(command, options)
+
+    return decorate
+
+
+def set_option(help_text: str) -> Decorator:
+    """Add --set; the command gets `settings`."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        shell_complete=complete_fields,
+        help=help_text,
+    )
 
 
 def config_options(default: str = "base", *, is_told: bool = True) -> Decorator:
@@ -77,32 +96,10 @@ def config_options(default: str = "base", *, is_told: bool = True) -> Decorator:
             type=click.Choice(list(PRESETS)),
             help=f"A named config.{shown}",
         ),
-        click.option("--config", "config_file", type=FilePath, help="A config as a TOML file."),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="FIELD=VALUE",
-            shell_complete=complete_fields,
-            help="Change a config field, for example --set rows=8 --set lanes=4.",
-        ),
+        click.option("--config", "file", type=FilePath, help="A config as a TOML file."),
+        set_option("Change a config field, for example --set rows=8 --set lanes=4."),
     )
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def with_config(
-            *,
-            preset: str | None,
-            config_file: Path | None,
-            settings: tuple[str, ...],
-            **others: Any,
-        ) -> Any:
-            given = GivenConfig(preset=preset, file=config_file, settings=settings, default=default)
-            return function(given=given, **others)
-
-        return decorated(with_config, options)
-
-    return decorate
+    return collected(options, "given", functools.partial(GivenConfig, default=default))
 
 
 def complete_fields(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -157,31 +154,6 @@ def import_options(*, batch: bool = False, host_only: bool = False) -> Decorator
 
     batch, host_only: with --batch and --allow-host-only.
     """
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def with_options(
-            *,
-            strict: bool,
-            keep_sections: bool,
-            allow_host_only: bool = False,
-            batch_size: int | None = None,
-            **others: Any,
-        ) -> Any:
-            options = ImportOptions(
-                strict=strict,
-                keep_sections=keep_sections,
-                allow_host_only=allow_host_only,
-                batch_size=batch_size,
-            )
-            return function(options=options, **others)
-
-        return decorated(with_options, _import_flags(batch=batch, host_only=host_only))
-
-    return decorate
-
-
-def _import_flags(*, batch: bool, host_only: bool) -> list[Decorator]:
     flags: list[Decorator] = [
         click.option("--strict", is_flag=True, help="Refuse models that leave work to the host."),
         click.option(
@@ -208,7 +180,7 @@ def _import_flags(*, batch: bool, host_only: bool) -> list[Decorator]:
                 help="Samples of every inference, in place of a symbolic batch of the model.",
             )
         )
-    return flags
+    return collected(flags, "options", ImportOptions)
 
 
 def input_options(function: Function) -> Function:

@@ -10,18 +10,24 @@ import click
 
 from tilewright.compiler.options import ImportOptions
 from tilewright.flows.commands.options import FilePath, import_options, json_option
-from tilewright.flows.commands.sweep import (
-    changed_space,
+from tilewright.flows.commands.sweep_options import (
+    GivenSpace,
     check_files,
-    latencies,
-    limits_of,
-    weighted_models,
+    clock_option,
+    fixed_space_options,
+    jobs_option,
+    limit_options,
+    model_options,
 )
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.support.errors import InputError
 
 if TYPE_CHECKING:
-    from tilewright.flows.sweep.devices import Device
+    from tilewright.flows.sweep.job import Model
+    from tilewright.flows.sweep.limits import Limit
+    from tilewright.flows.sweep.recommending import Recommendation
+    from tilewright.flows.sweep.sweep import Sweep
+    from tilewright.flows.synthesis.devices import Device
 
 SOURCES = {
     "cycles": "cycles_source",
@@ -43,7 +49,7 @@ FIGURES = ("frames_per_second", "seconds", "clock_mhz", "cycles", "utilization",
 
 
 @click.command(name="recommend")
-@click.argument("models", type=FilePath, nargs=-1, required=True, metavar="MODEL...")
+@model_options
 @click.option(
     "--target",
     required=True,
@@ -57,36 +63,34 @@ FIGURES = ("frames_per_second", "seconds", "clock_mhz", "cycles", "utilization",
     metavar="RATE",
     help="Inferences a second; of several models, of all of them together.",
 )
-@click.option(
-    "--clock",
-    "clock_mhz",
-    type=click.FloatRange(0, min_open=True),
-    metavar="MHZ",
-    help="What the accelerator runs at.  [default: an assumption for each FPGA]",
-)
-@click.option("--at-most", multiple=True, metavar="FIGURE=VALUE", help="A limit, as of `sweep`.")
-@click.option("--at-least", multiple=True, metavar="FIGURE=VALUE", help="The same.")
-@click.option("--space", "space_file", type=FilePath, help="Configs to look at, as of `sweep`.")
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Of every config.")
-@click.option("--weights", help="How often each model runs, in their order: 2,1.  [default: 1]")
+@clock_option("an assumption for each FPGA")
+@limit_options
+@fixed_space_options
 @import_options()
 @click.option("--verify", "is_verified", is_flag=True, help="Measure the config on the RTL.")
-@click.option("--latency", type=click.IntRange(1), default=MEMORY_LATENCY, show_default=True,
-              help="Of the DRAM, in cycles.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1), help="Configs at a time.  [default: CPU cores]")
-@click.option("-o", "--output", type=FilePath, metavar="DIR",
-              help="Keep what was measured there, for another call.")  # fmt: skip
+@click.option(
+    "--latency",
+    type=click.IntRange(1),
+    default=MEMORY_LATENCY,
+    show_default=True,
+    help="Of the DRAM, in cycles.",
+)
+@jobs_option
+@click.option(
+    "-o",
+    "--output",
+    type=FilePath,
+    metavar="DIR",
+    help="Keep what was measured there, for another call.",
+)
 @json_option()
 def command(
-    models: tuple[Path, ...],
+    models: "tuple[Model, ...]",
     target: str,
     min_fps: float,
     clock_mhz: float | None,
-    at_most: tuple[str, ...],
-    at_least: tuple[str, ...],
-    space_file: Path | None,
-    settings: tuple[str, ...],
-    weights: str | None,
+    limits: "tuple[Limit, ...]",
+    given: GivenSpace,
     options: ImportOptions,
     is_verified: bool,
     latency: int,
@@ -99,44 +103,27 @@ def command(
     Configs are ranked in closed form, then replayed and synthesized from the smallest array on.
     """
     from tilewright.flows.report.json_files import write_json
-    from tilewright.flows.sweep.devices import devices
     from tilewright.flows.sweep.job import Setup
-    from tilewright.flows.sweep.recommending import SPACE, recommend
-    from tilewright.flows.sweep.running import Runner
-    from tilewright.flows.sweep.store import STORE_NAME, opened
+    from tilewright.flows.sweep.limits import Limit, limits_of_device
+    from tilewright.flows.sweep.recommending import SPACE
     from tilewright.flows.sweep.sweep import Sweep
-    from tilewright.flows.sweep.verifying import verify_points
-    from tilewright.flows.synthesis.synthesis import check_target
 
-    check_files(models, models, [*json_files], output)
-    device = devices().get(target)
-    if device is None and clock_mhz is None:
-        raise InputError(
-            f"--target {target}: --clock MHZ, or one of {', '.join(devices())}, whose clock is "
-            "assumed"
-        )
-    check_target(device.target if device else target)
+    check_files((), models, json_files, output)
+    device = device_of(target, clock_mhz)
     sweep = Sweep(
-        models=weighted_models(models, weights),
-        space=changed_space(space_file, (), settings, {}, None, SPACE),
-        latencies=latencies(str(latency)),
+        models=models,
+        space=given.resolve(SPACE),
+        latencies=(latency,),
         setup=Setup(options=options),
         limits=(
-            *limits_of(at_most, [*at_least, f"frames_per_second={min_fps}"]),
-            *(device.limits if device else ()),
+            *limits,
+            Limit(figure="frames_per_second", bound=min_fps, is_upper=False),
+            *(limits_of_device(device) if device else ()),
         ),
         clock_mhz=clock_mhz or (device.clock_mhz if device else None),
     )
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-    with (
-        opened(output / STORE_NAME if output else None) as store,
-        Runner(sweep, store, jobs or os.cpu_count() or 1) as runner,
-    ):
-        found = recommend(runner, device.target if device else target, device)
-        if found.points and is_verified:
-            verified = verify_points(found.points, 0, runner).points
-            found = dataclasses.replace(found, points=verified)
+    of = device.target if device else target
+    found = find(sweep, of, device, jobs or os.cpu_count() or 1, output, is_verified=is_verified)
     if not found.points:
         raise InputError(f"no config makes {min_fps:g} frames/s on {target}: {found.sentence}")
     assumed = f"assumed for {target}; --clock gives another" if clock_mhz is None else None
@@ -146,16 +133,63 @@ def command(
         print_recommendation(answer, title)
 
 
+def device_of(target: str, clock_mhz: float | None) -> "Device | None":
+    """Return the FPGA of that name; None for gates, which need a clock.
+
+    Raises InputError, ToolError.
+    """
+    from tilewright.flows.synthesis.devices import devices
+    from tilewright.flows.synthesis.synthesis import check_target
+
+    device = devices().get(target)
+    if device is None and clock_mhz is None:
+        raise InputError(
+            f"--target {target}: --clock MHZ, or one of {', '.join(devices())}, whose clock is "
+            "assumed"
+        )
+    check_target(device.target if device else target)
+    return device
+
+
+def find(
+    sweep: "Sweep",
+    target: str,
+    device: "Device | None",
+    num_processes: int,
+    folder: Path | None,
+    *,
+    is_verified: bool,
+) -> "Recommendation":
+    """Return the config, or why there is none. Raises as `recommend` does.
+
+    target: of the synthesis; folder: where what is measured is kept.
+    """
+    from tilewright.flows.sweep.recommending import recommend
+    from tilewright.flows.sweep.running import Runner
+    from tilewright.flows.sweep.store import STORE_NAME, opened
+    from tilewright.flows.sweep.verifying import verify_points
+
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with (
+        opened(folder / STORE_NAME if folder else None) as store,
+        Runner(sweep, store, num_processes) as runner,
+    ):
+        found = recommend(runner, target, device)
+        if found.points and is_verified:
+            verified = verify_points(found.points, 0, runner).points
+            found = dataclasses.replace(found, points=verified)
+    return found
+
+
 def as_json(row: Mapping[str, Any], assumed: str | None, device: "Device | None") -> dict[str, Any]:
     """Return the recommendation as JSON-able values.
 
     assumed: what is said of a clock that nobody gave; of an FPGA, there is a command that tells it.
     """
-    placed = (
-        f"tilewright synth {row['options']} --target ecp5 --place {device.size}" if device else ""
-    )
+    placing = f"--target {device.target} --place {device.size}" if device else ""
     return {
-        "clock_command": placed,
+        "clock_command": f"tilewright synth {row['options']} {placing}" if device else None,
         "config": row["options"],
         "command": f"tilewright generate {row['options']}",
         "figures": {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tilewright.flows.commands.options import FilePath, GivenConfig, config_options, json_option
+from tilewright.flows.synthesis.devices import devices
 from tilewright.support.files import check_folder, write_folder
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from tilewright.flows.synthesis.synthesis import Synthesis
 
 FILE = "synthesis.json"
-ECP5_DEVICES = ("25k", "45k", "85k")
+PLACES = {device.size: device for device in devices().values()}
+"""The FPGAs by what place and route calls them."""
 
 
 @click.command(name="synth")
@@ -31,8 +33,8 @@ ECP5_DEVICES = ("25k", "45k", "85k")
 @click.option("--flat", "is_flat", is_flag=True, help="The whole at once, instead of its parts.")
 @click.option(
     "--place",
-    "device",
-    type=click.Choice(ECP5_DEVICES),
+    "size",
+    type=click.Choice(list(PLACES)),
     help="Place and route the whole on that ECP5 (nextpnr), with --target ecp5.",
 )
 @click.option(
@@ -49,7 +51,7 @@ def command(
     given: GivenConfig,
     target: str,
     is_flat: bool,
-    device: str | None,
+    size: str | None,
     seeds: int,
     jobs: int | None,
     output: Path | None,
@@ -66,14 +68,14 @@ def command(
     from tilewright.flows.synthesis.place import place
     from tilewright.flows.synthesis.synthesis import ECP5, synthesize
 
-    if device is not None and target != ECP5:
+    if size is not None and target != ECP5:
         raise click.UsageError("--place needs --target ecp5")
     config = given.resolve()
     if output is not None:
         check_folder(output)
     found: Synthesis | Placement
-    if device is not None:
-        found = placed = place(config, device, seeds=seeds)
+    if size is not None:
+        found = placed = place(config, PLACES[size], seeds=seeds)
         show = partial(print_placement, placed)
     else:
         found = synthesized = synthesize(

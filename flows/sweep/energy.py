@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 
 from tilewright.flows.report.report import transfer_bytes
-from tilewright.flows.sweep.tables import read_table
+from tilewright.flows.tables import read_table
 from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine

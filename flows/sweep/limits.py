@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tilewright.flows.sweep.space import FIELDS
+from tilewright.flows.synthesis.devices import Device
 from tilewright.support.errors import InputError
 from tilewright.support.records import record
 
@@ -34,6 +35,13 @@ class Limit:
 
     def __str__(self) -> str:
         return f"{self.figure} {'<=' if self.is_upper else '>='} {self.bound:g}"
+
+
+def limits_of_device(device: Device) -> tuple[Limit, ...]:
+    """Return what a design can take of an FPGA at most."""
+    most = {"area": device.lut4, "flip_flops": device.flip_flops, "mult18": device.mult18,
+            "block_ram": device.block_ram}  # fmt: skip
+    return tuple(Limit(figure=name, bound=value, is_upper=True) for name, value in most.items())
 
 
 def parse_limit(text: str, *, is_upper: bool) -> Limit:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilewright.flows.sweep.area import with_area
-from tilewright.flows.sweep.devices import Device
 from tilewright.flows.sweep.limits import OF_SYNTHESIS
 from tilewright.flows.sweep.running import Runner
 from tilewright.flows.sweep.space import Candidate, Space
 from tilewright.flows.sweep.table import Point, all_points
+from tilewright.flows.synthesis.devices import Device
 from tilewright.hw.spec.config import PRESETS
 
 LOG = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from tilewright.flows.sweep.tables import read_table
+from tilewright.flows.tables import read_table
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.loops import Space, bank_words, num_words, word_bytes
 from tilewright.support.errors import InputError

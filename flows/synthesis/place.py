@@ -18,6 +18,7 @@ from typing import Any
 
 from tilewright.flows.hardware import SIMULATED_NAME, VERILOG_NAME, hardware_folder
 from tilewright.flows.report.progress import counted
+from tilewright.flows.synthesis.devices import Device
 from tilewright.flows.synthesis.parts import Netlist
 from tilewright.flows.synthesis.processes import Processes
 from tilewright.flows.synthesis.synthesis import LINE_SECONDS, TOP
@@ -38,21 +39,6 @@ LOGIC_PRODUCTS = "tilewright_depthwise_pipeline*"
 """Modules whose products are made of logic where multipliers are few."""
 LOGIC_BITS = 6
 """Products of factors as narrow as that are, too."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Device:
-    """One of the family."""
-
-    package: str
-    is_short_of_multipliers: bool = False
-
-
-DEVICES: Mapping[str, Device] = {
-    "25k": Device(package="CABGA381", is_short_of_multipliers=True),
-    "45k": Device(package="CABGA381"),
-    "85k": Device(package="CABGA756"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +101,8 @@ def nextpnr_version(told: str) -> str:
     return f"nextpnr {found[1]}" if found else "nextpnr"
 
 
-def place(config: Config, device: str, *, seeds: int) -> Placement:
-    """Synthesize, place and route a config with seeds 1 and up.
+def place(config: Config, device: Device, *, seeds: int) -> Placement:
+    """Synthesize, place and route a config on an ECP5 with seeds 1 and up.
 
     Raises ToolError where a tool is missing or fails.
     """
@@ -126,7 +112,7 @@ def place(config: Config, device: str, *, seeds: int) -> Placement:
     folder = hardware_folder(config.replace(name=SIMULATED_NAME))
     part = Netlist((folder / VERILOG_NAME).read_text(encoding="utf-8"), TOP).whole()
     verilog = part.verilog + harness(part.verilog, TOP)
-    script = placement_script(DEVICES[device])
+    script = placement_script(device)
     processes = Processes()
     runs = []
     try:
@@ -134,15 +120,15 @@ def place(config: Config, device: str, *, seeds: int) -> Placement:
         produce = partial(_synthesize, verilog=verilog, script=script, processes=processes)
         netlist, _ = cached("synthesis", key, produce)
         pack = partial(_pack, program, netlist / NETLIST, device, processes)
-        packed, _ = cached("synthesis", digest([key, device]), pack)
+        packed, _ = cached("synthesis", digest([key, device.size]), pack)
         cells = read_cells((packed / CELLS).read_text(encoding="utf-8"))
-        found = Placement(config=config, device=device, tools=tools, cells=cells, runs=())
+        found = Placement(config=config, device=device.size, tools=tools, cells=cells, runs=())
         if found.missing:
             return found
         with counted("seed", seeds, every_seconds=LINE_SECONDS) as advance:
             for seed in range(1, seeds + 1):
                 route = partial(_route, program, netlist / NETLIST, device, seed, processes)
-                routed, _ = cached("synthesis", digest([key, device, str(seed)]), route)
+                routed, _ = cached("synthesis", digest([key, device.size, str(seed)]), route)
                 runs.append(read_run((routed / REPORT).read_text(encoding="utf-8"), seed))
                 advance(f"seed {seed}")
     finally:
@@ -183,7 +169,7 @@ endmodule
 def placement_script(device: Device) -> str:
     """Return Yosys's script for the top in its harness, in `top.v`."""
     sparing = ""
-    if device.is_short_of_multipliers:
+    if device.few_multipliers:
         widths = " ".join(
             f"-D DSP_{limit}" for limit in (
                 "A_MAXWIDTH=18", "B_MAXWIDTH=18", f"A_MINWIDTH={LOGIC_BITS + 1}",
@@ -210,13 +196,13 @@ def _synthesize(folder: Path, *, verilog: str, script: str, processes: Processes
     run_yosys(script, folder, processes)
 
 
-def _command(program: str, netlist: Path, device: str) -> list[str]:
-    return [program, f"--{device}", "--package", DEVICES[device].package, "--speed",
+def _command(program: str, netlist: Path, device: Device) -> list[str]:
+    return [program, f"--{device.size}", "--package", device.package, "--speed",
             str(SPEED_GRADE), "--json", str(netlist), "--lpf-allow-unconstrained",
             "--timing-allow-fail", "--ignore-loops", "--freq", str(ASKED_MHZ)]  # fmt: skip
 
 
-def _pack(program: str, netlist: Path, device: str, processes: Processes, folder: Path) -> None:
+def _pack(program: str, netlist: Path, device: Device, processes: Processes, folder: Path) -> None:
     """Count the cells, before they have places."""
     command = [*_command(program, netlist, device), "--pack-only"]
     done = processes.run(command, folder=folder)
@@ -225,7 +211,7 @@ def _pack(program: str, netlist: Path, device: str, processes: Processes, folder
 
 
 def _route(
-    program: str, netlist: Path, device: str, seed: int, processes: Processes, folder: Path
+    program: str, netlist: Path, device: Device, seed: int, processes: Processes, folder: Path
 ) -> None:
     """Make the report of a seed."""
     command = _command(program, netlist, device)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tilewright.support.errors import ConfigError
+from tilewright.support.files import missing
 
 SRAM_ADDRESS_BITS = 20
 """SRAM address arithmetic is modulo 2^20; no SRAM has more than 2^18 words."""
@@ -227,14 +228,20 @@ class Config:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> "Config":
-        """Return a preset by name, or the config in a TOML file."""
+        """Return a preset by name, or the config in a TOML file. Raises ConfigError."""
         if str(name_or_path) in PRESETS:
             return PRESETS[str(name_or_path)]
-        path = Path(name_or_path)
-        if not path.is_file():
+        if not Path(name_or_path).is_file():
             raise ConfigError(
                 f"{name_or_path} is neither a preset ({', '.join(PRESETS)}) nor a TOML file"
             )
+        return cls.from_file(Path(name_or_path))
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Config":
+        """Return the config in a TOML file. Raises ConfigError."""
+        if not path.is_file():
+            raise ConfigError(missing(path, "a TOML file; `tilewright generate` writes one"))
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:

@@ -7,8 +7,8 @@ import shlex
 
 import pytest
 
-from tilewright.flows.sweep.devices import devices
 from tilewright.flows.sweep.job import Result
+from tilewright.flows.synthesis.devices import devices
 from tilewright.flows.synthesis.synthesis import PartFigures, Synthesis
 from tilewright.hw.spec.config import PRESETS
 

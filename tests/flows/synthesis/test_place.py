@@ -6,8 +6,8 @@ import re
 import pytest
 
 from tilewright.flows.hardware import VERILOG_NAME, hardware_folder
+from tilewright.flows.synthesis.devices import devices
 from tilewright.flows.synthesis.place import (
-    DEVICES,
     Placement,
     Run,
     harness,
@@ -56,8 +56,8 @@ def test_the_harness_connects_every_port_once():
 
 
 def test_products_are_made_of_logic_only_where_multipliers_are_few():
-    assert "mul2dsp" in placement_script(DEVICES["25k"])
-    assert "mul2dsp" not in placement_script(DEVICES["85k"])
+    assert "mul2dsp" in placement_script(devices()["ecp5-25k"])
+    assert "mul2dsp" not in placement_script(devices()["ecp5-85k"])
 
 
 def test_a_report_gives_the_clock_and_the_signals_of_its_path():

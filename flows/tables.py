@@ -1,4 +1,4 @@
-"""Tables of a sweep as TOML files: the ones that come along, and others in their place."""
+"""Tables of figures as TOML files: the ones that come along, and others in their place."""
 
 import tomllib
 from collections.abc import Collection

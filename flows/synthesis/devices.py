@@ -1,24 +1,25 @@
-"""FPGAs by name, and what they have, as limits of a sweep's figures."""
+"""FPGAs by name, and what they have."""
 
-from dataclasses import dataclass
-
-from tilewright.flows.sweep.limits import Limit
-from tilewright.flows.sweep.tables import read_table
 from tilewright.flows.synthesis.synthesis import ECP5, sram_bits
+from tilewright.flows.tables import read_table
 from tilewright.hw.spec.config import Config
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Device:
     """What an FPGA has; `clock_mhz` is assumed, no matter what is placed on it."""
 
     name: str
     target: str
     """Of the synthesis."""
+    package: str
     lut4: float
     """Of which a design can take so many."""
     flip_flops: int
     mult18: int
+    few_multipliers: bool
+    """Products of narrow factors are made of logic."""
     block_ram: int
     block_ram_bits: int
     """Of one."""
@@ -27,14 +28,7 @@ class Device:
     @property
     def size(self) -> str:
         """What place and route calls it."""
-        return self.name.removeprefix("ecp5-")
-
-    @property
-    def limits(self) -> tuple[Limit, ...]:
-        """What a design can take at most."""
-        most = {"area": self.lut4, "flip_flops": self.flip_flops, "mult18": self.mult18,
-                "block_ram": self.block_ram}  # fmt: skip
-        return tuple(Limit(figure=name, bound=value, is_upper=True) for name, value in most.items())
+        return self.name.removeprefix(f"{self.target}-")
 
     def may_hold(self, config: Config) -> bool:
         """Whether the array's multipliers and the bits of the SRAMs are not already too many."""
@@ -43,19 +37,15 @@ class Device:
 
 
 def devices() -> dict[str, Device]:
-    """Return the FPGAs that are known."""
+    """Return the FPGAs that are known, by name."""
     names = ("source", "block_ram_bits", "clock_mhz", "usable_luts", "devices")
     table = read_table(None, "devices.toml", names)
+    of_all = {name: table[name] for name in ("block_ram_bits", "clock_mhz")}
     return {
         name: Device(
             name=name,
             target=ECP5,
-            lut4=has["lut4"] * table["usable_luts"],
-            flip_flops=has["flip_flops"],
-            mult18=has["mult18"],
-            block_ram=has["block_ram"],
-            block_ram_bits=table["block_ram_bits"],
-            clock_mhz=table["clock_mhz"],
+            **of_all | has | {"lut4": has["lut4"] * table["usable_luts"]},
         )
         for name, has in table["devices"].items()
     }
