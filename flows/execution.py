@@ -22,6 +22,7 @@ from tilewright.flows.runtime.tensors import (
     save_arrays,
     save_samples,
 )
+from tilewright.flows.runtime.wanted import WantedInputs
 from tilewright.flows.verify import timed_rtl
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.dram import MEMORY_LATENCY
@@ -36,27 +37,24 @@ LINE_SECONDS = 10.0
 """Off a terminal samples have a line of progress in this time."""
 
 
-def load_inputs(
-    program: Program, input_file: Path | None, samples: int | None, seed: int
-) -> list[Sample]:
-    """Return the samples of the file, or seeded random ones; of a batch one by one."""
-    return model_inputs(program, batch_of(program), input_file, samples, seed)
+def load_inputs(program: Program, wanted: WantedInputs) -> list[Sample]:
+    """Return the samples of the file, or seeded random ones; of a batch one by one.
+
+    Raises InputError.
+    """
+    return model_inputs(program, batch_of(program), wanted)
 
 
 def model_inputs(
-    model: "Program | ImportedModel",
-    batch: Batch | None,
-    input_file: Path | None,
-    samples: int | None,
-    seed: int,
+    model: "Program | ImportedModel", batch: Batch | None, wanted: WantedInputs
 ) -> list[Sample]:
     """The same of a program, or of an imported model, with this batch."""
-    if samples is not None and samples < 1:
-        raise InputError(f"--samples must be at least 1, got {samples}")
+    if wanted.samples is not None and wanted.samples < 1:
+        raise InputError(f"--samples must be at least 1, got {wanted.samples}")
     specs = model.inputs
-    if input_file is not None:
-        return load_samples(input_file, specs, samples, batch)
-    return random_samples(specs, samples or 1, input_ranges(model), seed)
+    if wanted.input_file is not None:
+        return load_samples(wanted.input_file, specs, wanted.samples, batch)
+    return random_samples(specs, wanted.samples or 1, input_ranges(model), wanted.seed)
 
 
 def make_target(

@@ -23,15 +23,7 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
     UnsupportedError for a function that tables do not reach, ModelError for sums or scales beyond
     the accumulators.
     """
-    bias = np.rint(producer.bias)
-    zero_point = producer.source.quantization.zero_point
-    numerics.check_accumulator(producer.weight, bias, zero_point, request.node_name)
-    fraction = float(np.abs(producer.bias - bias).max(initial=0))
-    if fraction > NOTED_FRACTION:
-        request.context.notes.append(
-            f"{request.node_name}: the bias is no multiple of input scale * weight scale; it was "
-            f"rounded by up to {fraction:.3g} accumulator steps"
-        )
+    bias = _rounded_bias(request, producer)
     scale = numerics.requantize_scale(
         producer.source.quantization.scale, producer.weight_scale, request.quantization.scale
     )
@@ -58,7 +50,7 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
             source=request.sources,
             input=feature_map,
             weight=weight,
-            bias=bias.astype(np.int32),
+            bias=bias,
             weight_scale=producer.weight_scale,
             negative_scale=negative_scale,
             strides=producer.strides,
@@ -68,6 +60,20 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
             epilogue=epilogue,
         )
     )
+
+
+def _rounded_bias(request: Request, producer: Linear) -> NDArray[np.int32]:
+    """The bias in steps of the accumulators, which hold all sums."""
+    bias = np.rint(producer.bias)
+    zero_point = producer.source.quantization.zero_point
+    numerics.check_accumulator(producer.weight, bias, zero_point, request.node_name)
+    fraction = float(np.abs(producer.bias - bias).max(initial=0))
+    if fraction > NOTED_FRACTION:
+        request.context.notes.append(
+            f"{request.node_name}: the bias is no multiple of input scale * weight scale; it was "
+            f"rounded by up to {fraction:.3g} accumulator steps"
+        )
+    return bias.astype(np.int32)
 
 
 def of_read_channels(value: Real) -> Real:

@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def timed(kernel: Kernel) -> int:
 
 def run_peer(python: Path, script: str, layers: dict[str, list[int]]) -> dict[str, Any]:
     """Return what a peer says: its version, and cycles by layer."""
-    command = [str(python), str(HERE / script), json.dumps(layers)]
+    given = {"config": asdict(PEER_SIZED), "layers": layers}
+    command = [str(python), str(HERE / script), json.dumps(given)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -1,7 +1,9 @@
 """Runs SCALE-Sim on layers; in an environment that has `scalesim` (which needs numpy < 2.2).
 
-python scale_sim.py '{"name": [batch, out channels, in channels, height, width, kernel, kernel]}'
+python scale_sim.py '{"config": {...}, "layers": {"name": [...]}}'
 
+Of a layer: batch, out channels, in channels, height, width, kernel height, kernel width.
+The array, its memories and the bandwidth are the config's (fields as `tilewright` names them).
 Prints {"version": ..., "cycles": {name: cycles}} as JSON; the array is weight stationary.
 """
 
@@ -13,6 +15,7 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from scalesim.scale_sim import scalesim
 
@@ -20,15 +23,15 @@ CONFIG = """
 [general]
 run_name = run
 [architecture_presets]
-ArrayHeight: 16
-ArrayWidth: 16
-IfmapSramSzkB: 112
-FilterSramSzkB: 72
-OfmapSramSzkB: 128
+ArrayHeight: {rows}
+ArrayWidth: {cols}
+IfmapSramSzkB: {activation_kib}
+FilterSramSzkB: {weight_kib}
+OfmapSramSzkB: {accumulator_kib}
 IfmapOffset: 0
 FilterOffset: 10000000
 OfmapOffset: 20000000
-Bandwidth: 16
+Bandwidth: {beat}
 Dataflow: ws
 MemoryBanks: 1
 ReadRequestBuffer: 64
@@ -52,10 +55,10 @@ RandomNumberGeneratorSeed: 40
 InterfaceBandwidth: USER
 UseRamulatorTrace: False
 """
-"""An array, SRAMs (KiB) and a bandwidth (bytes a cycle, of each operand) like those of base-320."""
+"""An array, SRAMs (KiB) and a bandwidth (bytes a cycle, of each operand)."""
 
 
-def cycles(sizes: list[int]) -> int:
+def cycles(sizes: list[int], config: dict[str, Any]) -> int:
     """Return the cycles of a layer, those before the first product left out."""
     _, out_channels, channels, height, width, kernel, _ = sizes
     is_product = kernel == 1
@@ -70,7 +73,7 @@ def cycles(sizes: list[int]) -> int:
         row = [*source, kernel, kernel, channels, out_channels, 1]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        (place / "config").write_text(CONFIG)
+        (place / "config").write_text(CONFIG.format(beat=config["axi_data_bits"] // 8, **config))
         for name in ("layer.csv", "layout.csv"):
             (place / name).write_text(f"{header}\nlayer, {', '.join(map(str, row))},\n")
         noise = io.StringIO()
@@ -89,7 +92,8 @@ def cycles(sizes: list[int]) -> int:
 
 
 def main() -> None:
-    found = {name: cycles(sizes) for name, sizes in json.loads(sys.argv[1]).items()}
+    given = json.loads(sys.argv[1])
+    found = {name: cycles(sizes, given["config"]) for name, sizes in given["layers"].items()}
     print(json.dumps({"version": version("scalesim"), "cycles": found}))
 
 

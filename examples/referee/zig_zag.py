@@ -1,7 +1,9 @@
 """Runs ZigZag's cost model on layers; in an environment that has `zigzag-dse` (and `six`).
 
-python zig_zag.py '{"name": [batch, out channels, in channels, height, width, kernel, kernel]}'
+python zig_zag.py '{"config": {...}, "layers": {"name": [...]}}'
 
+Of a layer: batch, out channels, in channels, height, width, kernel height, kernel width.
+The array, its memories and the bandwidth are the config's (fields as `tilewright` names them).
 Prints {"version": ..., "cycles": {name: cycles}} as JSON; mappings are searched for latency.
 """
 
@@ -24,16 +26,22 @@ SUMS = {"read": ["O, tl", "O, th"], "write": ["O, fh", "O, fl"]}
 
 
 def memory(
-    operands: list[str], *, bits: int, bandwidth: int, cost: float, is_register: bool = False
+    operands: list[str],
+    *,
+    bits: int,
+    bandwidth: int,
+    least: int,
+    cost: float,
+    is_register: bool = False,
 ) -> dict[str, Any]:
-    """Return a memory of a read and a write port; bandwidth: bits a cycle of each of them."""
+    """Return a memory of a read and a write port; bandwidth, least: bits a cycle of each."""
     maps = [operand for operand in operands if operand != "O"]
     sums = SUMS if "O" in operands else {"read": [], "write": []}
     ports = [
         {
             "name": f"{kind[0]}_port_1",
             "type": kind,
-            "bandwidth_min": min(bandwidth, 128),
+            "bandwidth_min": least,
             "bandwidth_max": bandwidth,
             "allocation": [f"{operand}, {level}" for operand in maps] + sums[kind],
         }
@@ -51,32 +59,41 @@ def memory(
     }
 
 
-KIB = 8 * 1024
-HARDWARE = {
-    "name": "base_320",
-    "memories": {
-        "weight_register": memory(["I2"], bits=8, bandwidth=8, cost=0.01, is_register=True),
-        "weight_sram": memory(["I2"], bits=72 * KIB, bandwidth=128, cost=10),
-        "accumulators": memory(["O"], bits=128 * KIB, bandwidth=512, cost=10),
-        "activation_sram": memory(["I1", "O"], bits=112 * KIB, bandwidth=1024, cost=10),
-        "dram": memory(["I1", "I2", "O"], bits=1 << 35, bandwidth=128, cost=700),
-    },
-    "operational_array": {
-        "unit_energy": 0.04,
-        "unit_area": 1,
-        "dimensions": ARRAY,
-        "sizes": [16, 16],
-        "systolic_dimensions": ARRAY,
-    },
-}
-"""A weight-stationary 16x16 array with the SRAMs and the DRAM bandwidth of base-320."""
-MAPPING = [
-    {
-        "name": "default",
-        "spatial_mapping": {"D1": ["K, 16"], "D2": ["C, 16"]},
-        "memory_operand_links": {"O": "O", "W": "I2", "I": "I1"},
+def hardware(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a weight-stationary array with the config's SRAMs and DRAM bandwidth."""
+    rows, cols, bus = config["rows"], config["cols"], config["axi_data_bits"]
+    read = config["activation_banks"] * rows * 8
+
+    def sram(operands: list[str], size: str, bandwidth: int) -> dict[str, Any]:
+        bits, least = config[size] * 8 * 1024, min(bandwidth, bus)
+        return memory(operands, bits=bits, bandwidth=bandwidth, least=least, cost=10)
+
+    return {
+        "name": "array",
+        "memories": {
+            "weight_register": memory(
+                ["I2"], bits=8, bandwidth=8, least=8, cost=0.01, is_register=True
+            ),
+            "weight_sram": sram(["I2"], "weight_kib", rows * 8),
+            "accumulators": sram(["O"], "accumulator_kib", cols * 32),
+            "activation_sram": sram(["I1", "O"], "activation_kib", read),
+            "dram": memory(["I1", "I2", "O"], bits=1 << 35, bandwidth=bus, least=bus, cost=700),
+        },
+        "operational_array": {
+            "unit_energy": 0.04,
+            "unit_area": 1,
+            "dimensions": ARRAY,
+            "sizes": [cols, rows],
+            "systolic_dimensions": ARRAY,
+        },
     }
-]
+
+
+def mapping(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what lies along the array: out channels along its columns, in channels its rows."""
+    spatial = {"D1": [f"K, {config['cols']}"], "D2": [f"C, {config['rows']}"]}
+    links = {"O": "O", "W": "I2", "I": "I1"}
+    return [{"name": "default", "spatial_mapping": spatial, "memory_operand_links": links}]
 
 
 def layer(sizes: list[int]) -> dict[str, Any]:
@@ -94,11 +111,12 @@ def layer(sizes: list[int]) -> dict[str, Any]:
     }
 
 
-def cycles(sizes: list[int]) -> int:
+def cycles(sizes: list[int], config: dict[str, Any]) -> int:
     """Return the cycles of a layer."""
     with tempfile.TemporaryDirectory() as folder:
         names = {}
-        for name, data in (("layer", [layer(sizes)]), ("hw", HARDWARE), ("mapping", MAPPING)):
+        given = {"layer": [layer(sizes)], "hw": hardware(config), "mapping": mapping(config)}
+        for name, data in given.items():
             names[name] = Path(folder) / f"{name}.yaml"
             names[name].write_text(yaml.safe_dump(data, sort_keys=False))
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -113,7 +131,8 @@ def cycles(sizes: list[int]) -> int:
 
 def main() -> None:
     logging.disable(logging.WARNING)
-    found = {name: cycles(sizes) for name, sizes in json.loads(sys.argv[1]).items()}
+    given = json.loads(sys.argv[1])
+    found = {name: cycles(sizes, given["config"]) for name, sizes in given["layers"].items()}
     print(json.dumps({"version": version("zigzag-dse"), "cycles": found}))
 
 

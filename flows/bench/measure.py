@@ -18,6 +18,7 @@ from tilewright.flows.models import CompiledModel, compile_file
 from tilewright.flows.report.coverage import coverage_json
 from tilewright.flows.report.report import utilization
 from tilewright.flows.runtime.tensors import Sample
+from tilewright.flows.runtime.wanted import WantedInputs
 from tilewright.flows.verify import Verification, timed_rtl, verify
 from tilewright.hw.spec.config import Config
 from tilewright.sim.timing import simulate
@@ -93,7 +94,7 @@ def run_case(case: Case, seed: int = 0) -> Result:
         with tempfile.TemporaryDirectory() as folder:
             path = case.model or _model_file(case, Path(folder))
             compiled, seconds, again = _compile(path, case.config)
-            samples = load_inputs(compiled.program, None, 1, seed)
+            samples = load_inputs(compiled.program, WantedInputs(seed=seed))
             rtl, _ = timed_rtl(compiled.program, case.latency)
             found = verify(compiled, samples, rtl, num_rtl=1)
             timing_seconds = _timing_seconds(compiled, case.latency, found.timing_seconds)

@@ -30,7 +30,7 @@ def command(
 
     config = given.resolve()
     target = output or Path(f"{source.stem}.tw")
-    check_targets([target, *json_files], [source, given.file])
+    check_targets([target, *json_files], [source, given.config_file])
     try:
         text = source.read_text(encoding="utf-8")
     except UnicodeDecodeError:

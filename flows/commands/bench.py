@@ -60,7 +60,7 @@ def command(
     config = None
     if not given.is_empty:
         config = given.resolve()
-    check_targets([output, *json_files], [*models, given.file])
+    check_targets([output, *json_files], [*models, given.config_file])
     for path in models:
         if not path.is_file():
             raise InputError(missing(path, "an ONNX model"))

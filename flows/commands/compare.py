@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from tilewright.flows.commands.options import FilePath, input_options, json_option
+from tilewright.flows.runtime.wanted import WantedInputs
 
 
 @click.command(name="compare")
@@ -19,9 +20,7 @@ from tilewright.flows.commands.options import FilePath, input_options, json_opti
 )
 def command(
     model: Path,
-    input_file: Path | None,
-    samples: int | None,
-    seed: int,
+    wanted: WantedInputs,
     json_files: tuple[Path, ...],
     fail_above: int | None,
 ) -> None:
@@ -38,9 +37,9 @@ def command(
     from tilewright.flows.report.progress import status
     from tilewright.support.files import check_targets
 
-    check_targets(json_files, [model, input_file])
+    check_targets(json_files, [model, wanted.input_file])
     imported = import_file(model)
-    inputs = model_inputs(imported, imported.batch, input_file, samples, seed)
+    inputs = model_inputs(imported, imported.batch, wanted)
     with status("comparing"):
         comparison = compare_model(model, imported, inputs)
     if not write_json(json_files, comparison.as_dict()):

@@ -71,7 +71,7 @@ def command(
         run_sections(imported, config, observe=observe, stop_after=stop_after)
         return
     target = output or Path(f"{model.stem}.tw")
-    check_targets([target, *json_files], [model, given.file])
+    check_targets([target, *json_files], [model, given.config_file])
     quiet = quiet or observe is not None
     told = f"compiling {model.name} for {config.name}"
     with contextlib.nullcontext() if quiet else status(told):  # no spinner around printed passes

@@ -57,7 +57,7 @@ def command(
     from tilewright.flows.report.progress import counted, status
     from tilewright.support.files import check_targets, write_file
 
-    check_targets([output, *json_files], [given.file])
+    check_targets([output, *json_files], [given.config_file])
     config = given.resolve()
     with status("collecting the cases of onnx.backend.test"):
         cases = collect(pattern, kinds or KINDS)

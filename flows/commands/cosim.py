@@ -18,6 +18,7 @@ from tilewright.flows.commands.options import (
     json_option,
     waveform_option,
 )
+from tilewright.flows.runtime.wanted import WantedInputs
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ def command(
     model: Path,
     given: GivenConfig,
     cached: bool,
-    input_file: Path | None,
-    samples: int | None,
-    seed: int,
+    wanted: WantedInputs,
     rtl_samples: int | None,
     ort: bool,
     options: ImportOptions,
@@ -92,11 +91,11 @@ def command(
     if rtl_samples is not None and rtl_samples < 1:
         raise InputError(f"--rtl-samples must be at least 1, got {rtl_samples}")
     config = given.resolve()
-    check_targets([output, waveform, *json_files], [model, given.file, input_file])
+    check_targets([output, waveform, *json_files], [model, given.config_file, wanted.input_file])
     check_waveform(waveform)
     with status(f"compiling {model.name} for {config.name}"):
         compiled = compile_file(model, config, options, cached=cached)
-    inputs = load_inputs(compiled.program, input_file, samples, seed)
+    inputs = load_inputs(compiled.program, wanted)
     with status(f"generating and building the RTL of {config.name}"):
         target, build_seconds = timed_rtl(compiled.program, latency, bandwidth, stalls, waveform)
     result = run(compiled, inputs, target, rtl_samples, ort=ort, build_seconds=build_seconds)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from tilewright.flows.runtime.targets import Outcome
     from tilewright.flows.verify import Verification
+    from tilewright.hw.spec.program import Program
+    from tilewright.sim.cosim.parameters import DramParameters
 
 MODEL, INPUTS, LABELS = "digits.onnx", "digits_inputs.npz", "digits_labels.npz"
 
@@ -49,17 +51,15 @@ def command(
     simulator for all 360 test images; RTL, simulator and reference are compared byte for byte.
     """
     from tilewright.flows.execution import run_samples
-    from tilewright.flows.hardware import all_files
     from tilewright.flows.models import compile_file
     from tilewright.flows.report.display import console
-    from tilewright.flows.report.json_files import STDOUT, write_json
+    from tilewright.flows.report.json_files import STDOUT
     from tilewright.flows.report.progress import status
-    from tilewright.flows.report.verification import print_verification, report_of
-    from tilewright.flows.runtime.tensors import load_arrays, load_samples
+    from tilewright.flows.runtime.tensors import load_samples
     from tilewright.flows.verify import timed_rtl, verify
-    from tilewright.support.files import check_folder, check_targets, write_folder
+    from tilewright.support.files import check_folder, check_targets
 
-    check_targets(json_files, [given.file])
+    check_targets(json_files, [given.config_file])
     if output is not None:
         check_folder(output)
     config = given.resolve()
@@ -84,19 +84,37 @@ def command(
         run=run_samples,
     )
     out.print(f"3  ran {len(result.rtl)} images on the RTL, {len(result.iss)} on the simulator\n")
+    show(result, target.dram, out, json_files)
     if output is not None:
-        write_folder(output, {**all_files(config), f"{Path(MODEL).stem}.tw": program.to_bytes()})
+        keep(output, program, out)
+    if not result.is_exact:
+        raise SystemExit(1)
+
+
+def keep(folder: Path, program: "Program", out: "Console") -> None:
+    """Write what was generated and compiled."""
+    from tilewright.flows.hardware import all_files
+    from tilewright.support.files import write_folder
+
+    files = all_files(program.config)
+    write_folder(folder, {**files, f"{Path(MODEL).stem}.tw": program.to_bytes()})
+    out.print(f"Verilog, documents and program: {folder}", markup=False)
+
+
+def show(
+    result: "Verification", dram: "DramParameters", out: "Console", json_files: tuple[Path, ...]
+) -> None:
+    """Print the comparison and the accuracy, or write them as JSON."""
+    from tilewright.flows.report.json_files import write_json
+    from tilewright.flows.report.verification import print_verification, report_of
+    from tilewright.flows.runtime.tensors import load_arrays
+
     labels = load_arrays(data_path(LABELS))["labels"].tolist()
     correct = [read == label for read, label in zip(digits_of(result.iss), labels, strict=True)]
     accuracy = {"images": len(correct), "correct": sum(correct)}
-    found = report_of(result, MODEL, target.dram) | {"accuracy": accuracy}
-    if not write_json(json_files, found):
+    if not write_json(json_files, report_of(result, MODEL, dram) | {"accuracy": accuracy}):
         print_verification(out, result, MODEL)
         print_accuracy(out, result, labels, sum(correct))
-        if output is not None:
-            out.print(f"Verilog, documents and program: {output}", markup=False)
-    if not result.is_exact:
-        raise SystemExit(1)
 
 
 def digits_of(outcomes: "Sequence[Outcome]") -> list[int]:

@@ -61,7 +61,7 @@ def command(
     from tilewright.flows.runtime.tensors import load_samples
     from tilewright.support.files import check_targets
 
-    check_targets(json_files, [model, data, labels_file, float_file, given.file])
+    check_targets(json_files, [model, data, labels_file, float_file, given.config_file])
     config = given.resolve()
     imported = import_file(model, config, options)
     inputs = load_samples(data, imported.inputs, None, imported.batch)

@@ -60,7 +60,7 @@ def command(
     from tilewright.support.files import check_targets
 
     config = given.resolve()
-    check_targets(json_files, [model, given.file])
+    check_targets(json_files, [model, given.config_file])
     imported = import_file(model, config, options)
     with status(f"compiling {model.name} for {config.name}"):
         found = explain(imported, config, latency=latency, with_gains=not no_gains)

@@ -44,7 +44,7 @@ def command(
     from tilewright.flows.report.progress import status
     from tilewright.support.files import check_folder, check_targets, write_folder
 
-    check_targets(json_files, [given.file])
+    check_targets(json_files, [given.config_file])
     config = given.resolve()
     folder = output or Path("build") / config.name
     check_folder(folder)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from tilewright.compiler.options import ImportOptions
+from tilewright.flows.runtime.wanted import WantedInputs
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.support.errors import ConfigError
 from tilewright.support.records import record
@@ -25,24 +26,24 @@ class GivenConfig:
     """What --preset, --config and --set say."""
 
     preset: str | None = None
-    file: Path | None = None
+    config_file: Path | None = None
     settings: tuple[str, ...] = ()
     default: str = "base"
     """The preset where none of the three is given."""
 
     @property
     def is_empty(self) -> bool:
-        return not (self.preset or self.file or self.settings)
+        return not (self.preset or self.config_file or self.settings)
 
     def resolve(self) -> Config:
         """Return the config; one that is changed is named "custom" unless a name is set.
 
         Raises ConfigError.
         """
-        if self.preset and self.file:
+        if self.preset and self.config_file:
             raise ConfigError("--preset and --config exclude each other; give one of them")
         preset = PRESETS[self.preset or self.default]
-        base = preset if self.file is None else Config.from_file(self.file)
+        base = preset if self.config_file is None else Config.from_file(self.config_file)
         changes = parse_settings(self.settings)
         return base.replace(**({"name": "custom"} | changes)) if changes else base
 
@@ -96,7 +97,7 @@ def config_options(default: str = "base", *, is_told: bool = True) -> Decorator:
             type=click.Choice(list(PRESETS)),
             help=f"A named config.{shown}",
         ),
-        click.option("--config", "file", type=FilePath, help="A config as a TOML file."),
+        click.option("--config", "config_file", type=FilePath, help="A config as a TOML file."),
         set_option("Change a config field, for example --set rows=8 --set lanes=4."),
     )
     return collected(options, "given", functools.partial(GivenConfig, default=default))
@@ -183,9 +184,8 @@ def import_options(*, batch: bool = False, host_only: bool = False) -> Decorator
     return collected(flags, "options", ImportOptions)
 
 
-def input_options(function: Function) -> Function:
-    """Add --input, --samples and --seed; the command gets `input_file`, `samples`, `seed`."""
-    options = (
+input_options = collected(
+    (
         click.option(
             "--input",
             "input_file",
@@ -200,8 +200,11 @@ def input_options(function: Function) -> Function:
         click.option(
             "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random inputs."
         ),
-    )
-    return decorated(function, options)
+    ),
+    "wanted",
+    WantedInputs,
+)
+"""The command gets `wanted`, the WantedInputs."""
 
 
 def waveform_option(function: Function) -> Function:

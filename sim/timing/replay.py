@@ -168,7 +168,7 @@ class StageReplay:
         self._position = first_position - 1
         if operand is not None:
             self._operand_moved = max(self._operand_moved, first_operand)
-        to_window_end = self._window
+        self._to_window_end = self._window
         for segment in plan:
             sources = Cursor(source(segment.source_bank), first_position)
             self._cursors.append(sources)
@@ -183,23 +183,28 @@ class StageReplay:
                 self._pass_lead(sources, segment)
                 continue
             self._pixel = Pixel(-1, segment.operand_bank, operands, repeated)
-            can_repeat = self._can_repeat and not repeated
-            left, before = segment.turns, None
-            while left:
-                left, to_window_end = left - 1, to_window_end - 1
-                self._read(sources, segment.source_bank, is_end=not to_window_end)
-                if to_window_end:
-                    continue
-                to_window_end = self._window
-                self._meet(self._pixel._replace(entered=self._entered))
-                if left >= self._window and can_repeat:
-                    state = self._state(sources, operands)
-                    if before is not None and state[1:] == before[1:]:
-                        left -= self._repeat(sources, operands, state[0] - before[0], left)
-                        state = None
-                    before = state
+            self._pass_turns(sources, segment)
         self._finish()
         return self._result()
+
+    def _pass_turns(self, sources: Cursor, segment: "Segment") -> None:
+        """The turns of a segment, one by one until two windows leave the same state."""
+        operands, repeated = self._pixel.operands, self._pixel.repeats
+        can_repeat = self._can_repeat and not repeated
+        left, before = segment.turns, None
+        while left:
+            left, self._to_window_end = left - 1, self._to_window_end - 1
+            self._read(sources, segment.source_bank, is_end=not self._to_window_end)
+            if self._to_window_end:
+                continue
+            self._to_window_end = self._window
+            self._meet(self._pixel._replace(entered=self._entered))
+            if left >= self._window and can_repeat:
+                state = self._state(sources, operands)
+                if before is not None and state[1:] == before[1:]:
+                    left -= self._repeat(sources, operands, state[0] - before[0], left)
+                    state = None
+                before = state
 
     def _read(self, sources: Cursor, bank: int, *, is_end: bool) -> None:
         """The next position's turn and its read; its value goes on to the pipeline."""

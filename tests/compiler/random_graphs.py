@@ -28,6 +28,15 @@ from tilewright.hw.spec.program import Program
 from tilewright.hw.spec.tensor import Quantization, Shape, Tensor
 
 
+def windows(sizes, kernel, strides, pads, dilations) -> list[int]:
+    """Rows and columns of the windows that a map of those sizes holds."""
+    return [
+        (size + pads[axis] + pads[axis + 2] - dilations[axis] * (kernel[axis] - 1) - 1)
+        // strides[axis] + 1
+        for axis, size in enumerate(sizes)
+    ]  # fmt: skip
+
+
 class GraphMaker:
     """Grows a graph layer by layer; every method returns the new map's name."""
 
@@ -67,13 +76,8 @@ class GraphMaker:
         slopes=False,
         pieces=0,
     ) -> str:
-        channels, height, width = self.shape(source)
-        behind = [
-            length + pads[axis] + pads[axis + 2] for axis, length in enumerate((height, width))
-        ]
-        reach = [dilations[axis] * (kernel[axis] - 1) + 1 for axis in (0, 1)]
-        size = [(behind[axis] - reach[axis]) // strides[axis] + 1 for axis in (0, 1)]
-        output = self.new_map((filters, *size))
+        channels, *sizes = self.shape(source)
+        output = self.new_map((filters, *windows(sizes, kernel, strides, pads, dilations)))
         inputs = channels // groups
         weight = self.random.integers(-127, 128, (filters, inputs, *kernel)).astype(np.int8)
         scale = 0.3 / (60 * 70 * (inputs * kernel[0] * kernel[1]) ** 0.5)

@@ -16,6 +16,7 @@ from tilewright.flows.models import CompiledModel, ReferenceTarget, compile_file
 from tilewright.flows.runtime.batches import batch_of
 from tilewright.flows.runtime.targets import IssTarget, OnnxRuntimeTarget
 from tilewright.flows.runtime.tensors import Sample
+from tilewright.flows.runtime.wanted import WantedInputs
 from tilewright.flows.verify import timed_rtl, verify
 from tilewright.hw.spec.config import PRESETS
 from tilewright.support.errors import ModelError
@@ -83,7 +84,8 @@ def compiled_case(name: str, config: str) -> tuple[CompiledModel, list[Sample]]:
     compiled = compile_file(
         CASES / name / "model.onnx", PRESETS[config], ImportOptions(keep_sections=True)
     )
-    return compiled, load_inputs(compiled.program, CASES / name / "inputs.npz", 1, 0)
+    wanted = WantedInputs(input_file=CASES / name / "inputs.npz", samples=1)
+    return compiled, load_inputs(compiled.program, wanted)
 
 
 @pytest.mark.parametrize("config", ["nano", "edge"])

@@ -14,6 +14,7 @@ from tilewright.flows.execution import load_inputs
 from tilewright.flows.models import compile_file
 from tilewright.flows.report.report import layer_cycles
 from tilewright.flows.runtime.targets import RtlTarget
+from tilewright.flows.runtime.wanted import WantedInputs
 from tilewright.flows.verify import timed_rtl
 from tilewright.hw.spec.assembly import assemble
 from tilewright.hw.spec.config import PRESETS
@@ -72,7 +73,7 @@ def test_workloads(name, preset):
     if (name, preset) in SLOW:
         pytest.skip("takes minutes")
     program = compile_file(path, PRESETS[preset]).program
-    outcome = RtlTarget(program).run(load_inputs(program, None, 1, 0)[0])
+    outcome = RtlTarget(program).run(load_inputs(program, WantedInputs())[0])
     result = simulate(program)
     ours = layer_cycles(program, result.retirements)
     errors = {

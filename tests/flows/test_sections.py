@@ -12,6 +12,7 @@ from tilewright.flows.execution import load_inputs
 from tilewright.flows.models import ReferenceTarget, compile_file
 from tilewright.flows.runtime.batches import batch_of
 from tilewright.flows.runtime.targets import IssTarget, OnnxRuntimeTarget
+from tilewright.flows.runtime.wanted import WantedInputs
 from tilewright.flows.verify import timed_rtl, verify
 from tilewright.hw.spec.config import PRESETS
 
@@ -39,7 +40,8 @@ def test_share_and_results(name):
     coverage = compiled.imported.coverage
     assert coverage.macs_accelerator >= SHARES[name] * coverage.macs_total
     assert compiled.program.metadata["coverage"] == coverage.as_dict()
-    (sample,) = load_inputs(compiled.program, folder / "inputs.npz", 1, 0)
+    wanted = WantedInputs(input_file=folder / "inputs.npz", samples=1)
+    (sample,) = load_inputs(compiled.program, wanted)
     given = IssTarget(compiled.program).run(sample).outputs
     witness = OnnxRuntimeTarget(compiled.path, batch_of(compiled.program)).run(sample).outputs
     for key, expected in ReferenceTarget(compiled.imported).run(sample).outputs.items():
@@ -54,7 +56,8 @@ def test_share_and_results(name):
 def test_every_section_on_the_rtl_equals_the_simulator(name, config):
     folder = SHARED / name
     compiled = compile_file(folder / "model.onnx", PRESETS[config])
-    samples = load_inputs(compiled.program, folder / "inputs.npz", 1, 0)
+    wanted = WantedInputs(input_file=folder / "inputs.npz", samples=1)
+    samples = load_inputs(compiled.program, wanted)
     result = verify(compiled, samples, timed_rtl(compiled.program)[0], num_rtl=1)
     assert result.is_exact
     assert result.estimated_cycles == result.cycles

@@ -72,7 +72,7 @@ class RequantizeLane(wiring.Component):
         m = Module()
         converted = self._convert_to_float(m)
         product = self._multiply(m, *converted)
-        self._round_and_place(m, *product)
+        self._place(m, *self._round(m, *product))
         return m
 
     def _convert_to_float(self, m):
@@ -139,8 +139,8 @@ class RequantizeLane(wiring.Component):
                 ]
         return carried, sticky, flags[3:].as_signed(), (flags[0], flags[1], flags[2])
 
-    def _round_and_place(self, m, product_top, product_sticky, product_exponent, flags):
-        """Stages 5 to 7: rounding to 24 bits, to an integer, zero point and clamp."""
+    def _round(self, m, product_top, product_sticky, product_exponent, flags):
+        """Stage 5: the product rounded to 24 bits."""
         negative, saturates, vanishes = flags
         large = product_top[25]
         kept = Mux(large, product_top[2:], product_top[1:25])
@@ -155,7 +155,10 @@ class RequantizeLane(wiring.Component):
                 large_exponent.eq(product_exponent + large),
                 flags.eq(Cat(negative, saturates, vanishes)),
             ]
+        return rounded, large_exponent, flags
 
+    def _place(self, m, rounded, large_exponent, flags):
+        """Stages 6 and 7: rounding to an integer, zero point and clamp."""
         negative, saturates, vanishes = flags
         exponent = Signal(signed(6))
         saturated, vanished = bits("saturated", "vanished")

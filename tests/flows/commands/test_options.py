@@ -14,8 +14,8 @@ def test_default_and_preset():
 
 def test_config_file_and_settings(tmp_path):
     (tmp_path / "c.toml").write_text(PRESETS["edge"].to_toml())
-    assert GivenConfig(file=tmp_path / "c.toml").resolve() == PRESETS["edge"]
-    given = GivenConfig(file=tmp_path / "c.toml", settings=("rows=12", "lanes=4,cols=20"))
+    assert GivenConfig(config_file=tmp_path / "c.toml").resolve() == PRESETS["edge"]
+    given = GivenConfig(config_file=tmp_path / "c.toml", settings=("rows=12", "lanes=4,cols=20"))
     config = given.resolve()
     assert (config.name, config.rows, config.cols, config.lanes) == ("custom", 12, 20, 4)
     assert config.tile_rows == 12
@@ -46,12 +46,12 @@ def test_bad_settings(settings, message):
 
 def test_bad_files(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
-        GivenConfig(file=tmp_path / "missing.toml").resolve()
+        GivenConfig(config_file=tmp_path / "missing.toml").resolve()
     (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not a TOML text file"):
-        GivenConfig(file=tmp_path / "bad.toml").resolve()
+        GivenConfig(config_file=tmp_path / "bad.toml").resolve()
     (tmp_path / "bad.toml").write_text("rows = ")
     with pytest.raises(ConfigError, match="not valid TOML"):
-        GivenConfig(file=tmp_path / "bad.toml").resolve()
+        GivenConfig(config_file=tmp_path / "bad.toml").resolve()
     with pytest.raises(ConfigError, match="exclude each other"):
-        GivenConfig(preset="base", file=tmp_path / "bad.toml").resolve()
+        GivenConfig(preset="base", config_file=tmp_path / "bad.toml").resolve()

@@ -10,7 +10,12 @@ from tilewright.flows.bench.kernels import make_kernel
 from tilewright.flows.execution import load_inputs
 from tilewright.flows.models import compile_file, input_ranges
 from tilewright.flows.runtime.targets import IssTarget
-from tilewright.flows.runtime.tensors import load_samples, random_samples, save_samples
+from tilewright.flows.runtime.tensors import (
+    load_samples,
+    random_samples,
+    save_samples,
+)
+from tilewright.flows.runtime.wanted import WantedInputs
 from tilewright.hw.spec.config import PRESETS
 from tilewright.support.errors import InputError
 
@@ -118,6 +123,6 @@ def test_random_indices_are_those_of_the_table(tmp_path):
     onnx.save(model, tmp_path / "m.onnx")
     program = compile_file(tmp_path / "m.onnx", PRESETS["nano"]).program
     assert input_ranges(program) == {"tokens": (0, 4)}
-    (sample,) = load_inputs(program, None, None, 0)
+    (sample,) = load_inputs(program, WantedInputs())
     assert set(sample["tokens"].tolist()) == {0, 1, 2, 3, 4}
     assert IssTarget(program).run(sample).outputs["output"].shape == (64, 8)
