@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from tilewright.compiler.emit.context import Context
@@ -80,11 +81,12 @@ class _Interleaver:
             steps = deque(lowering.steps())
             ahead = deque(step for step in steps if step.load and lowering.tiles_ahead)
             self.running.append(_Running(layer=layer, lowering=lowering, steps=steps, loads=ahead))
-            place = context.place(lowering.output_name)
+            name = lowering.output_name
+            place, made = context.place(name), context.map(name)
             words = context.placement.storages[place.storage].size
-            times = self.ready.setdefault(place.storage, np.zeros(words))
-            blocks = times.reshape(-1, context.map(lowering.output_name).pixels)
-            blocks[place.block : place.block + place.blocks] = np.inf
+            self.ready.setdefault(place.storage, np.zeros(words))
+            whole = Box(top=0, bottom=made.height, left=0, right=made.width)
+            self._times(name, whole, (0, place.blocks))[...] = np.inf
 
     def run(self) -> None:
         while any(running.steps for running in self.running):
@@ -136,9 +138,16 @@ class _Interleaver:
     def _times(self, name: str, box: Box, blocks: tuple[int, int]) -> Times:
         """A view of when pixels of a map in one of those storages are there."""
         feature_map, place = self.context.map(name), self.context.place(name)
-        times = self.ready[place.storage].reshape(-1, feature_map.height, feature_map.width)
         rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
-        return times[place.block :][slice(*blocks), rows, columns]
+        times = self.ready[place.storage]
+        if place.frame is None:
+            times = times.reshape(-1, feature_map.height, feature_map.width)[place.block :]
+        else:
+            layout = self.context.placement.in_storage(feature_map, self.context.config)
+            steps = [stride * times.itemsize for stride in layout.strides]
+            shape = (place.blocks, feature_map.height, feature_map.width)
+            times = as_strided(times[layout.base :], shape, steps)
+        return times[slice(*blocks), rows, columns]
 
     def _load(self, running: _Running) -> None:
         """Load the layer's next tile."""

@@ -85,8 +85,11 @@ def _transfer(
         count1=1,
         count2=1,
     )
-    if box.width == feature_map.width and box.pixels <= MAX_RUN:
-        whole = box.pixels == pixels == view.block_stride and blocks * pixels <= MAX_RUN
+    pitch = context.config.activation_pitch
+    if box.width * pitch == dram.strides[1] and box.pixels <= MAX_RUN:
+        is_dense = dram.strides[0] == pixels * pitch
+        whole = is_dense and box.pixels == pixels == view.block_stride
+        whole = whole and blocks * pixels <= MAX_RUN
         if whole:
             return replace(once, run=blocks * pixels)
         return replace(

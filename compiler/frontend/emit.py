@@ -235,15 +235,29 @@ def _pool(request: Request, producer: Pooled, output: str) -> Pool:
 def _emit_joined(request: Request, producer: Joined) -> str:
     parts = tuple(
         _rescale(request, part, f"{request.name}/part{position}")
+        if isinstance(part, str)
+        else _emit_constant(request, part)
         for position, part in enumerate(producer.parts)
     )
-    maps = [request.builder.maps[part] for part in parts]
-    shape = (sum(item.channels for item in maps), maps[0].height, maps[0].width)
+    shapes = [request.builder.maps[part].shape for part in parts]
+    sizes = list(shapes[0])
+    sizes[producer.axis] = sum(shape[producer.axis] for shape in shapes)
     return request.append(
         Concat(
-            name=request.node_name, output=request.map(shape), source=request.sources, parts=parts
+            name=request.node_name,
+            output=request.map((sizes[0], sizes[1], sizes[2])),
+            source=request.sources,
+            parts=parts,
+            axis=producer.axis,
         )
     )
+
+
+def _emit_constant(request: Request, values: NDArray[np.float32]) -> str:
+    """An input map that always holds the function of `values`, quantized as requested."""
+    results = quantize_all(request.function(values.reshape(-1)), request.quantization)
+    data = np.clip(results, request.low, request.high).astype(np.int8).reshape(values.shape)
+    return request.builder.add_constant(f"{request.name}/constant", data, request.quantization)
 
 
 def _emit_padded(request: Request, producer: Padded) -> str:

@@ -8,8 +8,8 @@ negatives, negated.
 from collections.abc import Sequence
 
 from tilewright.compiler.frontend.builder import natural_index
+from tilewright.compiler.frontend.concatenation import join
 from tilewright.compiler.frontend.context import Context
-from tilewright.compiler.frontend.layout import join
 from tilewright.compiler.frontend.operands import broadcast, negated, negative_of
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation

@@ -10,6 +10,7 @@ from dataclasses import field
 import numpy as np
 
 from tilewright.compiler.frontend import (
+    concatenation,
     elementwise,
     layout,
     linear,
@@ -58,8 +59,8 @@ HANDLED: tuple[Handler, ...] = (
     pooling.pool_global,
     pooling.pool_global_quantized,
     reductions.reduce_axes,
-    layout.concatenate,
-    layout.concatenate_quantized,
+    concatenation.concatenate,
+    concatenation.concatenate_quantized,
     padding.pad,
     layout.change_layout,
     layout.cast,

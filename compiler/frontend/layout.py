@@ -1,6 +1,6 @@
-"""Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity and Concat.
+"""Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity, Dropout and Cast.
 
-The first six only change the index of a value; no data moves on the device.
+They only change the index of a value; no data moves on the device.
 """
 
 from collections.abc import Callable
@@ -9,28 +9,20 @@ from dataclasses import replace
 import numpy as np
 from onnx.helper import tensor_dtype_to_np_dtype
 
-from tilewright.compiler.frontend.builder import natural_index
 from tilewright.compiler.frontend.context import (
     FLOATS,
     Context,
     Values,
-    as_real,
     constant,
     optional,
-    plain_source,
-    scalar_quantization,
 )
-from tilewright.compiler.frontend.emit import emit
-from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
+from tilewright.compiler.frontend.handlers import Entry, handles
 from tilewright.compiler.frontend.source import LAYOUT_OPERATORS, Operator
-from tilewright.compiler.frontend.store import as_activation, dequantize_input, is_pending
 from tilewright.compiler.frontend.values import (
     Array,
     Constant,
-    Deferred,
     Dequantized,
     Index,
-    Joined,
     Quantized,
     QuantizedConstant,
     Real,
@@ -150,80 +142,6 @@ def change_constant(node: Operator, values: Values) -> Constant | None:
 def change_order(node: Operator, rank: int) -> list[int]:
     """The permutation of a Transpose."""
     return list(node.attribute("perm", None) or range(rank)[::-1])
-
-
-@handles(
-    Entry(
-        operators=("Concat",),
-        runs="placement, rescaling of inputs with another scale",
-        conditions="along the channels; of values not yet quantized, too",
-        cost="none; a pass over each input with another scale, or of another order as for Slice",
-    )
-)
-def concatenate(context: Context, node: Operator, values: Values) -> list[Value]:
-    """Concat of activations: their maps are joined along the channels.
-
-    Where one is not yet quantized, all are stored as a QuantizeLinear behind it says.
-    """
-    axis = int(node.attribute("axis", 1))
-    if any(is_pending(v) or (isinstance(v, Real) and not v.is_plain) for v in values):
-        return [_join_later(context, [as_real(value) for value in values], axis, node.name)]
-    if any(isinstance(value, Real) for value in values):
-        parts = [as_activation(context, value) for value in values]
-        return [join(context, parts, axis, node.name)]
-    stored = [value for value in values if isinstance(value, Quantized)]
-    if len(stored) < len(values):
-        raise UnsupportedError("one of its inputs is not an activation on the device")
-    first = stored[0]
-    if any(part.quantization != first.quantization for part in stored):
-        raise UnsupportedError("its inputs have different scales or zero points")
-    joined = join(context, stored, axis, node.name)
-    name = node.outputs[0]
-    return [emit(context, joined, first.quantization, first.is_unsigned, name, "")]
-
-
-@handles_quantized(concatenate, microsoft=("QLinearConcat",))
-def concatenate_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
-    """QLinearConcat (com.microsoft): ys, yz, then x, xs, xz of every part."""
-    reals = [dequantize_input(context, values, at) for at in range(2, len(values), 3)]
-    parts = [plain_source(real) for real in reals]
-    joined = join(context, parts, int(node.attribute("axis", 1)), node.name)
-    quantization, is_unsigned = scalar_quantization(
-        constant(values, 0, "scale"), constant(values, 1, "zero point"), node.label
-    )
-    return [emit(context, joined, quantization, is_unsigned, node.outputs[0], "")]
-
-
-def _join_later(context: Context, parts: list[Real], axis: int, name: str) -> Real:
-    """Concatenate float values once it is known how they are stored. Raises UnsupportedError."""
-    try:
-        shape = np.concatenate([part.index for part in parts], axis).shape
-    except ValueError as error:
-        raise UnsupportedError(f"its shapes do not fit: {error}") from error
-    producer = Deferred(
-        inners=tuple(parts), then=lambda stored: join(context, list(stored), axis, name)
-    )
-    names = tuple(dict.fromkeys(item for part in parts for item in part.names))
-    return Real(producer=producer, index=natural_index(shape), names=(*names, name))
-
-
-def join(context: Context, parts: list[Quantized], axis: int, name: str) -> Real:
-    """Concatenate stored activations. Raises UnsupportedError unless that is along the channels."""
-    maps = context.builder.maps
-    stored = [context.builder.natural(part) for part in parts]
-    is_of_channels = axis == 1 and all(part.index.ndim == 4 for part in parts)
-    if is_of_channels and len({maps[item].shape[1:] for item, _ in stored}) > 1:
-        stored = [context.builder.plain(part) for part in parts]
-    if len({maps[item].shape[1:] for item, _ in stored}) > 1:
-        raise UnsupportedError("its inputs are stored with different heights and widths")
-    offsets = np.cumsum([0, *(maps[item].elements for item, _ in stored)])
-    indices = [index + offset for (_, index), offset in zip(stored, offsets[:-1], strict=True)]
-    try:
-        index = np.concatenate(indices, axis)
-    except ValueError as error:
-        raise UnsupportedError(f"its shapes do not fit: {error}") from error
-    names = tuple(item for item, _ in stored)
-    return Real(producer=Joined(sources=tuple(parts), parts=names), index=index, names=(name,))
 
 
 def _resolve(shape: tuple[int, ...], target: list[int], keeps_zero: bool) -> list[int]:

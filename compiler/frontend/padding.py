@@ -1,10 +1,9 @@
 """Pad: pixels around a map, channels in front of its own and behind them."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from tilewright.compiler.frontend.builder import natural_index
+from tilewright.compiler.frontend.concatenation import Part, join
 from tilewright.compiler.frontend.context import (
     Context,
     Values,
@@ -15,7 +14,6 @@ from tilewright.compiler.frontend.context import (
 )
 from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.handlers import Entry, handles
-from tilewright.compiler.frontend.layout import join
 from tilewright.compiler.frontend.reindex import reindex
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation, is_pending
@@ -108,15 +106,11 @@ def _with_more_channels(
     stored = quantize_float(fill, quantization)
     if dequantize_all(quantization)[stored + HALF_RANGE] != np.float32(fill):
         raise UnsupportedError("its padding value is not representable; quantize the Pad")
-    _, height, width = spatial_index(source.index).shape
-    parts = [source]
+    rest = source.index.shape[2:]
+    parts: list[Part] = [source]
     for place, count in enumerate(counts):
         if count:
-            data = np.full((count, height, width), stored, np.int8)
-            name = context.builder.add_constant(f"{node.outputs[0]}/fill", data, quantization)
-            index = natural_index((1, count, *source.index.shape[2:]))
-            filled = replace(source, origin=name, index=index, is_border=False)
-            parts.insert(place * len(parts), filled)
+            parts.insert(place * len(parts), np.full((1, count, *rest), fill, np.float32))
     return as_activation(context, join(context, parts, 1, node.name))
 
 

@@ -209,7 +209,12 @@ def _keeps_levels(producer: Joined | Padded | Pooled) -> bool:
     """Whether all but the padding is as in the first source."""
     if isinstance(producer, Pooled):
         return producer.kind == "max"
-    return len({source.quantization for source in producer.sources}) == 1
+    quantizations = {source.quantization for source in producer.sources}
+    if len(quantizations) > 1:
+        return False
+    parts = producer.parts if isinstance(producer, Joined) else ()
+    levels = dequantize_all(*quantizations)
+    return all(isinstance(part, str) or bool(np.isin(part, levels).all()) for part in parts)
 
 
 def _is_level(value: float, quantization: Quantization) -> bool:

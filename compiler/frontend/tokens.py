@@ -6,9 +6,9 @@ PRODUCTS = ("Gemm", "MatMul", "QGemm", "QLinearMatMul")
 SPATIAL = ("AveragePool", "Conv", "ConvTranspose", "MaxPool", "QLinearConv")
 # fmt: off
 ELEMENT_WISE = (
-    "Add", "Clip", "DequantizeLinear", "Div", "Gelu", "HardSwish", "Identity", "LeakyRelu", "Mul",
-    "QLinearAdd", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid", "QuantizeLinear", "Relu",
-    "Sigmoid", "Sub", "Tanh",
+    "Add", "Clip", "Concat", "DequantizeLinear", "Div", "Gelu", "HardSwish", "Identity",
+    "LeakyRelu", "Mul", "QLinearAdd", "QLinearConcat", "QLinearLeakyRelu", "QLinearMul",
+    "QLinearSigmoid", "QuantizeLinear", "Relu", "Sigmoid", "Sub", "Tanh",
 )
 # fmt: on
 """Operators that keep the axes of their operands."""

@@ -126,10 +126,12 @@ class Pooled:
 
 @record(frozen=True, kw_only=True, eq=False)
 class Joined:
-    """Activations concatenated along the channels of their maps."""
+    """Activations and constants concatenated along an axis of their maps (graph.Concat)."""
 
     sources: tuple[Quantized, ...]
-    parts: tuple[str, ...]
+    parts: "tuple[str | NDArray[np.float32], ...]"
+    """Maps; constants in the shape of a map, not yet quantized."""
+    axis: int
 
 
 @record(frozen=True, kw_only=True, eq=False)

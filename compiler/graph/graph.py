@@ -177,9 +177,13 @@ class Requantize(Node):
 
 @record(frozen=True, kw_only=True, eq=False)
 class Concat(Node):
-    """Concatenation along the channels; all inputs have the output's quantization."""
+    """Concatenation along an axis of the maps: 0 channels, 1 rows, 2 columns.
+
+    All inputs have the output's quantization.
+    """
 
     parts: tuple[str, ...]
+    axis: int = 0
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -4,12 +4,14 @@ A copy is a 1x1 convolution with the identity matrix (exact: scale 1, zero point
 the array can move any channel to any slot. After this pass:
 
 1. a part of a concatenation is computed by one layer, has no other concatenation and sits plain;
+   of rows and columns, it is no output of the graph, and a view of it has its pixels side by side;
 2. the operands of element-wise operators and residuals, and the graph's outputs, sit plain;
 3. no graph output is a graph input;
 4. what a Resample puts in between each other sits plain, each group in words of its own.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -28,6 +30,7 @@ from tilewright.compiler.graph.graph import (
     View,
 )
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.tensor import Tensor
 
 
 def keeps_slots(node: Node) -> bool:
@@ -35,6 +38,11 @@ def keeps_slots(node: Node) -> bool:
     if isinstance(node, Resample):
         return node.num_phases == 1
     return isinstance(node, Pool | Requantize | Pad | Elementwise)
+
+
+def is_contiguous(part: Tensor, whole: Tensor) -> bool:
+    """Whether a part of rows or columns has its pixels side by side in each block of the whole."""
+    return part.height == 1 or part.width == whole.width
 
 
 def normalize(graph: Graph, config: Config) -> Graph:
@@ -51,6 +59,7 @@ class _Normalizer:
         self.plain: dict[str, bool] = dict.fromkeys(graph.inputs, True)
         self.producer: dict[str, Node] = {}
         self.used_parts: set[str] = set()
+        self.views = {node.output: node.input for node in graph.nodes if isinstance(node, View)}
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
@@ -71,7 +80,8 @@ class _Normalizer:
 
     def _rewritten(self, node: Node) -> Node:
         if isinstance(node, Concat):
-            return replace(node, parts=tuple(self._part(name) for name in node.parts))
+            own = self._part if node.axis == 0 else partial(self._framed, self.maps[node.output])
+            return replace(node, parts=tuple(own(name) for name in node.parts))
         if isinstance(node, Elementwise):
             return replace(node, first=self._plain(node.first), second=self._plain(node.second))
         if isinstance(node, Resample) and node.num_phases > 1:
@@ -91,6 +101,21 @@ class _Normalizer:
         self.used_parts.add(copy)
         return copy
 
+    def _framed(self, whole: Tensor, name: str) -> str:
+        """A map of the same values that can be some of the rows or columns of `whole`."""
+        root = self._root(name)
+        maker = self.producer.get(root)
+        is_fixed = maker is None or isinstance(maker, Concat) or not self.plain[root]
+        is_fixed = is_fixed or root in map(self._root, self.graph.outputs)
+        if not is_contiguous(self.maps[name], whole):
+            is_fixed = is_fixed or root in map(self._root, self.views)
+        if not is_fixed and root not in self.used_parts:
+            self.used_parts.add(root)
+            return name
+        copy = self._pixels(name) if self.plain[name] else self._copy(name)
+        self.used_parts.add(copy)
+        return copy
+
     def _plain(self, name: str) -> str:
         return name if self.plain[name] else self._copy(name)
 
@@ -99,14 +124,24 @@ class _Normalizer:
         return self._copy(name) if is_input or not self.plain[name] else name
 
     def _root(self, name: str) -> str:
-        producer = self.producer.get(name)
-        return self._root(producer.input) if isinstance(producer, View) else name
+        return self._root(self.views[name]) if name in self.views else name
+
+    def _copied(self, name: str) -> str:
+        """Add a map like `name` and return its name."""
+        count = sum(1 for known in self.maps if known.startswith(f"{name}.copy"))
+        output = f"{name}.copy{count}"
+        self.maps[output] = replace(self.maps[name], name=output)
+        return output
+
+    def _pixels(self, name: str) -> str:
+        """A copy of a plain map by the vector unit."""
+        output = self._copied(name)
+        self._add(Pool(name=output, output=output, kind="max", input=name, kernel=(1, 1)))
+        return output
 
     def _copy(self, name: str) -> str:
         source = self.maps[name]
-        count = sum(1 for known in self.maps if known.startswith(f"{name}.copy"))
-        output = f"{name}.copy{count}"
-        self.maps[output] = replace(source, name=output)
+        output = self._copied(name)
         channels = source.channels
         self._add(
             Conv(

@@ -77,7 +77,7 @@ class Reference:
         if isinstance(node, Requantize):
             return self._requantize(node, maps[node.input])
         if isinstance(node, Concat):
-            return np.concatenate([maps[name] for name in node.parts])
+            return np.concatenate([maps[name] for name in node.parts], node.axis)
         if isinstance(node, Pad):
             return _pad(maps[node.input], node.pads, node.value)
         if isinstance(node, Resample):

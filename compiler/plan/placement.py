@@ -2,11 +2,12 @@
 
 A storage is words that one or more feature maps share, with a lifetime in chains: from the one that
 writes it first (-1: a graph input) to the one that reads it last (their number: a graph output).
-Views share the storage of their input; the parts of a concatenation are written straight into its
-storage, each from a fresh block on, so that a logical channel sits at a physical slot.
+Views share the storage of their input. The parts of a concatenation are written straight into its
+storage: of channels each from a fresh block on, so that a logical channel sits at a physical slot;
+of rows or columns each into a frame of every block.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.graph.graph import Concat, Graph, Node, Pool, View
-from tilewright.compiler.graph.normalize import keeps_slots
+from tilewright.compiler.graph.normalize import is_contiguous, keeps_slots
 from tilewright.compiler.limits import MAX_SIDE
 from tilewright.compiler.plan.allocate import Lifetime, allocate, extent, largest_gap
 from tilewright.hw.spec.config import Config
@@ -22,6 +23,18 @@ from tilewright.hw.spec.tensor import Layout, Tensor
 from tilewright.support.records import record
 
 DRAM_ALIGNMENT = 4096
+
+
+@record(frozen=True, kw_only=True)
+class Frame:
+    """Pixels of every block of a larger map that a part of a concatenation has to itself."""
+
+    first: int
+    """Words from the start of a block."""
+    block: int
+    """Words from block to block."""
+    row: int | None
+    """Words from row to row; None: rows lie densely, whatever the width."""
 
 
 @record(frozen=True, kw_only=True)
@@ -33,6 +46,8 @@ class Place:
     slots: NDArray[np.int64]
     """Physical channel (block * rows + byte, from `block` on) of each logical channel."""
     blocks: int
+    frame: Frame | None = None
+    """None: the map has whole blocks to itself."""
 
     @property
     def is_plain(self) -> bool:
@@ -63,10 +78,23 @@ class Placement:
         """Return the layout of a map in DRAM, in bytes."""
         return self._layout(stored, self.dram, config.rows, config.activation_pitch)
 
+    def in_storage(self, stored: Tensor, config: Config) -> Layout:
+        """Return the layout of a map in its storage, in words."""
+        return self._layout(stored, dict.fromkeys(self.storages, 0), config.rows, 1)
+
     def _layout(self, stored: Tensor, bases: Mapping[str, int], rows: int, pitch: int) -> Layout:
         place = self.places[stored.name]
-        offset = place.block * stored.pixels * pitch
-        return stored.layout_at(bases[place.storage] + offset, block=rows, pitch=pitch)
+        base, frame = bases[place.storage], place.frame
+        if frame is None:
+            base += place.block * stored.pixels * pitch
+            return stored.layout_at(base, block=rows, pitch=pitch)
+        row = stored.width if frame.row is None else frame.row
+        return Layout(
+            base=base + frame.first * pitch,
+            strides=(frame.block * pitch, row * pitch, pitch),
+            word_axis=stored.word_axis,
+            block=rows,
+        )
 
 
 @record(frozen=True, kw_only=True)
@@ -93,12 +121,17 @@ def layers_of(graph: Graph) -> tuple[Node, ...]:
 
 def find_places(graph: Graph, config: Config) -> dict[str, Place]:
     """Assign every feature map to a storage. Concat parts must each have one concat as a user."""
+    viewed = {node.output: node.input for node in graph.nodes if isinstance(node, View)}
     rows = config.rows
     places: dict[str, Place] = {}
     for node in reversed(graph.nodes):
         if isinstance(node, Concat):
             whole = places.get(node.output) or _own_place(graph, node, config)
             places[node.output] = whole
+            if node.axis > 0:
+                for part, frame in _frames(graph, node):
+                    places[_root(part, viewed)] = replace(whole, frame=frame)
+                continue
             block = whole.block
             at = 0
             for part in node.parts:
@@ -131,8 +164,25 @@ def _plain(name: str, channels: int, rows: int) -> Place:
     return Place(storage=name, block=0, slots=np.arange(channels), blocks=-(-channels // rows))
 
 
+def _frames(graph: Graph, node: Concat) -> Iterator[tuple[str, Frame]]:
+    """Yield each part of a concatenation along rows or columns with its pixels."""
+    whole, first = graph.maps[node.output], 0
+    for name in node.parts:
+        part = graph.maps[name]
+        row = None if is_contiguous(part, whole) else whole.width
+        yield name, Frame(first=first, block=whole.pixels, row=row)
+        first += part.pixels if node.axis == 1 else part.width
+
+
+def _root(name: str, viewed: Mapping[str, str]) -> str:
+    """The map of which `name` is a view, or itself."""
+    return _root(viewed[name], viewed) if name in viewed else name
+
+
 def _own_place(graph: Graph, node: Concat, config: Config) -> Place:
     rows = config.rows
+    if node.axis > 0:
+        return _plain(node.output, graph.maps[node.output].channels, rows)
     slots, block = [], 0
     for part in node.parts:
         channels = graph.maps[part].channels
@@ -152,7 +202,8 @@ def find_storages(
     words: dict[str, int] = {}
     for name, place in places.items():
         key = place.storage
-        end = (place.block + place.blocks) * graph.maps[name].pixels
+        pixels = place.frame.block if place.frame else graph.maps[name].pixels
+        end = (place.block + place.blocks) * pixels
         words[key] = max(words.get(key, 0), end)
     for name in graph.inputs:
         first[places[name].storage] = -1

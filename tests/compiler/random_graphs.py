@@ -193,15 +193,17 @@ class GraphMaker:
         )
         return output
 
-    def concat(self, *parts) -> str:
+    def concat(self, *parts, axis=0) -> str:
         quantization = self.maps[parts[0]].quantization
         parts = tuple(
             p if self.maps[p].quantization == quantization else self.requantize(p, quantization)
             for p in parts
         )
-        channels = sum(self.shape(part)[0] for part in parts)
-        output = self.new_map((channels, *self.shape(parts[0])[1:]), quantization)
-        self.nodes.append(Concat(name=f"concat{len(self.nodes)}", output=output, parts=parts))
+        shape = list(self.shape(parts[0]))
+        shape[axis] = sum(self.shape(part)[axis] for part in parts)
+        output = self.new_map(tuple(shape), quantization)
+        name = f"concat{len(self.nodes)}"
+        self.nodes.append(Concat(name=name, output=output, parts=parts, axis=axis))
         return output
 
     def pad(self, source, pads, value) -> str:

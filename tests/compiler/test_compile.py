@@ -134,6 +134,30 @@ def test_concat_branches_equal_the_reference(config):
     assert_matches_reference(maker.graph(maker.conv(again, 8), again, joined), config)
 
 
+@pytest.mark.parametrize("axis", [1, 2])
+def test_joined_rows_or_columns_equal_the_reference(axis, config):
+    """Parts made in place by every engine; copied: the input, an output, what is joined twice."""
+    maker = GraphMaker(53, (9, 4, 5))
+    made = maker.conv(maker.input, 9, (3, 3), pads=(1, 1, 1, 1))
+    small = maker.pool(made, "max", (2, 1) if axis == 1 else (1, 2))
+    own = maker.conv(made, 9, (3, 3), pads=(1, 1, 1, 1), groups=9)
+    joined = maker.concat(made, small, own, maker.input, axis=axis)
+    again = maker.concat(made, joined, axis=axis)
+    wide = maker.concat(small, small, axis=3 - axis)
+    assert_matches_reference(maker.graph(maker.conv(again, 3, (2, 2)), made, wide), config)
+
+
+@pytest.mark.parametrize("is_output", [True, False])
+def test_joined_tokens_equal_the_reference(is_output, config):
+    """Views are parts: rows of a map lie side by side in one row of tokens."""
+    maker = GraphMaker(59, (6, 4, 4))
+    made = maker.conv(maker.input, 11, (2, 2), pads=(1, 1, 0, 0))
+    tokens = maker.view(made, 1, 16)
+    joined = maker.concat(tokens, maker.pool(made, "max", (4, 4)), tokens, axis=2)
+    outputs = [maker.conv(joined, 7), maker.conv(made, 5, (3, 3)), *[made][:is_output]]
+    assert_matches_reference(maker.graph(*outputs), config)
+
+
 def test_output_that_is_also_read_and_input_that_is_an_output(config):
     maker = GraphMaker(17, (6, 4, 4))
     first = maker.conv(maker.input, 6)
@@ -177,7 +201,7 @@ def test_random_network_equals_the_reference(seed):
             case 3:
                 new = maker.elementwise("add", source, other)
             case 4:
-                new = maker.concat(source, other)
+                new = maker.concat(source, other, axis=int(maker.random.integers(3)))
             case 5:
                 new = maker.pool(source, "max", (3, 3), (1, 1), (1, 1, 1, 1))
             case _:

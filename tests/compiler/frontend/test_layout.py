@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tilewright.compiler.graph.graph import Concat, Conv, Pad, Pool, Requantize, View
+from tilewright.compiler.graph.graph import Conv, Pad, Pool, Requantize, View
 
 
 def convolved(builder, value, weight_shape, **attributes):
@@ -78,42 +78,6 @@ def test_reordering_in_the_middle_is_the_hosts_between_two_sections(make_builder
     assert imported.host_operators == ()
     (moved,) = imported.sections[0].outputs
     assert moved.name == imported.sections[1].inputs[0].name
-
-
-@pytest.mark.parametrize("is_exact", [True, False])
-def test_concat_rescales_its_inputs(make_builder, agree, is_exact):
-    builder = make_builder(seed=6)
-    source = builder.activation((1, 3, 6, 6))
-    parts = [convolved(builder, source, (count, 3, 3, 3)) for count in (4, 2)]
-    builder.is_exact = is_exact
-    value = builder.node("Concat", [*parts, parts[0]], axis=1)
-    value = builder.requantized(value)
-    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((5, 10, 1, 1))])))
-    nodes = agree(builder, fraction=0 if is_exact else 0.02).sections[0].graph.nodes
-    assert isinstance(nodes[-2], Concat)
-
-
-def test_concat_of_integers(make_builder, agree):
-    builder = make_builder(seed=7)
-    source, quantization = builder.activation((1, 3, 6, 6)), builder.quantization(2.0**-3)
-    parts = []
-    for count in (4, 2):
-        value = builder.node("Conv", [source, builder.weight((count, 3, 3, 3), 0)])
-        parts.append(builder.node("QuantizeLinear", [value, *quantization]))
-    builder.output(builder.node("Concat", parts, axis=1))
-    agree(builder)
-
-
-def test_concat_of_matrix_columns(make_builder, agree):
-    builder = make_builder(seed=8)
-    source = builder.activation((3, 6))
-    parts = [
-        builder.requantized(builder.node("MatMul", [source, builder.weight((6, count), 1)]))
-        for count in (4, 5)
-    ]
-    value = builder.requantized(builder.node("Concat", parts, axis=-1))
-    builder.output(builder.quantize(builder.node("MatMul", [value, builder.weight((9, 4))])))
-    agree(builder)
 
 
 @pytest.mark.parametrize("is_quantized", [False, True])

@@ -26,7 +26,7 @@ class RandomViews:
     def step(self):
         views = [self.slice, self.flip, self.gather, self.reshape, self.transpose, self.tile]
         if len(self.shape) in (3, 4) and self.shape[0] == 1:
-            views += [self.pad, self.pad, self.conv, self.conv, self.pool]
+            views += [self.pad, self.pad, self.conv, self.conv, self.pool, self.concat]
         if len(self.shape) == 4 and self.shape[0] == 1:
             views += [self.enlarge, self.reflect]
             views += [self.depth_to_space] if self.shape[1] % 4 == 0 else []
@@ -81,6 +81,15 @@ class RandomViews:
         )
         shape = map(sum, zip(before, self.shape, after, strict=True))
         self.change("Pad", (before + after,), shape)
+
+    def concat(self):
+        axis = int(self.random.integers(1, len(self.shape)))
+        rest = self.with_size(axis, int(self.random.integers(1, 4)))
+        constant = self.builder.constant(self.random.integers(-9, 9, rest).astype(np.float32))
+        parts = [self.value, constant, self.value][: int(self.random.integers(2, 4))]
+        self.value = self.builder.node("Concat", parts, axis=axis)
+        sizes = [self.shape[axis], rest[axis], self.shape[axis]][: len(parts)]
+        self.shape = self.with_size(axis, sum(sizes))
 
     def reflect(self):
         before, after = (
