@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.frontend.rearrange import find_walk, gather_groups, rearrange, resample
+from tilewright.compiler.frontend.rearrange import reordered
 from tilewright.compiler.frontend.values import Index, Quantized, UnsupportedError
 from tilewright.compiler.graph.graph import Node, View
 from tilewright.hw.spec.binding import Binding
@@ -78,12 +78,14 @@ class GraphBuilder:
         is_whole = want.size == stored.elements and is_identity(want)
         if not is_whole or want.shape[stored.word_axis] != stored.channels:
             return self._rearranged(value, want)
-        if want.shape == stored.shape:
-            return value.origin
-        name = f"{value.origin}@{'x'.join(map(str, want.shape[1:]))}"
+        return self._view(stored, (want.shape[0], want.shape[1], want.shape[2]))
+
+    def _view(self, stored: Tensor, shape: Shape) -> str:
+        """Return the map `stored` with that shape."""
+        name = _view_name(stored, shape)
         if name not in self.maps:
-            self.add_map(name, want.shape, stored.quantization)
-            self.add(View(name=name, output=name, input=value.origin))
+            self.add_map(name, shape, stored.quantization)
+            self.add(View(name=name, output=name, input=stored.name))
         return name
 
     def natural(self, value: Quantized) -> tuple[str, Index]:
@@ -97,10 +99,11 @@ class GraphBuilder:
         """Return a map that holds `value` in the order of its axes, and its index into that.
 
         The host stores a value of its own as (channels, height, width) by its rank: [1, C, H, W],
-        [1, C, W], or [M, K] as (K, 1, M); [1, T, C] as (C, 1, T) where a matrix product reads it.
+        [1, C, W], or [M, K] as (K, 1, M); [1, T, C] as (C, 1, T) where a matrix product reads it,
+        or where it is stored so.
         """
         shape = value.index.shape
-        is_tokens = len(shape) == 3 and value.is_border and value.origin in self.tokens
+        is_tokens = len(shape) == 3 and self.has_channels_along(value, 2)
         if len(shape) in (3, 4) and shape[0] == 1 and not is_tokens:
             wanted = value.index.reshape(shape[1], shape[2] if len(shape) == 4 else 1, shape[-1])
             index = np.arange(wanted.size).reshape(shape)
@@ -109,6 +112,22 @@ class GraphBuilder:
             wanted = value.index.reshape(-1, channels).T.reshape(channels, 1, -1)
             index = np.arange(wanted.size).reshape(channels, -1).T.reshape(shape)
         return self.as_map(value, wanted), index
+
+    def has_channels_along(self, value: Quantized, axis: int) -> bool:
+        """Whether the map that stores `value` has the value's `axis` as its channels.
+
+        Along that, and along no other one, the channels change, and nothing else.
+        """
+        index = value.index
+        if value.is_border:
+            is_map = index.ndim in (3, 4) and value.origin not in self.tokens
+            return axis == (1 if is_map else index.ndim - 1)
+        if index.shape[axis] == 1 and axis != 1:
+            return False
+        moved = np.moveaxis(index, axis, 0)
+        channels, pixels = np.divmod(moved, self.maps[value.origin].pixels)
+        own = channels.max(axis=tuple(range(1, index.ndim)), keepdims=True)
+        return bool((channels == own).all() and (pixels == pixels[0]).all())
 
     def align(self, value: Quantized, map_name: str, index: Index) -> str:
         """Return the map of `value` that has the shape of `map_name` and is read by `index`."""
@@ -129,16 +148,20 @@ class GraphBuilder:
         if key in self.copies:
             return self.copies[key]
         name = f"{value.origin}/copy{len(self.copies)}"
-        walk = find_walk(stored, want)
-        nodes = rearrange(stored, walk, name) if walk else resample(stored, want, name)
-        nodes = nodes or gather_groups(stored, want, name)
-        if not nodes:
-            return self._pack(value, want)
-        for node, made in nodes:
-            self.maps[made.name] = made
-            self.add(node)
-        self.copies[key] = made.name
-        return made.name
+        for width in dict.fromkeys((stored.width, want.shape[2], stored.pixels, 1)):
+            if stored.pixels % width:
+                continue
+            shape = (stored.channels, stored.pixels // width, width)
+            viewed = replace(stored, name=_view_name(stored, shape), shape=shape)
+            nodes = reordered(viewed, want, name)
+            if nodes:
+                self._view(stored, shape)
+                for node, made in nodes:
+                    self.maps[made.name] = made
+                    self.add(node)
+                self.copies[key] = made.name
+                return made.name
+        return self._pack(value, want)
 
     def _pack(self, value: Quantized, want: Index) -> str:
         """Return the input map that the host fills with `value` in the layout `want`."""
@@ -153,6 +176,18 @@ class GraphBuilder:
         self.maps[name] = stored
         self.packs[name] = wanted
         return name
+
+
+def _view_name(stored: Tensor, shape: Shape) -> str:
+    return (
+        stored.name if shape == stored.shape else f"{stored.name}@{'x'.join(map(str, shape[1:]))}"
+    )
+
+
+def index_by_channels(shape: Sequence[int], channels: int) -> Index:
+    """The index of values of `shape` into a map that has their axis `channels` first."""
+    moved = (shape[channels], *shape[:channels], *shape[channels + 1 :])
+    return np.moveaxis(natural_index(moved), 0, channels)
 
 
 def is_permutation(index: Index, size: int) -> bool:

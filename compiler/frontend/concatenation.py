@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.frontend.builder import GraphBuilder, natural_index
+from tilewright.compiler.frontend.builder import (
+    GraphBuilder,
+    index_by_channels,
+    natural_index,
+)
 from tilewright.compiler.frontend.context import (
     Context,
     Values,
@@ -41,7 +45,7 @@ from tilewright.compiler.frontend.values import (
     Value,
 )
 from tilewright.hw.spec.binding import HALF_RANGE
-from tilewright.hw.spec.tensor import Shape, Tensor
+from tilewright.hw.spec.tensor import Shape
 
 Part = Quantized | NDArray[np.float32]
 """A stored activation, or a constant."""
@@ -151,7 +155,7 @@ def join(context: Context, parts: Sequence[Part], axis: int, name: str) -> Real:
         for part in parts
     )
     producer = Joined(sources=_stored(parts), parts=maps, axis=_map_axis(shape, channels, axis))
-    return Real(producer=producer, index=_index_by_channels(shape, channels), names=(name,))
+    return Real(producer=producer, index=index_by_channels(shape, channels), names=(name,))
 
 
 def _join_channels(context: Context, parts: Sequence[Part], axis: int, name: str) -> Real:
@@ -179,7 +183,7 @@ def _map_of(
         name, index = read(part)
         return name, builder.maps[name].shape, index
     laid = _in_map(part, axis, axis)
-    return laid, laid.shape, _index_by_channels(part.shape, axis)
+    return laid, laid.shape, index_by_channels(part.shape, axis)
 
 
 def _fit(maps: Sequence[Map]) -> bool:
@@ -192,29 +196,13 @@ def _channel_axis(context: Context, parts: Sequence[Part], axis: int) -> int | N
     What the host hands over is stored as the others are.
     """
     stored = _stored(parts)
-    made = [part for part in stored if not part.is_border]
+    made = [part for part in stored if not part.is_border] or stored
     for channels in range(1, stored[0].index.ndim):
-        if channels != axis and (made or channels == _given_channels(context, stored[0])):
-            maps = context.builder.maps
-            if all(_runs_along_channels(part.index, maps[part.origin], channels) for part in made):
-                return channels
+        if channels != axis and all(
+            context.builder.has_channels_along(part, channels) for part in made
+        ):
+            return channels
     return None
-
-
-def _given_channels(context: Context, given: Quantized) -> int:
-    """The axis of a value of the host that becomes the channels (GraphBuilder.plain)."""
-    is_map = given.index.ndim in (3, 4) and given.origin not in context.builder.tokens
-    return 1 if is_map else given.index.ndim - 1
-
-
-def _runs_along_channels(index: Index, stored: Tensor, axis: int) -> bool:
-    """Whether along `axis`, and along no other one, the channels change, and nothing else."""
-    if index.shape[axis] == 1 and axis != 1:
-        return False
-    channels, pixels = np.divmod(np.moveaxis(index, axis, 0), stored.pixels)
-    others = tuple(range(1, index.ndim))
-    own = channels.max(axis=others, keepdims=True)
-    return bool((channels == own).all() and (pixels == pixels[0]).all())
 
 
 def _around(shape: tuple[int, ...], channels: int, axis: int) -> tuple[int, int]:
@@ -244,12 +232,6 @@ def _map_shape(shape: tuple[int, ...], channels: int, axis: int) -> Shape:
 
 def _in_map(array: NDArray[Any], channels: int, axis: int) -> NDArray[Any]:
     return np.moveaxis(array, channels, 0).reshape(_map_shape(array.shape, channels, axis))
-
-
-def _index_by_channels(shape: tuple[int, ...], channels: int) -> Index:
-    """The index of values of `shape` into a map with their axis `channels` first."""
-    moved = (shape[channels], *shape[:channels], *shape[channels + 1 :])
-    return np.moveaxis(natural_index(moved), 0, channels)
 
 
 def _stored(parts: Sequence[Part]) -> tuple[Quantized, ...]:

@@ -35,6 +35,16 @@ class Walk:
     shape: tuple[int, int]
 
 
+def reordered(stored: Tensor, want: Index, name: str) -> list[tuple[Node, Tensor]]:
+    """The nodes, each with the map that it makes, that give `want`, positions in `stored`.
+
+    None where the device has no way.
+    """
+    walk = find_walk(stored, want)
+    nodes = rearrange(stored, walk, name) if walk else resample(stored, want, name)
+    return nodes or gather_groups(stored, want, name)
+
+
 def find_walk(stored: Tensor, want: Index) -> Walk | None:
     """The walk that reads `want`, positions in `stored`; None: it is no such walk."""
     channels, pixels = np.divmod(want, stored.pixels)

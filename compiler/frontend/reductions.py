@@ -1,13 +1,15 @@
-"""ReduceMean, ReduceSum, ReduceMax and ReduceMin over the pixels or over the channels of a map.
+"""ReduceMean, ReduceSum, ReduceMax and ReduceMin over pixels or over the channels of a map.
 
 A sum, and a mean over channels, is a convolution with weights of 1. The smallest value is the
 negative of the largest negative one.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
+from tilewright.compiler.frontend.builder import index_by_channels
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
 from tilewright.compiler.frontend.handlers import Entry, handles
 from tilewright.compiler.frontend.operands import negated, negative_of
@@ -22,6 +24,7 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
+from tilewright.compiler.limits import MAX_STRIDE
 
 SUMS = ("ReduceMean", "ReduceSum")
 
@@ -30,8 +33,8 @@ SUMS = ("ReduceMean", "ReduceSum")
     Entry(
         operators=("ReduceMax", "ReduceMean", "ReduceMin"),
         runs="pooling; a convolution for means over channels",
-        conditions="constant axes, any (the host reorders what is neither the pixels nor the "
-        "channels, and for ReduceMax and ReduceMin the channels, too)",
+        conditions="constant axes, any (the host reorders what is neither pixels of one run of "
+        "axes nor the channels, and for ReduceMax and ReduceMin the channels, too)",
         cost="a pass over the input, or the array, with one output channel; of ReduceMin two more "
         "for the signs; over axes of one element none",
     ),
@@ -62,12 +65,19 @@ def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]
     kept = [axis for axis in range(len(shape)) if axis not in reduced]
     count = int(np.prod([shape[axis] for axis in reduced]))
     rows = source.index.transpose(*kept, *reduced).reshape(-1, count)
+    places: Index = np.arange(len(rows)).reshape(result)
+    window = _window(context, source, reduced)
     producer: Linear | Pooled
     if node.op_type in SUMS and _is_over_channels(context, source, rows, reduced):
         producer = _over_channels(context, node, source, rows)
+    elif window is not None:
+        channels, want, kernel = window
+        producer = _over_pixels(context, node, source, want, kernel)
+        sizes = [1 if axis in reduced else size for axis, size in enumerate(shape)]
+        places = index_by_channels(sizes, channels).reshape(result)
     else:
-        producer = _over_pixels(context, node, source, rows, shape[reduced[-1]])
-    places: Index = np.arange(len(rows)).reshape(result)
+        kernel = (count // shape[reduced[-1]], shape[reduced[-1]])
+        producer = _over_pixels(context, node, source, rows.reshape(-1, *kernel), kernel)
     real = Real(producer=producer, index=places, names=(node.name,))
     return [negative_of(context, node, real, source) if node.op_type == "ReduceMin" else real]
 
@@ -105,13 +115,37 @@ def _over_channels(context: Context, node: Operator, source: Quantized, rows: In
     )
 
 
+def _window(
+    context: Context, source: Quantized, reduced: list[int]
+) -> tuple[int, Index, tuple[int, int]] | None:
+    """Where some pixels are kept: the channels' axis, the map (C, H, W), the window to reduce."""
+    shape = source.index.shape
+    first, last = reduced[0], reduced[-1]
+    for axis in set(range(source.index.ndim)).difference(reduced):
+        sizes = [1 if place == axis else size for place, size in enumerate(shape)]
+        before, size, behind = map(
+            math.prod, (sizes[:first], sizes[first : last + 1], sizes[last + 1 :])
+        )
+        is_run = size == math.prod(shape[place] for place in reduced)
+        is_far = before > 1 and behind > 1 and size > MAX_STRIDE
+        is_part = is_run and not is_far and before * behind > 1
+        if is_part and context.builder.has_channels_along(source, axis):
+            moved = np.moveaxis(source.index, axis, 0)
+            if behind == 1:
+                return axis, moved.reshape(-1, before, size), (1, size)
+            return axis, moved.reshape(-1, before * size, behind), (size, 1)
+    return None
+
+
 def _over_pixels(
-    context: Context, node: Operator, source: Quantized, rows: Index, last: int
+    context: Context, node: Operator, source: Quantized, want: Index, kernel: tuple[int, int]
 ) -> Linear | Pooled:
-    """Reduce each row of `rows` [channels, pixels]; an image row has `last` pixels."""
-    channels, pixels = rows.shape
-    kernel, shape = (pixels // last, last), (channels, 1, 1)
-    feature_map = context.builder.as_map(source, rows.reshape(channels, *kernel))
+    """Reduce each window of the map `want`; windows lie side by side."""
+    channels, *sizes = want.shape
+    rows, columns = (size // along for size, along in zip(sizes, kernel, strict=True))
+    strides = kernel[0] if rows > 1 else 1, kernel[1] if columns > 1 else 1
+    shape = (channels, rows, columns)
+    feature_map = context.builder.as_map(source, want)
     if node.op_type == "ReduceSum":
         return Linear(
             source=source,
@@ -119,6 +153,7 @@ def _over_pixels(
             weight=np.ones((channels, 1, *kernel), np.int16),
             weight_scale=np.ones(channels, np.float32),
             bias=np.zeros(channels),
+            strides=strides,
             groups=channels,
             shape=shape,
         )
@@ -127,6 +162,7 @@ def _over_pixels(
         source=source,
         feature_map=feature_map,
         kernel=kernel,
-        is_global=True,
+        strides=strides,
+        is_global=rows * columns == 1,
         shape=shape,
     )

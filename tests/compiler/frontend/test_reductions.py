@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from model_runs import run_on_iss, run_on_reference
+from onnx import helper
 
 from tilewright.compiler.compile import compile_model
 from tilewright.hw.spec.config import PRESETS
@@ -45,6 +46,41 @@ def test_reductions_equal_onnxruntime(make_builder, agree, op_type, axes, keeps)
     value = builder.node(op_type, inputs, keepdims=keeps)
     builder.output(builder.quantize(value, STEPS[op_type]))
     check(builder, agree(builder))
+
+
+@pytest.mark.parametrize("keeps", [0, 1])
+@pytest.mark.parametrize("axis", [2, 3])
+@pytest.mark.parametrize("op_type", STEPS)
+def test_reducing_rows_or_columns_stays_on_the_accelerator(
+    make_builder, agree, op_type, axis, keeps
+):
+    builder = make_builder(seed=4, opset=18)
+    inputs = [convolved(builder), builder.constant(np.array([axis]))]
+    value = builder.requantized(builder.node(op_type, inputs, keepdims=keeps), STEPS[op_type])
+    weight = builder.weight((3, 8, 1, 1) if keeps else (3, 8, 1))
+    builder.output(builder.quantize(builder.node("Conv", [value, weight])))
+    assert len(agree(builder).steps) == 1
+
+
+def test_coordinate_attention_stays_on_the_accelerator(make_builder, agree):
+    """Means over rows and over columns are joined, convolved, split and multiplied again."""
+    builder = make_builder(seed=5)
+    source = convolved(builder)
+    rows, columns = (
+        builder.requantized(builder.node("ReduceMean", [source], axes=[axis])) for axis in (3, 2)
+    )
+    columns = builder.node("Transpose", [columns], perm=[0, 1, 3, 2])
+    joined = builder.requantized(builder.node("Concat", [rows, columns], axis=2))
+    joined = builder.node("Conv", [joined, builder.weight((8, 8, 1, 1), around=2.0**-9)])
+    joined = builder.requantized(joined)
+    sizes, gates = builder.constant(np.array([4, 3])), [builder.name("gate") for _ in range(2)]
+    builder.nodes.append(helper.make_node("Split", [joined, sizes], gates, axis=2))
+    across = builder.node("Transpose", [gates[1]], perm=[0, 1, 3, 2])
+    value = builder.requantized(builder.node("Mul", [source, gates[0]]), 2.0)
+    builder.output(builder.quantize(builder.node("Mul", [value, across]), 16.0))
+    imported = agree(builder)
+    assert len(imported.steps) == 1
+    check(builder, imported)
 
 
 def test_tokens_are_summed_over_their_channels(make_builder, agree):
