@@ -4,10 +4,10 @@ from tilewright.compiler.frontend.importer import ImportedModel, model_of_graph
 from tilewright.compiler.graph.graph import Graph
 from tilewright.compiler.options import DEFAULT, Options
 from tilewright.compiler.passes import PASSES, Observer, run_passes
-from tilewright.compiler.program.assemble import assemble
+from tilewright.compiler.program.assemble import assemble, bare
 from tilewright.compiler.section import Section
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.program import Program
+from tilewright.hw.spec.program import BareProgram, Program
 from tilewright.hw.spec.steps import Island
 
 
@@ -22,6 +22,14 @@ def compile_model(
     Raises ModelError when a layer does not fit the config. The checker has passed on the result.
     """
     return assemble(model, config, run_sections(model, config, options, observe))
+
+
+def list_instructions(model: ImportedModel, config: Config) -> BareProgram:
+    """Return what `compile_model` makes of the same, as far as its cycles depend on it.
+
+    Neither are constants written nor is the program proved. Raises as `compile_model` does.
+    """
+    return bare(model, config, run_sections(model, config))
 
 
 def compile_graph(graph: Graph, config: Config, options: Options = DEFAULT) -> Program:

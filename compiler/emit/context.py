@@ -1,5 +1,6 @@
 """What lowering a layer needs besides its view: the task list and the DRAM constants."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tilewright.compiler.emit.tasks import TaskList
@@ -17,18 +18,31 @@ class Constants:
 
     start: int = 0
     alignment: int = CONSTANT_ALIGNMENT
-    data: bytearray = field(default_factory=bytearray)
+    parts: list[tuple[int, int, Callable[[], bytes]]] = field(default_factory=list)
+    """Address and size of each, and what makes it."""
 
-    def add(self, content: bytes) -> int:
-        """Append bytes at the next aligned address and return it."""
-        self.data += bytes(-len(self.data) % self.alignment)
-        address = self.start + len(self.data)
-        self.data += content
+    def add(self, size: int, content: Callable[[], bytes]) -> int:
+        """Append `size` bytes at the next aligned address and return it.
+
+        content: returns them; called when they are written, if they ever are.
+        """
+        address = self.end + (self.start - self.end) % self.alignment
+        self.parts.append((address, size, content))
         return address
 
     @property
     def end(self) -> int:
-        return self.start + len(self.data)
+        if not self.parts:
+            return self.start
+        address, size, _ = self.parts[-1]
+        return address + size
+
+    def write(self, memory: bytearray, base: int = 0) -> None:
+        """Write all bytes to a memory that begins at DRAM address `base`."""
+        for address, size, content in self.parts:
+            made = content()
+            assert len(made) == size
+            memory[address - base : address - base + size] = made
 
 
 @dataclass(kw_only=True)

@@ -33,13 +33,13 @@ def lower_chain(
     Returns the ranges of layers that run together. Raises ModelError; DoesNotFitError with the
     layer's name.
     """
-    constants = len(context.constants.data)
+    num_constants = len(context.constants.parts)
     try:
         _lower_together(nodes, numbers, on_unit, context)
     except DoesNotFitError as error:
         if len(nodes) == 1:
             raise DoesNotFitError(f"{nodes[0].name}: {error}") from error
-        del context.constants.data[constants:]
+        del context.constants.parts[num_constants:]
         alone = [range(number, number + 1) for number in numbers]
         for number, node, unit in zip(alone, nodes, on_unit, strict=True):
             lower_chain([node], number, [unit], context)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.compiler.emit.context import Context
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
@@ -48,6 +49,11 @@ class KernelPart:
     rows: tuple[int, int]
     columns: tuple[int, int]
 
+    @property
+    def pixels(self) -> int:
+        """Of the rectangle."""
+        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
+
 
 def conv_memory(
     node: Conv, context: Context, *, is_on_unit: bool = False, is_chained: bool
@@ -83,6 +89,8 @@ class ConvLowering(Lowering):
         self.parts = [list(self._kernel_parts(group)) for group in self.groups]
         self.total_groups = context.place(node.output).blocks * self.config.row_groups
         self.fill = -1
+        self._packed: tuple[int, list[NDArray[np.int8]]] = -1, []
+        """A group's number and its blocks' weights, whose parts are written one after the other."""
         self._define_weights()
         self._define_parameters()
 
@@ -186,20 +194,25 @@ class ConvLowering(Lowering):
                     )
 
     def _define_weights(self) -> None:
-        slots = self.context.place(self.node.input).slots
-        rows, cols = self.config.rows, self.config.cols
         for group, parts in zip(self.groups, self.parts, strict=True):
-            blocks = [
-                block_weights(self.node, slots, group.first + i, self.shape)
-                for i in range(group.blocks)
-            ]
             for number, part in enumerate(parts):
-                low = part.first - group.source
-                tiles = [
-                    block[low : low + part.blocks, slice(*part.rows), slice(*part.columns)]
-                    for block in blocks
-                ]
-                self.weights.define((group.number, number), np.stack(tiles).reshape(-1, rows, cols))
+                self.weights.define(
+                    (group.number, number),
+                    group.blocks * part.blocks * part.pixels,
+                    partial(self._weight_tiles, group, part),
+                )
+
+    def _weight_tiles(self, group: BlockGroup, part: KernelPart) -> NDArray[np.int8]:
+        """Return the weights of a part: int8 [tiles, rows, cols]."""
+        if self._packed[0] != group.number:
+            slots = self.context.place(self.node.input).slots
+            numbers = range(group.first, group.first + group.blocks)
+            blocks = [block_weights(self.node, slots, n, self.shape) for n in numbers]
+            self._packed = group.number, blocks
+        low = part.first - group.source
+        rectangle = slice(low, low + part.blocks), slice(*part.rows), slice(*part.columns)
+        tiles = np.stack([block[rectangle] for block in self._packed[1]])
+        return tiles.reshape(-1, self.config.rows, self.config.cols)
 
     def _define_parameters(self) -> None:
         node, context = self.node, self.context

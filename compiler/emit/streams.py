@@ -1,6 +1,6 @@
 """Weights and parameters on their way from DRAM: chunks in the rings, loaded when first needed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,11 +32,14 @@ class WeightStream:
     layer: int
     _dram: dict[Key, tuple[int, int]] = field(default_factory=dict)
 
-    def define(self, key: Key, tiles: NDArray[np.int8]) -> None:
-        """Give a chunk its bytes: int8 [tiles, rows, cols], in the order of the loops."""
+    def define(self, key: Key, num_tiles: int, tiles: Callable[[], NDArray[np.int8]]) -> None:
+        """Give a chunk its content: int8 [tiles, rows, cols], in the order of the loops."""
         config = self.context.config
-        address = self.context.constants.add(pack_weight_tiles(tiles, config))
-        self._dram[key] = (address, len(tiles) * config.rows)
+        words = num_tiles * config.rows
+        address = self.context.constants.add(
+            words * config.weight_pitch, lambda: pack_weight_tiles(tiles(), config)
+        )
+        self._dram[key] = (address, words)
 
     def prefetch(self, keys: Sequence[Key]) -> None:
         """Load chunks ahead of their use, in this order, as many as the ring has room for."""
@@ -154,8 +157,10 @@ class ParameterStream:
         """Emit the load of some words, which stay in DRAM once; return where they go."""
         assert self._ring is not None
         if key not in self._address:
-            content = pack_words(words, self.context.config)
-            self._address[key] = self.context.constants.add(content)
+            config = self.context.config
+            self._address[key] = self.context.constants.add(
+                len(words) * config.parameter_pitch, lambda: pack_words(words, config)
+            )
         first = self._ring.take(key, len(words))
         self.context.tasks.emit(
             Load(

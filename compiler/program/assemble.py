@@ -8,14 +8,14 @@ import numpy as np
 from tilewright.compiler.frontend.importer import ImportedModel
 from tilewright.compiler.graph.graph import Node
 from tilewright.compiler.plan.placement import DRAM_ALIGNMENT, layers_of
-from tilewright.compiler.program.checker import check_program
+from tilewright.compiler.program.checker import check_counts, check_program
 from tilewright.compiler.section import Section
 from tilewright.hw.spec import steps
 from tilewright.hw.spec.binding import Binding
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import encode
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
-from tilewright.hw.spec.program import Layer, Program, Symbol
+from tilewright.hw.spec.program import BareProgram, Layer, Program, Symbol
 from tilewright.hw.spec.words import encode_program
 from tilewright.support.errors import ModelError, ProgramError
 
@@ -29,7 +29,7 @@ def assemble(model: ImportedModel, config: Config, sections: Sequence[Section]) 
     Raises ModelError where a layer's value has no field.
     """
     for section in sections:
-        check_program(section.instructions, section.config, writable=section.writable)
+        check_program(section.instructions, config, writable=section.writable)
     address = sections[-1].dram_end if sections else 0
     image = bytearray(address)
     for section in sections:
@@ -58,10 +58,27 @@ def assemble(model: ImportedModel, config: Config, sections: Sequence[Section]) 
     )
 
 
+def bare(model: ImportedModel, config: Config, sections: Sequence[Section]) -> BareProgram:
+    """Return the listing of what `assemble` makes of the same. Nothing is proved.
+
+    Raises ModelError and ProgramError where `assemble` does for a model that asks for too much.
+    """
+    for section in sections:
+        check_counts(section.instructions)
+        _encoded(section)
+    return BareProgram(
+        config=config,
+        instructions=tuple(i for section in sections for i in section.instructions),
+        sections=tuple(s for s in _steps(model, sections) if isinstance(s, steps.Section)),
+        layers=tuple(_layers(sections)),
+        instruction_layers=_layer_numbers(sections),
+    )
+
+
 def _write_constants(section: Section, image: bytearray) -> None:
     """Put weights, parameters and constant input maps into the image."""
     constants = section.constants
-    image[constants.start : constants.end] = constants.data
+    constants.write(image)
     memory = np.frombuffer(image, np.uint8)
     for name, values in section.imported.constants.items():
         section.in_dram(name).write(memory, values)

@@ -9,6 +9,7 @@ are exact (`hw.spec.access`). Within an instruction no word may be written befor
 Where instructions may still meet at a bank's port is listed (`meetings`).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from operator import gt
 
@@ -43,11 +44,23 @@ def check_program(
     `writable` are the DRAM byte ranges that stores may touch; nothing else (the program, the
     constants) may be written. Raises CheckError, naming the instruction, where that does not hold.
     """
+    check_counts(instructions)
     checker = _Checker(config, writable)
     for index, instruction in enumerate(instructions):
         if instruction.engine is not None:
             checker.step(index, instruction)
     return Meetings(instructions=instructions, config=config, clocks=checker.clocks)
+
+
+def check_counts(instructions: Sequence[Instruction]) -> None:
+    """Raise CheckError where an engine is sent more instructions than it counts."""
+    sent = Counter(instruction.engine for instruction in instructions)
+    for engine in Engine:
+        if sent[engine] > MAX_RETIREMENTS:
+            raise CheckError(
+                f"a program may send at most {MAX_RETIREMENTS} instructions to an engine, "
+                f"this one has {sent[engine]} for {engine.name}: use a larger array"
+            )
 
 
 class _Checker:
@@ -82,13 +95,7 @@ class _Checker:
             self._compare(index, engine, place, self.uses.before_write(engine, place), clock)
         self.issued[engine] = clock
         self.clocks[engine].append(clock)
-        number = len(self.clocks[engine])
-        if number > MAX_RETIREMENTS:
-            raise CheckError(
-                f"a program may send at most {MAX_RETIREMENTS} instructions to an engine; "
-                f"instruction {index} is one more for {engine.name}: use a larger array"
-            )
-        self.uses.note(engine, number, reads, writes)
+        self.uses.note(engine, len(self.clocks[engine]), reads, writes)
 
     def _clock(self, index: int, engine: Engine, instruction: Instruction) -> Counts:
         clock = self.issued[engine]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tilewright.hw.spec.access import Access, Words, merge
+from tilewright.hw.spec.access import Access, Words
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.intervals import merge
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.loops import Space, num_words
 
@@ -40,18 +41,18 @@ class Uses:
         for access in touched:
             space = access.space
             if space == Space.DRAM:
-                if access.starts[0] >= self._dram_bytes:
+                start, end = access.bounds
+                if start >= self._dram_bytes:
                     continue
-                if access.starts.size == 1:
-                    places.append((space, self._granules(access)))
+                if len(access.pairs) == 1:
+                    places.append((space, self._granules(start, end)))
                     continue
                 access = self._in_granules(access)
             places += [(space, words) for words in access.words]
         return places
 
-    def _granules(self, access: Access) -> slice:
-        """Return what of an access of one interval lies in front of `dram_bytes`."""
-        start, end = int(access.starts[0]), int(access.ends[0])
+    def _granules(self, start: int, end: int) -> slice:
+        """Return what of an interval lies in front of `dram_bytes`."""
         return slice(start // self._granule, min(-(-end // self._granule), self._dram_words))
 
     def _in_granules(self, access: Access) -> Access:

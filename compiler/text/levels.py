@@ -57,14 +57,16 @@ def _placement(section: Section) -> Operation:
 
 def _tasks(section: Section) -> Operation:
     constants = section.constants
+    data = bytearray(constants.end - constants.start)
+    constants.write(data, constants.start)
     return Operation(
         name="tw.tasks",
         attributes={
             "name": section.name,
             "constants": {
                 "dram": constants.start,
-                "bytes": len(constants.data),
-                "digest": hashlib.sha256(constants.data).hexdigest()[:16],
+                "bytes": len(data),
+                "digest": hashlib.sha256(data).hexdigest()[:16],
             },
         },
         body=(

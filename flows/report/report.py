@@ -9,7 +9,7 @@ from tilewright.flows.report.display import percent, shorten
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
 from tilewright.hw.spec.operations.transfer import Load, Transfer
-from tilewright.hw.spec.program import Program
+from tilewright.hw.spec.program import Listing, chain_ends
 from tilewright.support.records import record
 
 Retired = tuple[Engine, int, int]
@@ -50,7 +50,7 @@ def transfer_bytes(instruction: Instruction, config: Config) -> int:
     return instruction.words * instruction.pitch(config)
 
 
-def layer_reports(program: Program, retired: Sequence[Retired] = ()) -> tuple[LayerReport, ...]:
+def layer_reports(program: Listing, retired: Sequence[Retired] = ()) -> tuple[LayerReport, ...]:
     """Return a report for each layer of the program; with `retired` also its cycles."""
     loads: dict[int, int] = defaultdict(int)
     stores: dict[int, int] = defaultdict(int)
@@ -62,7 +62,7 @@ def layer_reports(program: Program, retired: Sequence[Retired] = ()) -> tuple[La
         target[layer] += transfer_bytes(instruction, program.config)
     cycles = layer_cycles(program, retired) if retired else {}
     macs: dict[int, int] = defaultdict(int)
-    for described, end in zip(program.layers, program.chain_ends, strict=True):
+    for described, end in zip(program.layers, chain_ends(program.layers), strict=True):
         macs[end] += described.macs
     return tuple(
         LayerReport(
@@ -88,7 +88,7 @@ def utilization(macs: int, cycles: int | None, config: Config) -> float | None:
     return macs / (cycles * config.rows * config.cols)
 
 
-def layer_cycles(program: Program, retired: Iterable[Retired]) -> dict[int, int]:
+def layer_cycles(program: Listing, retired: Iterable[Retired]) -> dict[int, int]:
     """Return the cycles of each layer that has instructions; of layers that run together, the
     last one has those of all.
 
@@ -99,7 +99,7 @@ def layer_cycles(program: Program, retired: Iterable[Retired]) -> dict[int, int]
     for index, instruction in enumerate(program.instructions):
         if instruction.engine is not None:
             order[instruction.engine].append(index)
-    together = program.chain_ends
+    together = chain_ends(program.layers)
     ends: dict[int, int] = {}
     for engine, number, cycle in retired:
         layer = int(program.instruction_layers[order[engine][number - 1]])

@@ -6,7 +6,7 @@ from tilewright.compiler.plan.estimate import issue_cycles
 from tilewright.flows.report.report import Retired
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.isa import Engine
-from tilewright.hw.spec.program import Program
+from tilewright.hw.spec.program import Program, chain_ends
 from tilewright.sim.timing import TimingResult, simulate
 from tilewright.support.records import record
 
@@ -54,7 +54,7 @@ def timeline(program: Program, latency: int = MEMORY_LATENCY) -> Timeline:
 def spans_of(program: Program, timing: TimingResult) -> Iterator[Span]:
     """Yield the instructions in program order, END left out."""
     free = dict.fromkeys(Engine, 0)
-    together = (*program.chain_ends, -1)
+    together = (*chain_ends(program.layers), -1)
     for number, instruction in enumerate(program.instructions):
         engine, retired = timing.engines[number], timing.retired[number]
         if engine is None or retired < 0:

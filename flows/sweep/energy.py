@@ -15,7 +15,7 @@ from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.loops import Space, Walk, bank_words, word_bytes
-from tilewright.hw.spec.program import Program
+from tilewright.hw.spec.program import Listing
 from tilewright.support.errors import InputError
 from tilewright.support.records import record
 
@@ -61,23 +61,25 @@ def load_table(path: Path | None) -> EnergyTable:
     return EnergyTable(**given)
 
 
-def count(program: Program, macs: int) -> Counts:
+def count(program: Listing, macs: int) -> Counts:
     """Return the counts of a program's run.
 
     macs: multiplications that the model asks for.
     """
     config = program.config
     words, dram_bytes, results = Counter[Space](), 0, 0
-    for instruction in program.instructions:
-        dram_bytes += transfer_bytes(instruction, config)
+    alike = {i.shape: i for i in program.instructions}
+    for shape, times in Counter(i.shape for i in program.instructions).items():
+        instruction = alike[shape]
+        dram_bytes += times * transfer_bytes(instruction, config)
         walks = accesses(instruction, config).walks
         is_vector = instruction.engine == Engine.VECTOR
         for walk in walks.reads:
-            words[walk.space] += _words(walk)
+            words[walk.space] += times * _words(walk)
         for walk in walks.writes:
-            words[walk.space] += _words(walk)
+            words[walk.space] += times * _words(walk)
             if is_vector and walk.space == Space.ACTIVATION:
-                results += _words(walk)
+                results += times * _words(walk)
     return Counts(
         macs=macs,
         vector_results=results * word_bytes(Space.ACTIVATION, config),

@@ -1,5 +1,7 @@
 """One job, in a process that does nothing else: compile, replay or run, and count.
 
+What is only replayed has no data: its program is listed, neither written nor proved.
+
 A model is read once: its readings are kept as files, which hold less memory than reading it again,
 and without what only `compare` needs.
 A model of several sections is read for each config, as what joins the host depends on that; so is
@@ -12,15 +14,14 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from tilewright.compiler.compile import compile_model
+from tilewright.compiler.compile import compile_model, list_instructions
 from tilewright.compiler.frontend.fitting import oversized_poolings
 from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
 from tilewright.flows.models import CompiledModel, import_file
-from tilewright.flows.report.coverage import coverage_of
 from tilewright.flows.report.report import layer_reports, utilization
 from tilewright.flows.sweep.energy import count
 from tilewright.flows.sweep.job import Job, LayerCycles, Result, Setup
-from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.program import Listing, Program
 from tilewright.sim.timing import simulate
 from tilewright.support.collector import no_collections
 from tilewright.support.errors import ExecutionError, TilewrightError
@@ -63,31 +64,34 @@ def measure(job: Job, reading: Path | None) -> Result:
     """
     try:
         imported = _kept(reading) if reading else _read_here(job.model.path, job.setup)
-        return _measured(job, _compile(job, job.config, imported))
+        if imported is None or oversized_poolings(
+            [section.graph for section in imported.sections], job.config
+        ):
+            imported = import_file(job.model.path, job.config, job.setup.options)
+        return _measured(job, imported)
     except TilewrightError as error:
         return Result(error=" ".join(str(error).split()))
 
 
-def _compile(job: Job, config: Config, imported: ImportedModel | None) -> CompiledModel:
+def _measured(job: Job, imported: ImportedModel) -> Result:
     start = time.monotonic()
-    path, setup = job.model.path, job.setup
-    if imported is None or oversized_poolings([s.graph for s in imported.sections], config):
-        imported = import_file(path, config, setup.options)
-    program = compile_model(imported, config)
-    return CompiledModel(
-        path=path,
-        program=program,
-        seconds=time.monotonic() - start,
-        options=setup.options,
-        read=imported,
-    )
-
-
-def _measured(job: Job, compiled: CompiledModel) -> Result:
-    program = compiled.program
-    start = time.monotonic()
+    program: Listing
+    if job.setup.fidelity == "rtl":
+        program = compile_model(imported, job.config)
+    else:
+        program = list_instructions(imported, job.config)
+    compiled = time.monotonic()
     timing = simulate(program, latency=job.latency)
-    cycles = _cycles_on_rtl(job, compiled) if job.setup.fidelity == "rtl" else timing.cycles
+    cycles = timing.cycles
+    if isinstance(program, Program):
+        model = CompiledModel(
+            path=job.model.path,
+            program=program,
+            seconds=compiled - start,
+            options=job.setup.options,
+            read=imported,
+        )
+        cycles = _cycles_on_rtl(job, model)
     layers = layer_reports(program, timing.retirements)
     macs = sum(layer.macs for layer in layers)
     return Result(
@@ -95,12 +99,12 @@ def _measured(job: Job, compiled: CompiledModel) -> Result:
         estimated_cycles=timing.cycles,
         utilization=utilization(macs, cycles, job.config),
         macs=macs,
-        coverage=coverage_of(program),
+        coverage=imported.coverage,
         bytes_loaded=sum(layer.load_bytes for layer in layers),
         bytes_stored=sum(layer.store_bytes for layer in layers),
-        instructions=program.num_instructions,
-        compile_seconds=round(compiled.seconds, 3),
-        run_seconds=round(time.monotonic() - start, 3),
+        instructions=len(program.instructions),
+        compile_seconds=round(compiled - start, 3),
+        run_seconds=round(time.monotonic() - compiled, 3),
         counts=count(program, macs),
         layers=tuple(
             LayerCycles(name=layer.name, cycles=layer.cycles, macs=layer.macs) for layer in layers

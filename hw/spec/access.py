@@ -4,21 +4,20 @@ Derived from its walks (`hw.spec.loops`). Units: SRAM words; DRAM bytes, a word 
 whole pitch. Accesses out of range are dropped, as the hardware does, and reported.
 """
 
-from collections.abc import Iterable
-from functools import cached_property, lru_cache
-from operator import itemgetter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 import numpy as np
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Instruction, Work
+from tilewright.hw.spec.intervals import intervals, merge, wrap
+from tilewright.hw.spec.isa import Instruction
 from tilewright.hw.spec.loops import (
     DRAM_MODULUS,
     NOTHING,
     SRAM_MODULUS,
     Addresses,
-    Axis,
-    Loop,
     Space,
     Walk,
     Walks,
@@ -30,43 +29,84 @@ Words = slice | Addresses
 
 _MAX_SLICES = 4
 """More intervals than that are looked up word by word."""
+_MAX_FOOTPRINTS = 1 << 14
+"""Shapes of instructions that are remembered for a config."""
 
 
-@record(frozen=True, kw_only=True, eq=False)
 class Access:
     """Half-open intervals [starts[i], ends[i]) of one memory: sorted, disjoint, not adjacent."""
 
-    space: Space
-    starts: Addresses
-    ends: Addresses
+    __slots__ = ("_addresses", "_ends", "_pairs", "_starts", "space")
+
+    def __init__(
+        self,
+        *,
+        space: Space,
+        starts: Addresses | None = None,
+        ends: Addresses | None = None,
+        pairs: Sequence[tuple[int, int]] = (),
+        addresses: Addresses | None = None,
+    ) -> None:
+        """Intervals are given by their ends, or a few as pairs; `addresses`, if they are known."""
+        self.space = space
+        self._starts, self._ends, self._pairs = starts, ends, pairs
+        self._addresses = addresses
+        if starts is not None and ends is not None and starts.size <= _MAX_SLICES:
+            self._pairs = tuple(zip(starts.tolist(), ends.tolist(), strict=True))
+
+    @property
+    def starts(self) -> Addresses:
+        if self._starts is None:
+            self._starts = np.array([start for start, _ in self._pairs], np.int64)
+        return self._starts
+
+    @property
+    def ends(self) -> Addresses:
+        if self._ends is None:
+            self._ends = np.array([end for _, end in self._pairs], np.int64)
+        return self._ends
+
+    @property
+    def pairs(self) -> Sequence[tuple[int, int]]:
+        """The intervals where they are few, else none."""
+        return self._pairs
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Start of the first interval and end of the last."""
+        if self._pairs:
+            return self._pairs[0][0], self._pairs[-1][1]
+        return int(self.starts[0]), int(self.ends[-1])
 
     @property
     def addresses(self) -> Addresses:
         """Every address, ascending (expands the intervals)."""
-        lengths = self.ends - self.starts
-        offsets = np.repeat(self.starts - np.cumsum(lengths) + lengths, lengths)
-        return offsets + np.arange(int(lengths.sum()), dtype=np.int64)
+        if self._addresses is None:
+            lengths = self.ends - self.starts
+            offsets = np.repeat(self.starts - np.cumsum(lengths) + lengths, lengths)
+            self._addresses = offsets + np.arange(int(lengths.sum()), dtype=np.int64)
+        return self._addresses
 
-    @cached_property
+    @property
     def words(self) -> tuple[Words, ...]:
         """What to index an array of the memory's words with, to meet each of its words once."""
-        if self.starts.size > _MAX_SLICES:
-            return (self.addresses,)
-        pairs = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
-        return tuple(slice(start, end) for start, end in pairs)
+        if self._pairs:
+            return tuple([slice(start, end) for start, end in self._pairs])
+        return (self.addresses,)
 
     @property
     def num_words(self) -> int:
         """Its addresses, counted."""
-        if self.starts.size == 1:
-            return int(self.ends[0] - self.starts[0])
+        if self._pairs:
+            return sum([end - start for start, end in self._pairs])
         return int((self.ends - self.starts).sum())
 
     def overlaps(self, other: "Access") -> bool:
         """Tell whether the two have an address of the same memory in common."""
         if self.space != other.space or not self.starts.size or not other.starts.size:
             return False
-        if self.starts[0] >= other.ends[-1] or other.starts[0] >= self.ends[-1]:
+        (start, end), (other_start, other_end) = self.bounds, other.bounds
+        if start >= other_end or other_start >= end:
             return False
         following = np.searchsorted(self.ends, other.starts, side="right")
         inside = following < self.starts.size
@@ -84,8 +124,14 @@ class Accesses:
     writes: tuple[Access, ...] = ()
     out_of_range: bool = False
     """The hardware raises SRAM_RANGE."""
-    walks: Walks = NOTHING
-    """What they derive from."""
+    exclusive_words: int = 0
+    """Of the walks that may write no word twice, every time counted."""
+    find_walks: Callable[[], Walks] = lambda: NOTHING
+
+    @property
+    def walks(self) -> Walks:
+        """What they derive from."""
+        return self.find_walks()
 
     def conflicts(self, later: "Accesses") -> bool:
         """Tell whether a later instruction must be ordered behind this one."""
@@ -96,54 +142,13 @@ class Accesses:
         )
 
 
-Dimension = tuple[int, int]
-"""(count, stride) of one loop."""
-
-Starts = int | Addresses
-"""Where intervals of one length start; a number where there is one interval."""
-
-
-def affine(base: Starts, run: int, dimensions: list[Dimension]) -> tuple[Starts, int]:
-    """Return (starts, length) whose intervals cover base + every loop's steps + [0, run).
-
-    Loops whose step does not pass the run are folded into it, so dense regions are one interval.
-    """
-    for count, stride in sorted(dimensions, key=itemgetter(1)):
-        if count == 1:
-            continue
-        if stride <= run:
-            run += stride * (count - 1)
-        else:
-            base = _spread(base, np.arange(count, dtype=np.int64) * stride)
-    return base, run
-
-
-def _spread(starts: Starts, steps: Addresses) -> Addresses:
-    """Return every sum of a start and a step."""
-    if isinstance(starts, int):
-        return starts + steps
-    return (starts[:, None] + steps).reshape(-1)
-
-
-def merge(starts: Addresses, ends: Addresses) -> tuple[Addresses, Addresses]:
-    """Return the union of intervals, sorted, disjoint and not adjacent."""
-    if starts.size > 1:
-        order = np.argsort(starts, kind="stable")
-        starts, ends = starts[order], np.maximum.accumulate(ends[order])
-        first = np.concatenate(([True], starts[1:] > ends[:-1]))
-        starts, ends = starts[first], ends[np.concatenate((first[1:], [True]))]
-    return starts, ends
-
-
 class _Collector:
     """Gathers intervals per memory, wraps them at the modulus and clips them at the size."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.out_of_range = False
-        self.single: list[tuple[Space, int, int]] = []
-        """Memory, start and end of walks that have one interval."""
-        self.many: dict[Space, list[tuple[Addresses, Addresses]]] = {}
+        self.found: dict[Space, list[tuple[Addresses, Addresses]]] = {}
 
     def add(self, walk: Walk) -> None:
         """Add the words of a walk; SRAM addresses wrap at 2^20, a ring's runs at its size."""
@@ -152,10 +157,7 @@ class _Collector:
             return
         space = walk.space
         modulus = DRAM_MODULUS if space == Space.DRAM else SRAM_MODULUS
-        limit = modulus if space == Space.DRAM else num_words(space, self.config)
-        if isinstance(starts, int) and starts >= 0 and starts + length <= limit:
-            self.single.append((space, starts, starts + length))
-            return
+        limit = _limit(space, self.config)
         found = np.atleast_1d(np.asarray(starts, np.int64))
         if walk.is_ring:
             found = found % modulus
@@ -164,74 +166,191 @@ class _Collector:
                 self.out_of_range = True
                 found = found[inside]
             modulus = limit
-        first, ends = _wrap(found, length, modulus)
+        first, ends = wrap(found, length, modulus)
         if limit < modulus and ends.size and int(ends.max()) > limit:
             self.out_of_range = True
             inside = first < limit
             first, ends = first[inside], np.minimum(ends[inside], limit)
-        self.many.setdefault(space, []).append((first, ends))
+        self.found.setdefault(space, []).append((first, ends))
 
     def result(self) -> tuple[Access, ...]:
         """Return the accesses, one a memory."""
-        found = _joined(self.single)
-        for space, parts in self.many.items():
-            if space in found:
-                parts = [(found[space].starts, found[space].ends), *parts]
-            starts, ends = merge(*(np.concatenate(side) for side in zip(*parts, strict=True)))
-            found[space] = Access(space=space, starts=starts, ends=ends)
-        return tuple(found[space] for space in sorted(found) if found[space].starts.size)
-
-
-def _joined(single: list[tuple[Space, int, int]]) -> dict[Space, Access]:
-    """Return the union of a few intervals of each memory, as `merge` does."""
-    runs: dict[Space, tuple[list[int], list[int]]] = {}
-    for space, start, end in sorted(single):
-        starts, ends = runs.setdefault(space, ([], []))
-        if ends and start <= ends[-1]:
-            ends[-1] = max(ends[-1], end)
-        else:
-            starts.append(start)
-            ends.append(end)
-    return {
-        space: Access(space=space, starts=np.array(starts, np.int64), ends=np.array(ends, np.int64))
-        for space, (starts, ends) in runs.items()
-    }
-
-
-def _wrap(starts: Addresses, length: int, modulus: int) -> tuple[Addresses, Addresses]:
-    """Reduce intervals modulo `modulus`; those that cross it are cut in two."""
-    if length >= modulus and starts.size:
-        return np.zeros(1, np.int64), np.full(1, modulus, np.int64)
-    starts = starts % modulus
-    ends = starts + length
-    crossing = ends > modulus
-    if crossing.any():
-        wrapped = ends[crossing] - modulus
-        starts = np.concatenate((starts, np.zeros(wrapped.size, np.int64)))
-        ends = np.concatenate((np.minimum(ends, modulus), wrapped))
-    return starts, ends
+        accesses = []
+        for space in sorted(self.found):
+            sides = zip(*self.found[space], strict=True)
+            starts, ends = merge(*(np.concatenate(side) for side in sides))
+            if starts.size:
+                accesses.append(Access(space=space, starts=starts, ends=ends))
+        return tuple(accesses)
 
 
 def accesses(instruction: Instruction, config: Config) -> Accesses:
     """Return the words an instruction reads and writes (its own fetch from DRAM not included)."""
-    return _accesses(instruction.work, config)
+    return _footprints(config).accesses(instruction)
 
 
-@lru_cache(maxsize=1 << 15)
-def _accesses(work: Work, config: Config) -> Accesses:
-    if work.instruction.is_empty:
-        return Accesses()
-    walks = work.instruction.walks(config)
-    if walks.has_bad_group:
-        return Accesses(out_of_range=True)
-    reads, reads_outside = _collect(walks.reads, config)
-    writes, writes_outside = _collect(walks.writes, config)
-    return Accesses(
-        reads=reads,
-        writes=writes,
-        out_of_range=reads_outside or writes_outside,
-        walks=walks,
-    )
+class _Part(NamedTuple):
+    """The words of one walk, counted from its base."""
+
+    base_field: str
+    mask: int
+    """Of the field, which gives the base."""
+    low: int
+    high: int
+    starts: Addresses
+    ends: Addresses
+    pairs: tuple[tuple[int, int], ...]
+    """The intervals, if they are few."""
+    addresses: Addresses | None
+    """Every word, if not."""
+
+
+_Side = tuple[tuple[Space, int, tuple[_Part, ...]], ...]
+"""Of each memory: its size and the walks in it."""
+
+
+class _Footprint(NamedTuple):
+    """What all instructions of a shape touch, counted from their bases."""
+
+    reads: _Side
+    writes: _Side
+    exclusive_words: int
+
+
+class _Footprints:
+    """The footprints of a config; an instruction whose words wrap or leave a memory has none."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._known: dict[Hashable, _Footprint | None] = {}
+
+    def accesses(self, instruction: Instruction) -> Accesses:
+        if instruction.is_empty:
+            return _NO_ACCESSES
+        shape = instruction.shape
+        if shape not in self._known:
+            if len(self._known) >= _MAX_FOOTPRINTS:
+                self._known.clear()
+            self._known[shape] = self._footprint(instruction)
+        footprint = self._known[shape]
+        if footprint is None:
+            return self._collected(instruction)
+        reads = _moved(footprint.reads, instruction)
+        writes = _moved(footprint.writes, instruction)
+        if reads is None or writes is None:
+            return self._collected(instruction)
+        return Accesses(
+            reads=reads,
+            writes=writes,
+            exclusive_words=footprint.exclusive_words,
+            find_walks=partial(instruction.walks, self._config),
+        )
+
+    def _footprint(self, instruction: Instruction) -> _Footprint | None:
+        walks = instruction.walks(self._config)
+        if walks.has_bad_group:
+            return None
+        return _Footprint(
+            _side(walks.reads, self._config), _side(walks.writes, self._config), _exclusive(walks)
+        )
+
+    def _collected(self, instruction: Instruction) -> Accesses:
+        """Return the accesses of an instruction by itself."""
+        walks = instruction.walks(self._config)
+        if walks.has_bad_group:
+            return Accesses(out_of_range=True)
+        reads, reads_outside = _collect(walks.reads, self._config)
+        writes, writes_outside = _collect(walks.writes, self._config)
+        return Accesses(
+            reads=reads,
+            writes=writes,
+            out_of_range=reads_outside or writes_outside,
+            exclusive_words=_exclusive(walks),
+            find_walks=lambda: walks,
+        )
+
+
+_footprints = lru_cache(maxsize=8)(_Footprints)
+_NO_ACCESSES = Accesses()
+
+
+def _exclusive(walks: Walks) -> int:
+    return sum(walk.num_words for walk in walks.writes if walk.is_exclusive)
+
+
+def _side(walks: Iterable[Walk], config: Config) -> _Side:
+    parts: dict[Space, list[_Part]] = {}
+    for walk in walks:
+        starts, length = intervals(walk)
+        if not length:
+            continue
+        found = np.atleast_1d(np.asarray(starts, np.int64)) - walk.base
+        starts, ends = merge(found, found + length)
+        is_few = starts.size <= _MAX_SLICES
+        part = _Part(
+            base_field=walk.base_field,
+            mask=-walk.alignment,
+            low=int(starts[0]),
+            high=int(ends[-1]),
+            starts=starts,
+            ends=ends,
+            pairs=tuple(zip(starts.tolist(), ends.tolist(), strict=True)) if is_few else (),
+            addresses=None
+            if is_few
+            else Access(space=walk.space, starts=starts, ends=ends).addresses,
+        )
+        parts.setdefault(walk.space, []).append(part)
+    return tuple((space, _limit(space, config), tuple(parts[space])) for space in sorted(parts))
+
+
+def _limit(space: Space, config: Config) -> int:
+    """Return the first address behind a memory."""
+    return DRAM_MODULUS if space == Space.DRAM else num_words(space, config)
+
+
+def _moved(side: _Side, instruction: Instruction) -> tuple[Access, ...] | None:
+    """Return a footprint at an instruction's bases; None where that leaves a memory."""
+    found = []
+    for space, limit, parts in side:
+        accesses = []
+        for part in parts:
+            base = getattr(instruction, part.base_field) & part.mask
+            if base + part.low < 0 or base + part.high > limit:
+                return None
+            if part.pairs:
+                pairs = [(base + start, base + end) for start, end in part.pairs]
+                accesses.append(Access(space=space, pairs=pairs))
+            else:
+                accesses.append(
+                    Access(
+                        space=space,
+                        starts=base + part.starts,
+                        ends=base + part.ends,
+                        addresses=base + part.addresses,
+                    )
+                )
+        found.append(accesses[0] if len(accesses) == 1 else _union(space, accesses))
+    return tuple(found)
+
+
+def _union(space: Space, parts: Sequence[Access]) -> Access:
+    """Return what any of some accesses to a memory touches."""
+    if all(part.pairs for part in parts):
+        pairs: list[tuple[int, int]] = []
+        for start, end in sorted([pair for part in parts for pair in part.pairs]):
+            if pairs and start <= pairs[-1][1]:
+                pairs[-1] = (pairs[-1][0], max(pairs[-1][1], end))
+            else:
+                pairs.append((start, end))
+        if len(pairs) <= _MAX_SLICES:
+            return Access(space=space, pairs=pairs)
+        starts, ends = (np.array(side, np.int64) for side in zip(*pairs, strict=True))
+    else:
+        starts, ends = merge(
+            np.concatenate([part.starts for part in parts]),
+            np.concatenate([part.ends for part in parts]),
+        )
+    return Access(space=space, starts=starts, ends=ends)
 
 
 def _collect(walks: Iterable[Walk], config: Config) -> tuple[tuple[Access, ...], bool]:
@@ -240,46 +359,3 @@ def _collect(walks: Iterable[Walk], config: Config) -> tuple[tuple[Access, ...],
     for walk in walks:
         collector.add(walk)
     return collector.result(), collector.out_of_range
-
-
-def intervals(walk: Walk) -> tuple[Starts, int]:
-    """Return (starts, length): the words of a walk before they wrap, some of them more than once.
-
-    Addresses may be negative or pass the memory's size.
-    """
-    base: Starts = walk.base
-    run, dimensions = walk.run, []
-    for loop in walk.loops:
-        if loop.along is None and loop.moves > 1:
-            base += min(loop.stride, 0) * (loop.moves - 1)
-            dimensions.append((loop.moves, abs(loop.stride)))
-    if walk.is_ring:
-        return affine(base, 0, dimensions)[0], run
-    for axis in walk.window:
-        positions, length = axis_positions(axis, walk.loops)
-        if isinstance(positions, int):
-            base = base + positions * axis.pitch
-        else:
-            base = _spread(base, positions * axis.pitch)
-        if not length:
-            return 0, 0
-        if axis.pitch == 1 and run == 1:
-            run = length
-        else:
-            dimensions.append((length, axis.pitch))
-    return affine(base, run, dimensions)
-
-
-def axis_positions(axis: Axis, loops: tuple[Loop, ...]) -> tuple[Starts, int]:
-    """Return (starts, length): the coordinates in [0, size) that the loops along an axis visit.
-
-    One run when they are contiguous, else one start a coordinate; length 0 where there is none.
-    """
-    along = [(loop.count, loop.stride) for loop in loops if loop.along == axis.name]
-    starts, length = affine(axis.origin, 1, along)
-    if isinstance(starts, int):
-        first, end = max(starts, 0), min(starts + length, axis.size)
-        return first, max(end - first, 0)
-    positions = (starts[:, None] + np.arange(length)).reshape(-1)
-    positions = np.unique(positions[(positions >= 0) & (positions < axis.size)])
-    return positions, int(positions.size > 0)

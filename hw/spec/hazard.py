@@ -66,6 +66,5 @@ def writes_twice(touched: Accesses) -> bool:
     What such a transfer leaves behind is what came last, which the memory's order decides.
     """
     assert not touched.out_of_range, "words that are dropped are not counted"
-    walks = [walk for walk in touched.walks.writes if walk.is_exclusive]
     written = sum(write.num_words for write in touched.writes)
-    return bool(walks) and sum(walk.num_words for walk in walks) != written
+    return touched.exclusive_words not in (0, written)

@@ -148,11 +148,14 @@ class Instruction:
     fields: ClassVar[tuple[Field, ...]]
     counts: ClassVar[tuple[str, ...]]
     """The fields that count loops: an instruction with a zero count touches nothing."""
+    bases: ClassVar[tuple[str, ...]] = ()
+    """The fields that say where a walk begins, and nothing else."""
     element_types: ClassVar[tuple[ElementType, ...]] = (ElementType.INT8,)
     """Those that the operation has; any other one is an illegal instruction."""
 
     _values: ClassVar[Any]
     _counts: ClassVar[Any]
+    _shape: ClassVar[Any]
     _members: ClassVar[Mapping[str, Mapping[int, enum.IntEnum]]]
     """The values by number of each field that has named ones."""
 
@@ -209,6 +212,11 @@ class Instruction:
         """Return the values alone."""
         values: tuple[int, ...] = self._values(self)
         return values
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Return its operation and the fields that are no bases: what walks have in common."""
+        return type(self), self._shape(self)
 
     @cached_property
     def work(self) -> "Work":
@@ -328,6 +336,9 @@ def operation(opcode: int, engine: Engine | None, meaning: str) -> Callable[[typ
         row.counts = tuple(field.name for field in declared if field.metadata["counts"])
         row._values = staticmethod(_reader([field.name for field in declared]))
         row._counts = staticmethod(_reader(row.counts))
+        row._shape = staticmethod(
+            _reader([field.name for field in declared if field.name not in row.bases])
+        )
         row._members = {
             field.name: {int(value): value for value in field.values}
             for field in row.fields

@@ -5,6 +5,7 @@ them. Units: SRAM words; DRAM bytes.
 """
 
 import enum
+from dataclasses import field
 from math import prod
 
 import numpy as np
@@ -116,6 +117,9 @@ class Walk:
 
     space: Space
     base: int
+    base_field: str = field(compare=False)
+    """The instruction's field that gives the base; its bits below `alignment` do not count."""
+    alignment: int = field(default=1, compare=False)
     loops: tuple[Loop, ...] = ()
     run: int = 1
     window: tuple[Axis, ...] = ()

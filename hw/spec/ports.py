@@ -63,10 +63,11 @@ class Ports:
 
     def _banks(self, access: Access) -> BankSet:
         """Return the banks in which the words of an access lie."""
-        size, starts, ends = self._words[access.space], access.starts, access.ends
-        first, last = int(starts[0]) // size, (int(ends[-1]) - 1) // size
-        if last - first < 2 or starts.size == 1:
+        size, (start, end) = self._words[access.space], access.bounds
+        first, last = start // size, (end - 1) // size
+        if last - first < 2 or len(access.pairs) == 1:
             return (2 << last) - (1 << first)
+        starts, ends = access.starts, access.ends
         begins = self._begins[access.space][first : last + 1]
         following = starts[ends.searchsorted(begins, side="right")]
         touched = (following < begins + size).nonzero()[0]

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from tilewright.hw.spec.steps import Island, Section, Step, step_as_dict, step_f
 from tilewright.hw.spec.words import decode_program
 from tilewright.support.errors import ConfigError, ProgramError
 from tilewright.support.files import replace_file
+from tilewright.support.records import record
 
 MAGIC = b"TILEWRT\x1a"
 FORMAT_VERSION = 3
@@ -68,9 +69,48 @@ class Layer:
     """Name of the section that it belongs to."""
 
 
+class Listing(Protocol):
+    """A program's instructions and what they belong to, without data: all that cycles depend on."""
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def instructions(self) -> Sequence[Instruction]: ...
+
+    @property
+    def sections(self) -> Sequence[Section]: ...
+
+    @property
+    def layers(self) -> Sequence[Layer]: ...
+
+    @property
+    def instruction_layers(self) -> NDArray[np.int32]: ...
+
+
+@record(frozen=True, kw_only=True, eq=False)
+class BareProgram:
+    """A listing alone: a program that has neither image nor proof; fields are those of Program."""
+
+    config: Config
+    instructions: tuple[Instruction, ...]
+    sections: tuple[Section, ...]
+    layers: tuple[Layer, ...]
+    instruction_layers: NDArray[np.int32]
+
+
+def chain_ends(layers: Sequence[Layer]) -> tuple[int, ...]:
+    """Return for each layer the number of the last one of those that run together with it."""
+    ends = list(range(len(layers)))
+    for number in reversed(range(len(layers) - 1)):
+        if layers[number].is_chained:
+            ends[number] = ends[number + 1]
+    return tuple(ends)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Program:
-    """A compiled program. Two programs are equal when their files are."""
+    """A compiled program, a Listing. Two programs are equal when their files are."""
 
     config: Config
     image: bytes
@@ -120,15 +160,6 @@ class Program:
     def address_of(self, section: Section) -> int:
         """Return the DRAM byte of a section's first instruction."""
         return self.program_address + section.first * INSTRUCTION_BYTES
-
-    @property
-    def chain_ends(self) -> tuple[int, ...]:
-        """For each layer, the number of the last one of those that run together with it."""
-        ends = list(range(len(self.layers)))
-        for number in reversed(range(len(self.layers) - 1)):
-            if self.layers[number].is_chained:
-                ends[number] = ends[number + 1]
-        return tuple(ends)
 
     def symbol(self, name: str) -> Symbol:
         """Return the symbol of that name. Raises ProgramError when there is none."""

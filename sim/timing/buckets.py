@@ -1,13 +1,12 @@
 """Where the cycles of each engine go, as the hardware's counters have it."""
 
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
+from tilewright.sim.timing.ports import Interval
 from tilewright.sim.timing.simulation import Simulation
 
 REGISTER_CYCLES = 2
@@ -20,36 +19,62 @@ def bucket_sums(machine: Simulation) -> Mapping[Engine, Mapping[Bucket, int]]:
     return {engine: _sums_of(machine, engine, total) for engine in Engine}
 
 
+class _Strip:
+    """Cycles 1 .. total, painted in intervals: what is painted last shows."""
+
+    def __init__(self, total: int) -> None:
+        self._end = total + 1
+        self._intervals: list[tuple[int, int]] = [(1, self._end)]
+        self._buckets: list[Bucket] = [Bucket.IDLE]
+
+    def paint(self, start: int, end: int, bucket: Bucket) -> None:
+        """Paint the cycles [start, end)."""
+        self._intervals.append((start, end))
+        self._buckets.append(bucket)
+
+    def paint_all(self, intervals: Sequence[Interval], bucket: Bucket) -> None:
+        """Paint the cycles of all intervals."""
+        self._intervals += intervals
+        self._buckets += [bucket] * len(intervals)
+
+    def sums(self) -> dict[Bucket, int]:
+        """Return how many cycles each bucket shows in."""
+        intervals = np.array(self._intervals, np.int64).clip(1, self._end)
+        borders, places = np.unique(intervals, return_inverse=True)
+        shown = np.full(len(borders) - 1, Bucket.IDLE, np.uint8)
+        pairs = places.reshape(-1, 2).tolist()
+        for (first, behind), bucket in zip(pairs, self._buckets, strict=True):
+            shown[first:behind] = bucket
+        sums = np.bincount(shown, np.diff(borders), len(Bucket)).astype(np.int64).tolist()
+        return {bucket: sums[bucket] for bucket in Bucket}
+
+
 def _sums_of(machine: Simulation, engine: Engine, total: int) -> dict[Bucket, int]:
     """One engine's cycles 1 .. total, painted from the weakest bucket to the strongest."""
-    paint = np.full(total + 1, Bucket.IDLE, np.uint8)
+    strip = _Strip(total)
     numbers = [n for n, of in enumerate(machine.engines) if of == engine and machine.retired[n] > 0]
     occupation = machine.occupations[engine]
+    at_work = [(machine.issued[number] + 1, machine.retired[number] + 1) for number in numbers]
     is_transfer = engine in (Engine.LOAD, Engine.STORE)
     if is_transfer:
-        for number in numbers:
-            paint[machine.issued[number] + 1 : machine.retired[number] + 1] = Bucket.MEMORY
-    _paint_waits(machine, engine, numbers, paint)
+        strip.paint_all(at_work, Bucket.MEMORY)
+    _paint_waits(machine, engine, numbers, strip)
     if not is_transfer:
-        for number in numbers:
-            paint[machine.issued[number] + 1 : machine.retired[number] + 1] = Bucket.BUSY
+        strip.paint_all(at_work, Bucket.BUSY)
     if engine == Engine.VECTOR:
-        for number in numbers:
-            paint[machine.offered[number] : machine.issued[number] + 1] = Bucket.BUSY
-    for start, end in occupation.busy:
-        paint[start:end] = Bucket.BUSY
-    for start, end in chain(occupation.own_refusals, *occupation.refusals.values()):
-        paint[start:end] = Bucket.BANK
-    sums = {bucket: int(np.count_nonzero(paint[1:] == bucket)) for bucket in Bucket}
-    refused = occupation.refused.total()
-    sums[Bucket.BANK] += refused
-    sums[Bucket.BUSY] -= refused
+        prepared = [(machine.offered[number], machine.issued[number] + 1) for number in numbers]
+        strip.paint_all(prepared, Bucket.BUSY)
+    strip.paint_all(occupation.busy, Bucket.BUSY)
+    for refused in (occupation.own_refusals, *occupation.refusals.values()):
+        strip.paint_all(refused, Bucket.BANK)
+    sums = strip.sums()
+    cycles = occupation.refused.total()
+    sums[Bucket.BANK] += cycles
+    sums[Bucket.BUSY] -= cycles
     return sums
 
 
-def _paint_waits(
-    machine: Simulation, engine: Engine, numbers: list[int], paint: NDArray[np.uint8]
-) -> None:
+def _paint_waits(machine: Simulation, engine: Engine, numbers: list[int], strip: _Strip) -> None:
     """The head of the queue waits for the engine of its first unmet slot."""
     occupation = machine.occupations[engine]
     previous = None
@@ -61,6 +86,6 @@ def _paint_waits(
             if wait.count:
                 met = machine.queues[wait.engine].retirements[wait.count - 1] + 1
                 if met > start:
-                    paint[start:met] = Bucket[f"WAIT_{wait.engine.name}"]
+                    strip.paint(start, met, Bucket[f"WAIT_{wait.engine.name}"])
                     start = met
         previous = number

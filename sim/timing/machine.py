@@ -10,7 +10,7 @@ from tilewright.hw.spec.cycles import DONE_CYCLES
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.encoding import IllegalInstruction
 from tilewright.hw.spec.isa import Engine, Instruction
-from tilewright.hw.spec.program import Program
+from tilewright.hw.spec.program import Listing
 from tilewright.sim.timing.activity import Trace
 from tilewright.sim.timing.buckets import bucket_sums
 from tilewright.sim.timing.bus import ReadChannel
@@ -147,7 +147,7 @@ class Machine:
 
 @no_collections()
 def simulate(
-    program: Program, *, latency: int = MEMORY_LATENCY, is_traced: bool = False
+    program: Listing, *, latency: int = MEMORY_LATENCY, is_traced: bool = False
 ) -> TimingResult:
     """Return when each instruction of a program issues and retires, section behind section.
 

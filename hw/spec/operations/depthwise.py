@@ -39,6 +39,8 @@ class Depthwise(Instruction):
     destination_stride: int = bits("accumulator", "accumulator step of a block", unit="words")
     accumulate: int = bits(1, "1: add to what the accumulators hold; 0: overwrite")
 
+    bases = ("source", "weights", "destination")
+
     @property
     def pixels(self) -> int:
         """Output pixels."""
@@ -64,6 +66,7 @@ class Depthwise(Instruction):
         return Walk(
             space=Space.ACTIVATION,
             base=self.source,
+            base_field="source",
             loops=(
                 Loop(count=self.blocks, stride=self.source_stride),
                 Loop(count=self.out_height, stride=self.stride_y, along="y"),
@@ -81,6 +84,7 @@ class Depthwise(Instruction):
         return Walk(
             space=Space.ACCUMULATOR,
             base=self.destination,
+            base_field="destination",
             loops=(
                 Loop(count=self.blocks, stride=self.destination_stride),
                 Loop(count=self.pixels, stride=1),
@@ -89,7 +93,7 @@ class Depthwise(Instruction):
 
     def walks(self, config: Config) -> Walks:
         words = self.blocks * config.depthwise_words
-        weights = Walk(space=Space.PARAMETER, base=self.weights, run=words)
+        weights = Walk(space=Space.PARAMETER, base=self.weights, base_field="weights", run=words)
         sums = self.sum_walk()
         held = (sums,) if self.accumulate else ()
         return Walks(reads=(self.source_walk(), weights, *held), writes=(sums,))

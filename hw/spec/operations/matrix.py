@@ -33,6 +33,8 @@ class Matrix(Window):
     )
     accumulate: int = bits(1, "1: add to what the accumulators hold; 0: the first tile overwrites")
 
+    bases = ("source", "weights", "destination")
+
     @property
     def block_tiles(self) -> int:
         """Weight tiles of an output block."""
@@ -52,6 +54,7 @@ class Matrix(Window):
         return Walk(
             space=Space.ACTIVATION,
             base=self.source,
+            base_field="source",
             loops=(*blocks, *self.kernel_loops, *self.pixel_loops),
             window=self.frame(self.source_pitch),
         )
@@ -61,6 +64,7 @@ class Matrix(Window):
         return Walk(
             space=Space.ACCUMULATOR,
             base=self.destination,
+            base_field="destination",
             loops=(
                 Loop(count=self.out_blocks, stride=self.destination_stride),
                 Loop(count=self.block_tiles),
@@ -71,7 +75,9 @@ class Matrix(Window):
 
     def walks(self, config: Config) -> Walks:
         words = self.tiles * config.rows
-        weights = Walk(space=Space.WEIGHT, base=self.weights, run=words, is_ring=True)
+        weights = Walk(
+            space=Space.WEIGHT, base=self.weights, base_field="weights", run=words, is_ring=True
+        )
         sums = self.sum_walk()
         held = (sums,) if self.accumulate else ()
         return Walks(reads=(self.source_walk(), weights, *held), writes=(sums,))

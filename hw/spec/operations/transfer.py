@@ -40,6 +40,8 @@ class Transfer(Instruction):
     dram_stride2: int = bits(32, _DRAM_STEP, unit="bytes")
     sram_stride2: int = bits("target", "SRAM step", unit="words")
 
+    bases = ("dram_address", "sram_address")
+
     @property
     def space(self) -> Space:
         """The SRAM."""
@@ -61,6 +63,8 @@ class Transfer(Instruction):
         return Walk(
             space=Space.DRAM,
             base=self.dram_address & -pitch,
+            base_field="dram_address",
+            alignment=pitch,
             loops=self._loops(tuple(_signed(stride & -pitch) for stride in strides)),
             run=self.run * pitch,
             is_exclusive=True,
@@ -71,6 +75,7 @@ class Transfer(Instruction):
         return Walk(
             space=self.space,
             base=self.sram_address,
+            base_field="sram_address",
             loops=self._loops((self.sram_stride2, self.sram_stride1, self.sram_stride0)),
             run=self.run,
             is_ring=self.space == Space.WEIGHT,

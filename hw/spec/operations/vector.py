@@ -52,6 +52,8 @@ class Vector(Window):
         1, "1: sums below 0 take scales of their own, a word in front of each lane group's"
     )
 
+    bases = ("source", "operand", "destination", "parameters", "table")
+
     @property
     def source_space(self) -> Space:
         """The SRAM that stage 1 reads."""
@@ -68,6 +70,7 @@ class Vector(Window):
         return Walk(
             space=self.source_space,
             base=self.source,
+            base_field="source",
             loops=(
                 self._group_loop(self.source_stride, self.source_group, every),
                 *self.pixel_loops,
@@ -80,20 +83,20 @@ class Vector(Window):
     def operand_walk(self, config: Config) -> Walk:
         """Return the reads of stage 2."""
         stride, group = self.operand_stride, self.operand_group
-        return self._pixel_walk(self.operand, stride, self.operand_pitch, group, config)
+        return self._pixel_walk("operand", stride, self.operand_pitch, group, config)
 
     def destination_walk(self, config: Config) -> Walk:
         """Return the writes."""
         stride, group = self.destination_stride, self.destination_group
-        return self._pixel_walk(self.destination, stride, self.destination_pitch, group, config)
+        return self._pixel_walk("destination", stride, self.destination_pitch, group, config)
 
-    def _pixel_walk(self, base: int, stride: int, pitch: int, group: int, config: Config) -> Walk:
+    def _pixel_walk(self, base: str, stride: int, pitch: int, group: int, config: Config) -> Walk:
         loops = (
             self._group_loop(stride, group, config.row_groups),
             Loop(count=self.out_height, stride=pitch),
             Loop(count=self.out_width, stride=1),
         )
-        return Walk(space=Space.ACTIVATION, base=base, loops=loops)
+        return Walk(space=Space.ACTIVATION, base=getattr(self, base), base_field=base, loops=loops)
 
     def _group_loop(self, stride: int, first: int, every: int) -> Loop:
         return Loop(count=self.groups, stride=stride, first=first, every=every)
@@ -104,14 +107,17 @@ class Vector(Window):
         return config.header_words + words * (1 if self.uniform else self.groups)
 
     def walks(self, config: Config) -> Walks:
-        block = Walk(space=Space.PARAMETER, base=self.parameters, run=self.parameter_words(config))
+        block = self._parameter_walk("parameters", self.parameter_words(config))
         reads = [self.source_walk(config), block]
         if self.use_table:
-            reads.append(Walk(space=Space.PARAMETER, base=self.table, run=config.table_words))
+            reads.append(self._parameter_walk("table", config.table_words))
         if self.combine != Combine.NONE:
             reads.append(self.operand_walk(config))
         writes = (self.destination_walk(config),)
         return Walks(reads=tuple(reads), writes=writes, has_bad_group=self.has_bad_group(config))
+
+    def _parameter_walk(self, base: str, words: int) -> Walk:
+        return Walk(space=Space.PARAMETER, base=getattr(self, base), base_field=base, run=words)
 
     def has_bad_group(self, config: Config) -> bool:
         """Tell whether it starts at a lane group that its words do not have."""

@@ -2,11 +2,16 @@
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tilewright.flows.models import compile_file
+from tilewright.flows.report.coverage import coverage_of
+from tilewright.flows.report.report import layer_reports
+from tilewright.flows.sweep.energy import count
 from tilewright.flows.sweep.job import Job, Model, Setup
 from tilewright.flows.sweep.measure import keep_reading, measure
+from tilewright.flows.sweep.space import Space
 from tilewright.hw.spec.config import PRESETS
 from tilewright.sim.timing import simulate
 
@@ -42,3 +47,27 @@ def test_a_pooling_that_one_config_lacks_the_memory_for_is_measured_as_it_compil
         result = measure(job, reading)
         program = compile_file(path, config).program
         assert (result.error, result.cycles) == ("", simulate(program, latency=64).cycles)
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(4, 4), (7, 12), (16, 16), (24, 6)])
+def test_a_replay_has_the_figures_of_the_compiled_program(digits, tmp_path, rows, cols):
+    reading, setup = tmp_path / "reading", Setup()
+    keep_reading(digits, setup, reading)
+    config = Space().candidate(PRESETS["base"], {"rows": rows, "cols": cols}).config
+    job = Job(model=Model(path=digits, name="digits"), config=config, setup=setup, latency=32)
+    result = measure(job, reading)
+    program = compile_file(digits, config).program
+    timing = simulate(program, latency=32)
+    reports = layer_reports(program, timing.retirements)
+    assert result.error == ""
+    assert (result.cycles, result.instructions) == (timing.cycles, program.num_instructions)
+    assert [(layer.name, layer.cycles) for layer in result.layers] == [
+        (report.name, report.cycles) for report in reports
+    ]
+    assert result.counts == count(program, result.macs)
+    assert result.coverage == coverage_of(program)
+    assert sum(result.buckets["matrix"].values()) == timing.cycles - 2
+    assert result.buckets == {
+        engine.name.lower(): {bucket.name.lower(): cycles for bucket, cycles in buckets.items()}
+        for engine, buckets in timing.buckets.items()
+    }

@@ -5,10 +5,11 @@ import random
 import numpy as np
 import pytest
 
-from tilewright.hw.spec.access import Access, accesses, merge
+from tilewright.hw.spec.access import Access, accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.hazard import overwrites_own_source
 from tilewright.hw.spec.instruction_set import BY_NAME, OPERATIONS, instruction
+from tilewright.hw.spec.intervals import merge
 from tilewright.hw.spec.isa import Instruction
 from tilewright.hw.spec.loops import Space
 
@@ -271,6 +272,27 @@ def test_accesses_equal_loops(name: str) -> None:
     assert overwriting > 5
     assert in_order - overwriting > 3
     assert by_group > 3 or config.rows == config.lanes
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_accesses_of_a_shape_that_is_known_equal_loops_at_other_bases(name: str) -> None:
+    config = CONFIGS[name]
+    rng = random.Random(f"{name} moved")
+    in_range = 0
+    for number in range(60):
+        given = random_instruction(config, rng)
+        for _ in range(4):
+            bases = {base: max(0, small_value(base, config, rng)) for base in given.bases}
+            i = given.of({**given.values(), **bases})
+            loops, actual = Loops(i, config), accesses(i, config)
+            for kind in ("reads", "writes"):
+                found = {a.space: set(a.addresses.tolist()) for a in getattr(actual, kind)}
+                expected = {space: words for space, words in getattr(loops, kind).items() if words}
+                assert found == expected, (number, kind, i)
+                assert all(a.num_words == a.addresses.size for a in getattr(actual, kind))
+            assert actual.out_of_range == loops.out_of_range, (number, i)
+            in_range += not loops.out_of_range
+    assert in_range > 60
 
 
 def test_intervals_are_sorted_disjoint_and_not_adjacent() -> None:
