@@ -34,6 +34,7 @@ from tilewright.compiler.frontend.store import (
     dequantize_input,
     quantize_output,
 )
+from tilewright.compiler.frontend.sums import sum_as_linear
 from tilewright.compiler.frontend.table import operator_results
 from tilewright.compiler.frontend.values import (
     Combined,
@@ -93,18 +94,21 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
         microsoft=MICROSOFT_UNARY,
         runs=f"{FEW_PIECES} or {MANY_PIECES} tables of the unrounded value, each of {LEVELS} "
         "levels, at most one step off (docs/compiler.md has the rates)",
-        conditions="behind a convolution, product or mean of windows of one size without "
-        "QuantizeLinear in between, chains and `x * f(x)` alike, however they are written (a mean "
-        "becomes a depthwise convolution); finite for every value and not too steep for the scale "
-        f"of the result; {MANY_PIECES} tables where {FEW_PIECES} are too coarse for that",
-        cost="as many drains, all but the first as those of a residual",
+        conditions="behind a convolution, matrix product, sum of two activations or mean of "
+        "windows of one size without QuantizeLinear in between, chains and `x * f(x)` alike, "
+        "however they are written (a sum or mean becomes a depthwise convolution); finite for "
+        "every value and not too steep for the scale of the result; "
+        f"{MANY_PIECES} tables where {FEW_PIECES} are too coarse for that",
+        cost="as many drains, all but the first as those of a residual; of a sum, up to two passes "
+        "and a depthwise convolution of 3 rows",
     ),
     Entry(
         operators=SLOPED,
         runs="scales of their own for negative sums, from the unrounded value",
-        conditions="behind a convolution or product, clamps in between or behind it; behind "
-        "DequantizeLinear a PRelu with a slope per channel, as a depthwise convolution",
-        cost=f"{NEGATIVE_SCALE_CYCLES} cycles a lane group of the drain",
+        conditions="behind a convolution or product, clamps in between or behind it; a PRelu with "
+        "a slope per channel, as a depthwise convolution, behind DequantizeLinear and behind a sum "
+        "of two activations",
+        cost=f"{NEGATIVE_SCALE_CYCLES} cycles a lane group of the drain; of a sum as for functions",
     ),
     Entry(
         operators=LINES,
@@ -181,6 +185,10 @@ def _sloped(context: Context, node: Operator, values: Values, real: Real) -> Rea
                 raise
             return None
     if _has_wide_constants(values):
+        producer = real.producer
+        if isinstance(producer, Combined) and producer.kind == "add" and real.is_plain:
+            total = sum_as_linear(context, producer, node.outputs[0])
+            return with_slope(node, values, replace(real, producer=total))
         linear = as_linear(context, as_activation(context, real), node.name)
         return with_slope(node, values, replace(linear, names=real.names))
     return None

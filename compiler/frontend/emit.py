@@ -14,6 +14,7 @@ from tilewright.compiler.frontend.emit_linear import (
 )
 from tilewright.compiler.frontend.lines import Line, line_of, with_line
 from tilewright.compiler.frontend.request import Request
+from tilewright.compiler.frontend.sums import sum_as_linear
 from tilewright.compiler.frontend.table import (
     epilogue_of,
     quantize_all,
@@ -109,9 +110,11 @@ def _emit_map(request: Request, value: Real) -> str:
         return _emit_line(request, producer, line)
     if isinstance(producer, Pooled) and (producer.count_include_pad or not any(producer.pads)):
         return emit_linear(request, mean_as_linear(producer), value)
+    if isinstance(producer, Combined) and producer.kind == "add":
+        return emit_linear(request, sum_as_linear(request.context, producer, request.name), value)
     raise UnsupportedError(
-        "its function of a sum, product or mean is no line of one slope or two; put a "
-        "QuantizeLinear and DequantizeLinear in front of it"
+        "its function of a product, or of a mean of windows of several sizes, is no line of one "
+        "slope or two; put a QuantizeLinear and DequantizeLinear in front of it"
     )
 
 

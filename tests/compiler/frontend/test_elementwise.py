@@ -189,11 +189,11 @@ def test_rescaling_is_exact_at_ties(make_builder, agree):
     agree(builder)
 
 
-def test_activation_behind_an_unquantized_sum_is_left_to_the_host(make_builder, agree):
+def test_function_of_an_unquantized_product_is_left_to_the_host(make_builder, agree):
     builder = make_builder(seed=11)
     inputs = [builder.activation((1, 4, 6, 6)), builder.weight((4, 4, 1, 1), 0)]
     value = builder.requantized(builder.node("Conv", inputs))
-    value = builder.node("Add", [value, builder.activation((1, 4, 6, 6))])
+    value = builder.node("Mul", [value, builder.activation((1, 4, 6, 6))])
     builder.output(builder.quantize(builder.node("Sigmoid", [value])))
     reasons = {item.op_type: item.reason for item in agree(builder, fraction=0.02).host_operators}
     assert "is no line of one slope or two; put a" in reasons["QuantizeLinear"]

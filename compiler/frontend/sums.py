@@ -1,0 +1,74 @@
+"""The sum of two stored maps as a depthwise convolution, whose accumulators hold it unrounded.
+
+Both maps lie one row above the other, and a third one where the ratio of their scales is no ratio
+of two weights: what the smaller scale's weight, rounded, lacks is a number of accumulator steps
+for each stored value, which a table gives. So the sum is exact to half a step of the accumulators,
+1/254 of a step of the coarser map.
+"""
+
+import numpy as np
+
+from tilewright.compiler.frontend.builder import natural_index
+from tilewright.compiler.frontend.context import Context
+from tilewright.compiler.frontend.table import IDENTITY, as_table
+from tilewright.compiler.frontend.values import Combined, Linear, Quantized
+from tilewright.compiler.graph.graph import Concat, Epilogue, Requantize, View
+from tilewright.hw.spec.tensor import Quantization
+
+EXACT_WEIGHTS, LARGEST_WEIGHT = (1, 2, 4, 8, 16, 32, 64), 127
+"""Of the coarser map: the first one that makes the finer one's an integer, or else the last."""
+
+
+def sum_as_linear(context: Context, producer: Combined, name: str) -> Linear:
+    """The sum that `producer` is; its values lie in the order of the maps."""
+    assert producer.kind == "add"
+    builder = context.builder
+    coarse, fine = sorted(
+        (builder.maps[item] for item in (producer.first, producer.second)),
+        key=lambda stored: -stored.quantization.scale,
+    )
+    ratio = fine.quantization.scale / coarse.quantization.scale
+    exact = (weight for weight in EXACT_WEIGHTS if (weight * ratio).is_integer())
+    largest = next(exact, LARGEST_WEIGHT)
+    weights = [largest, round(largest * ratio)]
+    unit = Quantization(scale=float(np.float32(coarse.quantization.scale / largest)), zero_point=0)
+    bias = -sum(
+        weight * stored.quantization.zero_point
+        for weight, stored in zip(weights, (coarse, fine), strict=True)
+    )
+    parts = [coarse.name, fine.name]
+    values = IDENTITY.astype(np.float64) - fine.quantization.zero_point
+    lacking = np.rint((largest * ratio - weights[1]) * values)
+    if lacking.any():
+        weights.append(1)
+        rest = builder.add_map(f"{name}/rest", fine.shape, unit)
+        epilogue = Epilogue(
+            quantization=fine.quantization,
+            table=as_table(np.clip(lacking, -128, 127).astype(np.int8)),
+            table_quantization=unit,
+        )
+        builder.add(Requantize(name=rest, output=rest, input=fine.name, epilogue=epilogue))
+        parts.append(rest)
+    channels, pixels = coarse.channels, coarse.pixels
+    rows = []
+    for number, part in enumerate(parts):
+        row = builder.add_map(f"{name}/row{number}", (channels, 1, pixels), unit)
+        builder.add(View(name=row, output=row, input=part))
+        rows.append(row)
+    joined = builder.add_map(f"{name}/rows", (channels, len(rows), pixels), unit)
+    builder.add(Concat(name=joined, output=joined, parts=tuple(rows), axis=1))
+    source = Quantized(
+        origin=joined,
+        index=natural_index(builder.maps[joined].shape),
+        quantization=unit,
+        is_unsigned=False,
+    )
+    return Linear(
+        source=source,
+        feature_map=joined,
+        weight=np.tile(np.array(weights, np.int16).reshape(1, 1, -1, 1), (channels, 1, 1, 1)),
+        weight_scale=np.ones(channels, np.float32),
+        bias=np.full(channels, float(bias)),
+        groups=channels,
+        shape=(channels, 1, pixels),
+    )
