@@ -2,7 +2,9 @@
 
 A pixel repeated f times and averaged over f neighbours in each direction is a straight line between
 pixels: exactly what ONNX asks for, with the pixels at the borders repeated further (ONNX Resize,
-coordinate_transformation_mode half_pixel, pytorch_half_pixel and asymmetric).
+coordinate_transformation_mode half_pixel, pytorch_half_pixel and asymmetric). With align_corners
+the distances between pixels grow by the factor, and nothing lies beyond the last one. A single
+pixel is repeated.
 """
 
 import numpy as np
@@ -17,6 +19,7 @@ from tilewright.compiler.frontend.window import spatial_index
 from tilewright.support.records import record
 
 HALF_PIXELS = ("half_pixel", "pytorch_half_pixel")
+ALIGNED = "align_corners"
 LARGEST_FACTOR = 8
 FIRST_OPSET_OF_HALF_PIXELS = 11
 
@@ -36,11 +39,11 @@ def interpolate(context: Context, node: Operator, values: Values) -> Real:
         raise UnsupportedError("linear, it must be of a map [1, C, H, W]")
     want = spatial_index(source.index)
     channels, height, width = want.shape
-    vertical, horizontal = _factors(node, values, source.index.shape)
     mode = _coordinates(context, node)
-    rows, columns = _axis(height, vertical, mode), _axis(width, horizontal, mode)
+    outputs = _sizes(node, values, source.index.shape)
+    rows, columns = _axis(height, outputs[0], mode), _axis(width, outputs[1], mode)
     taps = np.outer(rows.taps, columns.taps)
-    shape = (channels, height * vertical, width * horizontal)
+    shape = (channels, *outputs)
     repeated = want[:, rows.positions][:, :, columns.positions]
     producer = Linear(
         source=source,
@@ -54,8 +57,19 @@ def interpolate(context: Context, node: Operator, values: Values) -> Real:
     return Real(producer=producer, index=natural_index((1, *shape)), names=(node.name,))
 
 
-def _axis(size: int, factor: int, mode: str) -> Axis:
-    taps, before, after = np.ones(factor, np.int16), 0, factor - 1
+def _axis(size: int, output: int, mode: str) -> Axis:
+    """Raises UnsupportedError where the factor is no small integer."""
+    if size == 1:
+        return Axis(positions=np.zeros(output, np.int64), taps=np.ones(1, np.int16))
+    is_aligned = mode == ALIGNED
+    factor, rest = divmod(output - is_aligned, size - is_aligned)
+    if rest or not 1 <= factor <= LARGEST_FACTOR:
+        what = "the distances between pixels" if is_aligned else "height and width"
+        raise UnsupportedError(
+            f"linear, it must enlarge {what} by 1 to {LARGEST_FACTOR} times, got {size} to "
+            f"{output} pixels"
+        )
+    taps, before, after = np.ones(factor, np.int16), 0, 0 if is_aligned else factor - 1
     if mode in HALF_PIXELS:
         before = after = factor // 2
         if factor % 2 == 0:
@@ -69,27 +83,25 @@ def _coordinates(context: Context, node: Operator) -> str:
     is_half = is_resize and context.source.opset >= FIRST_OPSET_OF_HALF_PIXELS
     default = "half_pixel" if is_half else "asymmetric"
     mode = str(node.attribute("coordinate_transformation_mode", default))
-    if mode not in (*HALF_PIXELS, "asymmetric"):
-        raise UnsupportedError(f"linear, its coordinates must be of half pixels, got {mode}")
+    if mode not in (*HALF_PIXELS, ALIGNED, "asymmetric"):
+        raise UnsupportedError(f"linear, its coordinates must not be {mode}")
     return mode
 
 
-def _factors(node: Operator, values: Values, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Of height and width. Raises UnsupportedError where they are no integers."""
+def _sizes(node: Operator, values: Values, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of the result. Raises UnsupportedError where scales give no integers."""
     if node.attribute("antialias", 0) or node.attribute("axes", None) is not None:
         raise UnsupportedError("linear, it must be of all axes and without antialias")
     if optional(values, 3) is not None:
-        scales = constant(values, 3, "sizes").astype(np.float64) / shape
-    elif "scales" in node.attributes:
-        scales = np.asarray(node.attributes["scales"], np.float64)
+        sizes = constant(values, 3, "sizes").astype(np.float64)
     else:
-        position = 2 if len(values) > 2 else 1
-        scales = constant(values, position, "scales").astype(np.float64)
-    factors = np.rint(scales).astype(int)
-    is_integer = np.array_equal(factors, scales) and len(factors) == 4
-    if not is_integer or factors.max() > LARGEST_FACTOR or not (factors[:2] == 1).all():
+        scales = node.attributes.get("scales")
+        if scales is None:
+            scales = constant(values, 2 if len(values) > 2 else 1, "scales")
+        sizes = np.asarray(scales, np.float64) * shape
+    height, width = (int(size) for size in sizes[2:])
+    if len(sizes) != 4 or sizes.tolist() != [*shape[:2], height, width]:
         raise UnsupportedError(
-            f"linear, it must enlarge height and width by 1 to {LARGEST_FACTOR} times, got factors "
-            f"{scales.tolist()}"
+            f"linear, it must enlarge height and width to integers, got {sizes.tolist()}"
         )
-    return int(factors[2]), int(factors[3])
+    return height, width

@@ -11,6 +11,7 @@ import numpy as np
 
 from tilewright.compiler.frontend import (
     concatenation,
+    einsum,
     elementwise,
     layout,
     linear,
@@ -48,6 +49,7 @@ HANDLED: tuple[Handler, ...] = (
     linear.multiply_general_quantized,
     linear.multiply_matrix,
     linear.multiply_matrix_quantized,
+    einsum.contract,
     elementwise.normalize_batch,
     elementwise.combine,
     elementwise.combine_quantized,

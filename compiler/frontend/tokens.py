@@ -2,7 +2,7 @@
 
 from tilewright.compiler.frontend.source import Operator, Source
 
-PRODUCTS = ("Gemm", "MatMul", "QGemm", "QLinearMatMul")
+PRODUCTS = ("Einsum", "Gemm", "MatMul", "QGemm", "QLinearMatMul")
 SPATIAL = ("AveragePool", "Conv", "ConvTranspose", "MaxPool", "QLinearConv")
 # fmt: off
 ELEMENT_WISE = (

@@ -43,11 +43,42 @@ def test_sizes_may_be_given(make_builder, agree):
     assert agree(builder, fraction=0.05).host_operators == ()
 
 
+@pytest.mark.parametrize("size", [(7, 10), (4, 13), (4, 1)])
+def test_corners_may_be_aligned(make_builder, agree, size):
+    builder = make_builder(seed=5)
+    given = (4, 4) if size[1] > 1 else (4, 1)
+    inputs = [builder.activation((1, 3, *given)), builder.weight((6, 3, 1, 1))]
+    value = builder.requantized(builder.node("Conv", inputs))
+    sizes = builder.constant(np.array([1, 6, *size]))
+    mode = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
+    value = builder.requantized(builder.node("Resize", [value, "", "", sizes], **mode))
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((2, 6, 1, 1))])))
+    assert len(agree(builder, fraction=0.05).steps) == 1
+
+
+@pytest.mark.parametrize("mode", ["align_corners", "half_pixel"])
+def test_a_single_pixel_is_repeated_any_number_of_times(make_builder, agree, mode):
+    builder = make_builder(seed=6)
+    value = builder.requantized(
+        builder.node("GlobalAveragePool", [builder.activation((1, 6, 4, 4))])
+    )
+    sizes = builder.constant(np.array([1, 6, 11, 20]))
+    attributes = {"mode": "linear", "coordinate_transformation_mode": mode}
+    value = builder.requantized(builder.node("Resize", [value, "", "", sizes], **attributes))
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((2, 6, 3, 3))])))
+    assert len(agree(builder).steps) == 1
+
+
 @pytest.mark.parametrize(
     ("scales", "attributes", "reason"),
     [
-        ([1, 1, 1.5, 2], {}, "must enlarge height and width by 1 to 8 times, got factors"),
-        ([1, 1, 2, 2], {"coordinate_transformation_mode": "align_corners"}, "of half pixels, got"),
+        ([1, 1, 1.5, 2], {}, "must enlarge height and width by 1 to 8 times, got 4 to 6 pixels"),
+        ([1, 1, 1.3, 2], {}, "must enlarge height and width to integers, got"),
+        (
+            [1, 1, 2, 2],
+            {"coordinate_transformation_mode": "align_corners"},
+            "must enlarge the distances between pixels by 1 to 8 times, got 4 to 8 pixels",
+        ),
         ([1, 1, 2, 2], {"mode": "cubic"}, "its mode must be nearest, or linear behind"),
     ],
 )
