@@ -279,8 +279,8 @@ def combine_quantized(context: Context, node: Operator, values: Values) -> list[
     Entry(
         operators=("BatchNormalization",),
         runs="joins the convolution, or a depthwise one",
-        conditions="better folded before quantizing: the offset of the depthwise form is rounded "
-        "to 1/128 of an input step, which the compiler notes",
+        conditions="better folded before quantizing: the offset of the depthwise form is rounded, "
+        "to 1/1000 of an input step as a rule, which the compiler notes",
         cost="none where it joins a convolution, else that of a depthwise one",
     )
 )

@@ -12,6 +12,8 @@ from tilewright.compiler.graph.copies import copy_channels
 from tilewright.compiler.graph.graph import Concat, Conv, Epilogue
 from tilewright.hw.spec import numerics
 
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 32, 127
+"""Of a convolution with one weight a channel."""
 NOTED_FRACTION = 1e-3
 """Biases further than this from an integer number of (sx * sw) steps are noted."""
 
@@ -23,6 +25,7 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
     UnsupportedError for a function that tables do not reach, ModelError for sums or scales beyond
     the accumulators.
     """
+    producer = _with_nearest_bias(producer)
     bias = _rounded_bias(request, producer)
     scale = numerics.requantize_scale(
         producer.source.quantization.scale, producer.weight_scale, request.quantization.scale
@@ -59,6 +62,27 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
             groups=producer.groups,
             epilogue=epilogue,
         )
+    )
+
+
+def _with_nearest_bias(producer: Linear) -> Linear:
+    """A channel's only weight so large that its bias is nearly a whole number of steps.
+
+    Weight times scale stays what it is; of a normalization, whose steps are coarse.
+    """
+    fraction = np.abs(producer.bias - np.rint(producer.bias))
+    given = np.abs(producer.weight.reshape(len(producer.bias), -1)[:, 0])
+    if producer.weight[0].size > 1 or fraction.max() <= NOTED_FRACTION or not given.all():
+        return producer
+    ratios = np.arange(SMALLEST_WEIGHT, LARGEST_WEIGHT + 1)[:, None] / given
+    biases = producer.bias * ratios
+    best = np.abs(biases - np.rint(biases)).argmin(axis=0)
+    ratio = np.where(fraction > NOTED_FRACTION, ratios[best, np.arange(len(best))], 1.0)
+    return replace(
+        producer,
+        weight=np.rint(producer.weight * ratio[:, None, None, None]).astype(np.int16),
+        weight_scale=(producer.weight_scale / ratio).astype(np.float32),
+        bias=producer.bias * ratio,
     )
 
 

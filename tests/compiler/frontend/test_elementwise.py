@@ -233,7 +233,7 @@ def test_batch_normalization_of_a_stored_activation_is_a_depthwise_conv(make_bui
     parameters = [builder.constant(array.astype(np.float32)) for array in numbers]
     value = builder.node("BatchNormalization", [builder.activation((1, 8, 16, 16)), *parameters])
     builder.output(builder.quantize(builder.node("Relu", [value]), around=2.0**-5))
-    imported = agree(builder, fraction=0.02)
+    imported = agree(builder, fraction=0.002)
     assert [type(node) for node in imported.sections[0].graph.nodes] == [Conv]
     assert "no multiple of input scale * weight scale" in imported.notes[0]
 
