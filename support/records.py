@@ -38,7 +38,9 @@ else:
         names, values = _names(type(given)), given.__dict__
         assert not hasattr(given, "__post_init__"), "such a record must be made anew"
         other = object.__new__(type(given))
-        other.__dict__.update({name: values[name] for name in names}, **changes)
+        if len(values) > len(names):  # what is derived and remembered
+            values = {name: values[name] for name in names}
+        other.__dict__.update(values, **changes)
         assert len(other.__dict__) == len(names), f"no such fields: {changes}"
         return other
 

@@ -91,6 +91,7 @@ class ConvLowering(Lowering):
         self.fill = -1
         self._packed: tuple[int, list[NDArray[np.int8]]] = -1, []
         """A group's number and its blocks' weights, whose parts are written one after the other."""
+        self._source_boxes: dict[Box, Box] = {}
         self._define_weights()
         self._define_parameters()
 
@@ -217,18 +218,17 @@ class ConvLowering(Lowering):
     def _define_parameters(self) -> None:
         node, context = self.node, self.context
         zero_point, is_part = context.map(node.input).quantization.zero_point, len(self.drains) > 1
-        biases = [folded_bias(part, zero_point) for part in self.drains]
-        scales = [conv_scales(part, context) for part in self.drains]
+        pad = self.config.lanes * max(0, self.total_groups)
+        biases = [np.pad(folded_bias(part, zero_point), (0, pad)) for part in self.drains]
+        scales = [np.pad(conv_scales(part, context), ((0, 0), (0, pad))) for part in self.drains]
+        headers = [conv_header(part, context, is_part=is_part) for part in self.drains]
         for group in self.groups:
             first = group.first * self.config.cols
             behind = min(first + group.blocks * self.config.cols, self.shape.out_channels)
-            pad = self._lane_groups(group) * self.config.lanes - (behind - first)
-            for part, bias, scale in zip(self.drains, biases, scales, strict=True):
+            behind = max(behind, first + self._lane_groups(group) * self.config.lanes)
+            for part, header, bias, scale in zip(self.drains, headers, biases, scales, strict=True):
                 self.parameters.define(
-                    conv_header(part, context, is_part=is_part),
-                    np.pad(bias[first:behind], (0, max(pad, 0))),
-                    np.pad(scale[:, first:behind], ((0, 0), (0, max(pad, 0)))),
-                    part.epilogue.table,
+                    header, bias[first:behind], scale[:, first:behind], part.epilogue.table
                 )
         if self._filled_from() < self.total_groups:
             zeros = np.zeros(self.config.lanes, np.int32)
@@ -273,15 +273,18 @@ class ConvLowering(Lowering):
         self.output.finish(out, tile, self._finished_blocks(unit))
 
     def _source_box(self, tile: Box) -> Box:
-        node, shape = self.node, self.shape
-        return source_box(
-            tile,
-            kernel=shape.kernel,
-            strides=node.strides,
-            pads=node.pads,
-            dilations=node.dilations,
-            size=(shape.in_height, shape.in_width),
-        )
+        found = self._source_boxes.get(tile)
+        if found is None:
+            node, shape = self.node, self.shape
+            found = self._source_boxes[tile] = source_box(
+                tile,
+                kernel=shape.kernel,
+                strides=node.strides,
+                pads=node.pads,
+                dilations=node.dilations,
+                size=(shape.in_height, shape.in_width),
+            )
+        return found
 
     def _source_view(self, tile: Box, group: BlockGroup, part: KernelPart) -> View:
         box, shape, chunk = self._source_box(tile), self.shape, self.plan.input_blocks

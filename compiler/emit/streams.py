@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,15 +12,18 @@ from tilewright.compiler.emit.context import Context
 from tilewright.compiler.limits import MAX_RUN
 from tilewright.compiler.plan.layer_view import DoesNotFitError
 from tilewright.compiler.plan.rings import ChunkRing
+from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Target
 from tilewright.hw.spec.layout import pack_weight_tiles
 from tilewright.hw.spec.operations.transfer import Load
 from tilewright.hw.spec.parameters import (
+    block_size,
     block_words,
     depthwise_words,
     pack_words,
     table_words,
 )
+from tilewright.support.records import record
 
 Key = tuple[int, int]
 
@@ -81,6 +85,31 @@ class ParameterBlock(NamedTuple):
     weights: int
 
 
+@record(frozen=True, kw_only=True, eq=False)
+class _Block:
+    """A parameter block among those of its layer, and in it table (0: none) and weights."""
+
+    start: int
+    words: int
+    table: int
+    weights: int
+    content: Callable[[], NDArray[np.uint8]]
+
+
+def _block_content(
+    header: Mapping[str, int | float],
+    bias: NDArray[np.int32],
+    scale: NDArray[np.float32],
+    table: NDArray[np.int8] | None,
+    weights: Sequence[NDArray[np.int8]],
+    config: Config,
+) -> NDArray[np.uint8]:
+    parts = [block_words(header, bias, scale, config)]
+    if table is not None:
+        parts.append(table_words(table, config))
+    return np.concatenate([*parts, *(depthwise_words(part, config) for part in weights)])
+
+
 @dataclass(kw_only=True)
 class ParameterStream:
     """Parameter blocks (header, groups, table, depthwise weights) of one layer, by number.
@@ -90,8 +119,11 @@ class ParameterStream:
     """
 
     context: Context
-    _words: list[NDArray[np.uint8]] = field(default_factory=list)
-    _offsets: list[tuple[int, int]] = field(default_factory=list)
+    total_words: int = 0
+    """Parameter words of all blocks."""
+    largest_words: int = 0
+    """Parameter words of the largest block."""
+    _blocks: list[_Block] = field(default_factory=list)
     _ring: ChunkRing | None = None
     _all: int | None = None
     _address: dict[int, int] = field(default_factory=dict)
@@ -110,25 +142,19 @@ class ParameterStream:
         ones by instruction, int8 [blocks, kernel rows, kernel columns, rows].
         """
         config = self.context.config
-        parts = [block_words(header, bias, scale, config)]
-        if table is not None:
-            parts.append(table_words(table, config))
-        table_at = len(parts[0])
-        weights_at = sum(len(part) for part in parts)
-        parts += [depthwise_words(part, config) for part in weights]
-        self._offsets.append((table_at if table is not None else 0, weights_at))
-        self._words.append(np.concatenate(parts))
-        return len(self._words) - 1
-
-    @property
-    def total_words(self) -> int:
-        """Parameter words of all blocks."""
-        return sum(len(block) for block in self._words)
-
-    @property
-    def largest_words(self) -> int:
-        """Parameter words of the largest block."""
-        return max((len(block) for block in self._words), default=0)
+        table_at = block_size(scale, config)
+        weights_at = table_at + (config.table_words if table is not None else 0)
+        block = _Block(
+            start=self.total_words,
+            words=weights_at + sum(map(len, weights)) * config.depthwise_words,
+            table=table_at if table is not None else 0,
+            weights=weights_at,
+            content=partial(_block_content, header, bias, scale, table, weights, config),
+        )
+        self._blocks.append(block)
+        self.total_words += block.words
+        self.largest_words = max(self.largest_words, block.words)
+        return len(self._blocks) - 1
 
     def bind(self, start: int, words: int) -> None:
         """Take the region [start, start + words) of parameter SRAM."""
@@ -143,31 +169,35 @@ class ParameterStream:
     def get(self, number: int) -> ParameterBlock:
         """Return where a block is; emit its load if it needs one."""
         assert self._ring is not None
+        block = self._blocks[number]
         if self.total_words <= self._ring.words:
             if self._all is None:
-                self._all = self._load(-1, np.concatenate(self._words))
-            first = self._all + sum(len(block) for block in self._words[:number])
+                self._all = self._load(-1, self._blocks)
+            first = self._all + block.start
         else:
             found = self._ring.find(number)
-            first = self._load(number, self._words[number]) if found is None else found
-        table, weights = self._offsets[number]
-        return ParameterBlock(first, first + table if table else 0, first + weights)
+            first = self._load(number, [block]) if found is None else found
+        return ParameterBlock(
+            first, first + block.table if block.table else 0, first + block.weights
+        )
 
-    def _load(self, key: int, words: NDArray[np.uint8]) -> int:
-        """Emit the load of some words, which stay in DRAM once; return where they go."""
+    def _load(self, key: int, blocks: Sequence[_Block]) -> int:
+        """Emit the load of some blocks, which stay in DRAM once; return where they go."""
         assert self._ring is not None
+        words = sum(block.words for block in blocks)
         if key not in self._address:
             config = self.context.config
             self._address[key] = self.context.constants.add(
-                len(words) * config.parameter_pitch, lambda: pack_words(words, config)
+                words * config.parameter_pitch,
+                lambda: pack_words(np.concatenate([block.content() for block in blocks]), config),
             )
-        first = self._ring.take(key, len(words))
+        first = self._ring.take(key, words)
         self.context.tasks.emit(
             Load(
                 target=Target.PARAMETER,
                 dram_address=self._address[key],
                 sram_address=first,
-                run=len(words),
+                run=words,
                 count0=1,
                 count1=1,
                 count2=1,

@@ -15,6 +15,7 @@ a beat a cycle and engines that work in order:
 
 import dataclasses
 from collections.abc import Iterator
+from functools import lru_cache
 
 from tilewright.compiler.plan.conv_plan import (
     FIRST_PIECES,
@@ -50,6 +51,7 @@ STEP_CYCLES = 12
 """Charged for each step, so that instructions are not cut finer than it pays."""
 
 
+@lru_cache(maxsize=64)
 def plan_conv(shape: ConvShape, memory: ConvMemory) -> ConvPlan:
     """Return the cheapest tiling. Raises DoesNotFitError when even one pixel does not fit."""
     found = memoised(

@@ -143,7 +143,7 @@ class _Checker:
             )
 
     def _check_written(self, index: int, engine: Engine, place: Place) -> None:
-        space, _ = place
+        space = place[0]
         word = None if space == Space.DRAM else self.uses.unwritten(place)
         if word is not None:
             raise CheckError(
@@ -167,10 +167,9 @@ class _Checker:
         if not any(map(gt, last, clock)):
             return
         late = next(engine for engine in Engine if last[engine] > clock[engine])
-        space, words = place
-        first = words.start if isinstance(words, slice) else words[0]
+        space, pairs, _ = place
         raise CheckError(
             f"instruction {index} ({engine.name}) touches {space.name} words from "
-            f"{first} on, which {late.name} instruction {last[late]} uses, "
+            f"{pairs[0][0]} on, which {late.name} instruction {last[late]} uses, "
             f"but waits only for {late.name} {clock[late]}"
         )

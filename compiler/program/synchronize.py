@@ -12,12 +12,13 @@ from operator import gt
 
 from tilewright.compiler.emit.tasks import Task
 from tilewright.compiler.program.give_way import GiveWay
-from tilewright.compiler.program.uses import Counts, Uses
+from tilewright.compiler.program.uses import NOTHING, Counts, Uses
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Wait
 
+ENGINES = tuple(Engine)
 DRAM_GRANULE = 64
 """DRAM is tracked in units of 64 bytes, rounded outward."""
 
@@ -31,8 +32,7 @@ def synchronize(
     """
     give_way = GiveWay(tasks, chains, config)
     uses = Uses(config, dram_bytes=dram_bytes, granule=DRAM_GRANULE)
-    nothing: Counts = [0] * len(Engine)
-    issued = dict.fromkeys(Engine, nothing)
+    issued = dict.fromkeys(Engine, NOTHING)
     history: dict[Engine, list[Counts]] = {engine: [] for engine in Engine}
     result: list[Task] = []
     for task in tasks:
@@ -42,10 +42,11 @@ def synchronize(
         reads, writes = uses.places(touched.reads), uses.places(touched.writes)
         need = uses.needed(engine, reads, writes)
         asked = give_way.requests(task, touched)
-        for other, last in give_way.needs(task, asked, _latest(need, issued[engine])):
-            need[other] = last
-        waits = _reduced(need, issued[engine], history)
         known = issued[engine]
+        if asked:
+            for other, last in give_way.needs(task, asked, _latest(need, known)):
+                need[other] = last
+        waits = _reduced(need, known, history)
         for wait in waits:
             known = _latest(known, history[wait.engine][wait.count - 1])
             known[wait.engine] = max(known[wait.engine], wait.count)
@@ -75,7 +76,11 @@ def _reduced(need: Counts, known: Counts, history: dict[Engine, list[Counts]]) -
     """Drop needs that are known already or implied by another need."""
     if not any(map(gt, need, known)):
         return []
-    waits = [Wait(engine=e, count=need[e]) for e in Engine if need[e] > known[e]]
+    waits = [
+        Wait(engine=engine, count=count)
+        for engine, count, before in zip(ENGINES, need, known, strict=True)
+        if count > before
+    ]
     if len(waits) < 2:
         return waits
     kept = []

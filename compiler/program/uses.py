@@ -1,24 +1,31 @@
 """Who used the words of each memory last: what waits are derived from, and proved by.
 
 Per engine and word, the number of the last of the engine's instructions that wrote it, and of the
-last that touched it at all; 0: none.
+last that touched it at all; 0: none. What came before the last write is forgotten: whoever is
+behind that is behind all that it waited for.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import Access, Words
+from tilewright.hw.spec.access import Access, Pairs
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.intervals import merge
 from tilewright.hw.spec.isa import Engine
-from tilewright.hw.spec.loops import Space, num_words
+from tilewright.hw.spec.loops import Addresses, Space, num_words
 
 Counts = list[int]
-"""A number of instructions of each engine."""
+"""A number of instructions of each engine; never changed."""
 
-Place = tuple[Space, Words]
-"""Words of a memory."""
+NOTHING: Counts = [0] * len(Engine)
+
+Place = tuple[Space, Pairs, Addresses | None]
+"""Words of a memory in intervals; if these are many, their bounds and the words one by one."""
+
+MAX_PAIRS = 32
+"""More intervals than that are looked up word by word."""
 
 
 class Uses:
@@ -27,81 +34,170 @@ class Uses:
     def __init__(self, config: Config, *, dram_bytes: int, granule: int) -> None:
         self._granule, self._dram_words = granule, -(-dram_bytes // granule)
         self._dram_bytes = self._dram_words * granule
-        words = {
-            space: self._dram_words if space == Space.DRAM else num_words(space, config)
+        self._cells = {
+            space: _Cells(self._dram_words if space == Space.DRAM else num_words(space, config))
             for space in Space
         }
-        self._written = {s: np.zeros((len(Engine), n), np.int32) for s, n in words.items()}
-        self._touched = {s: np.zeros((len(Engine), n), np.int32) for s, n in words.items()}
-        self._is_written = {s: np.zeros(n, np.bool_) for s, n in words.items()}
 
     def places(self, touched: Sequence[Access]) -> list[Place]:
         """Return where accesses lie; a granule of DRAM that is touched in part counts whole."""
         places: list[Place] = []
         for access in touched:
-            space = access.space
-            if space == Space.DRAM:
-                start, end = access.bounds
-                if start >= self._dram_bytes:
-                    continue
-                if len(access.pairs) == 1:
-                    places.append((space, self._granules(start, end)))
-                    continue
-                access = self._in_granules(access)
-            places += [(space, words) for words in access.words]
+            if access.space != Space.DRAM:
+                is_scattered = access.num_pairs > MAX_PAIRS
+                pairs = [access.bounds] if is_scattered else access.pairs
+                places.append((access.space, pairs, access.addresses if is_scattered else None))
+            elif access.bounds[0] < self._dram_bytes:
+                places.append((access.space, self._granules(access.pairs), None))
         return places
 
-    def _granules(self, start: int, end: int) -> slice:
-        """Return what of an interval lies in front of `dram_bytes`."""
-        return slice(start // self._granule, min(-(-end // self._granule), self._dram_words))
-
-    def _in_granules(self, access: Access) -> Access:
-        """Return what of an access lies in front of `dram_bytes`."""
-        starts, ends = access.starts // self._granule, -(-access.ends // self._granule)
-        starts, ends = merge(starts, np.minimum(ends, self._dram_words))
-        inside = starts < self._dram_words
-        return Access(space=Space.DRAM, starts=starts[inside], ends=ends[inside])
+    def _granules(self, pairs: Pairs) -> Pairs:
+        """Return what of some intervals lies in front of `dram_bytes`, in granules."""
+        size, found = self._granule, [(0, 0)]
+        for first, behind in pairs:
+            start, end = first // size, min(-(-behind // size), self._dram_words)
+            if start < end and start <= found[-1][1]:
+                found[-1] = found[-1][0], end
+            elif start < end:
+                found.append((start, end))
+        return found if found[0][1] else found[1:]
 
     def needed(self, engine: Engine, reads: Sequence[Place], writes: Sequence[Place]) -> Counts:
         """Return the instructions behind which an engine may read and write those words."""
         needs = [self.before_read(engine, place) for place in reads]
         needs += [self.before_write(engine, place) for place in writes]
-        return list(map(max, [0] * len(Engine), *needs))
+        return list(map(max, NOTHING, *needs))
 
     def before_read(self, engine: Engine, place: Place) -> Counts:
         """Return the instructions behind which an engine may read words.
 
         Additions to accumulators are the array's own affair.
         """
-        space, words = place
-        last: Counts = np.maximum.reduce(self._written[space][:, words], axis=1).tolist()
-        if engine == Engine.MATRIX and space == Space.ACCUMULATOR:
-            last[engine] = 0
-        return last
+        space, pairs, words = place
+        cells = self._cells[space]
+        last = cells.latest(cells.written, pairs, words)
+        is_sum = engine == Engine.MATRIX and space == Space.ACCUMULATOR
+        return _without(engine, last) if is_sum else last
 
     def before_write(self, engine: Engine, place: Place) -> Counts:
         """Return the instructions behind which an engine may write words: others' alone."""
-        space, words = place
-        last: Counts = np.maximum.reduce(self._touched[space][:, words], axis=1).tolist()
-        last[engine] = 0
-        return last
+        space, pairs, words = place
+        cells = self._cells[space]
+        last = cells.latest(cells.touched, pairs, words)
+        return _without(engine, cells.with_single_reads(last, pairs, words))
 
     def unwritten(self, place: Place) -> int | None:
         """Return the first of some words that nobody has written; None: all are written."""
-        space, words = place
-        is_written = self._is_written[space][words]
-        if is_written.all():
-            return None
-        found = int(np.argmin(is_written))
-        return words.start + found if isinstance(words, slice) else int(words[found])
+        space, pairs, words = place
+        return self._cells[space].unwritten(pairs, words)
 
     def note(
         self, engine: Engine, number: int, reads: Sequence[Place], writes: Sequence[Place]
     ) -> None:
         """Note what the engine's instruction of that number reads and writes."""
-        for space, words in reads:
-            self._touched[space][engine, words] = number
-        for space, words in writes:
-            self._written[space][engine, words] = number
-            self._touched[space][engine, words] = number
-            self._is_written[space][words] = True
+        for space, pairs, words in reads:
+            if words is None:
+                self._cells[space].read(engine, number, pairs)
+            else:
+                self._cells[space].read_singly(engine, number, words)
+        for space, pairs, words in writes:
+            self._cells[space].write(engine, number, pairs if words is None else _runs(words))
+
+
+def _runs(words: Addresses) -> Pairs:
+    """Return ascending words as intervals."""
+    last = np.append(np.flatnonzero(np.diff(words) > 1), words.size - 1)
+    first = np.append(0, last[:-1] + 1)
+    return list(zip(words[first].tolist(), (words[last] + 1).tolist(), strict=True))
+
+
+def _without(engine: Engine, counts: Counts) -> Counts:
+    if not counts[engine]:
+        return counts
+    other = counts.copy()
+    other[engine] = 0
+    return other
+
+
+class _Cells:
+    """A memory in cells of words that were used alike: cell n begins at `starts[n]`."""
+
+    def __init__(self, words: int) -> None:
+        self._words = words
+        self.starts = [0]
+        self.written, self.touched = [NOTHING], [NOTHING]
+        self._singly: NDArray[np.int32] | None = None
+        """By engine and word, the last reads that are noted by word."""
+        self._singly_from, self._singly_to = words, 0
+
+    def latest(self, uses: Sequence[Counts], pairs: Pairs, words: Addresses | None) -> Counts:
+        """Return the last of the uses of any of some words."""
+        found = [uses[cell] for cell in self._meeting(pairs, words)]
+        return found[0] if len(found) == 1 else list(map(max, NOTHING, *found))
+
+    def _meeting(self, pairs: Pairs, words: Addresses | None) -> Sequence[int]:
+        """Return the cells that have any of some words."""
+        starts = self.starts
+        found: list[int] = []
+        for start, end in pairs:
+            first = bisect_right(starts, start) - 1
+            found += range(first, bisect_left(starts, end, first + 1))
+        if words is None or len(found) == 1:
+            return found
+        borders = np.array([*starts[found[0] : found[-1] + 1], pairs[0][1]])
+        held = np.diff(words.searchsorted(borders))
+        return [cell for cell, count in zip(found, held.tolist(), strict=True) if count]
+
+    def with_single_reads(self, last: Counts, pairs: Pairs, words: Addresses | None) -> Counts:
+        """Return the last uses, those included that are noted by word."""
+        if self._singly is None:
+            return last
+        for start, end in pairs:
+            if start < self._singly_to and end > self._singly_from:
+                read = self._singly[:, start:end] if words is None else self._singly[:, words]
+                last = list(map(max, last, np.maximum.reduce(read, axis=1).tolist()))
+        return last
+
+    def unwritten(self, pairs: Pairs, words: Addresses | None) -> int | None:
+        """Return the first of some words that nobody has written."""
+        for cell in self._meeting(pairs, words):
+            if self.written[cell] is NOTHING:
+                start = self.starts[cell]
+                if words is not None:
+                    return int(words[words.searchsorted(start)])
+                return max(start, next(first for first, end in pairs if end > start))
+        return None
+
+    def read(self, engine: Engine, number: int, pairs: Pairs) -> None:
+        """Note a read of intervals."""
+        for start, end in pairs:
+            for cell in range(self._border(start), self._border(end)):
+                touched = self.touched[cell].copy()
+                touched[engine] = number
+                self.touched[cell] = touched
+
+    def read_singly(self, engine: Engine, number: int, words: Addresses) -> None:
+        """Note a read of scattered words, which would make too many cells."""
+        if self._singly is None:
+            self._singly = np.zeros((len(Engine), self._words), np.int32)
+        self._singly[engine, words] = number
+        self._singly_from = min(self._singly_from, int(words[0]))
+        self._singly_to = max(self._singly_to, int(words[-1]) + 1)
+
+    def write(self, engine: Engine, number: int, pairs: Pairs) -> None:
+        """Note a write of intervals."""
+        use = NOTHING.copy()
+        use[engine] = number
+        for start, end in pairs:
+            first, behind = self._border(start), self._border(end)
+            self.starts[first:behind] = [start]
+            self.written[first:behind] = self.touched[first:behind] = [use]
+
+    def _border(self, word: int) -> int:
+        """Return the number of the cell that begins at a word, which it does from now on."""
+        cell = bisect_left(self.starts, word)
+        if word < self._words and (cell == len(self.starts) or self.starts[cell] != word):
+            self.starts.insert(cell, word)
+            self.written.insert(cell, self.written[cell - 1])
+            self.touched.insert(cell, self.touched[cell - 1])
+        return cell

@@ -25,92 +25,95 @@ from tilewright.hw.spec.loops import (
 )
 from tilewright.support.records import record
 
-Words = slice | Addresses
+Pairs = Sequence[tuple[int, int]]
+"""Half-open intervals [start, end)."""
 
-_MAX_SLICES = 4
-"""More intervals than that are looked up word by word."""
 _MAX_FOOTPRINTS = 1 << 14
 """Shapes of instructions that are remembered for a config."""
 
 
-class Access:
-    """Half-open intervals [starts[i], ends[i]) of one memory: sorted, disjoint, not adjacent."""
+class _Extent:
+    """Intervals, sorted, disjoint and not adjacent, counted from where they are put."""
 
-    __slots__ = ("_addresses", "_ends", "_pairs", "_starts", "space")
+    __slots__ = ("_addresses", "end", "ends", "pairs", "start", "starts")
 
-    def __init__(
-        self,
-        *,
-        space: Space,
-        starts: Addresses | None = None,
-        ends: Addresses | None = None,
-        pairs: Sequence[tuple[int, int]] = (),
-        addresses: Addresses | None = None,
-    ) -> None:
-        """Intervals are given by their ends, or a few as pairs; `addresses`, if they are known."""
-        self.space = space
-        self._starts, self._ends, self._pairs = starts, ends, pairs
-        self._addresses = addresses
-        if starts is not None and ends is not None and starts.size <= _MAX_SLICES:
-            self._pairs = tuple(zip(starts.tolist(), ends.tolist(), strict=True))
-
-    @property
-    def starts(self) -> Addresses:
-        if self._starts is None:
-            self._starts = np.array([start for start, _ in self._pairs], np.int64)
-        return self._starts
-
-    @property
-    def ends(self) -> Addresses:
-        if self._ends is None:
-            self._ends = np.array([end for _, end in self._pairs], np.int64)
-        return self._ends
-
-    @property
-    def pairs(self) -> Sequence[tuple[int, int]]:
-        """The intervals where they are few, else none."""
-        return self._pairs
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Start of the first interval and end of the last."""
-        if self._pairs:
-            return self._pairs[0][0], self._pairs[-1][1]
-        return int(self.starts[0]), int(self.ends[-1])
+    def __init__(self, starts: Addresses, ends: Addresses) -> None:
+        self.starts, self.ends = starts, ends
+        self.pairs = tuple(zip(starts.tolist(), ends.tolist(), strict=True))
+        self.start = self.pairs[0][0] if self.pairs else 0
+        self.end = self.pairs[-1][1] if self.pairs else 0
+        self._addresses: Addresses | None = None
 
     @property
     def addresses(self) -> Addresses:
-        """Every address, ascending (expands the intervals)."""
+        """Every address, ascending."""
         if self._addresses is None:
             lengths = self.ends - self.starts
             offsets = np.repeat(self.starts - np.cumsum(lengths) + lengths, lengths)
             self._addresses = offsets + np.arange(int(lengths.sum()), dtype=np.int64)
         return self._addresses
 
+
+class Access:
+    """Half-open intervals [starts[i], ends[i]) of one memory: sorted, disjoint, not adjacent."""
+
+    __slots__ = ("_base", "_extent", "space")
+
+    def __init__(self, space: Space, extent: _Extent, base: int = 0) -> None:
+        self.space, self._extent, self._base = space, extent, base
+
+    @classmethod
+    def of(cls, space: Space, starts: Addresses, ends: Addresses) -> "Access":
+        """Return the access to some intervals."""
+        return cls(space, _Extent(starts, ends))
+
     @property
-    def words(self) -> tuple[Words, ...]:
-        """What to index an array of the memory's words with, to meet each of its words once."""
-        if self._pairs:
-            return tuple([slice(start, end) for start, end in self._pairs])
-        return (self.addresses,)
+    def starts(self) -> Addresses:
+        return self._base + self._extent.starts
+
+    @property
+    def ends(self) -> Addresses:
+        return self._base + self._extent.ends
+
+    @property
+    def pairs(self) -> Pairs:
+        """The intervals."""
+        base = self._base
+        return [(base + start, base + end) for start, end in self._extent.pairs]
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Start of the first interval and end of the last."""
+        return self._base + self._extent.start, self._base + self._extent.end
+
+    @property
+    def num_pairs(self) -> int:
+        """The intervals, counted."""
+        return len(self._extent.pairs)
+
+    @property
+    def addresses(self) -> Addresses:
+        """Every address, ascending (expands the intervals)."""
+        return self._base + self._extent.addresses
 
     @property
     def num_words(self) -> int:
         """Its addresses, counted."""
-        if self._pairs:
-            return sum([end - start for start, end in self._pairs])
-        return int((self.ends - self.starts).sum())
+        return sum([end - start for start, end in self._extent.pairs])
 
     def overlaps(self, other: "Access") -> bool:
         """Tell whether the two have an address of the same memory in common."""
-        if self.space != other.space or not self.starts.size or not other.starts.size:
+        if self.space != other.space:
             return False
         (start, end), (other_start, other_end) = self.bounds, other.bounds
         if start >= other_end or other_start >= end:
             return False
-        following = np.searchsorted(self.ends, other.starts, side="right")
-        inside = following < self.starts.size
-        return bool((self.starts[following[inside]] < other.ends[inside]).any())
+        if self.num_pairs == other.num_pairs == 1:
+            return True
+        starts, ends = self.starts, self.ends
+        following = np.searchsorted(ends, other.starts, side="right")
+        inside = following < starts.size
+        return bool((starts[following[inside]] < other.ends[inside]).any())
 
 
 @record(frozen=True, kw_only=True, eq=False)
@@ -180,7 +183,7 @@ class _Collector:
             sides = zip(*self.found[space], strict=True)
             starts, ends = merge(*(np.concatenate(side) for side in sides))
             if starts.size:
-                accesses.append(Access(space=space, starts=starts, ends=ends))
+                accesses.append(Access.of(space, starts, ends))
         return tuple(accesses)
 
 
@@ -195,14 +198,7 @@ class _Part(NamedTuple):
     base_field: str
     mask: int
     """Of the field, which gives the base."""
-    low: int
-    high: int
-    starts: Addresses
-    ends: Addresses
-    pairs: tuple[tuple[int, int], ...]
-    """The intervals, if they are few."""
-    addresses: Addresses | None
-    """Every word, if not."""
+    extent: _Extent
 
 
 _Side = tuple[tuple[Space, int, tuple[_Part, ...]], ...]
@@ -215,6 +211,7 @@ class _Footprint(NamedTuple):
     reads: _Side
     writes: _Side
     exclusive_words: int
+    has_bad_group: bool
 
 
 class _Footprints:
@@ -222,22 +219,20 @@ class _Footprints:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._known: dict[Hashable, _Footprint | None] = {}
+        self._known: dict[Hashable, _Footprint] = {}
 
     def accesses(self, instruction: Instruction) -> Accesses:
         if instruction.is_empty:
             return _NO_ACCESSES
         shape = instruction.shape
-        if shape not in self._known:
+        footprint = self._known.get(shape)
+        if footprint is None:
             if len(self._known) >= _MAX_FOOTPRINTS:
                 self._known.clear()
-            self._known[shape] = self._footprint(instruction)
-        footprint = self._known[shape]
-        if footprint is None:
-            return self._collected(instruction)
+            footprint = self._known[shape] = self._footprint(instruction)
         reads = _moved(footprint.reads, instruction)
         writes = _moved(footprint.writes, instruction)
-        if reads is None or writes is None:
+        if footprint.has_bad_group or reads is None or writes is None:
             return self._collected(instruction)
         return Accesses(
             reads=reads,
@@ -246,12 +241,13 @@ class _Footprints:
             find_walks=partial(instruction.walks, self._config),
         )
 
-    def _footprint(self, instruction: Instruction) -> _Footprint | None:
+    def _footprint(self, instruction: Instruction) -> _Footprint:
         walks = instruction.walks(self._config)
-        if walks.has_bad_group:
-            return None
         return _Footprint(
-            _side(walks.reads, self._config), _side(walks.writes, self._config), _exclusive(walks)
+            reads=_side(walks.reads, self._config),
+            writes=_side(walks.writes, self._config),
+            exclusive_words=_exclusive(walks),
+            has_bad_group=walks.has_bad_group,
         )
 
     def _collected(self, instruction: Instruction) -> Accesses:
@@ -285,20 +281,8 @@ def _side(walks: Iterable[Walk], config: Config) -> _Side:
         if not length:
             continue
         found = np.atleast_1d(np.asarray(starts, np.int64)) - walk.base
-        starts, ends = merge(found, found + length)
-        is_few = starts.size <= _MAX_SLICES
-        part = _Part(
-            base_field=walk.base_field,
-            mask=-walk.alignment,
-            low=int(starts[0]),
-            high=int(ends[-1]),
-            starts=starts,
-            ends=ends,
-            pairs=tuple(zip(starts.tolist(), ends.tolist(), strict=True)) if is_few else (),
-            addresses=None
-            if is_few
-            else Access(space=walk.space, starts=starts, ends=ends).addresses,
-        )
+        extent = _Extent(*merge(found, found + length))
+        part = _Part(walk.base_field, -walk.alignment, extent)
         parts.setdefault(walk.space, []).append(part)
     return tuple((space, _limit(space, config), tuple(parts[space])) for space in sorted(parts))
 
@@ -313,44 +297,19 @@ def _moved(side: _Side, instruction: Instruction) -> tuple[Access, ...] | None:
     found = []
     for space, limit, parts in side:
         accesses = []
-        for part in parts:
-            base = getattr(instruction, part.base_field) & part.mask
-            if base + part.low < 0 or base + part.high > limit:
+        for name, mask, extent in parts:
+            base = getattr(instruction, name) & mask
+            if base + extent.start < 0 or base + extent.end > limit:
                 return None
-            if part.pairs:
-                pairs = [(base + start, base + end) for start, end in part.pairs]
-                accesses.append(Access(space=space, pairs=pairs))
-            else:
-                accesses.append(
-                    Access(
-                        space=space,
-                        starts=base + part.starts,
-                        ends=base + part.ends,
-                        addresses=base + part.addresses,
-                    )
-                )
+            accesses.append(Access(space, extent, base))
         found.append(accesses[0] if len(accesses) == 1 else _union(space, accesses))
     return tuple(found)
 
 
 def _union(space: Space, parts: Sequence[Access]) -> Access:
     """Return what any of some accesses to a memory touches."""
-    if all(part.pairs for part in parts):
-        pairs: list[tuple[int, int]] = []
-        for start, end in sorted([pair for part in parts for pair in part.pairs]):
-            if pairs and start <= pairs[-1][1]:
-                pairs[-1] = (pairs[-1][0], max(pairs[-1][1], end))
-            else:
-                pairs.append((start, end))
-        if len(pairs) <= _MAX_SLICES:
-            return Access(space=space, pairs=pairs)
-        starts, ends = (np.array(side, np.int64) for side in zip(*pairs, strict=True))
-    else:
-        starts, ends = merge(
-            np.concatenate([part.starts for part in parts]),
-            np.concatenate([part.ends for part in parts]),
-        )
-    return Access(space=space, starts=starts, ends=ends)
+    starts = np.concatenate([part.starts for part in parts])
+    return Access.of(space, *merge(starts, np.concatenate([part.ends for part in parts])))
 
 
 def _collect(walks: Iterable[Walk], config: Config) -> tuple[tuple[Access, ...], bool]:

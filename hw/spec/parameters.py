@@ -109,6 +109,12 @@ def block_words(
     return np.concatenate([header_words(header, config), group_words(bias, scale, config)])
 
 
+def block_size(scale: ArrayLike, config: Config) -> int:
+    """Return the words of `block_words` with these scales."""
+    rows, channels = map(int, np.atleast_2d(scale).shape)
+    return config.header_words + rows * -(-channels // config.lanes)
+
+
 def pack_words(words: ByteArray, config: Config) -> bytes:
     """Return the DRAM bytes of parameter words (count, word_bytes) at the word pitch."""
     return spread_words(words, config.parameter_pitch)

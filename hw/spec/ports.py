@@ -65,7 +65,7 @@ class Ports:
         """Return the banks in which the words of an access lie."""
         size, (start, end) = self._words[access.space], access.bounds
         first, last = start // size, (end - 1) // size
-        if last - first < 2 or len(access.pairs) == 1:
+        if last - first < 2 or access.num_pairs == 1:
             return (2 << last) - (1 << first)
         starts, ends = access.starts, access.ends
         begins = self._begins[access.space][first : last + 1]

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,9 @@ class Layout:
 
     def word(self, *index: int) -> int:
         """Return where the word of an index lies."""
-        steps = (position * stride for position, stride in zip(index, self.strides, strict=True))
-        return self.base + sum(steps)
+        assert len(index) == len(self.strides)
+        steps: int = sum(map(mul, index, self.strides))
+        return self.base + steps
 
     def size(self, shape: Shape) -> int:
         """Return the bytes, or words, from `base` to behind the last word and its gap."""

@@ -302,7 +302,7 @@ def test_intervals_are_sorted_disjoint_and_not_adjacent() -> None:
         ends = starts + rng.integers(1, 9, 12)
         covered = {word for s, e in zip(starts, ends, strict=True) for word in range(s, e)}
         merged = merge(starts, ends)
-        access = Access(space=Space.DRAM, starts=merged[0], ends=merged[1])
+        access = Access.of(Space.DRAM, *merged)
         assert set(access.addresses.tolist()) == covered
         assert (merged[0][1:] > merged[1][:-1]).all()
 
@@ -315,7 +315,7 @@ def test_overlap_equals_sets() -> None:
         for _ in range(2):
             starts = rng.integers(0, 40, rng.integers(0, 4))
             merged = merge(starts, starts + rng.integers(1, 5, starts.size))
-            pair.append(Access(space=Space.WEIGHT, starts=merged[0], ends=merged[1]))
+            pair.append(Access.of(Space.WEIGHT, *merged))
         one, two = pair
         expected = bool(set(one.addresses.tolist()) & set(two.addresses.tolist()))
         assert one.overlaps(two) == two.overlaps(one) == expected
