@@ -1,13 +1,14 @@
 """The vector engine where a value waits for the one before it, or an operand's read is refused.
 
 A source read passes two registers and the pipeline of the first stage, whose stages move together,
-to the result register. With a second stage it meets its operand there, which was read ahead into a
-register of its own, and both are used for `pace` cycles. Without one it is used in a cycle, but not
-before the results of an earlier instruction's second stage are written. A read whose data is not
-taken at once is repeated. A lane group's first value enters the pipeline when that of the group but
-one before has passed its first stages, which have two scale registers: where groups are of one
-value, that is the value but one before. A group whose negative sums have scales of their own has
-both registers.
+to the result register, in front of which there is one more place, so that the pipeline stands when
+a third result comes. With a second stage it meets its operand in that register, which was read
+ahead into a register of its own, and both are used for `pace` cycles. Without one it is used in a
+cycle, but not before the results of an earlier instruction's second stage are written. A read whose
+data is not taken at once is repeated. A lane group's first value enters the pipeline when that of
+the group but one before has passed its first stages, which have two scale registers: where groups
+are of one value, that is the value but one before. A group whose negative sums have scales of their
+own has both registers.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tilewright.sim.timing.vector_ports import Segment
 
 POSITION_CYCLES = 2
-"""From a position's turn to its read, which is of the position two before at that turn."""
+"""From a position's turn to its read, which is behind that of the position three before."""
 FRONT_CYCLES = 3
 """From a source read to the first stage of the pipeline."""
 
@@ -35,12 +36,14 @@ class Aftermath(NamedTuple):
 
     used: int = -1
     """When the last value in the result register was used up."""
+    used_before: int = -1
+    """When the one before it was."""
     operand_moved: int = -1
     """When the last operand went to its register."""
     operand_used: int = -1
     """When it was used up."""
-    reads: tuple[int, int] = (-1, -1)
-    """The last two source reads."""
+    reads: tuple[int, int, int] = (-1, -1, -1)
+    """The last three source reads."""
     window_end: int = -NEVER
     """The turn of the last window's last position, where that keeps the second stage's pace."""
     moved: int = -1
@@ -133,9 +136,9 @@ class StageReplay:
     ) -> None:
         self._pace, self._depth, self._window, self._gate = pace, depth, window, gate
         self._has_pairs = has_pairs
-        self._used = before.used
+        self._used, self._used_before = before.used, before.used_before
         self._operand_moved, self._operand_used = before.operand_moved, before.operand_used
-        self._read_before, self._last_read = before.reads
+        self._last_reads = before.reads
         self._moved, self._entered = before.moved, before.entered
         self._group_entered = before.group_entered
         self._stalls = list(before.stalls)
@@ -221,13 +224,14 @@ class StageReplay:
 
     def _take_turn(self, sources: Cursor, *, is_end: bool) -> int:
         """Take the next position's turn and return the cycle of its read."""
-        position = max(self._position + 1, self._read_before)
+        oldest, before, last = self._last_reads
+        position = max(self._position, oldest) + 1
         if is_end:
             self._window_end = position = max(position, self._window_end + self._pace)
         self._position = position
-        read = sources.free(max(position + POSITION_CYCLES, self._last_read + 1, self._moved))
+        read = sources.free(max(position + POSITION_CYCLES, last + 1, self._moved))
         self._reads.append(read)
-        self._read_before, self._last_read = self._last_read, read
+        self._last_reads = before, last, read
         return read
 
     def _move(self, sources: Cursor, read: int) -> None:
@@ -259,30 +263,34 @@ class StageReplay:
 
     def _meet(self, pixel: Pixel) -> None:
         """The value that entered last reaches the result register, meets its operand, is used."""
-        self._use(pixel, self._arrive(pixel.entered))
+        self._use(pixel, self._arrive(pixel.entered, self._used_before))
 
     def _arrival(self, entered: int) -> int:
-        """Return when a value reaches the result register, if that is free."""
+        """Return when a value reaches the results, if there is a place."""
         arrival = entered + self._depth
         for start, end in self._stalls:
             if entered < start < arrival:
                 arrival += end - start
         return arrival
 
-    def _arrive(self, entered: int) -> int:
-        """Return when a value reaches the result register; the pipeline stands until then."""
+    def _arrive(self, entered: int, used_before: int) -> int:
+        """Return when a value reaches the results; the pipeline stands until there is a place.
+
+        used_before: when the value but one before it is used up.
+        """
         arrival = self._arrival(entered)
-        leaves = max(arrival, self._used)
+        leaves = max(arrival, used_before + 1)
         if leaves > arrival:
             self._stalls.append((arrival, leaves))
         return leaves
 
     def _use(self, pixel: Pixel, leaves: int) -> None:
-        """A value in the result register meets its operand and is used."""
+        """A value reaches the result register, meets its operand and is used."""
+        leaves = max(leaves, self._used)
         if pixel.operands:
             self._fetch(pixel, pixel.operands)
             leaves = max(leaves, self._operand_moved)
-        self._used = max(leaves, self._gate) + self._pace
+        self._used_before, self._used = self._used, max(leaves, self._gate) + self._pace
         if pixel.operands:
             self._operand_used = self._used
         self._uses.append(self._used)
@@ -314,12 +322,12 @@ class StageReplay:
             len(sources.refusals),
             len(operands.refusals) if operands else 0,
             self._operand_moved - position if operands else 0,
-            self._read_before - position,
-            self._last_read - position,
+            *(read - position for read in self._last_reads),
             self._moved - position,
             self._entered - position,
             self._group_entered - position if self._has_pairs else 0,
             self._used - position,
+            self._used_before - position,
             self._stalls_passed,
             *(cycle - position for stall in self._stalls for cycle in stall),
         )
@@ -343,8 +351,8 @@ class StageReplay:
         shift = times * step
         self._position += shift
         self._window_end += shift
-        self._read_before += shift
-        self._last_read += shift
+        oldest, before, last = self._last_reads
+        self._last_reads = oldest + shift, before + shift, last + shift
         self._moved += shift
         self._entered += shift
         if self._has_pairs:
@@ -353,6 +361,7 @@ class StageReplay:
             self._operand_moved += shift
             self._operand_used += shift
         self._used += shift
+        self._used_before += shift
         self._stalls = [(start + shift, end + shift) for start, end in self._stalls]
         return times * self._window
 
@@ -371,9 +380,10 @@ class StageReplay:
             operand_moves=self._operand_moves.all(),
             aftermath=Aftermath(
                 used=self._used,
+                used_before=self._used_before,
                 operand_moved=self._operand_moved,
                 operand_used=self._operand_used,
-                reads=(self._read_before, self._last_read),
+                reads=self._last_reads,
                 window_end=self._window_end if self._pace > 1 else -NEVER,
                 moved=self._moved,
                 entered=self._entered,

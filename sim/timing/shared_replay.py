@@ -31,8 +31,8 @@ class SharedReplay(StageReplay):
         """It is the last one of that pixel's window."""
         self._pending: deque[Pixel] = deque()
         """Those whose values have not reached the result register."""
-        self._waiting: tuple[Pixel, int] | None = None
-        """The one in it that waits for its operand, and since when."""
+        self._waiting: deque[tuple[Pixel, int]] = deque()
+        """Those that have, and wait for their operands, and since when; two at most."""
         self._is_fetched = False
         """The next operand is found, of a value that is not in the pipeline."""
         self._starved = (0, 0)
@@ -83,17 +83,22 @@ class SharedReplay(StageReplay):
     def _settle(self, cycle: int) -> None:
         """Find when the pipeline stands, up to a cycle."""
         while self._pending and self._arrival(self._pending[0].entered) <= cycle:
+            self._arrive_next()
+
+    def _arrive_next(self) -> None:
+        """The next value reaches the results, where there are two places."""
+        if len(self._waiting) == 2:
             self._use_next()
+        pixel = self._pending.popleft()
+        used_before = self._used if self._waiting else self._used_before
+        self._waiting.append((pixel, self._arrive(pixel.entered, used_before)))
+        self._forget(min(self._position, pixel.entered))
 
     def _use_next(self) -> None:
-        """Find the operand of the value in the result register, which the next one reaches."""
-        if self._waiting is not None:
-            self._use(*self._waiting)
-            self._waiting = None
-        if self._pending:
-            pixel = self._pending.popleft()
-            self._waiting = pixel, self._arrive(pixel.entered)
-            self._forget(min(self._position, pixel.entered))
+        """Find the operand of the next value that is used."""
+        if not self._waiting:
+            self._arrive_next()
+        self._use(*self._waiting.popleft())
 
     def _fetch(self, pixel: Pixel, operands: Cursor) -> None:
         if self._is_fetched:
@@ -121,5 +126,5 @@ class SharedReplay(StageReplay):
 
     def _finish(self) -> None:
         self._enter_last()
-        self._settle(NEVER)
-        self._use_next()
+        while self._waiting or self._pending:
+            self._use_next()

@@ -1,6 +1,6 @@
 """When an instruction of the vector engine reads and writes, as far as is known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -164,27 +164,33 @@ class Planner:
         """Plan an instruction whose reads follow one another, unless one is refused."""
         work, before = flight.work, self._before(flight)
         last = flight.first_read + work.read_cycles - 1
+        reads, walker_due = (last - 2, last - 1, last), last - POSITION_CYCLES
         if is_free:
             flight.runs = ((flight.first_read, work.turns),)
         else:
             flight.runs = self._walk(flight)
-            last = max(last, sum(flight.runs[-1]) - 1)
+            fourth, *latest = _last_turns(flight.runs, before.reads)
+            reads = (latest[0], latest[1], latest[2])
+            last = max(last, reads[2])
+            walker_due = max(flight.first_read + work.turns - 1 - POSITION_CYCLES, fourth + 1)
         flight.replay = None
-        flight.walker_due, flight.last_read = last - POSITION_CYCLES, last
+        flight.walker_due, flight.last_read = walker_due, last
         used = last + TO_RESULT
         operand_moved, operand_used = before.operand_moved, before.operand_used
+        used_before = used - 1
         if work.combines:
             used += self._pace - 1
             operand_used = used
             if work.turns > work.window:
-                operand_moved = used - max(self._pace, work.window)
+                operand_moved = used_before = used - max(self._pace, work.window)
             else:
-                operand_moved = self._first_operand(flight)[1]
+                operand_moved, used_before = self._first_operand(flight)[1], before.used
         flight.aftermath = Aftermath(
             used=used,
+            used_before=used_before,
             operand_moved=operand_moved,
             operand_used=operand_used,
-            reads=(last - 1, last),
+            reads=reads,
             window_end=last - POSITION_CYCLES if work.combines else -NEVER,
             moved=last + MOVE_CYCLES,
             entered=last + ENTER_CYCLES,
@@ -197,6 +203,7 @@ class Planner:
         arrival = first - 1 + TO_RESULT
         return (
             before.used <= arrival
+            and before.reads[-1] < first
             and self._gate(flight) <= arrival
             and all(end <= first + ENTER_CYCLES for _, end in before.stalls)
             and before.group_entered + GROUP_PAIR_CYCLES < first + ENTER_CYCLES + flight.work.lead
@@ -385,3 +392,9 @@ class Planner:
         window = flight.work.window
         last_reads = self._window_cycles(flight)[window - 1 :: window]
         return last_reads - 1 + TO_RESULT + (self._pace if flight.work.combines else 1)
+
+
+def _last_turns(runs: Sequence[Run], before: Sequence[int]) -> list[int]:
+    """Return the last four turns of runs, the latest ones before them if they have not so many."""
+    last = [start + k for start, turns in runs[-4:] for k in range(max(0, turns - 4), turns)]
+    return [*before, *last][-4:]

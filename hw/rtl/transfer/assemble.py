@@ -1,4 +1,4 @@
-"""From read beats to SRAM words: a two-beat buffer and the assembler of the load engine."""
+"""From read beats to SRAM words: the assembler of the load engine."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
@@ -47,38 +47,6 @@ def word_layout(config: Config) -> data.StructLayout:
             "index": unsigned(INDEX_BITS),
         }
     )
-
-
-class BeatBuffer(wiring.Component):
-    """Two beats deep, so that both handshakes come from registers alone.
-
-    Members
-    -------
-    sink : In(stream), ready while a place is free
-    source : Out(stream); a beat accepted in cycle t shows in t+1; one beat a cycle
-    """
-
-    def __init__(self, *, shape):
-        self._shape = shape
-        super().__init__(
-            {"sink": In(stream.Signature(shape)), "source": Out(stream.Signature(shape))}
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        head = Signal(self._shape, reset_less=True)
-        spare = Signal(self._shape, reset_less=True)
-        spare_valid = Signal()
-        m.d.comb += [self.sink.ready.eq(~spare_valid), self.source.payload.eq(head)]
-        with m.If(~self.source.valid | self.source.ready):
-            m.d.sync += [self.source.valid.eq(spare_valid | self.sink.valid), spare_valid.eq(0)]
-            with m.If(spare_valid):
-                m.d.sync += head.eq(spare)
-            with m.Elif(self.sink.valid):
-                m.d.sync += head.eq(self.sink.payload)
-        with m.Elif(self.sink.valid & self.sink.ready):
-            m.d.sync += [spare_valid.eq(1), spare.eq(self.sink.payload)]
-        return m
 
 
 class WordAssembler(wiring.Component):

@@ -13,7 +13,8 @@ from tilewright.hw.rtl.interfaces import (
     engine_signature,
     write_port_signature,
 )
-from tilewright.hw.rtl.transfer.assemble import BeatBuffer, WordAssembler, beat_layout
+from tilewright.hw.rtl.skid import SkidBuffer
+from tilewright.hw.rtl.transfer.assemble import WordAssembler, beat_layout
 from tilewright.hw.rtl.transfer.burst import (
     AXI_INCR,
     BurstSplitter,
@@ -79,7 +80,7 @@ class LoadEngine(wiring.Component):
         iterator = RunIterator(config=config, operation=LOAD)
         splitter = BurstSplitter(config=config, operation=LOAD)
         m.submodules.iterator, m.submodules.splitter = forgetful(iterator), forgetful(splitter)
-        m.submodules.beats = beats = BeatBuffer(shape=beat_layout(config))
+        m.submodules.beats = beats = SkidBuffer(shape=beat_layout(config))
         m.submodules.assembler = assembler = WordAssembler(config=config)
         pending = burst_words_layout(LOAD, config)
         # One more burst, the current one, is in the assembler.

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits
+from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.lanes import make_lane
 from tilewright.hw.rtl.vector.layouts import (
     parameter_layout,
@@ -12,7 +13,7 @@ from tilewright.hw.rtl.vector.layouts import (
     slots_layout,
     values_layout,
 )
-from tilewright.hw.rtl.vector.requantize import RequantizeLane
+from tilewright.hw.rtl.vector.requantize import PART_BITS, RequantizeLane
 from tilewright.hw.rtl.vector.source import parameter_port
 from tilewright.hw.rtl.vector.table import LookUp, table_write_signature
 from tilewright.hw.spec import isa
@@ -26,7 +27,8 @@ LAST_STAGE = LOOK_UP_STAGE + 1
 class FirstStage(wiring.Component):
     """`lanes` results a cycle.
 
-    The last value of a window in cycle t gives `results` in cycle t + LATENCY. A group's parameter
+    The last value of a window in cycle t gives `results` in cycle t + LATENCY; the pipeline stands
+    when two wait there and a third comes. A group's parameter
     word is requested in the cycle in which its first value arrives and lands in the bias register
     and in one of two scale registers. A third group waits until the first one's values have
     passed the multiplier: from group to group but one there are at least GROUP_PAIR_CYCLES more
@@ -69,15 +71,18 @@ class FirstStage(wiring.Component):
         self._slot = [Signal(name=f"slot{k}", reset_less=True) for k in range(LAST_STAGE + 1)]
         stages = RequantizeLane.SCALE_STAGE
         self._bank = [Signal(name=f"bank{k}", reset_less=True) for k in range(stages)]
-        m.d.comb += self._advance.eq(
-            ~self._valid[LAST_STAGE] | ~self.results.valid | self.results.ready
-        )
+        m.submodules.buffer = buffer = SkidBuffer(shape=results_layout(self._config))
+        wiring.connect(m, buffer.source, wiring.flipped(self.results))
+        m.d.comb += [
+            buffer.sink.valid.eq(self._valid[LAST_STAGE]),
+            self._advance.eq(~self._valid[LAST_STAGE] | buffer.sink.ready),
+        ]
         value, leaves = self._receive(m)
         self._shift(m, value, leaves)
         total = self._reduce(m, value, leaves)
         bias, scales = self._take_parameters(m, value, leaves)
         results = self._requantize(m, total, bias, scales)
-        self._look_up(m, results)
+        self._look_up(m, results, buffer.sink.p)
         return m
 
     def _receive(self, m):
@@ -156,7 +161,7 @@ class FirstStage(wiring.Component):
                     with m.If(value.mark.bank == number):
                         m.d.sync += scale.eq(word[lane].scale)
             biases.append(bias)
-            scales.append(Cat(banks))
+            scales.append(banks)
         return biases, scales
 
     def _requantize(self, m, totals, biases, scales):
@@ -176,7 +181,8 @@ class FirstStage(wiring.Component):
                 lane.bias.eq(biases[index]),
                 lane.bank.eq(self._bank[stage]),
                 lane.by_sign.eq(by_sign),
-                lane.scales.eq(scales[index]),
+                lane.lowest_parts.eq(Cat(scale[:PART_BITS] for scale in scales[index])),
+                lane.scales.eq(Cat(scales[index])),
                 lane.zero_point.eq(header.zero_point),
                 lane.low.eq(header.low),
                 lane.high.eq(header.high),
@@ -184,13 +190,13 @@ class FirstStage(wiring.Component):
             results.append(lane.result)
         return results
 
-    def _look_up(self, m, results):
-        """Table or not; then the result register."""
+    def _look_up(self, m, results, new):
+        """Table or not."""
         m.submodules.look_up = look_up = LookUp(config=self._config)
         wiring.connect(m, wiring.flipped(self.table_write), look_up.write)
         moves = self._advance & self._valid[LOOK_UP_STAGE]
         slot = self._slot[LOOK_UP_STAGE]
-        direct = Signal.like(self.results.p.values, reset_less=True)
+        direct = Signal.like(new.values, reset_less=True)
         m.d.comb += [
             look_up.enable.eq(moves & self.slots[slot].use_table),
             look_up.slot.eq(slot),
@@ -202,14 +208,6 @@ class FirstStage(wiring.Component):
 
         last_slot = self._slot[LAST_STAGE]
         use_table = self.slots[last_slot].use_table
-        with m.If(self._advance & self._valid[LAST_STAGE]):
-            m.d.sync += [
-                self.results.valid.eq(1),
-                self.results.p.slot.eq(last_slot),
-                self.results.p.combines.eq(self.slots[last_slot].combine.any()),
-            ]
-            for lane in range(self._config.lanes):
-                chosen = Mux(use_table, look_up.value[lane], direct[lane])
-                m.d.sync += self.results.p.values[lane].eq(chosen)
-        with m.Elif(self.results.ready):
-            m.d.sync += self.results.valid.eq(0)
+        m.d.comb += [new.slot.eq(last_slot), new.combines.eq(self.slots[last_slot].combine.any())]
+        for lane in range(self._config.lanes):
+            m.d.comb += new.values[lane].eq(Mux(use_table, look_up.value[lane], direct[lane]))

@@ -1,7 +1,7 @@
 """What travels inside the vector engine: slots, source tokens, output jobs."""
 
 from amaranth.hdl import Shape, signed, unsigned
-from amaranth.lib import data
+from amaranth.lib import data, stream
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, fields_layout
 from tilewright.hw.rtl.signals import index_bits
@@ -109,6 +109,15 @@ def results_layout(config: Config) -> data.StructLayout:
             "combines": unsigned(1),
         }
     )
+
+
+def combined_signature(config: Config) -> stream.Signature:
+    """Stage 2's results, operand_lanes a cycle.
+
+    Always ready: an instruction's job is at the writer before any of its values gets there, since
+    those of the one before it, which has to retire, come first.
+    """
+    return stream.Signature(data.ArrayLayout(signed(8), config.operand_lanes), always_ready=True)
 
 
 def walk_layout(config: Config) -> data.StructLayout:

@@ -47,6 +47,7 @@ class RequantizeLane(wiring.Component):
     accumulator, bias : In(signed(32)), sampled with enable[0]; their sum wraps
     bank, by_sign : In(1), sampled with enable[BANK_STAGE]; which of the scales the value takes;
         with by_sign a negative sum takes the other one
+    lowest_parts : In(2 * PART_BITS), sampled with enable[BANK_STAGE]; the lowest bits of scales
     scales : In(2 * 32), binary32 of bank 0 and 1, sampled with enable[SCALE_STAGE]
     zero_point, low, high : In(signed(8)), sampled with enable[CLAMP_STAGE]
     result : Out(signed(8)), valid in the cycle after enable[LATENCY - 1], held until the next
@@ -62,6 +63,7 @@ class RequantizeLane(wiring.Component):
     bias: In(signed(32))
     bank: In(1)
     by_sign: In(1)
+    lowest_parts: In(2 * PART_BITS)
     scales: In(2 * 32)
     zero_point: In(signed(8))
     low: In(signed(8))
@@ -70,8 +72,8 @@ class RequantizeLane(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        converted = self._convert_to_float(m)
-        product = self._multiply(m, *converted)
+        scale, lowest_part, *converted = self._convert_to_float(m)
+        product = self._multiply(m, scale, lowest_part, *converted)
         self._place(m, *self._round(m, *product))
         return m
 
@@ -85,15 +87,19 @@ class RequantizeLane(wiring.Component):
             m.d.sync += [negative.eq(total[31]), magnitude.eq(abs(total))]
 
         normal, position = normalize(m, magnitude, "normalize")
+        chosen = Signal()
         scale_bank = register(1, "scale_bank")
+        lowest_part = register(PART_BITS, "lowest_part")
         nonzero = register(1, "nonzero")
         fraction = register(MANTISSA_BITS - 1, "fraction")
         increment = register(1, "increment")
         exponent = register(5, "exponent")
         float_negative = register(1, "float_negative")
-        with m.If(self.enable[1]):
+        m.d.comb += chosen.eq(self.bank ^ (self.by_sign & negative))
+        with m.If(self.enable[self.BANK_STAGE]):
             m.d.sync += [
-                scale_bank.eq(self.bank ^ (self.by_sign & negative)),
+                scale_bank.eq(chosen),
+                lowest_part.eq(self.lowest_parts.word_select(chosen, PART_BITS)),
                 nonzero.eq(normal[31]),
                 fraction.eq(normal[8:31]),
                 increment.eq(normal[7] & (normal[:7].any() | normal[8])),
@@ -101,11 +107,12 @@ class RequantizeLane(wiring.Component):
                 float_negative.eq(negative),
             ]
         scale = Mux(scale_bank, self.scales[32:], self.scales[:32])
-        return scale, Cat(fraction, nonzero), increment, exponent, float_negative
+        return scale, lowest_part, Cat(fraction, nonzero), increment, exponent, float_negative
 
-    def _multiply(self, m, scale, factor, increment, exponent, negative):
+    def _multiply(self, m, scale, lowest_part, factor, increment, exponent, negative):
         """Stages 2 to 4: the exact product of the rounded sum, eight bits of the scale a stage.
 
+        The lowest eight stand in a register: the choice of a scale is not in front of the product.
         Rounding up adds the scale once. The exponent is reduced to a shift and two flags.
         """
         usable, scale_negative, mantissa, scale_exponent = unpack_scale(scale)
@@ -121,7 +128,8 @@ class RequantizeLane(wiring.Component):
         carried, sticky = Mux(increment, mantissa, 0), Const(0, 1)
         for stage in range(PRODUCT_STAGES):
             product = Signal(MANTISSA_BITS + PART_BITS, name=f"sum{stage}")
-            m.d.comb += product.eq(factor * mantissa[:PART_BITS] + carried)
+            part = lowest_part if stage == 0 else mantissa[:PART_BITS]
+            m.d.comb += product.eq(factor * part + carried)
             lost = product[:PART_BITS] if stage < PRODUCT_STAGES - 1 else product[:-PRODUCT_BITS]
             moving = {
                 "factor": factor,

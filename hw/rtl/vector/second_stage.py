@@ -4,9 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import bits
 from tilewright.hw.rtl.vector.lanes import make_lane
-from tilewright.hw.rtl.vector.layouts import results_layout, slots_layout
+from tilewright.hw.rtl.vector.layouts import combined_signature, results_layout, slots_layout
 from tilewright.hw.rtl.vector.operand import OperandLane
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
@@ -16,14 +15,14 @@ class SecondStage(wiring.Component):
     """`operand_lanes` results a cycle: a pair of words takes lanes/operand_lanes cycles.
 
     Both words present in cycle t: the first results, of lanes 0 .. operand_lanes-1, are there in
-    cycle t + LATENCY, the next lanes' one cycle later.
+    cycle t + LATENCY, the next lanes' one cycle later. Nothing stalls it.
 
     Members
     -------
     first : In(stream of results_layout)
     second : In(stream of lanes of int8)
     slots : In(slots_layout)
-    results : Out(stream of operand_lanes of int8)
+    results : Out(combined_signature)
     """
 
     LATENCY = OperandLane.LATENCY
@@ -37,35 +36,30 @@ class SecondStage(wiring.Component):
                 "first": In(stream.Signature(results_layout(config))),
                 "second": In(stream.Signature(data.ArrayLayout(signed(8), config.lanes))),
                 "slots": In(slots_layout()),
-                "results": Out(stream.Signature(data.ArrayLayout(signed(8), config.operand_lanes))),
+                "results": Out(combined_signature(config)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         depth = OperandLane.LATENCY
-        advance, pair, takes = bits("advance", "pair", "takes")
+        pair = Signal()
         behind = Signal(depth)
         slots = [self.first.p.slot]
         slots += [Signal(name=f"slot{k}", reset_less=True) for k in range(1, depth)]
-        step, last_step = self._count_steps(m, takes)
+        step, last_step = self._count_steps(m, pair)
         m.d.comb += [
             pair.eq(self.first.valid & self.second.valid),
-            advance.eq(~self.results.valid | self.results.ready),
-            takes.eq(pair & advance),
-            self.first.ready.eq(takes & last_step),
-            self.second.ready.eq(takes & last_step),
+            self.first.ready.eq(pair & last_step),
+            self.second.ready.eq(pair & last_step),
             self.results.valid.eq(behind[-1]),
         ]
         valid = Cat(pair, behind[:-1])
-        with m.If(advance):
-            m.d.sync += behind.eq(valid)
+        m.d.sync += behind.eq(valid)
         for stage in range(1, depth):
-            with m.If(advance & valid[stage - 1]):
+            with m.If(valid[stage - 1]):
                 m.d.sync += slots[stage].eq(slots[stage - 1])
 
-        enable = Signal(depth)
-        m.d.comb += enable.eq(Mux(advance, valid, 0))
         headers = [self.slots[slot].header for slot in slots]
         arriving, scaling = headers[0], headers[OperandLane.SCALE_STAGE]
         placing = headers[OperandLane.CLAMP_STAGE]
@@ -77,7 +71,7 @@ class SecondStage(wiring.Component):
             unit, lane = make_lane(OperandLane, instance=self._instances)
             m.submodules[f"lane{index}"] = unit
             m.d.comb += [
-                lane.enable.eq(enable),
+                lane.enable.eq(valid),
                 lane.multiply.eq(multiplies),
                 lane.first.eq(self._select(self.first.p.values, step, index)),
                 lane.second.eq(self._select(self.second.payload, step, index)),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, bits, fields_layout
 from tilewright.hw.rtl.signals import index_bits, within
+from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.layouts import VECTOR, mark_layout, source_layout, start_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
@@ -237,7 +238,8 @@ class WindowLoops(wiring.Component):
 class WindowWalker(wiring.Component):
     """One source read a cycle: the loops, then padding test, row product and address.
 
-    The first token is there three cycles after `start` is taken.
+    The first token is there three cycles after `start` is taken. Positions are taken until three
+    wait for the reader, so that its stalls do not reach the loops within their cycle.
 
     Members
     -------
@@ -257,15 +259,16 @@ class WindowWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.loops = loops = WindowLoops(config=self._config)
+        m.submodules.tokens = tokens = SkidBuffer(shape=source_layout(self._config))
         wiring.connect(m, wiring.flipped(self.start), loops.start)
+        wiring.connect(m, tokens.source, wiring.flipped(self.token))
         here, fields = loops.position.p, loops.fields
 
         valid = Signal()
         token = Signal(source_layout(self._config), reset_less=True)
         row, column = (Signal(address_shape(), name=n, reset_less=True) for n in ("row", "column"))
         inside = Signal(reset_less=True)
-        token_ready = ~self.token.valid | self.token.ready
-        m.d.comb += loops.position.ready.eq(~valid | token_ready)
+        m.d.comb += loops.position.ready.eq(~valid | tokens.sink.ready)
         with m.If(loops.position.ready):
             m.d.sync += valid.eq(loops.position.valid)
         with m.If(loops.position.ready & loops.position.valid):
@@ -287,16 +290,16 @@ class WindowWalker(wiring.Component):
             self._config.accumulator_words,
             self._config.activation_words,
         )
-        m.d.comb += [address.eq(row + column), exists.eq(address < words)]
-        with m.If(token_ready):
-            m.d.sync += self.token.valid.eq(valid)
-        with m.If(token_ready & valid):
-            m.d.sync += [
-                self.token.p.mark.eq(token.mark),
-                self.token.p.kind.eq(token.kind),
-                self.token.p.group.eq(token.group),
-                self.token.p.address.eq(address),
-                self.token.p.read.eq(inside & exists),
-                self.token.p.out_of_range.eq(inside & ~exists),
-            ]
+        new = tokens.sink.p
+        m.d.comb += [
+            address.eq(row + column),
+            exists.eq(address < words),
+            tokens.sink.valid.eq(valid),
+            new.mark.eq(token.mark),
+            new.kind.eq(token.kind),
+            new.group.eq(token.group),
+            new.address.eq(address),
+            new.read.eq(inside & exists),
+            new.out_of_range.eq(inside & ~exists),
+        ]
         return m

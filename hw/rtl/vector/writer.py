@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits, write_port_signature
 from tilewright.hw.rtl.signals import index_bits
-from tilewright.hw.rtl.vector.layouts import job_layout
+from tilewright.hw.rtl.vector.layouts import combined_signature, job_layout
 from tilewright.hw.rtl.vector.walker import Walker
 from tilewright.hw.spec.config import Config
 
@@ -20,7 +20,7 @@ class Writer(wiring.Component):
     -------
     job : In(stream of job_layout); `walk` is the destination's
     results : In(stream of lanes of int8), of jobs without a second stage
-    combined : In(stream of operand_lanes of int8), of jobs with one; lanes/operand_lanes a word
+    combined : In(combined_signature), of jobs with one; lanes/operand_lanes a word
     activation : write port, granted in the cycle of every request
     retire : Out(1); with the last write, or the job is empty
     fault, fault_slot : Out; a write of that slot's instruction is out of range
@@ -33,7 +33,7 @@ class Writer(wiring.Component):
             {
                 "job": In(stream.Signature(job_layout(config))),
                 "results": In(stream.Signature(data.ArrayLayout(signed(8), config.lanes))),
-                "combined": In(stream.Signature(data.ArrayLayout(signed(8), config.operand_lanes))),
+                "combined": In(combined_signature(config)),
                 "activation": Out(
                     write_port_signature(
                         address_bits=index_bits(config.activation_words),
@@ -62,7 +62,6 @@ class Writer(wiring.Component):
                 active & ~job.empty & Mux(job.combine, self.combined.valid, self.results.valid)
             ),
             self.results.ready.eq(here & ~job.combine),
-            self.combined.ready.eq(here & job.combine),
             step.eq(here & (~job.combine | last_part)),
             walker.step.eq(step),
             self.retire.eq(active & (job.empty | (step & walker.last))),

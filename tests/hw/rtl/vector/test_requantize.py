@@ -88,6 +88,7 @@ STAGES = {
     "bias": 0,
     "bank": RequantizeLane.BANK_STAGE,
     "by_sign": RequantizeLane.BANK_STAGE,
+    "lowest_parts": RequantizeLane.BANK_STAGE,
     "scales": RequantizeLane.SCALE_STAGE,
     "zero_point": RequantizeLane.CLAMP_STAGE,
     "low": RequantizeLane.CLAMP_STAGE,
@@ -103,7 +104,9 @@ def lane_inputs(vectors):
     pairs = np.stack([np.where(bank, negative, scale), np.where(bank, scale, negative)], axis=1)
     ports = {n: v for n, v in vectors.items() if n not in ("scale", "negative_scale")}
     words = [int(first) | int(second) << 32 for first, second in pairs]
-    return ports | {"bank": bank, "by_sign": by_sign, "scales": np.array(words, object)}
+    lowest = [int(first) & 255 | (int(second) & 255) << 8 for first, second in pairs]
+    ports |= {"lowest_parts": np.array(lowest), "scales": np.array(words, object)}
+    return ports | {"bank": bank, "by_sign": by_sign}
 
 
 def simulate(lane, stages, vectors, valid):
