@@ -121,8 +121,8 @@ KINDS: dict[str, Literal["add", "multiply"]] = {
     Entry(
         operators=("Max", "Min"),
         runs="pooling of pairs",
-        conditions="two activations [1, C, H, W], as for Add",
-        cost="two passes, one over each input with another scale, for Min three more",
+        conditions="two activations, as for Add",
+        cost="a pass over each input with another scale and one over both, for Min three more",
     ),
 )
 def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]:

@@ -1,11 +1,12 @@
 """Max and Min of two activations: a pooling of pairs, once it is known how the result is stored.
 
-Quantizing keeps the order, so both operands are stored with the result's scale, one's rows between
-the other's, and the larger of each pair is taken. The smaller of two is the larger of the
-negatives, negated.
+Quantizing keeps the order, so both operands are stored with the result's scale, one above the
+other, and the larger of each pair is taken. The smaller of two is the larger of the negatives,
+negated.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tilewright.compiler.frontend.builder import natural_index
 from tilewright.compiler.frontend.concatenation import join
@@ -31,37 +32,39 @@ def take_extreme(
         raise UnsupportedError(
             "of several activations only two can be combined, by Add, Mul, Sub, Max or Min"
         )
-    first, second = broadcast(*(as_activation(context, value) for value in reals))
-    if first.index.ndim != 4 or first.index.shape[0] != 1:
-        raise UnsupportedError(
-            f"it must be of two maps [1, C, H, W], got the shape {list(first.index.shape)}"
-        )
+    pair = broadcast(*(as_activation(context, value) for value in reals))
+    first, second = sorted(pair, key=lambda value: value.is_border)
+    builder = context.builder
+    name, index = builder.natural(first)
+    stored = builder.maps[name]
+    places = natural_index((1, stored.channels, 1, stored.pixels))
+    rows = [
+        replace(value, origin=origin, index=places, is_border=False)
+        for value, origin in ((first, name), (second, builder.align(second, name, index)))
+    ]
     return Real(
         producer=Deferred(
-            inners=(join(context, [first, second], 1, node.name),),
+            inners=(join(context, rows, 2, node.name),),
             then=lambda joined: _extreme_of_pairs(context, node, joined[0]),
         ),
-        index=natural_index(first.index.shape),
+        index=index,
         names=(node.name,),
     )
 
 
 def _extreme_of_pairs(context: Context, node: Operator, both: Quantized) -> Real:
-    """Of the two halves [1, C, H, W] of `both` [1, 2 * C, H, W]."""
+    """Of the two rows of `both` [1, C, 2, pixels], as [C * pixels]."""
     is_smallest = node.op_type == "Min"
     source = both
     if is_smallest:
         source = negated(context, both, f"{node.outputs[0]}/negative", node)
-    _, channels, height, width = source.index.shape
-    pairs = source.index.reshape(2, channels // 2, height, width).transpose(1, 2, 0, 3)
-    shape = (channels // 2, height, width)
+    _, count, _, pixels = source.index.shape
     producer = Pooled(
         kind="max",
         source=source,
-        feature_map=context.builder.as_map(source, pairs.reshape(shape[0], 2 * height, width)),
+        feature_map=context.builder.as_map(source, source.index.reshape(count, 2, pixels)),
         kernel=(2, 1),
-        strides=(2, 1),
-        shape=shape,
+        shape=(count, 1, pixels),
     )
-    largest = Real(producer=producer, index=natural_index((1, *shape)), names=(node.name,))
+    largest = Real(producer=producer, index=natural_index((count * pixels,)), names=(node.name,))
     return negative_of(context, node, largest, source) if is_smallest else largest

@@ -258,11 +258,14 @@ def test_the_larger_or_smaller_of_two_maps(make_builder, agree, op_type, shape):
     assert agree(builder).host_operators == ()
 
 
-def test_the_larger_of_two_values_that_are_no_map_is_left_to_the_host(make_builder, agree):
+@pytest.mark.parametrize("op_type", ["Max", "Min"])
+@pytest.mark.parametrize("shape", [(2, 6, 4, 5), (1, 6, 4, 5, 1), (6, 20), (1, 5, 24), (120,)])
+def test_the_larger_or_smaller_of_values_of_any_shape(make_builder, agree, op_type, shape):
     builder = make_builder(seed=32)
     value = builder.node("Conv", [builder.activation((1, 3, 4, 5)), builder.weight((6, 3, 1, 1))])
-    value = builder.requantized(value)
-    more = builder.node("Expand", [value, builder.constant([2, 6, 4, 5])])
-    builder.output(builder.quantize(builder.node("Max", [value, more])))
-    reasons = {item.op_type: item.reason for item in agree(builder).host_operators}
-    assert reasons["Max"] == "it must be of two maps [1, C, H, W], got the shape [2, 6, 4, 5]"
+    value = builder.requantized(value, 2.0**-2)
+    change = "Expand" if len(shape) == 4 else "Reshape"
+    value = builder.node(change, [value, builder.constant([*shape])])
+    value = builder.node(op_type, [value, builder.activation(shape)])
+    builder.output(builder.quantize(value))
+    assert agree(builder).host_operators == ()
