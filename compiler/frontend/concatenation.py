@@ -162,7 +162,10 @@ def _join_channels(context: Context, parts: Sequence[Part], axis: int, name: str
     """Concatenate along the channels of the maps, whatever the values' axes are there."""
     builder = context.builder
     maps = [_map_of(builder, part, axis, builder.natural) for part in parts]
-    if axis == 1 and all(index.ndim == 4 for _, _, index in maps) and not _fit(maps):
+    is_of_maps = maps[0][2].ndim == 4 or any(
+        builder.has_channels_along(part, 1) for part in _stored(parts)
+    )
+    if axis == 1 and is_of_maps and not _fit(maps):
         maps = [_map_of(builder, part, axis, builder.plain) for part in parts]
     if not _fit(maps):
         raise UnsupportedError("its inputs are stored with different heights and widths")

@@ -141,3 +141,16 @@ def test_stored_integers_are_joined_along_rows_with_constants(make_builder, agre
     rows = builder.constant(builder.integers((1, 4, 2, 6)))
     builder.output(builder.node("Concat", [value, rows], axis=2))
     nodes_of(agree(builder))
+
+
+def test_a_transposed_convolution_joins_a_sequence(make_builder, agree):
+    """Its map holds two phases of half the length."""
+    builder = make_builder(seed=14)
+    source = builder.activation((1, 4, 8))
+    long = convolved(builder, source, (5, 4, 1))
+    half = builder.node("MaxPool", [source], kernel_shape=[2], strides=[2])
+    half = builder.node("ConvTranspose", [half, builder.weight((4, 6, 2))], strides=[2])
+    value = builder.node("Concat", [long, builder.requantized(half)], axis=1)
+    value = builder.requantized(value)
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((3, 11, 3))])))
+    nodes_of(agree(builder))
