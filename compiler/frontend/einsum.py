@@ -1,10 +1,6 @@
 """Einsum of an activation and a constant: a matrix product once the axes are in its order."""
 
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.equation import equation_of, operands_of
@@ -19,6 +15,7 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
+from tilewright.compiler.frontend.weights import arranged_weights
 
 
 @handles(
@@ -45,7 +42,7 @@ def contract(context: Context, node: Operator, values: Values) -> list[Value]:
     index = index.reshape(equation.shape(rows, summed))
     left = Real(producer=Dequantized(source=replace(given, index=index)), index=index)
     order = _order(equation.right, equation.batches + summed + columns)
-    right = _arranged(weight, order, equation.shape(summed, columns))
+    right = arranged_weights(weight, order, equation.shape(summed, columns))
     (real,) = multiply_matrix(context, node, [left, right])
     assert isinstance(real, Real)
     made = equation.batches + rows + columns
@@ -55,32 +52,3 @@ def contract(context: Context, node: Operator, values: Values) -> list[Value]:
 
 def _order(given: str, wanted: str) -> list[int]:
     return [given.index(axis) for axis in wanted]
-
-
-def _arranged(weight: Constant, order: list[int], shape: tuple[int, ...]) -> Constant:
-    """The constant with its axes in `order`, reshaped to `shape`, of which the last is columns."""
-    stored = weight.quantized
-    if stored is None:
-        raise UnsupportedError("its constant is not quantized to int8 or uint8")
-
-    def arranged(array: NDArray[Any]) -> NDArray[Any]:
-        return array.transpose(order).reshape(shape)
-
-    def by_column(array: NDArray[Any]) -> NDArray[Any]:
-        """What runs along an axis of the constant, for each column."""
-        along = [1] * stored.raw.ndim
-        along[stored.axis % stored.raw.ndim] = -1
-        full = arranged(np.broadcast_to(array.reshape(along), stored.raw.shape))
-        columns = full.reshape(-1, shape[-1])
-        if (columns != columns[:1]).any():
-            raise UnsupportedError("its weights must be quantized per tensor or per output channel")
-        return np.ascontiguousarray(columns[0])
-
-    quantized = replace(
-        stored,
-        raw=arranged(stored.raw),
-        scale=by_column(stored.scale).astype(np.float32),
-        zero_point=by_column(stored.zero_point),
-        axis=len(shape) - 1,
-    )
-    return Constant(array=arranged(weight.array), quantized=quantized)

@@ -27,11 +27,14 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
+from tilewright.compiler.frontend.weights import (
+    Weights,
+    arranged_weights,
+    channel_weights,
+    stored_weights,
+)
 from tilewright.compiler.frontend.window import spatial_index, window_of
 from tilewright.compiler.graph.copies import UNIT
-from tilewright.hw.spec import numerics
-
-Weights = tuple[NDArray[np.int16], NDArray[np.float32]]
 
 SAME_SCALE_TOLERANCE = 1e-6
 """Relative difference up to which an int32 bias counts as quantized with sx * sw."""
@@ -83,13 +86,15 @@ def convolve(context: Context, node: Operator, values: Values) -> list[Value]:
     Entry(
         operators=("MatMul",),
         runs="convolution",
-        conditions="constant right operand [K, N], or one for each batch; left operand of any "
+        conditions="one constant operand, a matrix or one for each batch; the other one of any "
         "rank >= 2",
         cost="the array, with the rows as pixels, and the drain",
     )
 )
 def multiply_matrix(context: Context, node: Operator, values: Values) -> list[Value]:
     """MatMul: A [..., M, K] times constant B [K, N], or a matrix for each batch of A."""
+    if isinstance(values[0], Constant) and isinstance(values[1], Real):
+        return [_times_matrix(context, node, values[0], values[1])]
     source = as_activation(context, values[0], "left operand")
     shape = constant(values, 1, "right operand").shape
     if len(shape) < 2 or source.index.ndim < 2:
@@ -100,6 +105,19 @@ def multiply_matrix(context: Context, node: Operator, values: Values) -> list[Va
     real = _product(context, node, source, (weight.reshape(shape[-2:]), scales))
     missing = max(len(shape) - real.index.ndim, 0)
     return [replace(real, index=real.index.reshape((1,) * missing + real.index.shape))]
+
+
+def _times_matrix(context: Context, node: Operator, left: Constant, right: Real) -> Real:
+    """Constant [..., M, K] times an activation [..., K, N], as the product of the transposed."""
+    rank = left.array.ndim
+    if min(rank, right.index.ndim) < 2:
+        raise UnsupportedError("its operands must be matrices")
+    order = [*range(rank - 2), rank - 1, rank - 2]
+    weights = arranged_weights(left, order, tuple(left.array.shape[axis] for axis in order))
+    turned = replace(right, index=right.index.swapaxes(-1, -2))
+    (real,) = multiply_matrix(context, node, [turned, weights])
+    assert isinstance(real, Real)
+    return replace(real, index=real.index.swapaxes(-1, -2))
 
 
 @handles(
@@ -135,7 +153,7 @@ def _times(value: Value | None, factor: float) -> Value | None:
 @handles_quantized(convolve, operators=("QLinearConv",))
 def convolve_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QLinearConv: x, xs, xz, w, ws, wz, ys, yz, B (int32)."""
-    weight = _stored_weights(values, 3, axis=0)
+    weight = stored_weights(values, 3, axis=0)
     real = dequantize_input(context, values, 0)
     result = convolve(context, node, [real, weight, None])[0]
     return [quantize_output(context, node, _with_raw_bias(result, values, 8), values, 6)]
@@ -145,7 +163,7 @@ def convolve_quantized(context: Context, node: Operator, values: Values) -> list
 def multiply_matrix_quantized(context: Context, node: Operator, values: Values) -> list[Value]:
     """QLinearMatMul: a, as, az, b, bs, bz, ys, yz."""
     rank = constant(values, 3, "right operand").ndim
-    weight = _stored_weights(values, 3, axis=rank - 1)
+    weight = stored_weights(values, 3, axis=rank - 1)
     result = multiply_matrix(context, node, [dequantize_input(context, values, 0), weight])[0]
     return [quantize_output(context, node, result, values, 6)]
 
@@ -156,35 +174,10 @@ def multiply_general_quantized(context: Context, node: Operator, values: Values)
     if float(node.attribute("alpha", 1.0)) != 1.0:
         raise UnsupportedError("its attribute alpha must be 1")
     axis = 0 if node.attribute("transB", 0) else 1
-    weight = _stored_weights(values, 3, axis=axis)
+    weight = stored_weights(values, 3, axis=axis)
     real = dequantize_input(context, values, 0)
     result = multiply_general(context, node, [real, weight])[0]
     return [quantize_output(context, node, _with_raw_bias(result, values, 6), values, 7)]
-
-
-def channel_weights(value: Value | None, channel_axis: int) -> Weights:
-    """Return int16 weights with zero point 0 and one float32 scale per output channel.
-
-    Raises:
-        UnsupportedError: not a constant, or not 8 bits.
-    """
-    if not isinstance(value, Constant):
-        raise UnsupportedError("its weights are not constant")
-    stored = value.quantized
-    if stored is None or stored.raw.dtype not in (np.int8, np.uint8):
-        raise UnsupportedError("its weights are not quantized to int8 or uint8")
-    if not stored.raw.size:
-        raise UnsupportedError("its weights have no elements")
-    channels = stored.raw.shape[channel_axis]
-    if stored.scale.size > 1 and stored.axis % stored.raw.ndim != channel_axis:
-        raise UnsupportedError("its weights must be quantized per tensor or per output channel")
-    along = [1] * stored.raw.ndim
-    along[channel_axis] = -1
-    zero_point = stored.zero_point.astype(np.int32).reshape(along)
-    shifted = stored.raw.astype(np.int32) - zero_point
-    scales = np.broadcast_to(stored.scale.astype(np.float32).reshape(-1), (channels,))
-    numerics.check_scale(scales, "weights")
-    return shifted.astype(np.int16), np.ascontiguousarray(scales)
 
 
 def with_bias(real: Real, value: Value | None, shape: tuple[int, ...] | None = None) -> Real:
@@ -365,14 +358,6 @@ def _along(stored: QuantizedConstant, rank: int) -> NDArray[np.float64]:
     shape = [1] * rank
     shape[stored.axis % rank] = -1
     return scale.reshape(shape)
-
-
-def _stored_weights(values: Values, first: int, axis: int) -> Constant:
-    raw = constant(values, first, "weight")
-    scale = constant(values, first + 1, "weight scale").astype(np.float32)
-    zero_point = constant(values, first + 2, "weight zero point")
-    stored = QuantizedConstant(raw=raw, scale=scale, zero_point=zero_point, axis=axis)
-    return Constant(array=raw, quantized=stored)
 
 
 def _with_raw_bias(value: Value, values: Values, position: int) -> Real:

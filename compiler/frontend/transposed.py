@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.context import Context, Values, optional
 from tilewright.compiler.frontend.handlers import Entry, handles
-from tilewright.compiler.frontend.linear import Weights, channel_weights, with_bias
+from tilewright.compiler.frontend.linear import with_bias
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
 from tilewright.compiler.frontend.values import Linear, Real, UnsupportedError, Value
+from tilewright.compiler.frontend.weights import Weights, channel_weights
 from tilewright.compiler.frontend.window import spatial_index
 from tilewright.support.records import record
 

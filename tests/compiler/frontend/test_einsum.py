@@ -44,3 +44,14 @@ def test_other_equations_are_left_to_the_host(make_builder, agree, equation):
     builder.output(builder.quantize(value))
     reasons = {item.op_type: item.reason for item in agree(builder).host_operators}
     assert "no matrix product" in reasons["Einsum"]
+
+
+@pytest.mark.parametrize("shape", [(8, 5), (1, 8, 5), (2, 8, 5)])
+@pytest.mark.parametrize("axis", [0, None])
+def test_a_constant_left_operand_of_a_product(make_builder, agree, shape, axis):
+    builder = make_builder(seed=3)
+    value = builder.activation(shape)
+    value = builder.node("MatMul", [builder.weight((6, 8), axis, 2.0**-8), value])
+    value = builder.node("Relu", [value])
+    builder.output(builder.quantize(value))
+    assert len(agree(builder).steps) == 1
