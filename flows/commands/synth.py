@@ -60,7 +60,7 @@ def command(
     """Say how large and how fast a config is.
 
     Its parts are synthesized one by one, kept in the cache by their content, and added up; --flat
-    synthesizes the whole. The clock is that of the slowest part by itself (with OpenSTA), or with
+    synthesizes the whole. The clock is that of the parts' gates together (with OpenSTA), or with
     --place that of the whole on an FPGA, with its wires.
     """
     from tilewright.flows.report.display import console
@@ -102,7 +102,7 @@ def print_synthesis(found: "Synthesis") -> None:
             part.name,
             part.count,
             *(round(part.count * part.figures[name]) for name in names),
-            None if part.path is None else f"{part.path.megahertz:.0f}",
+            f"{part.timing.path.megahertz:.0f}" if part.timing and part.timing.path else None,
         )
         for part in sorted(found.parts, key=lambda p: -p.count * p.figures[names[0]])
     ]
@@ -111,11 +111,11 @@ def print_synthesis(found: "Synthesis") -> None:
     out = console()
     out.print(table(f"{found.config.name} on {found.target}, {found.obtained}", columns, rows))
     out.print(f"SRAM: {totals['sram_bits']:,.0f} bits, not in the area", markup=False)
-    slowest = found.slowest
-    if slowest is not None and slowest.path is not None:
+    if found.timing is not None and found.timing.path is not None:
+        path = found.timing.path
         out.print(
-            f"clock: {slowest.path.megahertz:.1f} MHz without wires, {slowest.name}: "
-            f"{slowest.path.start} -> {slowest.path.end}",
+            f"clock: {path.megahertz:.1f} MHz without wires, {path.start} -> {path.end}; "
+            f"{found.timing.buffers:,} buffers in trees, not in the area",
             markup=False,
         )
     out.print(f"by {', '.join(found.tools)}", markup=False)

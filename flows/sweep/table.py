@@ -112,7 +112,7 @@ class Point:
     def _size_and_speed(self) -> dict[str, Any]:
         """What the synthesis says, and the time that the cycles take at that clock."""
         found, cycles = self.synthesis, self.result.cycles
-        path = found.slowest.path if found and found.slowest else None
+        path = found.path if found else None
         clock = self.clock_mhz or (path.megahertz if path else None)
         source = "given" if self.clock_mhz else found.clock_obtained if found else None
         seconds = cycles / clock / 1e6 if clock and cycles else None

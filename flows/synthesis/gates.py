@@ -1,47 +1,44 @@
-"""A part in gates of a Liberty library: its area, and the longest path of the part by itself.
+"""A part in gates of a Liberty library: logic first, then mapped for the time that it may take.
 
-SRAM banks are black boxes; other memories (FIFOs, tables) are none of the area and counted in bits.
-ABC puts buffers behind what drives more than 10 inputs. There are no wires, and ABC makes no fast
-adders: clocks compare with others of this flow. Outputs of memories and of other parts arrive
-`ARRIVAL_NS` after the edge.
+The slowest part sets the pace. The others are mapped for that, as in the whole, where a tool saves
+area wherever there is time. SRAM banks are black boxes; other memories (FIFOs, tables) are none of
+the area and counted in bits. There are no wires, and ABC makes no fast adders: clocks compare with
+others of this flow.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 
+from tilewright.flows.synthesis.fanout import MAX_FANOUT
 from tilewright.flows.synthesis.liberty import Liberty
 from tilewright.flows.synthesis.parts import BANK, Part, memory_bits
 from tilewright.flows.synthesis.processes import Processes
-from tilewright.flows.synthesis.tools import run_sta, run_yosys
-from tilewright.support.records import record
+from tilewright.flows.synthesis.timing import measure_timing, netlist_script
+from tilewright.flows.synthesis.tools import LOG, run_yosys
 
-MAX_FANOUT = 10
-ARRIVAL_NS = 1.0
-PATHS = "paths.txt"
-PERIOD_NS = 20.0
-"""Of the clock that paths are measured against."""
-ABC = f"+strash;&get,-n;&fraig,-x;&put;scorr;dc2;dch,-f;map;buffer,-p,-N,{MAX_FANOUT};topo"
-"""Yosys's own script for a library, and buffers."""
+LOGIC, GATES = "logic.il", "gates.il"
+PACE_STEP = 100
+"""Picoseconds that a pace is rounded up to, so that configs share what is mapped."""
 
 
-@record(frozen=True, kw_only=True)
-class LongestPath:
-    """Between two registers, ports or memories of a part."""
-
-    nanoseconds: float
-    start: str
-    end: str
-
-    @property
-    def megahertz(self) -> float:
-        return 1000 / self.nanoseconds
-
-
-def gates_script(part: Part, liberty: Liberty) -> str:
-    """Return Yosys's script for a part whose Verilog is `part.v`."""
+def abc(liberty: Liberty, pace: int | None) -> str:
+    """Return the command that maps logic for a delay, or for the shortest: Yosys's own script, and
+    buffers behind what drives too much. Sizes would be chosen for loads that a part does not know.
+    """
     unused = "".join(f" -dont_use {name}" for name in liberty.clock_cells)
+    delay = "" if pace is None else f",-D,{pace}"
+    steps = f"map{delay};print_stats;buffer,-N,{MAX_FANOUT};topo"
+    return (
+        f"abc -liberty {liberty.path}{unused} "
+        f"-script +strash;&get,-n;&fraig,-x;&put;scorr;dc2;dch,-f;{steps}\n"
+    )
+
+
+def logic_script(part: Part, liberty: Liberty) -> str:
+    """Return Yosys's script that makes logic of `part.v`, and asks for the shortest delay."""
     banks = sorted(set(BANK.findall(part.verilog)))
     boxes = "".join(f"blackbox {name}\n" for name in (*part.cut, *banks))
     return f"""read_verilog -sv -defer part.v
@@ -56,67 +53,63 @@ abc
 opt -fast
 dfflibmap -liberty {liberty.path}
 opt
-abc -liberty {liberty.path}{unused} -script {ABC}
-opt_clean -purge
+write_rtlil {LOGIC}
+{abc(liberty, None)}"""
+
+
+def gates_script(part: Part, liberty: Liberty, logic: Path, pace: int) -> str:
+    """Return Yosys's script that maps a part's logic for a pace, in picoseconds."""
+    return f"""read_rtlil {logic / LOGIC}
+hierarchy -top {part.name}
+{abc(liberty, pace)}opt_clean -purge
+write_rtlil {GATES}
 tee -q -o area.json stat -json -liberty {liberty.path}
-expose -evert t:$mem_v2 t:tilewright_*
-setundef -zero
+{netlist_script(liberty)}"""
+
+
+def link_script(top: str, gates: Sequence[Path], liberty: Liberty) -> str:
+    """Return Yosys's script that puts the mapped parts together."""
+    parts = "".join(f"read_rtlil -overwrite {folder / GATES}\n" for folder in gates)
+    return f"""{parts}hierarchy -top {top}
+flatten
 opt_clean -purge
-read_liberty -lib -ignore_miss_func {liberty.path}
-rename -wire
-write_verilog -noattr -noexpr -simple-lhs gates.v
-"""
+{netlist_script(liberty)}"""
 
 
-def synthesize_gates(
-    part: Part, liberty: Liberty, folder: Path, *, with_clock: bool, processes: Processes
-) -> None:
-    """Make the files of a part's figures in a folder. Raises ToolError."""
+def make_logic(part: Part, liberty: Liberty, folder: Path, processes: Processes) -> None:
+    """Make the logic of a part in a folder. Raises ToolError."""
     (folder / "part.v").write_text(part.verilog, encoding="utf-8")
-    run_yosys(gates_script(part, liberty), folder, processes)
-    if with_clock:
-        (folder / PATHS).write_text(run_sta(timing_script(part, liberty), folder, processes))
-    (folder / "gates.v").unlink()
+    run_yosys(logic_script(part, liberty), folder, processes)
 
 
-def timing_script(part: Part, liberty: Liberty) -> str:
-    """Return OpenSTA's script for the gates."""
-    return f"""read_liberty {liberty.path}
-read_verilog gates.v
-link_design {part.name}
-create_clock -name clk -period {PERIOD_NS} [get_ports -quiet clk]
-set_input_delay {ARRIVAL_NS} -clock clk [all_inputs]
-set_output_delay 0 -clock clk [all_outputs]
-set_false_path -to [get_ports -quiet {{*clk *CLK}}]
-report_checks -path_delay max -digits 3 -format full
-"""
+def shortest_delay(logic: Path) -> int:
+    """Return the picoseconds of a part that is mapped for speed, rounded up; 0 without logic."""
+    delays = re.findall(r"ABC: .*delay = *([\d.]+)", (logic / LOG).read_text(encoding="utf-8"))
+    return max((PACE_STEP * ceil(float(delay) / PACE_STEP) for delay in delays[-1:]), default=0)
 
 
-def read_gates(folder: Path, liberty: Liberty) -> Mapping[str, float]:
+def map_logic(
+    part: Part, liberty: Liberty, logic: Path, pace: int, folder: Path, processes: Processes
+) -> None:
+    """Make the gates of a part, whose logic is in another folder. Raises ToolError."""
+    run_yosys(gates_script(part, liberty, logic, pace), folder, processes)
+    measure_timing(part.name, liberty, folder, processes)
+
+
+def link(
+    top: str, gates: Sequence[Path], liberty: Liberty, folder: Path, processes: Processes
+) -> None:
+    """Measure the timing of the parts together, whose gates are in other folders."""
+    run_yosys(link_script(top, gates, liberty), folder, processes)
+    measure_timing(top, liberty, folder, processes)
+
+
+def read_gates(logic: Path, gates: Path, liberty: Liberty) -> Mapping[str, float]:
     """Return a part's area in NAND2, its flip-flops, and the bits of its memories."""
-    found = json.loads((folder / "area.json").read_text(encoding="utf-8"))["design"]
+    found = json.loads((gates / "area.json").read_text(encoding="utf-8"))["design"]
     cells = found["num_cells_by_type"]
     return {
         "nand2": found.get("area", 0.0) / liberty.nand2_area,
         "flip_flops": sum(cells.get(name, 0) for name in liberty.state_cells),
-        "memory_bits": memory_bits((folder / "memories.il").read_text(encoding="utf-8")),
+        "memory_bits": memory_bits((logic / "memories.il").read_text(encoding="utf-8")),
     }
-
-
-def read_path(folder: Path) -> LongestPath | None:
-    """Return a part's longest path; None where it was not asked for, or there is none."""
-    file = folder / PATHS
-    if not file.is_file():
-        return None
-    text = file.read_text(encoding="utf-8")
-    slack = re.search(r"(-?[\d.]+)\s+slack", text)
-    ends = [re.search(rf"{name}: (\S+)", text) for name in ("Startpoint", "Endpoint")]
-    if slack is None or ends[0] is None or ends[1] is None:
-        return None
-    start, end = (_signal(found[1]) for found in ends if found is not None)
-    return LongestPath(nanoseconds=PERIOD_NS - float(slack[1]), start=start, end=end)
-
-
-def _signal(name: str) -> str:
-    """A register by the signal that it drives, without the cell's type."""
-    return re.sub(r"(\[\d+\])?(\\+\w+)?$", "", name.lstrip("\\"))

@@ -1,8 +1,8 @@
 """A generated Verilog file by its modules: the parts that are synthesized, and how many there are.
 
-A part is a module that stands right below the top, with all below it. What `hw/rtl/emit.py` emits
-once for many places (tiles, lanes), which is not named after the module that holds it, is a part of
-its own, and cut out of those that hold it.
+A part is a module that stands right below the top, with all below it, and the top with what it has
+besides. What `hw/rtl/emit.py` emits once for many places (tiles, lanes), which is not named after
+the module that holds it, is a part of its own, and cut out of those that hold it.
 """
 
 import re
@@ -42,7 +42,7 @@ class Netlist:
         return Counter(name for name in found if name in self._texts)
 
     def parts(self) -> list[Part]:
-        """Return the parts: those below the top, then those that are emitted once."""
+        """Return the parts: the top's own, those below it, then those that are emitted once."""
         counts = self._counts()
         children = list(self._below[self._top])
         shared = [
@@ -52,7 +52,8 @@ class Netlist:
             if not below.startswith(f"{holder}_") and not BANK.match(below)
         ]
         outer = [name for name in dict.fromkeys(shared) if name not in children]
-        return [self._part(name, counts[name], outer) for name in (*children, *outer)]
+        below = [self._part(name, counts[name], outer) for name in (*children, *outer)]
+        return [self._part(self._top, 1, children), *below]
 
     def whole(self) -> Part:
         """Return the accelerator as one part."""

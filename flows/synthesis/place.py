@@ -19,9 +19,10 @@ from tilewright.flows.hardware import SIMULATED_NAME, VERILOG_NAME, hardware_fol
 from tilewright.flows.report.progress import counted
 from tilewright.flows.synthesis.devices import Device
 from tilewright.flows.synthesis.ecp5 import free_carries, map_ecp5
+from tilewright.flows.synthesis.kept import LINE_SECONDS
 from tilewright.flows.synthesis.parts import Netlist
 from tilewright.flows.synthesis.processes import Processes
-from tilewright.flows.synthesis.synthesis import LINE_SECONDS, TOP
+from tilewright.flows.synthesis.synthesis import TOP
 from tilewright.flows.synthesis.tools import check_yosys, run_yosys
 from tilewright.hw.spec.config import Config
 from tilewright.sim.cosim.cache import cached

@@ -26,9 +26,9 @@ def synthesized(monkeypatch):
         found.append(points[0].candidate.config)
         size = found[-1].rows * found[-1].cols
         figures = {"lut4": LUTS * size, "flip_flops": 9.0, "mult18": size + 19, "block_ram": 40}
-        part = PartFigures(name="all", count=1, figures=figures, path=None)
+        part = PartFigures(name="all", count=1, figures=figures)
         synthesis = Synthesis(config=found[-1], target=target, is_flat=False, tools=("none",),
-                              parts=(part,))  # fmt: skip
+                              parts=(part,), timing=None)  # fmt: skip
         return [dataclasses.replace(point, synthesis=synthesis) for point in points]
 
     monkeypatch.setattr("tilewright.flows.sweep.recommending.with_area", with_area)

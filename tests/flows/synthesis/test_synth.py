@@ -7,39 +7,81 @@ from pathlib import Path
 import pytest
 
 from tilewright.flows.synthesis.liberty import KNOWN
-from tilewright.flows.synthesis.parts import Netlist
 from tilewright.flows.synthesis.synthesis import synthesize
+from tilewright.flows.synthesis.tools import find_sta
 from tilewright.hw.spec.config import PRESETS
 
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("pyosys") or not KNOWN["osu018"].is_file(),
     reason="needs pyosys and OSU018",
 )
-SMALL = ("tilewright_arbiter", "tilewright_retirements")
+SMALL = """module tilewright(clk, value, total);
+  input clk;
+  input [7:0] value;
+  output [7:0] total;
+  wire [7:0] next;
+  tilewright_adder adder (
+    .clk(clk),
+    .value(value),
+    .next(next)
+  );
+  tilewright_sum sum (
+    .clk(clk),
+    .next(next),
+    .total(total)
+  );
+endmodule
+module tilewright_adder(clk, value, next);
+  input clk;
+  input [7:0] value;
+  output [7:0] next;
+  reg [7:0] held;
+  always @(posedge clk) held <= value;
+  assign next = held + (held << 1);
+endmodule
+module tilewright_sum(clk, next, total);
+  input clk;
+  input [7:0] next;
+  output reg [7:0] total;
+  always @(posedge clk) total <= total + next;
+endmodule
+"""
+"""An accelerator of two parts; the longest path goes through both."""
 
 
 @pytest.fixture
-def few_parts(monkeypatch, tmp_path):
-    """Two small parts stand for the whole."""
-    parts = Netlist.parts
-    monkeypatch.setattr(Netlist, "parts", lambda n: [p for p in parts(n) if p.name in SMALL])
+def small(monkeypatch, tmp_path):
+    monkeypatch.setattr("tilewright.flows.synthesis.synthesis.verilog_of", lambda _: SMALL)
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.usefixtures("few_parts")
+@pytest.mark.usefixtures("small")
 def test_parts_add_up_and_come_from_the_cache(tilewright, monkeypatch):
     result = tilewright("synth", "--preset", "nano", "-o", "found")
     assert result.status == 0, result
     found = json.loads(Path("found/synthesis.json").read_text())
     assert found["obtained"] == "composed of synthesized parts"
-    assert {part["name"] for part in found["parts"]} == set(SMALL)
+    names = ["tilewright", "tilewright_adder", "tilewright_sum"]
+    assert [part["name"] for part in found["parts"]] == names
     assert found["totals"]["nand2"] == sum(part["nand2"] for part in found["parts"]) > 100
+    assert found["totals"]["flip_flops"] == 16
     assert found["totals"]["sram_bits"] == 8 * 1024 * (32 + 8 + 16 + 4)
     monkeypatch.setattr("tilewright.flows.synthesis.gates.run_yosys", None)
     assert tilewright("synth", "--preset", "nano").status == 0
 
 
-@pytest.mark.usefixtures("few_parts")
+@pytest.mark.usefixtures("small")
+@pytest.mark.skipif(find_sta() is None, reason="needs OpenSTA")
+def test_the_clock_is_that_of_the_path_through_several_parts():
+    composed, whole = (
+        synthesize(PRESETS["nano"], "osu018", is_flat=flat) for flat in (False, True)
+    )
+    assert (composed.path.start, composed.path.end) == ("adder.held", "total")
+    assert composed.path.nanoseconds == pytest.approx(whole.path.nanoseconds, rel=0.25)
+    assert composed.area == pytest.approx(whole.area, rel=0.1)
+
+
+@pytest.mark.usefixtures("small")
 def test_a_sweep_has_area_and_time(tilewright, digits):
     words = ("--preset", "nano", "--set-range", "queue_depth=8", "--synth", "osu018")
     result = tilewright("sweep", digits, *words, "--json")
@@ -51,10 +93,10 @@ def test_a_sweep_has_area_and_time(tilewright, digits):
             assert point["seconds"] == pytest.approx(seconds, rel=1e-3)
 
 
-@pytest.mark.usefixtures("few_parts")
+@pytest.mark.usefixtures("small")
 def test_cells_of_an_fpga(tilewright):
     found = json.loads(tilewright("synth", "--preset", "nano", "--target", "ecp5", "--json").out)
-    assert found["totals"]["flip_flops"] > 100
+    assert found["totals"]["flip_flops"] == 16
     assert found["clock"] is None
 
 
@@ -65,11 +107,11 @@ def test_what_is_no_target_is_refused(tilewright):
 
 
 @pytest.mark.campaign
-def test_the_sum_of_the_parts_is_close_to_the_whole():
+def test_the_parts_are_close_to_the_whole():
     nano = PRESETS["nano"]
-    parts, whole = (
-        synthesize(nano, "osu018", is_flat=flat, jobs=2).totals for flat in (False, True)
-    )
-    assert parts["nand2"] == pytest.approx(whole["nand2"], rel=0.05)
-    assert parts["flip_flops"] == pytest.approx(whole["flip_flops"], rel=0.01)
-    assert parts["memory_bits"] == whole["memory_bits"]
+    parts, whole = (synthesize(nano, "osu018", is_flat=flat, jobs=2) for flat in (False, True))
+    assert parts.area == pytest.approx(whole.area, rel=0.05)
+    assert parts.totals["flip_flops"] == pytest.approx(whole.totals["flip_flops"], rel=0.01)
+    assert parts.totals["memory_bits"] == whole.totals["memory_bits"]
+    if find_sta() is not None:
+        assert parts.path.nanoseconds == pytest.approx(whole.path.nanoseconds, rel=0.05)

@@ -1,0 +1,108 @@
+"""The longest path through gates, by OpenSTA: buffer trees, no wires.
+
+Outputs of memories and of whatever else is not in the netlist arrive `ARRIVAL_NS` after the edge.
+"""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from tilewright.flows.synthesis.fanout import with_trees
+from tilewright.flows.synthesis.liberty import Liberty
+from tilewright.flows.synthesis.processes import Processes
+from tilewright.flows.synthesis.tools import find_sta, run_sta
+from tilewright.support.records import record
+
+ARRIVAL_NS = 1.0
+PERIOD_NS = 20.0
+"""Of the clock that paths are measured against."""
+FILE = "timing.json"
+
+
+@record(frozen=True, kw_only=True)
+class LongestPath:
+    """Between two registers, ports or memories."""
+
+    nanoseconds: float
+    start: str
+    end: str
+
+    @property
+    def megahertz(self) -> float:
+        return 1000 / self.nanoseconds
+
+
+@record(frozen=True, kw_only=True)
+class Timing:
+    """What the gates of a module say of its clock."""
+
+    path: LongestPath | None
+    """None where there is none."""
+    buffers: int
+    """In the trees, which are in no area."""
+
+
+def netlist_script(liberty: Liberty) -> str:
+    """Return Yosys's commands that write the gates, memories and banks around them left out."""
+    return f"""expose -evert t:$mem_v2 t:tilewright_*
+setundef -zero
+opt_clean -purge
+read_liberty -lib -ignore_miss_func -overwrite {liberty.path}
+rename -wire
+write_verilog -noattr -noexpr -simple-lhs gates.v
+"""
+
+
+def timing_script(top: str, liberty: Liberty) -> str:
+    """Return OpenSTA's script for the gates."""
+    return f"""read_liberty {liberty.path}
+read_verilog gates.v
+link_design {top}
+create_clock -name clk -period {PERIOD_NS} [get_ports -quiet clk]
+set_input_delay {ARRIVAL_NS} -clock clk [all_inputs]
+set_output_delay 0 -clock clk [all_outputs]
+set_false_path -to [get_ports -quiet {{*clk *CLK}}]
+report_checks -path_delay max -digits 3 -format full
+"""
+
+
+def measure_timing(top: str, liberty: Liberty, folder: Path, processes: Processes) -> None:
+    """Make the file of a module's timing from its gates in a folder, where there is OpenSTA.
+
+    Raises ToolError.
+    """
+    gates = folder / "gates.v"
+    if find_sta() is None:
+        gates.unlink()
+        return
+    netlist, buffers = with_trees(gates.read_text(encoding="utf-8"), liberty)
+    gates.write_text(netlist, encoding="utf-8")
+    path = _longest(run_sta(timing_script(top, liberty), folder, processes))
+    gates.unlink()
+    found = {"buffers": buffers, "path": None if path is None else asdict(path)}
+    (folder / FILE).write_text(json.dumps(found), encoding="utf-8")
+
+
+def read_timing(folder: Path) -> Timing | None:
+    """Return a module's timing; None where nobody measured it."""
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    found = json.loads(file.read_text(encoding="utf-8"))
+    path = found["path"]
+    return Timing(path=None if path is None else LongestPath(**path), buffers=found["buffers"])
+
+
+def _longest(report: str) -> LongestPath | None:
+    slack = re.search(r"(-?[\d.]+)\s+slack", report)
+    ends = [re.search(rf"{name}: (\S+)", report) for name in ("Startpoint", "Endpoint")]
+    if slack is None or ends[0] is None or ends[1] is None:
+        return None
+    start, end = (_signal(found[1]) for found in ends if found is not None)
+    return LongestPath(nanoseconds=PERIOD_NS - float(slack[1]), start=start, end=end)
+
+
+def _signal(name: str) -> str:
+    """A register by the signal that it drives, without the cell's type."""
+    return re.sub(r"(\[\d+\])?(\\+\w+)?$", "", name.lstrip("\\"))
