@@ -1,16 +1,20 @@
 """What a task takes, from the cycle formulas: issue cycles and the latency behind them."""
 
+from collections.abc import Hashable
 from functools import lru_cache
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import matrix_pipeline
-from tilewright.hw.spec.isa import Instruction, Work
+from tilewright.hw.spec.isa import Instruction
 from tilewright.hw.spec.operations.matrix import Matrix
+
+MAX_ESTIMATES = 1 << 14
+"""Paces that are remembered for a config."""
 
 
 def issue_cycles(instruction: Instruction, config: Config) -> int:
     """Return the cycles until the engine can issue its next instruction."""
-    return _cycles(instruction.work, config)[0]
+    return task_cycles(instruction, config)[0]
 
 
 def latency_cycles(instruction: Instruction, config: Config) -> int:
@@ -18,13 +22,35 @@ def latency_cycles(instruction: Instruction, config: Config) -> int:
 
     The first weight tile of a MATRIX loads beside the instruction before it.
     """
-    return _cycles(instruction.work, config)[1]
+    return task_cycles(instruction, config)[1]
 
 
-@lru_cache(maxsize=1 << 15)
-def _cycles(work: Work, config: Config) -> tuple[int, int]:
-    instruction = work.instruction
-    issue = instruction.cycles(config)
-    if isinstance(instruction, Matrix):
-        return issue, matrix_pipeline(config)
-    return issue, max(instruction.latency(config) - issue, 1)
+def task_cycles(instruction: Instruction, config: Config) -> tuple[int, int]:
+    """Return the issue and the latency cycles."""
+    return _estimates(config).cycles(instruction)
+
+
+class _Estimates:
+    """Issue and latency cycles of a config's instructions, by their paces."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._known: dict[Hashable, tuple[int, int]] = {}
+
+    def cycles(self, instruction: Instruction) -> tuple[int, int]:
+        pace = instruction.pace(self._config)
+        found = self._known.get(pace)
+        if found is None:
+            if len(self._known) >= MAX_ESTIMATES:
+                self._known.clear()
+            found = self._known[pace] = self._estimate(instruction)
+        return found
+
+    def _estimate(self, instruction: Instruction) -> tuple[int, int]:
+        issue = instruction.cycles(self._config)
+        if isinstance(instruction, Matrix):
+            return issue, matrix_pipeline(self._config)
+        return issue, max(instruction.latency(self._config) - issue, 1)
+
+
+_estimates = lru_cache(maxsize=8)(_Estimates)

@@ -8,7 +8,7 @@ which is in order, never holds an engine up for another one's full queue.
 from collections.abc import Sequence
 
 from tilewright.compiler.emit.tasks import Task
-from tilewright.compiler.plan.estimate import issue_cycles, latency_cycles
+from tilewright.compiler.plan.estimate import task_cycles
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 
@@ -26,9 +26,10 @@ def start_times(tasks: Sequence[Task], config: Config) -> list[int]:
             if wait.count:
                 start = max(start, retired[wait.engine][wait.count - 1])
         starts.append(start)
-        free[engine] = start + max(issue_cycles(task.instruction, config), 1)
-        end = free[engine] + latency_cycles(task.instruction, config)
-        retired[engine].append(max([end, *retired[engine][-1:]]))
+        issue, latency = task_cycles(task.instruction, config)
+        free[engine] = start + max(issue, 1)
+        end, before = free[engine] + latency, retired[engine]
+        before.append(max(end, before[-1]) if before else end)
     return starts
 
 

@@ -132,6 +132,11 @@ class _Cells:
 
     def latest(self, uses: Sequence[Counts], pairs: Pairs, words: Addresses | None) -> Counts:
         """Return the last of the uses of any of some words."""
+        if words is None and len(pairs) == 1:
+            start, end = pairs[0]
+            first = bisect_right(self.starts, start) - 1
+            if first + 1 == len(uses) or self.starts[first + 1] >= end:
+                return uses[first]
         found = [uses[cell] for cell in self._meeting(pairs, words)]
         return found[0] if len(found) == 1 else list(map(max, NOTHING, *found))
 

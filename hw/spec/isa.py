@@ -5,8 +5,8 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property, partial
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cache, partial
 from operator import attrgetter
 from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast, dataclass_transform
 
@@ -218,10 +218,9 @@ class Instruction:
         """Return its operation and the fields that are no bases: what walks have in common."""
         return type(self), self._shape(self)
 
-    @cached_property
-    def work(self) -> "Work":
-        """Return what it does."""
-        return Work(self)
+    def pace(self, config: Config) -> Hashable:
+        """Return all that its cycles and its latency depend on."""
+        return self.shape
 
     def waiting(self, waits: tuple[Wait, ...]) -> Self:
         """Return the same instruction with these waits."""
@@ -248,26 +247,6 @@ class Instruction:
     def latency(self, config: Config) -> int:
         """Return the cycles from the acceptance of a lone instruction to its retirement."""
         raise NotImplementedError(f"{self.name} has no latency")
-
-
-class Work:
-    """All of an instruction but its waits, in which those of one layer often differ alone.
-
-    What is derived from instructions is remembered by it.
-    """
-
-    __slots__ = ("_hash", "_key", "instruction")
-
-    def __init__(self, instruction: Instruction) -> None:
-        self.instruction = instruction
-        self._key = (type(instruction), instruction.element_type, *instruction.field_values())
-        self._hash = hash(self._key)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Work) and self._key == other._key
 
 
 Row = TypeVar("Row", bound=Instruction)
