@@ -18,8 +18,8 @@ class Device:
     """Of which a design can take so many."""
     flip_flops: int
     mult18: int
-    few_multipliers: bool
-    """Products of narrow factors are made of logic."""
+    is_small: bool
+    """Products of narrow factors are made of logic, and logic of single LUTs: fewer, but slower."""
     block_ram: int
     block_ram_bits: int
     """Of one."""

@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from tilewright.flows.synthesis.parts import Part
 from tilewright.flows.synthesis.processes import Processes
 from tilewright.flows.synthesis.tools import run_yosys
-from tilewright.support.digests import file_digest
 
 CELLS = {
     "lut4": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
@@ -18,31 +16,25 @@ CELLS = {
     "block_ram": {"DP16KD": 1, "PDPW16KD": 1},
 }
 """Figures, and how much of each a cell takes: carries and LUT RAM take LUTs."""
-CARRY = Path(str(files("tilewright.flows") / "data" / "ecp5_carry.v"))
-"""How adders and comparators take carry chains."""
-FIRST_CARRY = f"{0x000A:016b}"
-"""INIT0 of the cell that begins a chain."""
-PERIOD = 10000
-"""Picoseconds, without wires: what ABC makes faster than that it makes smaller instead."""
 
 
-def map_ecp5(top: str, *, netlist: str | None = None) -> str:
-    """Return the part of a Yosys script that maps the design; `netlist`: the JSON it writes.
+def map_ecp5(top: str, *, single_luts: bool = False, netlist: str | None = None) -> str:
+    """Return the part of a Yosys script that maps the design.
 
-    Functions of more than four inputs are made of LUT4s: what PERIOD leaves over is spent on fewer
-    of them, which a multiplexer of LUTs (PFUMX) hinders.
+    single_luts: functions of more than four inputs are made of LUT4s, not of pairs and more with
+    multiplexers (PFUMX, L6MUX21), which are faster, but take more of them.
+    netlist: the JSON file that it writes.
     """
+    single = " -nowidelut" if single_luts else ""
     written = "" if netlist is None else f" -json {netlist}"
-    return f"""# {CARRY.name} is {file_digest(CARRY)}
-scratchpad -set abc9.D {PERIOD}
-synth_ecp5 -top {top} -nowidelut -run begin:map_gates
-techmap -map "{CARRY}"
-synth_ecp5 -top {top} -nowidelut -run map_gates:{written}
-"""
+    return f"synth_ecp5 -top {top}{single}{written}\n"
 
 
 def free_carries(netlist: dict[str, Any]) -> None:
-    """Disconnect the ends of carry chains in Yosys's JSON: nextpnr would add cells for them."""
+    """Disconnect the last carries that nobody reads in Yosys's JSON.
+
+    For each of them that has a net nextpnr would add a cell to its chain, which takes it out.
+    """
     for module in netlist["modules"].values():
         cells = module["cells"].values()
         read = {
@@ -53,11 +45,8 @@ def free_carries(netlist: dict[str, Any]) -> None:
             for bit in bits
         }
         for cell in cells:
-            ends = cell["connections"]
-            if cell["type"] == "CCU2C" and cell["parameters"]["INIT0"] == FIRST_CARRY:
-                ends["CIN"] = ["x"]
-            if cell["type"] == "CCU2C" and read.isdisjoint(ends["COUT"]):
-                ends["COUT"] = ["x"]
+            if cell["type"] == "CCU2C" and read.isdisjoint(cell["connections"]["COUT"]):
+                cell["connections"]["COUT"] = ["x"]
 
 
 def ecp5_script(part: Part) -> str:

@@ -169,7 +169,7 @@ endmodule
 def placement_script(device: Device) -> str:
     """Return Yosys's script for the top in its harness, in `top.v`."""
     sparing = ""
-    if device.few_multipliers:
+    if device.is_small:
         widths = " ".join(
             f"-D DSP_{limit}" for limit in (
                 "A_MAXWIDTH=18", "B_MAXWIDTH=18", f"A_MINWIDTH={LOGIC_BITS + 1}",
@@ -187,7 +187,7 @@ alumacc t:$mul
 """
     return f"""read_verilog -sv -defer top.v
 hierarchy -top {HARNESS}
-{sparing}{map_ecp5(HARNESS, netlist=NETLIST)}"""
+{sparing}{map_ecp5(HARNESS, single_luts=device.is_small, netlist=NETLIST)}"""
 
 
 def _synthesize(folder: Path, *, verilog: str, script: str, processes: Processes) -> None:

@@ -15,6 +15,7 @@ PROGRAM = (
     "libyosys.run_pass('tee -q -o yosys.log script ' + sys.argv[1], libyosys.Design())"
 )
 SCRIPT, LOG = "script.ys", "yosys.log"
+UNEQUAL = "Networks are NOT EQUIVALENT"
 
 
 def check_yosys() -> str:
@@ -25,11 +26,16 @@ def check_yosys() -> str:
 
 
 def run_yosys(script: str, folder: Path, processes: Processes) -> None:
-    """Run a script in a folder. Raises ToolError with the log's last line."""
+    """Run a script in a folder. Raises ToolError with the log's first error.
+
+    ABC compares what it made with what it was given, but only says so where they differ.
+    """
     (folder / SCRIPT).write_text(script, encoding="utf-8")
     done = processes.run([sys.executable, "-c", PROGRAM, SCRIPT], folder=folder)
+    log = (folder / LOG).read_text(errors="replace") if (folder / LOG).is_file() else ""
+    if UNEQUAL in log:
+        raise ToolError("Yosys failed: ABC made something that differs from what it was given")
     if done.returncode:
-        log = (folder / LOG).read_text(errors="replace") if (folder / LOG).is_file() else ""
         lines = [line for line in (log + done.stderr).splitlines() if "ERROR" in line]
         raise ToolError(f"Yosys failed: {lines[0] if lines else f'status {done.returncode}'}")
 

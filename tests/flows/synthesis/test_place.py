@@ -55,9 +55,10 @@ def test_the_harness_connects_every_port_once():
         assert [low for _, low in ports] == [0, *(high + 1 for high, _ in ports[:-1])]
 
 
-def test_products_are_made_of_logic_only_where_multipliers_are_few():
-    assert "mul2dsp" in placement_script(devices()["ecp5-25k"])
-    assert "mul2dsp" not in placement_script(devices()["ecp5-85k"])
+@pytest.mark.parametrize("sparing", ["mul2dsp", "-nowidelut"])
+def test_cells_are_spared_only_on_a_small_device(sparing):
+    assert sparing in placement_script(devices()["ecp5-25k"])
+    assert sparing not in placement_script(devices()["ecp5-85k"])
 
 
 def test_a_report_gives_the_clock_and_the_signals_of_its_path():
