@@ -17,12 +17,8 @@ from tilewright.compiler.graph.graph import Graph, Node
 from tilewright.compiler.graph.normalize import normalize
 from tilewright.compiler.plan.chains import find_chains, runs_on_unit
 from tilewright.compiler.plan.layer_view import DoesNotFitError
-from tilewright.compiler.plan.placement import (
-    Place,
-    find_places,
-    layers_of,
-    place,
-)
+from tilewright.compiler.plan.placement import layers_of, place
+from tilewright.compiler.plan.places import Place, find_places
 from tilewright.compiler.program.order import program_order
 from tilewright.compiler.program.synchronize import synchronize
 from tilewright.compiler.section import Section

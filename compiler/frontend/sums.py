@@ -8,12 +8,12 @@ for each stored value, which a table gives. So the sum is exact to half a step o
 
 import numpy as np
 
-from tilewright.compiler.frontend.builder import natural_index
+from tilewright.compiler.frontend.builder import GraphBuilder, natural_index
 from tilewright.compiler.frontend.context import Context
 from tilewright.compiler.frontend.table import IDENTITY, as_table
 from tilewright.compiler.frontend.values import Combined, Linear, Quantized
 from tilewright.compiler.graph.graph import Concat, Epilogue, Requantize, View
-from tilewright.hw.spec.tensor import Quantization
+from tilewright.hw.spec.tensor import Quantization, Tensor
 
 EXACT_WEIGHTS, LARGEST_WEIGHT = (1, 2, 4, 8, 16, 32, 64), 127
 """Of the coarser map: the first one that makes the finer one's an integer, or else the last."""
@@ -37,17 +37,9 @@ def sum_as_linear(context: Context, producer: Combined, name: str) -> Linear:
         for weight, stored in zip(weights, (coarse, fine), strict=True)
     )
     parts = [coarse.name, fine.name]
-    values = IDENTITY.astype(np.float64) - fine.quantization.zero_point
-    lacking = np.rint((largest * ratio - weights[1]) * values)
-    if lacking.any():
+    rest = _rest(builder, fine, largest * ratio - weights[1], unit, name)
+    if rest is not None:
         weights.append(1)
-        rest = builder.add_map(f"{name}/rest", fine.shape, unit)
-        epilogue = Epilogue(
-            quantization=fine.quantization,
-            table=as_table(np.clip(lacking, -128, 127).astype(np.int8)),
-            table_quantization=unit,
-        )
-        builder.add(Requantize(name=rest, output=rest, input=fine.name, epilogue=epilogue))
         parts.append(rest)
     channels, pixels = coarse.channels, coarse.pixels
     rows = []
@@ -72,3 +64,24 @@ def sum_as_linear(context: Context, producer: Combined, name: str) -> Linear:
         groups=channels,
         shape=(channels, 1, pixels),
     )
+
+
+def _rest(
+    builder: GraphBuilder, fine: Tensor, lacking: float, unit: Quantization, name: str
+) -> str | None:
+    """Add what a rounded weight lacks for each of a map's values, in accumulator steps, as a map.
+
+    None: nothing.
+    """
+    values = IDENTITY.astype(np.float64) - fine.quantization.zero_point
+    steps = np.rint(lacking * values)
+    if not steps.any():
+        return None
+    rest = builder.add_map(f"{name}/rest", fine.shape, unit)
+    epilogue = Epilogue(
+        quantization=fine.quantization,
+        table=as_table(np.clip(steps, -128, 127).astype(np.int8)),
+        table_quantization=unit,
+    )
+    builder.add(Requantize(name=rest, output=rest, input=fine.name, epilogue=epilogue))
+    return rest

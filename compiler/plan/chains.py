@@ -8,7 +8,8 @@ the vector unit does. Any other layer is a chain of its own.
 from collections.abc import Mapping, Sequence
 
 from tilewright.compiler.graph.graph import Conv, Graph, Node, Pool
-from tilewright.compiler.plan.placement import Place, layers_of
+from tilewright.compiler.plan.placement import layers_of
+from tilewright.compiler.plan.places import Place
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
 

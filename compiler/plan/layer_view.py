@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from tilewright.compiler.graph.graph import Graph
-from tilewright.compiler.plan.placement import Place, Placement
+from tilewright.compiler.plan.placement import Placement
+from tilewright.compiler.plan.places import Place
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.tensor import Tensor
 from tilewright.support.errors import ModelError

@@ -10,7 +10,8 @@ from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.tasks import TaskList
 from tilewright.compiler.options import Options
 from tilewright.compiler.plan.boxes import Box
-from tilewright.compiler.plan.placement import find_places, layers_of, place
+from tilewright.compiler.plan.placement import layers_of, place
+from tilewright.compiler.plan.places import find_places
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.instruction_set import instruction
 from tilewright.hw.spec.isa import Engine, Target
