@@ -145,6 +145,7 @@ def join(context: Context, parts: Sequence[Part], axis: int, name: str) -> Real:
     arrays = [part.index if isinstance(part, Quantized) else part for part in parts]
     shape = _joined(arrays, axis).shape
     axis %= len(shape)
+    parts = [part for part, array in zip(parts, arrays, strict=True) if array.size]
     channels = _channel_axis(context, parts, axis)
     if channels is None:
         return _join_channels(context, parts, axis, name)

@@ -154,3 +154,14 @@ def test_a_transposed_convolution_joins_a_sequence(make_builder, agree):
     value = builder.requantized(value)
     builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((3, 11, 3))])))
     nodes_of(agree(builder))
+
+
+def test_parts_without_elements_vanish(make_builder, agree):
+    """What a state of no columns is to a sequence."""
+    builder = make_builder(seed=15)
+    value = convolved(builder, builder.activation((1, 4, 6)), (5, 4, 1))
+    empty = builder.constant(np.zeros((1, 5, 0), np.float32))
+    value = builder.requantized(builder.node("Concat", [empty, value], axis=2))
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((3, 5, 2))])))
+    nodes = nodes_of(agree(builder))
+    assert all(min(node.weight.shape) for node in nodes if isinstance(node, Conv))
