@@ -122,7 +122,7 @@ of the model is not float); weights become int8, too. The model goes through `co
 simulator and reference give must be equal to the byte, and equal to ONNX Runtime's values
 (optimizations off) of the same model. Where it is not, the value of every QuantizeLinear is checked
 alone: it may lie one step beside only where what is rounded is half way between two steps (within
-1/128 step, in float16 1/4). {ties} elements do."""
+1/128 step, in float16 3/8). {ties} elements do."""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ from tilewright.support.ort import open_session, run_session
 from tilewright.support.ort_values import is_foreign
 from tilewright.support.records import record
 
-TIES = {"float16": 0.25, "float32": 1 / 128}
+TIES = {"float16": 3 / 8, "float32": 1 / 128}
 """By the narrowest type of a model's scales, in steps: how far from the middle between two steps a
 value may lie that can be rounded either way. The accelerator's biases are whole steps of
-its accumulators; float16 has 11 bits, an eighth of one of 255 steps, and is rounded repeatedly."""
+its accumulators; float16 has 11 bits, an eighth of one of 255 steps, and a product is rounded three
+times, operands and result, or in float32 where ONNX Runtime casts a run of operators as a whole."""
 CHECKED = "/checked"
 
 
