@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tilewright.compiler.emit.context import Context
+from tilewright.compiler.emit.conv_weights import ConvWeights, KernelPart
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.streams import ParameterStream, WeightStream
 from tilewright.compiler.emit.tiles import (
@@ -26,7 +26,7 @@ from tilewright.compiler.plan.conv_plan import (
     ConvPlan,
     store_unit,
 )
-from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape, block_weights
+from tilewright.compiler.plan.conv_shape import BlockGroup, ConvShape
 from tilewright.compiler.plan.epilogue import (
     conv_drains,
     conv_header,
@@ -37,22 +37,7 @@ from tilewright.compiler.plan.epilogue import (
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 from tilewright.hw.spec.operations.matrix import Matrix
-from tilewright.support.records import record, replace
-
-
-@record(frozen=True, kw_only=True)
-class KernelPart:
-    """Input blocks [first, first + blocks) of a block group and a rectangle of the kernel."""
-
-    first: int
-    blocks: int
-    rows: tuple[int, int]
-    columns: tuple[int, int]
-
-    @property
-    def pixels(self) -> int:
-        """Of the rectangle."""
-        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
+from tilewright.support.records import replace
 
 
 def conv_memory(
@@ -89,8 +74,6 @@ class ConvLowering(Lowering):
         self.parts = [list(self._kernel_parts(group)) for group in self.groups]
         self.total_groups = context.place(node.output).blocks * self.config.row_groups
         self.fill = -1
-        self._packed: tuple[int, list[NDArray[np.int8]]] = -1, []
-        """A group's number and its blocks' weights, whose parts are written one after the other."""
         self._source_boxes: dict[Box, Box] = {}
         self._define_weights()
         self._define_parameters()
@@ -195,25 +178,15 @@ class ConvLowering(Lowering):
                     )
 
     def _define_weights(self) -> None:
+        slots = self.context.place(self.node.input).slots
+        weights = ConvWeights(node=self.node, slots=slots, shape=self.shape)
         for group, parts in zip(self.groups, self.parts, strict=True):
             for number, part in enumerate(parts):
                 self.weights.define(
                     (group.number, number),
                     group.blocks * part.blocks * part.pixels,
-                    partial(self._weight_tiles, group, part),
+                    partial(weights.tiles, group, part),
                 )
-
-    def _weight_tiles(self, group: BlockGroup, part: KernelPart) -> NDArray[np.int8]:
-        """Return the weights of a part: int8 [tiles, rows, cols]."""
-        if self._packed[0] != group.number:
-            slots = self.context.place(self.node.input).slots
-            numbers = range(group.first, group.first + group.blocks)
-            blocks = [block_weights(self.node, slots, n, self.shape) for n in numbers]
-            self._packed = group.number, blocks
-        low = part.first - group.source
-        rectangle = slice(low, low + part.blocks), slice(*part.rows), slice(*part.columns)
-        tiles = np.stack([block[rectangle] for block in self._packed[1]])
-        return tiles.reshape(-1, self.config.rows, self.config.cols)
 
     def _define_parameters(self) -> None:
         node, context = self.node, self.context

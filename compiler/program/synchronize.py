@@ -1,6 +1,6 @@
 """Derive the waits: every dependence between tasks that hardware order does not cover.
 
-Per word, the last writer and the readers since then are kept as that engine's task number
+Per word, the last writer and the readers since then are kept as their engines' task numbers
 (`uses`). A task needs, of each engine, the retirement of the latest task it depends on; needs that
 its engine's earlier tasks, or its other waits, imply already are dropped. Program order of one
 engine is the order of its tasks.
