@@ -5,22 +5,20 @@ to the result register, in front of which there is one more place, so that the p
 a third result comes. With a second stage it meets its operand in that register, which was read
 ahead into a register of its own, and both are used for `pace` cycles. Without one it is used in a
 cycle, but not before the results of an earlier instruction's second stage are written. A read whose
-data is not taken at once is repeated. A lane group's first value enters the pipeline when that of
-the group but one before has passed its first stages, which have two scale registers: where groups
-are of one value, that is the value but one before. A group whose negative sums have scales of their
-own has both registers.
+data is not taken at once is repeated, but for cycles in which the second stage has no operand and
+asks for one. A lane group's first value enters the pipeline when that of the group but one before
+has passed its first stages, which have two scale registers: where groups are of one value, that is
+the value but one before. A group whose negative sums have scales of their own has both registers.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from tilewright.hw.spec.cycles import GROUP_PAIR_CYCLES
 from tilewright.sim.timing.cursor import NEVER, Cursor
-from tilewright.sim.timing.ports import Claim, Interval, is_any_taken
-from tilewright.support.records import record
+from tilewright.sim.timing.ports import FREE_BANK, Claim, Interval, is_any_taken
+from tilewright.sim.timing.replayed import Aftermath, Cycles, Pixel, Replay
 
 if TYPE_CHECKING:
     from tilewright.sim.timing.vector_ports import Segment
@@ -31,95 +29,12 @@ FRONT_CYCLES = 3
 """From a source read to the first stage of the pipeline."""
 
 
-class Aftermath(NamedTuple):
-    """What one instruction leaves behind for the next one."""
-
-    used: int = -1
-    """When the last value in the result register was used up."""
-    used_before: int = -1
-    """When the one before it was."""
-    operand_moved: int = -1
-    """When the last operand went to its register."""
-    operand_used: int = -1
-    """When it was used up."""
-    reads: tuple[int, int, int] = (-1, -1, -1)
-    """The last three source reads."""
-    window_end: int = -NEVER
-    """The turn of the last window's last position, where that keeps the second stage's pace."""
-    moved: int = -1
-    """When the last value read moved on from its port."""
-    entered: int = -1
-    """When it entered the first stage's pipeline."""
-    group_entered: int = -1
-    """When the last value did that the next instruction's lane group shares a scale register with,
-    where that can matter: of the group but one before it, or of one that has both."""
-    stalls: tuple[tuple[int, int], ...] = ()
-    """Intervals in which the first stage's pipeline stood, as far as a successor meets them."""
-
-
-@record(frozen=True, kw_only=True, eq=False)
-class Replay:
-    """The turns of one instruction."""
-
-    walker_free: int
-    reads: NDArray[np.int64]
-    """When each source position was read."""
-    moves: NDArray[np.int64]
-    """When its value moved on from the port; it is read again until then."""
-    enters: NDArray[np.int64]
-    """When its value entered the pipeline."""
-    uses: NDArray[np.int64]
-    """When each pixel's value was used up."""
-    operand_moves: NDArray[np.int64]
-    """When each pixel's operand went to its register; it is read again until then."""
-    aftermath: Aftermath
-    refusals: list[Interval]
-    """When others had a bank that it asked for."""
-    own_refusals: list[Interval]
-    """When its source reads had the bank of an operand."""
-
-
-class Cycles:
-    """A growing list of cycles, part of it in steps."""
-
-    def __init__(self) -> None:
-        self._parts: list[NDArray[np.int64]] = []
-        self._latest: list[int] = []
-
-    def append(self, cycle: int) -> None:
-        """Add one."""
-        self._latest.append(cycle)
-
-    def repeat(self, size: int, times: int, step: int) -> None:
-        """Add the last `size` ones so many times, each time `step` later."""
-        last = np.array(self._latest[-size:], np.int64)
-        steps = step * np.arange(1, times + 1)
-        self._parts.append(np.array(self._latest, np.int64))
-        self._parts.append((steps[:, None] + last).reshape(-1))
-        self._latest = []
-
-    def all(self) -> NDArray[np.int64]:
-        return np.concatenate([*self._parts, np.array(self._latest, np.int64)])
-
-
-class Pixel(NamedTuple):
-    """What the last value of a window meets."""
-
-    entered: int
-    """When that entered the pipeline."""
-    bank: int
-    """Of its operand."""
-    operands: Cursor | None
-    """That bank; None without second stage."""
-    repeats: Sequence[Claim]
-    """Who else takes it as long as the operand before is in use."""
-
-
 class StageReplay:
     """Follows the positions of an instruction, one by one until they repeat.
 
     pace: cycles of a value in the result register; gate: the earliest first of them; has_pairs:
-    each value is of a lane group of its own.
+    each value is of a lane group of its own; is_deferred: sources are activations, which are not
+    read again while an operand is asked for; deferrals: while the next instruction asks for one.
     """
 
     _can_repeat = True
@@ -133,9 +48,11 @@ class StageReplay:
         before: Aftermath,
         gate: int = -1,
         has_pairs: bool = False,
+        is_deferred: bool = True,
+        deferrals: Sequence[Interval] = (),
     ) -> None:
         self._pace, self._depth, self._window, self._gate = pace, depth, window, gate
-        self._has_pairs = has_pairs
+        self._has_pairs, self._is_deferred = has_pairs, is_deferred
         self._used, self._used_before = before.used, before.used_before
         self._operand_moved, self._operand_used = before.operand_moved, before.operand_used
         self._last_reads = before.reads
@@ -143,6 +60,9 @@ class StageReplay:
         self._group_entered = before.group_entered
         self._stalls = list(before.stalls)
         self._stalls_passed = 0
+        self._starved, self._deferrals = deque(before.starved), deferrals
+        self._is_fetched = False
+        """The next operand is found, of a value that is not in the pipeline."""
         self._position, self._window_end = 0, before.window_end
         self._pixel = Pixel(-1, -1, None, ())
         """Of the positions that have their turns."""
@@ -212,7 +132,7 @@ class StageReplay:
     def _read(self, sources: Cursor, bank: int, *, is_end: bool) -> None:
         """The next position's turn and its read; its value goes on to the pipeline."""
         read = self._take_turn(sources, is_end=is_end)
-        self._move(sources, read)
+        self._move(sources, read, bank)
         self._enter(max(self._moved + 1, self._scale_free()))
 
     def _pass_lead(self, sources: Cursor, segment: "Segment") -> None:
@@ -234,10 +154,33 @@ class StageReplay:
         self._last_reads = before, last, read
         return read
 
-    def _move(self, sources: Cursor, read: int) -> None:
+    def _move(self, sources: Cursor, read: int, bank: int) -> None:
         """The value read moves on from the port as the one before enters the pipeline."""
-        self._moved = sources.free(max(read, self._entered - 1)) + 1
+        cycle = sources.free(max(read, self._entered - 1))
+        while read < cycle < (end := self._deferred_until(cycle, bank)):
+            cycle = sources.free(end)
+        self._moved = cycle + 1
         self._moves.append(self._moved)
+
+    def _deferred_until(self, cycle: int, bank: int) -> int:
+        """Return when a source may be read again that would be in a cycle; asked in rising order.
+
+        What takes no port (FREE_BANK) needs no data.
+        """
+        if not self._is_deferred or bank == FREE_BANK:
+            return cycle
+        self._find_operands(cycle)
+        for start, end in (*self._starved, *self._deferrals):
+            if start <= cycle < end:
+                return end
+        return cycle
+
+    def _find_operands(self, cycle: int) -> None:
+        """Find the operands that are asked for before a cycle: the next value's, too."""
+        operands = self._pixel.operands
+        if operands is not None and cycle > self._operand_used and not self._is_fetched:
+            self._fetch(self._pixel, operands)
+            self._is_fetched = True
 
     def _scale_free(self) -> int:
         """Return when the scale register of the next value's lane group is free."""
@@ -297,12 +240,24 @@ class StageReplay:
 
     def _fetch(self, pixel: Pixel, operands: Cursor) -> None:
         """Read the next operand, which is that pixel's."""
+        if self._is_fetched:
+            self._is_fetched = False
+            return
+        starves = max(self._operand_moved, self._operand_used + 1)
         read = operands.free(max(self._operand_moved, self._operand_used - 1))
         while self._is_refused(pixel, read):
             self._own_refusals.append((read, read + 1))
             read = operands.free(read + 1)
         self._operand_moved = read + 1
         self._operand_moves.append(self._operand_moved)
+        self._forget_starved()
+        if starves <= self._operand_moved:
+            self._starved.append((starves, self._operand_moved + 1))
+
+    def _forget_starved(self) -> None:
+        """Forget what no read still to come meets."""
+        while self._starved and self._starved[0][1] <= self._moved:
+            self._starved.popleft()
 
     def _is_refused(self, pixel: Pixel, cycle: int) -> bool:
         """Tell whether a repeated source read comes before an operand's."""
@@ -317,6 +272,7 @@ class StageReplay:
         while self._stalls_passed and self._stalls[0][1] <= position:
             del self._stalls[0]
             self._stalls_passed -= 1
+        self._forget_starved()
         return (
             position,
             len(sources.refusals),
@@ -329,7 +285,7 @@ class StageReplay:
             self._used - position,
             self._used_before - position,
             self._stalls_passed,
-            *(cycle - position for stall in self._stalls for cycle in stall),
+            *(cycle - position for each in (*self._stalls, *self._starved) for cycle in each),
         )
 
     def _repeat(self, sources: Cursor, operands: Cursor | None, step: int, left: int) -> int:
@@ -363,6 +319,7 @@ class StageReplay:
         self._used += shift
         self._used_before += shift
         self._stalls = [(start + shift, end + shift) for start, end in self._stalls]
+        self._starved = deque((start + shift, end + shift) for start, end in self._starved)
         return times * self._window
 
     def _result(self) -> Replay:
@@ -389,6 +346,7 @@ class StageReplay:
                 entered=self._entered,
                 group_entered=self._group_entered,
                 stalls=tuple(stall for stall in self._stalls if stall[1] > position),
+                starved=tuple(each for each in self._starved if each[1] > self._last_reads[-1]),
             ),
             refusals=refusals,
             own_refusals=own + self._own_refusals,

@@ -9,15 +9,12 @@ from collections import deque
 from typing import Any
 
 from tilewright.sim.timing.cursor import NEVER, Cursor
-from tilewright.sim.timing.ports import FREE_BANK
-from tilewright.sim.timing.replay import Pixel, StageReplay
+from tilewright.sim.timing.replay import StageReplay
+from tilewright.sim.timing.replayed import Pixel
 
 
 class SharedReplay(StageReplay):
-    """Finds an operand when the source reads up to its cycle are known.
-
-    A source word is read again for a value that waits, unless the second stage has no operand.
-    """
+    """Finds an operand when the source reads up to its cycle are known."""
 
     _can_repeat = False
 
@@ -33,34 +30,19 @@ class SharedReplay(StageReplay):
         """Those whose values have not reached the result register."""
         self._waiting: deque[tuple[Pixel, int]] = deque()
         """Those that have, and wait for their operands, and since when; two at most."""
-        self._is_fetched = False
-        """The next operand is found, of a value that is not in the pipeline."""
-        self._starved = (0, 0)
-        """The latest cycles in which the second stage had no operand and asked for one."""
 
     def _read(self, sources: Cursor, bank: int, *, is_end: bool) -> None:
         read = self._take_turn(sources, is_end=is_end)
         self._requests.append((bank, read, NEVER))
         self._enter_last()
-        self._move(sources, read)
+        self._move(sources, read, bank)
         self._requests[-1] = (bank, read, self._moved)
         self._is_entering = True
 
-    def _move(self, sources: Cursor, read: int) -> None:
-        cycle = sources.free(max(read, self._entered - 1))
-        while cycle > read and self._requests[-1][0] != FREE_BANK:
-            while cycle > self._operand_used and (self._waiting or self._pending):
-                self._use_next()
-            if cycle > self._operand_used and not self._is_fetched:
-                assert self._pixel.operands is not None
-                self._fetch(self._pixel, self._pixel.operands)
-                self._is_fetched = True
-            start, end = self._starved
-            if not start <= cycle < end:
-                break
-            cycle = sources.free(end)
-        self._moved = cycle + 1
-        self._moves.append(self._moved)
+    def _find_operands(self, cycle: int) -> None:
+        while cycle > self._operand_used and (self._waiting or self._pending):
+            self._use_next()
+        super()._find_operands(cycle)
 
     def _meet(self, pixel: Pixel) -> None:
         self._ending = pixel
@@ -99,14 +81,6 @@ class SharedReplay(StageReplay):
         if not self._waiting:
             self._arrive_next()
         self._use(*self._waiting.popleft())
-
-    def _fetch(self, pixel: Pixel, operands: Cursor) -> None:
-        if self._is_fetched:
-            self._is_fetched = False
-            return
-        asked, used = self._operand_moved, self._operand_used
-        super()._fetch(pixel, operands)
-        self._starved = max(asked, used + 1), self._operand_moved + 1
 
     def _is_refused(self, pixel: Pixel, cycle: int) -> bool:
         while self._requests and self._requests[0][2] <= cycle:

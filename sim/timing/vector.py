@@ -6,9 +6,10 @@ from typing import Literal
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.operations.vector import Vector
+from tilewright.sim.timing.flight import Flight
 from tilewright.sim.timing.ports import BankTimeline, Claim, Interval
 from tilewright.sim.timing.simulation import Simulation
-from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Flight, Planner
+from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Planner
 from tilewright.sim.timing.vector_ports import Work, WorkCache
 from tilewright.sim.timing.vector_trace import note_ports
 

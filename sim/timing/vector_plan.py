@@ -1,7 +1,6 @@
 """When an instruction of the vector engine reads and writes, as far as is known."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -13,21 +12,15 @@ from tilewright.hw.spec.cycles import (
     GROUP_PAIR_CYCLES,
     VECTOR_PIPELINE_CYCLES,
 )
-from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.cursor import NEVER
+from tilewright.sim.timing.flight import NOTHING_BEFORE, Flight
 from tilewright.sim.timing.ports import BankTimeline, Interval, Run, bank_range, step_banks, walk
-from tilewright.sim.timing.replay import (
-    FRONT_CYCLES,
-    POSITION_CYCLES,
-    Aftermath,
-    Replay,
-    StageReplay,
-)
+from tilewright.sim.timing.replay import FRONT_CYCLES, POSITION_CYCLES, StageReplay
+from tilewright.sim.timing.replayed import Aftermath
 from tilewright.sim.timing.shared_replay import SharedReplay
 from tilewright.sim.timing.simulation import Simulation
 from tilewright.sim.timing.vector_ports import (
     Kind,
-    Work,
     source_banks,
 )
 
@@ -41,7 +34,8 @@ OPERAND_CYCLES = 2
 """From acceptance to the first operand's read."""
 MOVE_CYCLES, ENTER_CYCLES = 1, 2
 """From a source read to its value's move from the port and to its entry in the pipeline."""
-NOTHING_BEFORE = Aftermath()
+LATEST_READS = 8
+"""More than an instruction has still to do when the next one's operands are asked for."""
 
 
 class SourceReads(NamedTuple):
@@ -51,62 +45,6 @@ class SourceReads(NamedTuple):
     """For the first time."""
     repeats: BankTimeline
     """Again, as values cannot move on."""
-
-
-@dataclass(slots=True, eq=False)
-class Flight:
-    """One accepted instruction."""
-
-    number: int
-    instruction: Vector
-    work: Work
-    accepted: int
-    first_read: int
-    """When its first source read can be at the earliest if no position of its window waits."""
-    previous: "Flight | None"
-    next: "Flight | None" = None
-    """The instruction behind it, if that is not empty."""
-    version: int = -1
-    """Of the matrix and depthwise engines' reads that the plan takes into account."""
-    runs: tuple[Run, ...] = ()
-    """Turns without refusals, as far as is known."""
-    replay: Replay | None = None
-    """In place of them, where values wait for one another."""
-    aftermath: Aftermath = NOTHING_BEFORE
-    walker_due: int = -1
-    """When the last position is taken, as far as is known."""
-    last_read: int = -1
-    """When it is read."""
-    walker_free: int | None = None
-    """When the last position is taken; None until that is certain."""
-    retired: int | None = None
-    reads: BankTimeline | None = None
-    writes: BankTimeline | None = None
-    banks: range | None = None
-    """Banks of the activation SRAM that it writes, from the first to the last."""
-    parameter_reads: tuple[Interval, ...] = ()
-    """When it reads lane groups' parameters."""
-
-    @property
-    def is_empty(self) -> bool:
-        """It does nothing."""
-        return not self.work.setup_cycles
-
-    @property
-    def is_planned(self) -> bool:
-        """Its plan is known."""
-        return self.walker_due >= 0
-
-    @property
-    def operand_read(self) -> int:
-        """When its last operand is read, as far as is known; -1 without second stage."""
-        return self.aftermath.operand_moved - 1 if self.work.combines else -1
-
-    def reads_operand_bank_of(self, other: "Flight") -> bool:
-        """Tell whether it reads sources from a bank that has operands of the other one."""
-        if self.work.kind != "reads":
-            return False
-        return not set(other.work.operand_banks).isdisjoint(self.work.source_banks)
 
 
 class Planner:
@@ -121,13 +59,14 @@ class Planner:
         """Plan an instruction that is not empty anew; those before it are planned.
 
         The one before is planned again where the source reads of this one come before those of
-        its operands. What happens in a cycle follows from the cycles before, so this ends.
+        its operands, or the operands of this one before its sources that are read again. What
+        happens in a cycle follows from the cycles before, so this ends.
         """
         self._plan_one(flight)
         before = flight.previous
-        if before is None or before.retired is not None or not before.work.combines:
+        if before is None or before.retired is not None:
             return
-        while flight in self._rivals(before):
+        while flight in self._rivals(before) or self._deferrals(before):
             aftermath = before.aftermath
             self._plan_one(before)
             if before.aftermath == aftermath:
@@ -146,6 +85,22 @@ class Planner:
         if behind is not None and behind.is_planned and behind.accepted + READ_CYCLES < last:
             near.append(behind)
         return [each for each in near if each.reads_operand_bank_of(flight)]
+
+    def _deferrals(self, flight: Flight) -> list[Interval]:
+        """Return when the next instruction asks for its first operand, where that can matter.
+
+        Its sources are not read again meanwhile; few are still to be read then.
+        """
+        behind, replay = flight.next, flight.replay
+        if behind is None or not behind.is_planned or not behind.work.combines or replay is None:
+            return []
+        first, moved = self._first_operand(behind)
+        if behind.replay is not None:
+            moved = int(behind.replay.operand_moves[0])
+        start = max(first, flight.aftermath.operand_used + 1)
+        reads, moves = replay.reads[-LATEST_READS:], replay.moves[-LATEST_READS:]
+        is_met = (moves > reads + 1) & (moves > start)
+        return [(start, moved + 1)] if flight.work.kind == "reads" and is_met.any() else []
 
     def _plan_one(self, flight: Flight) -> None:
         work = flight.work
@@ -267,7 +222,6 @@ class Planner:
         """Follow its positions one by one."""
         machine, work, first = self._machine, flight.work, flight.accepted + READ_CYCLES
         others = [self._source_reads(each) for each in rivals if each is not flight]
-
         kind = SharedReplay if flight in rivals else StageReplay
         flight.replay = replay = kind(
             pace=self._pace if work.combines else 1,
@@ -276,6 +230,8 @@ class Planner:
             before=self._before(flight),
             gate=self._gate(flight),
             has_pairs=work.group_turns == 1,
+            is_deferred=work.kind == "reads",
+            deferrals=self._deferrals(flight),
         ).run(
             work.segments,
             lambda bank: machine.reads_before_vector(work.kind, bank, first),

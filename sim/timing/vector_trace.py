@@ -3,8 +3,9 @@
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.activity import ACCUMULATOR, ACTIVATION, Trace
+from tilewright.sim.timing.flight import Flight
 from tilewright.sim.timing.ports import BankTimeline, bank_range
-from tilewright.sim.timing.vector_plan import Flight, Planner
+from tilewright.sim.timing.vector_plan import Planner
 from tilewright.sim.timing.vector_ports import source_banks
 
 

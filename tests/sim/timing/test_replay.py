@@ -5,7 +5,8 @@ import random
 import pytest
 
 from tilewright.sim.timing.ports import FREE_BANK, BankTimeline
-from tilewright.sim.timing.replay import Aftermath, StageReplay
+from tilewright.sim.timing.replay import StageReplay
+from tilewright.sim.timing.replayed import Aftermath
 from tilewright.sim.timing.vector_ports import Segment
 
 

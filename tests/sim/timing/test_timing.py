@@ -169,6 +169,11 @@ RTL_RETIREMENTS = {
     ("base", 12): [650, 962, 984, 1095, 1220, 1380, 1580, 1623, 1633],
     # A header's read comes before DEPTHWISE's weights, the last word's turn before still to come.
     ("edge", 15): [723, 755, 761, 806, 822, 894],
+    # A word that waits for the pipeline is not read again while the instruction before awaits its
+    # operand, though DEPTHWISE has refused the read before.
+    ("edge", 55): [688, 722, 995, 1002, 1026, 1032],
+    # Nor while the next instruction awaits its first operand.
+    ("nano", 160): [785, 792, 829, 893, 897, 953, 954, 979, 1003, 1021],
     # The last operand waits for the next instruction's first source.
     ("large", 24): [889, 1063, 1082, 1106],
 }
