@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.operations.depthwise import Depthwise
 from tilewright.sim.timing.activity import ACCUMULATOR, ACTIVATION, Trace
+from tilewright.sim.timing.alarm import Alarm
 from tilewright.sim.timing.depthwise_pipeline import (
     WRITE,
     Pipeline,
@@ -40,11 +41,18 @@ class Flight:
     state: State
     """Of the stages behind its last word, as far as is known."""
     record: Record
+    alarm: Alarm
+    """Set to when the next thing is certain."""
     is_over: bool = False
     """Its last word's turn has come."""
     retired: int | None = None
     timelines: dict[str, BankTimeline] = field(default_factory=dict)
     """Its requests, where they were asked for."""
+
+    @property
+    def settles(self) -> int:
+        """When its last word's turn comes or, behind that, nothing moves its requests any more."""
+        return self.state.write - WRITE if self.is_over else self.state.turn
 
 
 class DepthwiseModel:
@@ -83,6 +91,7 @@ class DepthwiseModel:
             accepted=cycle,
             state=self._settled,
             record=Record(),
+            alarm=Alarm(self._machine),
         )
         self._flights.append(flight)
         self._latest.append(flight)
@@ -119,21 +128,18 @@ class DepthwiseModel:
         before, state = self.version, self._settled
         for flight in self._flights:
             self._plan(flight, state)
+            flight.alarm.advance(flight.settles)
             state = flight.state
         return self.version != before
 
     def _check(self, flight: Flight, cycle: int) -> None:
         """Settle what has come about by now; look again when the rest should have."""
         self._machine.refresh()
-        if not flight.is_over:
-            if flight.state.turn > cycle:
-                self._machine.at(flight.state.turn, partial(self._check, flight))
-                return
+        if not flight.is_over and flight.state.turn <= cycle:
             flight.is_over = True
             self._machine.try_issue(Engine.DEPTHWISE, cycle)
-        settled = flight.state.write - WRITE
-        if settled > cycle:
-            self._machine.at(settled, partial(self._check, flight))
+        if flight.settles > cycle:
+            flight.alarm.set(flight.settles, partial(self._check, flight))
             return
         assert self._flights[0] is flight
         self._flights.popleft()

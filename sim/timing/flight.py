@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tilewright.hw.spec.operations.vector import Vector
+from tilewright.sim.timing.alarm import Alarm
 from tilewright.sim.timing.ports import BankTimeline, Interval, Run
 from tilewright.sim.timing.replayed import Aftermath, Replay
 from tilewright.sim.timing.vector_ports import Work
@@ -21,6 +22,8 @@ class Flight:
     first_read: int
     """When its first source read can be at the earliest if no position of its window waits."""
     previous: "Flight | None"
+    alarm: Alarm
+    """Set to when the next thing is certain."""
     next: "Flight | None" = None
     """The instruction behind it, if that is not empty."""
     version: int = -1
@@ -53,6 +56,14 @@ class Flight:
     def is_planned(self) -> bool:
         """Its plan is known."""
         return self.walker_due >= 0
+
+    @property
+    def settles(self) -> int:
+        """When its last position is taken or, behind that, nothing moves its reads any more."""
+        if self.walker_free is None:
+            return self.walker_due
+        is_replayed = self.replay is not None
+        return max(self.last_read, self.aftermath.used if is_replayed else self.operand_read)
 
     @property
     def operand_read(self) -> int:

@@ -89,6 +89,7 @@ class StageReplay:
         operand before is in use.
         """
         self._position = first_position - 1
+        self._operands_left = sum(s.turns for s in plan if not s.is_lead) // self._window
         if operand is not None:
             self._operand_moved = max(self._operand_moved, first_operand)
         self._to_window_end = self._window
@@ -251,8 +252,10 @@ class StageReplay:
         self._operand_moved = read + 1
         self._operand_moves.append(self._operand_moved)
         self._forget_starved()
-        if starves <= self._operand_moved:
-            self._starved.append((starves, self._operand_moved + 1))
+        self._operands_left -= 1
+        ends = self._operand_moved + (self._operands_left > 0)
+        if starves < ends:
+            self._starved.append((starves, ends))
 
     def _forget_starved(self) -> None:
         """Forget what no read still to come meets."""
@@ -291,11 +294,13 @@ class StageReplay:
     def _repeat(self, sources: Cursor, operands: Cursor | None, step: int, left: int) -> int:
         """Repeat the last window, `step` cycles later each time; return the turns that takes.
 
-        It repeats until the `left` turns are over or a read meets a taken cycle.
+        It repeats until the `left` turns or all operands but one are over, or a read meets a taken
+        cycle.
         """
         times = min(left // self._window, sources.steps(self._moved - 1, step))
         if operands:
-            times = min(times, operands.steps(self._operand_moved - 1, step))
+            steps = operands.steps(self._operand_moved - 1, step)
+            times = min(times, steps, self._operands_left - 1)
         if times <= 0:
             return 0
         self._reads.repeat(self._window, times, step)
@@ -314,6 +319,7 @@ class StageReplay:
         if self._has_pairs:
             self._group_entered += shift
         if operands:
+            self._operands_left -= times
             self._operand_moved += shift
             self._operand_used += shift
         self._used += shift

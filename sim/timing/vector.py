@@ -6,6 +6,7 @@ from typing import Literal
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.operations.vector import Vector
+from tilewright.sim.timing.alarm import Alarm
 from tilewright.sim.timing.flight import Flight
 from tilewright.sim.timing.ports import BankTimeline, Claim, Interval
 from tilewright.sim.timing.simulation import Simulation
@@ -88,6 +89,7 @@ class VectorModel:
             accepted=cycle,
             first_read=cycle + READ_CYCLES + self._pause(work, cycle),
             previous=self._last,
+            alarm=Alarm(self._machine),
         )
         if flight.is_empty:
             flight.walker_free = cycle
@@ -117,18 +119,13 @@ class VectorModel:
             self._retire(flight, max(cycle, flight.accepted + 2, earliest), cycle)
             return
         self._refresh(flight)
-        if flight.walker_free is None:
-            if flight.walker_due > cycle:
-                self._machine.at(flight.walker_due, partial(self._check, flight))
-                return
+        if flight.walker_free is None and flight.walker_due <= cycle:
             flight.walker_free = flight.walker_due
             self._machine.try_issue(Engine.VECTOR, cycle)
-        last_read, used = flight.last_read, flight.aftermath.used
-        retired = used + (WRITE_CYCLES if flight.work.combines else 0)
-        settled = max(last_read, used if flight.replay is not None else flight.operand_read)
-        if settled > cycle or (before is not None and before.retired is None):
-            self._machine.at(max(settled, cycle + 1), partial(self._check, flight))
+        if flight.settles > cycle or (before is not None and before.retired is None):
+            flight.alarm.set(max(flight.settles, cycle + 1), partial(self._check, flight))
             return
+        retired = flight.aftermath.used + (WRITE_CYCLES if flight.work.combines else 0)
         self._note_refusals(flight)
         self._retire(flight, retired, cycle)
 
@@ -175,6 +172,7 @@ class VectorModel:
         previous = flight.previous or flight
         before = flight.parameter_reads, previous.parameter_reads
         self._planner.replan(flight)
+        flight.alarm.advance(flight.settles)
         if (flight.parameter_reads, previous.parameter_reads) == before:
             return False
         self.parameter_version += 1

@@ -100,7 +100,8 @@ class Planner:
         start = max(first, flight.aftermath.operand_used + 1)
         reads, moves = replay.reads[-LATEST_READS:], replay.moves[-LATEST_READS:]
         is_met = (moves > reads + 1) & (moves > start)
-        return [(start, moved + 1)] if flight.work.kind == "reads" and is_met.any() else []
+        end = moved + (behind.work.turns - behind.work.lead > behind.work.window)
+        return [(start, end)] if flight.work.kind == "reads" and is_met.any() else []
 
     def _plan_one(self, flight: Flight) -> None:
         work = flight.work

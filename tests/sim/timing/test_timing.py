@@ -174,6 +174,10 @@ RTL_RETIREMENTS = {
     ("edge", 55): [688, 722, 995, 1002, 1026, 1032],
     # Nor while the next instruction awaits its first operand.
     ("nano", 160): [785, 792, 829, 893, 897, 953, 954, 979, 1003, 1021],
+    # Behind its last operand an instruction asks for none.
+    ("nano", 167): [563, 567, 589, 723, 728, 765, 785, 857, 861, 880, 893, 902],
+    # DEPTHWISE gives way earlier than was known, and with it the last position's turn.
+    ("edge", 500): [528, 610, 637, 667, 721, 740],
     # The last operand waits for the next instruction's first source.
     ("large", 24): [889, 1063, 1082, 1106],
 }
