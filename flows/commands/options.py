@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,15 +48,15 @@ class GivenConfig:
         return base.replace(**({"name": "custom"} | changes)) if changes else base
 
 
-def decorated(function: Function, options: Iterable[Callable[[Any], Any]]) -> Function:
+def decorated(function: Function, options: Sequence[Callable[[Any], Any]]) -> Function:
     """Add options to a command, in their order."""
-    for option in reversed(list(options)):
+    for option in reversed(options):
         function = option(function)
     return function
 
 
 def collected(
-    options: Iterable[Callable[[Any], Any]], name: str, make: Callable[..., Any]
+    options: Sequence[Callable[[Any], Any]], name: str, make: Callable[..., Any]
 ) -> Decorator:
     """Add options to a command; it gets what `make` makes of their values, under that name."""
     added: Any = decorated(lambda: None, options)

@@ -108,7 +108,7 @@ def command(
     from tilewright.flows.sweep.recommending import SPACE
     from tilewright.flows.sweep.sweep import Sweep
 
-    check_files((), models, json_files, output)
+    check_files(given.files, models, json_files, output)
     device = device_of(target, clock_mhz)
     sweep = Sweep(
         models=models,
@@ -122,8 +122,8 @@ def command(
         ),
         clock_mhz=clock_mhz or (device.clock_mhz if device else None),
     )
-    of = device.target if device else target
-    found = find(sweep, of, device, jobs or os.cpu_count() or 1, output, is_verified=is_verified)
+    num_processes = jobs or os.cpu_count() or 1
+    found = find(sweep, target, device, num_processes, output, is_verified=is_verified)
     if not found.points:
         raise InputError(f"no config makes {min_fps:g} frames/s on {target}: {found.sentence}")
     assumed = f"assumed for {target}; --clock gives another" if clock_mhz is None else None
@@ -147,7 +147,7 @@ def device_of(target: str, clock_mhz: float | None) -> "Device | None":
             f"--target {target}: --clock MHZ, or one of {', '.join(devices())}, whose clock is "
             "assumed"
         )
-    check_target(device.target if device else target)
+    check_target(target)
     return device
 
 
@@ -187,7 +187,9 @@ def as_json(row: Mapping[str, Any], assumed: str | None, device: "Device | None"
 
     assumed: what is said of a clock that nobody gave; of an FPGA, there is a command that tells it.
     """
-    placing = f"--target {device.target} --place {device.size}" if device else ""
+    from tilewright.flows.synthesis.devices import ECP5
+
+    placing = f"--target {ECP5} --place {device.size}" if device else ""
     return {
         "clock_command": f"tilewright synth {row['options']} {placing}" if device else None,
         "config": row["options"],

@@ -40,6 +40,11 @@ class GivenSpace:
     space_file: Path | None = None
     scale: bool | None = None
 
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """What is read."""
+        return (*self.config_files, self.space_file)
+
     def resolve(self, default: "Space | None" = None) -> "Space":
         """Return the space of the file, or the default one, with what the options say above it.
 
@@ -200,7 +205,7 @@ jobs_option = click.option(
 
 
 def check_files(
-    inputs: Sequence[Path],
+    inputs: Sequence[Path | None],
     models: "Sequence[Model]",
     outputs: Sequence[Path | None],
     folder: Path | None,

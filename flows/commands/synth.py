@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from tilewright.flows.commands.options import FilePath, GivenConfig, config_options, json_option
-from tilewright.flows.synthesis.devices import devices
 from tilewright.support.files import check_folder, write_folder
 
 if TYPE_CHECKING:
@@ -17,8 +16,14 @@ if TYPE_CHECKING:
     from tilewright.flows.synthesis.synthesis import Synthesis
 
 FILE = "synthesis.json"
-PLACES = {device.size: device for device in devices().values()}
-"""The FPGAs by what place and route calls them."""
+
+
+def complete_sizes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the FPGAs that begin like that, for shells."""
+    from tilewright.flows.synthesis.devices import devices
+
+    sizes = [device.size for device in devices().values()]
+    return [size for size in sizes if size.startswith(incomplete)]
 
 
 @click.command(name="synth")
@@ -27,14 +32,15 @@ PLACES = {device.size: device for device in devices().values()}
     "--target",
     default="osu018",
     show_default=True,
-    metavar="osu018|ecp5|LIBERTY",
-    help="Gates of a library (a .lib file, or OSU018 from Debian), or an FPGA.",
+    metavar="osu018|ecp5|DEVICE|LIBERTY",
+    help="Gates of a library (a .lib file, or OSU018 from Debian), or an FPGA (also ecp5-25k).",
 )
 @click.option("--flat", "is_flat", is_flag=True, help="The whole at once, instead of its parts.")
 @click.option(
     "--place",
     "size",
-    type=click.Choice(list(PLACES)),
+    metavar="25k|45k|85k",
+    shell_complete=complete_sizes,
     help="Place and route the whole on that ECP5 (nextpnr), with --target ecp5.",
 )
 @click.option(
@@ -65,17 +71,19 @@ def command(
     """
     from tilewright.flows.report.display import console
     from tilewright.flows.report.json_files import write_json
+    from tilewright.flows.synthesis.devices import ECP5, device_of_size
     from tilewright.flows.synthesis.place import place
-    from tilewright.flows.synthesis.synthesis import ECP5, synthesize
+    from tilewright.flows.synthesis.synthesis import synthesize
 
     if size is not None and target != ECP5:
         raise click.UsageError("--place needs --target ecp5")
+    device = None if size is None else device_of_size(size)
     config = given.resolve()
     if output is not None:
         check_folder(output)
     found: Synthesis | Placement
-    if size is not None:
-        found = placed = place(config, PLACES[size], seeds=seeds)
+    if device is not None:
+        found = placed = place(config, device, seeds=seeds)
         show = partial(print_placement, placed)
     else:
         found = synthesized = synthesize(
@@ -102,7 +110,7 @@ def print_synthesis(found: "Synthesis") -> None:
             part.name,
             part.count,
             *(round(part.count * part.figures[name]) for name in names),
-            f"{part.timing.path.megahertz:.0f}" if part.timing and part.timing.path else None,
+            f"{part.path.megahertz:.0f}" if part.path else None,
         )
         for part in sorted(found.parts, key=lambda p: -p.count * p.figures[names[0]])
     ]
@@ -111,11 +119,10 @@ def print_synthesis(found: "Synthesis") -> None:
     out = console()
     out.print(table(f"{found.config.name} on {found.target}, {found.obtained}", columns, rows))
     out.print(f"SRAM: {totals['sram_bits']:,.0f} bits, not in the area", markup=False)
-    if found.timing is not None and found.timing.path is not None:
-        path = found.timing.path
+    if found.timing is not None and found.path is not None:
         out.print(
-            f"clock: {path.megahertz:.1f} MHz without wires, {path.start} -> {path.end}; "
-            f"{found.timing.buffers:,} buffers in trees, not in the area",
+            f"clock: {found.path.megahertz:.1f} MHz without wires, {found.path.start} -> "
+            f"{found.path.end}; {found.timing.buffers:,} buffers in trees, not in the area",
             markup=False,
         )
     out.print(f"by {', '.join(found.tools)}", markup=False)
@@ -130,12 +137,12 @@ def print_placement(found: "Placement") -> None:
         (name, used, available, f"{used / available:.0%}")
         for name, (used, available) in found.cells.items()
     ]
-    title = f"{found.config.name} on ECP5 {found.device}, placed and routed"
+    title = f"{found.config.name} on ECP5 {found.device}, {found.obtained}"
     out.print(table(title, ("<cells", ">used", ">available", ">"), cells))
     if found.megahertz is None:
         out.print(f"it does not fit: too many {', '.join(found.missing)}", markup=False)
-        return
-    runs = [(run.seed, f"{run.megahertz:.1f}", run.start, run.end) for run in found.runs]
-    out.print(table("longest path of each seed", (">seed", ">MHz", "<from", "<to"), runs))
-    out.print(f"clock: {found.megahertz:.1f} MHz, the median", markup=False)
+    else:
+        runs = [(run.seed, f"{run.megahertz:.1f}", run.start, run.end) for run in found.runs]
+        out.print(table("longest path of each seed", (">seed", ">MHz", "<from", "<to"), runs))
+        out.print(f"clock: {found.megahertz:.1f} MHz, the median", markup=False)
     out.print(f"by {', '.join(found.tools)}", markup=False)

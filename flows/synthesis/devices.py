@@ -1,9 +1,13 @@
 """FPGAs by name, and what they have."""
 
-from tilewright.flows.synthesis.synthesis import ECP5, sram_bits
 from tilewright.flows.tables import read_table
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.loops import Space, num_words, word_bytes
+from tilewright.support.errors import InputError
 from tilewright.support.records import record
+
+ECP5 = "ecp5"
+"""The target of a synthesis for any of them; a device's name is one, too."""
 
 
 @record(frozen=True, kw_only=True)
@@ -11,8 +15,6 @@ class Device:
     """What an FPGA has; `clock_mhz` is assumed, no matter what is placed on it."""
 
     name: str
-    target: str
-    """Of the synthesis."""
     package: str
     lut4: float
     """Of which a design can take so many."""
@@ -28,7 +30,7 @@ class Device:
     @property
     def size(self) -> str:
         """What place and route calls it."""
-        return self.name.removeprefix(f"{self.target}-")
+        return self.name.removeprefix(f"{ECP5}-")
 
     def may_hold(self, config: Config) -> bool:
         """Whether the array's multipliers and the bits of the SRAMs are not already too many."""
@@ -42,10 +44,25 @@ def devices() -> dict[str, Device]:
     table = read_table(None, "devices.toml", names)
     of_all = {name: table[name] for name in ("block_ram_bits", "clock_mhz")}
     return {
-        name: Device(
-            name=name,
-            target=ECP5,
-            **of_all | has | {"lut4": has["lut4"] * table["usable_luts"]},
-        )
+        name: Device(name=name, **of_all | has | {"lut4": has["lut4"] * table["usable_luts"]})
         for name, has in table["devices"].items()
     }
+
+
+def device_of_size(size: str) -> Device:
+    """Return the FPGA that place and route calls so. Raises InputError."""
+    found = {device.size: device for device in devices().values()}
+    if size not in found:
+        raise InputError(f"no FPGA {size!r} to place on; there are {', '.join(found)}")
+    return found[size]
+
+
+def is_fpga(target: str) -> bool:
+    """Whether the target of a synthesis is an FPGA; else it is a library."""
+    return target == ECP5 or target in devices()
+
+
+def sram_bits(config: Config) -> int:
+    """Return the bits of all SRAM banks."""
+    spaces = (space for space in Space if space != Space.DRAM)
+    return sum(8 * word_bytes(space, config) * num_words(space, config) for space in spaces)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tilewright.flows.synthesis.devices import Device
 from tilewright.flows.synthesis.parts import Part
 from tilewright.flows.synthesis.processes import Processes
 from tilewright.flows.synthesis.tools import run_yosys
@@ -16,22 +17,47 @@ CELLS = {
     "block_ram": {"DP16KD": 1, "PDPW16KD": 1},
 }
 """Figures, and how much of each a cell takes: carries and LUT RAM take LUTs."""
+LOGIC_PRODUCTS = "tilewright_depthwise_pipeline*"
+"""Modules whose products are made of logic where multipliers are few."""
+LOGIC_BITS = 6
+"""Products of factors as narrow as that are, too."""
 
 
-def map_ecp5(top: str, *, single_luts: bool = False, netlist: str | None = None) -> str:
+def map_ecp5(top: str, device: Device | None = None, *, netlist: str | None = None) -> str:
     """Return the part of a Yosys script that maps the design.
 
-    single_luts: functions of more than four inputs are made of LUT4s, not of pairs and more with
-    multiplexers (PFUMX, L6MUX21), which are faster, but take more of them.
+    device: on a small one some products are logic, and functions of more than four inputs are made
+    of LUT4s, not of pairs and more with multiplexers (PFUMX, L6MUX21), which are faster, but take
+    more of them.
     netlist: the JSON file that it writes.
     """
-    single = " -nowidelut" if single_luts else ""
+    is_small = device is not None and device.is_small
+    sparing, single = (_logic_products(), " -nowidelut") if is_small else ("", "")
     written = "" if netlist is None else f" -json {netlist}"
-    return f"synth_ecp5 -top {top}{single}{written}\n"
+    return f"{sparing}synth_ecp5 -top {top}{single}{written}\n"
+
+
+def _logic_products() -> str:
+    """Return the commands that make logic of products that no multiplier is left for."""
+    widths = " ".join(
+        f"-D DSP_{limit}" for limit in (
+            "A_MAXWIDTH=18", "B_MAXWIDTH=18", f"A_MINWIDTH={LOGIC_BITS + 1}",
+            f"B_MINWIDTH={LOGIC_BITS + 1}", "Y_MINWIDTH=9", "NAME=$__MUL18X18",
+        )
+    )  # fmt: skip
+    return f"""proc
+opt_expr
+opt_clean
+wreduce
+alumacc {LOGIC_PRODUCTS}/t:$mul
+techmap -map +/mul2dsp.v -map +/lattice/dsp_map_18x18.v {widths}
+chtype -set $mul t:$__soft_mul
+alumacc t:$mul
+"""
 
 
 def free_carries(netlist: dict[str, Any]) -> None:
-    """Disconnect the last carries that nobody reads in Yosys's JSON.
+    """Disconnect the last carries that no cell and no port reads in Yosys's JSON.
 
     For each of them that has a net nextpnr would add a cell to its chain, which takes it out.
     """
@@ -44,24 +70,27 @@ def free_carries(netlist: dict[str, Any]) -> None:
             if cell["port_directions"].get(port) == "input"
             for bit in bits
         }
+        ports = module.get("ports", {}).values()
+        read.update(bit for port in ports if port["direction"] != "input" for bit in port["bits"])
         for cell in cells:
             if cell["type"] == "CCU2C" and read.isdisjoint(cell["connections"]["COUT"]):
                 cell["connections"]["COUT"] = ["x"]
 
 
-def ecp5_script(part: Part) -> str:
+def ecp5_script(part: Part, device: Device | None) -> str:
     """Return Yosys's script for a part whose Verilog is `part.v`."""
-    boxes = "".join(f"blackbox {name}\n" for name in part.cut)
     return f"""read_verilog -sv -defer part.v
 hierarchy -top {part.name}
-{boxes}{map_ecp5(part.name)}tee -q -o area.json stat -json
+{map_ecp5(part.name, device)}tee -q -o area.json stat -json
 """
 
 
-def synthesize_ecp5(part: Part, folder: Path, *, processes: Processes) -> None:
+def synthesize_ecp5(
+    part: Part, device: Device | None, folder: Path, *, processes: Processes
+) -> None:
     """Make the files of a part's figures in a folder. Raises ToolError."""
     (folder / "part.v").write_text(part.verilog, encoding="utf-8")
-    run_yosys(ecp5_script(part), folder, processes)
+    run_yosys(ecp5_script(part, device), folder, processes)
 
 
 def read_ecp5(folder: Path) -> Mapping[str, float]:

@@ -18,15 +18,17 @@ from tilewright.flows.synthesis.parts import BANK, Part, memory_bits
 from tilewright.flows.synthesis.processes import Processes
 from tilewright.flows.synthesis.timing import measure_timing, netlist_script
 from tilewright.flows.synthesis.tools import LOG, run_yosys
+from tilewright.support.errors import ToolError
 
 LOGIC, GATES = "logic.il", "gates.il"
+NOTHING = "there is nothing to map"
 PACE_STEP = 100
 """Picoseconds that a pace is rounded up to, so that configs share what is mapped."""
 
 
 def abc(liberty: Liberty, pace: int | None) -> str:
-    """Return the command that maps logic for a delay, or for the shortest: Yosys's own script, and
-    buffers behind what drives too much. Sizes would be chosen for loads that a part does not know.
+    """Return the command that maps logic for a delay, or for the shortest, with buffers behind
+    what drives too much. Sizes would be chosen for loads that a part does not know.
     """
     unused = "".join(f" -dont_use {name}" for name in liberty.clock_cells)
     delay = "" if pace is None else f",-D,{pace}"
@@ -39,8 +41,7 @@ def abc(liberty: Liberty, pace: int | None) -> str:
 
 def logic_script(part: Part, liberty: Liberty) -> str:
     """Return Yosys's script that makes logic of `part.v`, and asks for the shortest delay."""
-    banks = sorted(set(BANK.findall(part.verilog)))
-    boxes = "".join(f"blackbox {name}\n" for name in (*part.cut, *banks))
+    boxes = "".join(f"blackbox {name}\n" for name in sorted(set(BANK.findall(part.verilog))))
     return f"""read_verilog -sv -defer part.v
 hierarchy -top {part.name}
 {boxes}synth -top {part.name} -flatten -booth -run begin:fine
@@ -57,14 +58,18 @@ write_rtlil {LOGIC}
 {abc(liberty, None)}"""
 
 
-def gates_script(part: Part, liberty: Liberty, logic: Path, pace: int) -> str:
-    """Return Yosys's script that maps a part's logic for a pace, in picoseconds."""
+def gates_script(part: Part, liberty: Liberty, logic: Path, pace: int, *, is_timed: bool) -> str:
+    """Return Yosys's script that maps a part's logic for a pace, in picoseconds.
+
+    is_timed: the gates are written for OpenSTA, too.
+    """
+    netlist = netlist_script(liberty) if is_timed else ""
     return f"""read_rtlil {logic / LOGIC}
 hierarchy -top {part.name}
 {abc(liberty, pace)}opt_clean -purge
 write_rtlil {GATES}
 tee -q -o area.json stat -json -liberty {liberty.path}
-{netlist_script(liberty)}"""
+{netlist}"""
 
 
 def link_script(top: str, gates: Sequence[Path], liberty: Liberty) -> str:
@@ -83,17 +88,31 @@ def make_logic(part: Part, liberty: Liberty, folder: Path, processes: Processes)
 
 
 def shortest_delay(logic: Path) -> int:
-    """Return the picoseconds of a part that is mapped for speed, rounded up; 0 without logic."""
-    delays = re.findall(r"ABC: .*delay = *([\d.]+)", (logic / LOG).read_text(encoding="utf-8"))
-    return max((PACE_STEP * ceil(float(delay) / PACE_STEP) for delay in delays[-1:]), default=0)
+    """Return the picoseconds of a part that is mapped for speed, rounded up; 0 without logic.
+
+    Raises ToolError where ABC says neither a delay nor that there is nothing to map.
+    """
+    _, _, told = (logic / LOG).read_text(encoding="utf-8").rpartition("Executing ABC pass")
+    delays = re.findall(r"^ABC: .*delay = *([\d.]+)", told, re.M)
+    if not delays and NOTHING not in told:
+        raise ToolError(f"Yosys failed: {logic / LOG} has no delay of ABC's")
+    return max((PACE_STEP * ceil(float(delay) / PACE_STEP) for delay in delays), default=0)
 
 
 def map_logic(
-    part: Part, liberty: Liberty, logic: Path, pace: int, folder: Path, processes: Processes
+    part: Part,
+    liberty: Liberty,
+    logic: Path,
+    pace: int,
+    folder: Path,
+    processes: Processes,
+    *,
+    is_timed: bool,
 ) -> None:
     """Make the gates of a part, whose logic is in another folder. Raises ToolError."""
-    run_yosys(gates_script(part, liberty, logic, pace), folder, processes)
-    measure_timing(part.name, liberty, folder, processes)
+    run_yosys(gates_script(part, liberty, logic, pace, is_timed=is_timed), folder, processes)
+    if is_timed:
+        measure_timing(part.name, liberty, folder, processes)
 
 
 def link(

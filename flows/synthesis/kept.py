@@ -8,12 +8,13 @@ from typing import TypeVar
 
 from tilewright.flows.report.progress import counted
 from tilewright.flows.synthesis import ecp5, gates
+from tilewright.flows.synthesis.devices import Device
 from tilewright.flows.synthesis.liberty import Liberty
 from tilewright.flows.synthesis.parts import Part
 from tilewright.flows.synthesis.processes import Processes
-from tilewright.flows.synthesis.timing import Timing, read_timing, timing_script
+from tilewright.flows.synthesis.timing import LongestPath, Timing, read_timing, timing_script
 from tilewright.sim.cosim.cache import cached
-from tilewright.support.digests import digest
+from tilewright.support.digests import digest, sources_digest
 from tilewright.support.records import record
 
 Item = TypeVar("Item")
@@ -24,12 +25,17 @@ LINE_SECONDS = 5.0
 
 @record(frozen=True, kw_only=True)
 class PartFigures:
-    """A part's figures, of one of it, and its own timing where the target has a clock."""
+    """A part's figures, of one of it, and its own timing where somebody measured it."""
 
     name: str
     count: int
     figures: Mapping[str, float]
     timing: Timing | None = None
+
+    @property
+    def path(self) -> LongestPath | None:
+        """The longest path; None where there is none, or nobody measured it."""
+        return None if self.timing is None else self.timing.path
 
 
 @record(frozen=True, kw_only=True)
@@ -45,12 +51,14 @@ class Kept:
     """What is made by some tools."""
 
     tools: tuple[str, ...]
-    jobs: int
+    has_sta: bool = False
+    """Whether OpenSTA is one of them, so that gates have a timing."""
+    jobs: int = 1
     """Processes at a time."""
 
     def entry(self, content: Sequence[str | bytes], produce: Callable[[Path], None]) -> Entry:
-        """Return the entry of a content; made if it is not there."""
-        key = digest([*self.tools, *content])
+        """Return the entry of a content, of these tools and sources; made if it is not there."""
+        key = digest([*self.tools, sources_digest("flows/synthesis"), *content])
         folder, _ = cached("synthesis", key, produce)
         return Entry(key=key, folder=folder)
 
@@ -75,13 +83,14 @@ class Kept:
         return made
 
 
-def cells_of(parts: Sequence[Part], kept: Kept) -> list[PartFigures]:
-    """Return the figures of parts on an ECP5."""
+def cells_of(parts: Sequence[Part], device: Device | None, kept: Kept) -> list[PartFigures]:
+    """Return the figures of parts on an ECP5, mapped for a device or for any."""
 
     def make(number: int, processes: Processes) -> PartFigures:
         part = parts[number]
-        content = (part.verilog, ecp5.ecp5_script(part))
-        entry = kept.entry(content, partial(ecp5.synthesize_ecp5, part, processes=processes))
+        content = (part.verilog, ecp5.ecp5_script(part, device))
+        produce = partial(ecp5.synthesize_ecp5, part, device, processes=processes)
+        entry = kept.entry(content, produce)
         return PartFigures(name=part.name, count=part.count, figures=ecp5.read_ecp5(entry.folder))
 
     return kept.each("part", [part.name for part in parts], make)
@@ -108,11 +117,13 @@ def gates_of(
     pace = max(gates.shortest_delay(entry.folder) for entry in logic)
 
     def mapped(number: int, processes: Processes) -> Entry:
-        part, source = parts[number], logic[number]
-        script = gates.gates_script(part, liberty, Path(), pace)
+        part, source, is_timed = parts[number], logic[number], kept.has_sta
+        script = gates.gates_script(part, liberty, Path(), pace, is_timed=is_timed)
         return kept.entry(
             (source.key, script, timing_script(part.name, liberty)),
-            lambda folder: gates.map_logic(part, liberty, source.folder, pace, folder, processes),
+            lambda folder: gates.map_logic(
+                part, liberty, source.folder, pace, folder, processes, is_timed=is_timed
+            ),
         )
 
     found = kept.each("gates of part", names, mapped)
@@ -121,16 +132,17 @@ def gates_of(
             name=part.name,
             count=part.count,
             figures=gates.read_gates(before.folder, after.folder, liberty),
-            timing=read_timing(after.folder),
+            timing=read_timing(after.folder) if kept.has_sta else None,
         )
         for part, before, after in zip(parts, logic, found, strict=True)
     ]
-    return figures, figures[0].timing if len(parts) == 1 else _linked(
-        parts[0].name, found, liberty, kept
-    )
+    timing = figures[0].timing
+    if kept.has_sta and len(parts) > 1:
+        timing = _linked(parts[0].name, found, liberty, kept)
+    return figures, timing
 
 
-def _linked(top: str, mapped: Sequence[Entry], liberty: Liberty, kept: Kept) -> Timing | None:
+def _linked(top: str, mapped: Sequence[Entry], liberty: Liberty, kept: Kept) -> Timing:
     """Return the timing of mapped parts together."""
     folders = [entry.folder for entry in mapped]
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from tilewright.flows.synthesis.devices import ECP5, devices
 from tilewright.support.errors import InputError
 from tilewright.support.records import record
 
@@ -57,8 +58,9 @@ def load_liberty(target: str) -> Liberty:
     """Read a library by its target name or its path. Raises InputError."""
     path = KNOWN.get(target, Path(target))
     if not path.is_file():
+        fpgas = ", ".join((ECP5, *devices()))
         raise InputError(
-            f"{path}: no such library; a target is ecp5, the path of a Liberty file, or "
+            f"{path}: no such library; a target is {fpgas}, the path of a Liberty file, or "
             f"{', '.join(KNOWN)} where its Debian package qflow-tech-osu018 is installed"
         )
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -89,12 +91,13 @@ def _cell(name: str, body: str) -> Cell:
     )
     clocks = {pin for pin in inputs if re.search(r"clock\s*:\s*\"?true", pins[pin])}
     area = re.search(r"area\s*:\s*([\d.]+)", body)
-    function = re.search(r'function\s*:\s*"\(?(\w+)\)?"', pins[outputs[0]]) if outputs else None
+    made = "".join(pins[pin] for pin in outputs)
+    functions = [text.strip("() ") for text in re.findall(r'function\s*:\s*"([^"]*)"', made)]
     return Cell(
         name=name,
         area=float(area[1]) if area else 0.0,
         inputs=tuple(pin for pin in inputs if pin not in clocks),
         outputs=outputs,
-        is_buffer=function is not None and len(outputs) == 1 and inputs == (function[1],),
+        is_buffer=len(inputs) == len(outputs) == 1 and functions == [*inputs],
         has_state=bool(re.search(r"\bff\s*\(", body)),
     )

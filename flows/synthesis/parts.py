@@ -24,9 +24,7 @@ class Part:
     count: int
     """How many the accelerator has."""
     verilog: str
-    """The module and those below it."""
-    cut: tuple[str, ...] = ()
-    """Modules that are black boxes in it."""
+    """The module and those below it; what is cut out is a black box that has ports alone."""
 
 
 class Netlist:
@@ -94,8 +92,16 @@ class Netlist:
         others = [other for other in cut if other != name]
         inside = self._all_below(name, others)
         held = [n for n in (name, *inside) for n in self._below[n] if n in others]
-        texts = [self._texts[each] for each in (name, *inside, *dict.fromkeys(held))]
-        return Part(name=name, count=count, verilog="".join(texts), cut=tuple(dict.fromkeys(held)))
+        texts = [self._texts[each] for each in (name, *inside)]
+        boxes = [black_box(self._texts[each]) for each in dict.fromkeys(held)]
+        return Part(name=name, count=count, verilog="".join((*texts, *boxes)))
+
+
+def black_box(module: str) -> str:
+    """Return a module's ports without what is in it, so that nothing else makes it another text."""
+    head, _, body = module.partition(";\n")
+    ports = re.findall(r"^  (?:input|output|inout) .*\n", body, re.M)
+    return f"(* blackbox *)\n{head};\n{''.join(ports)}endmodule\n"
 
 
 def memory_bits(dump: str) -> int:

@@ -15,18 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tilewright.flows.hardware import SIMULATED_NAME, VERILOG_NAME, hardware_folder
 from tilewright.flows.report.progress import counted
 from tilewright.flows.synthesis.devices import Device
 from tilewright.flows.synthesis.ecp5 import free_carries, map_ecp5
-from tilewright.flows.synthesis.kept import LINE_SECONDS
+from tilewright.flows.synthesis.kept import LINE_SECONDS, Kept
 from tilewright.flows.synthesis.parts import Netlist
 from tilewright.flows.synthesis.processes import Processes
-from tilewright.flows.synthesis.synthesis import TOP
+from tilewright.flows.synthesis.synthesis import TOP, verilog_of
 from tilewright.flows.synthesis.tools import check_yosys, run_yosys
 from tilewright.hw.spec.config import Config
-from tilewright.sim.cosim.cache import cached
-from tilewright.support.digests import digest
 from tilewright.support.errors import ToolError
 from tilewright.support.records import record
 
@@ -37,10 +34,6 @@ HARNESS = "harness"
 NETLIST, REPORT, CELLS = "netlist.json", "report.json", "cells.txt"
 KINDS = ("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD")
 """Of the cells: 4-input look-up tables (carries and LUT RAM too), flip-flops, multipliers, RAM."""
-LOGIC_PRODUCTS = "tilewright_depthwise_pipeline*"
-"""Modules whose products are made of logic where multipliers are few."""
-LOGIC_BITS = 6
-"""Products of factors as narrow as that are, too."""
 
 
 @record(frozen=True, kw_only=True)
@@ -63,13 +56,18 @@ class Placement:
     tools: tuple[str, ...]
     cells: Mapping[str, tuple[int, int]]
     """Used and available, by the kind of cell."""
-    runs: tuple[Run, ...]
-    """None where it does not fit."""
+    runs: tuple[Run, ...] = ()
+    """Of the seeds; empty where it does not fit."""
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The kinds of cells of which there are not enough."""
         return tuple(name for name, (used, available) in self.cells.items() if used > available)
+
+    @property
+    def obtained(self) -> str:
+        """How the figures were obtained."""
+        return "packed only" if self.missing else "placed and routed"
 
     @property
     def megahertz(self) -> float | None:
@@ -81,9 +79,10 @@ class Placement:
         return {
             "config": {"name": self.config.name, "digest": self.config.digest},
             "target": f"ecp5 {self.device}",
-            "obtained": "placed and routed",
+            "obtained": self.obtained,
             "tools": list(self.tools),
             "cells": {name: {"used": u, "available": a} for name, (u, a) in self.cells.items()},
+            "missing": list(self.missing),
             "megahertz": self.megahertz,
             "seeds": [vars(run) for run in self.runs],
         }
@@ -110,28 +109,27 @@ def place(config: Config, device: Device, *, seeds: int) -> Placement:
     """
     yosys, program = check_yosys(), find_nextpnr()
     told = subprocess.run([program, "--version"], capture_output=True, text=True)
-    tools = (yosys, nextpnr_version(told.stdout + told.stderr))
-    folder = hardware_folder(config.replace(name=SIMULATED_NAME))
-    part = Netlist((folder / VERILOG_NAME).read_text(encoding="utf-8"), TOP).whole()
+    kept = Kept(tools=(yosys, nextpnr_version(told.stdout + told.stderr)))
+    asked = _asked(device)
+    part = Netlist(verilog_of(config), TOP).whole()
     verilog = part.verilog + harness(part.verilog, TOP)
     script = placement_script(device)
     processes = Processes()
     runs = []
     try:
-        key = digest([*tools, verilog, script])
-        produce = partial(_synthesize, verilog=verilog, script=script, processes=processes)
-        netlist, _ = cached("synthesis", key, produce)
-        pack = partial(_pack, program, netlist / NETLIST, device, processes)
-        packed, _ = cached("synthesis", digest([key, device.size]), pack)
-        cells = read_cells((packed / CELLS).read_text(encoding="utf-8"))
-        found = Placement(config=config, device=device.size, tools=tools, cells=cells, runs=())
+        synthesize = partial(_synthesize, verilog=verilog, script=script, processes=processes)
+        made = kept.entry((verilog, script), synthesize)
+        command = [program, *asked, "--json", str(made.folder / NETLIST)]
+        packed = kept.entry((made.key, *asked), partial(_pack, command, processes))
+        cells = read_cells((packed.folder / CELLS).read_text(encoding="utf-8"))
+        found = Placement(config=config, device=device.size, tools=kept.tools, cells=cells)
         if found.missing:
             return found
         with counted("seed", seeds, every_seconds=LINE_SECONDS) as advance:
             for seed in range(1, seeds + 1):
-                route = partial(_route, program, netlist / NETLIST, device, seed, processes)
-                routed, _ = cached("synthesis", digest([key, device.size, str(seed)]), route)
-                runs.append(read_run((routed / REPORT).read_text(encoding="utf-8"), seed))
+                route = partial(_route, command, seed, processes)
+                routed = kept.entry((made.key, *asked, str(seed)), route)
+                runs.append(read_run((routed.folder / REPORT).read_text(encoding="utf-8"), seed))
                 advance(f"seed {seed}")
     finally:
         processes.stop()
@@ -168,26 +166,9 @@ endmodule
 
 def placement_script(device: Device) -> str:
     """Return Yosys's script for the top in its harness, in `top.v`."""
-    sparing = ""
-    if device.is_small:
-        widths = " ".join(
-            f"-D DSP_{limit}" for limit in (
-                "A_MAXWIDTH=18", "B_MAXWIDTH=18", f"A_MINWIDTH={LOGIC_BITS + 1}",
-                f"B_MINWIDTH={LOGIC_BITS + 1}", "Y_MINWIDTH=9", "NAME=$__MUL18X18",
-            )
-        )  # fmt: skip
-        sparing = f"""proc
-opt_expr
-opt_clean
-wreduce
-alumacc {LOGIC_PRODUCTS}/t:$mul
-techmap -map +/mul2dsp.v -map +/lattice/dsp_map_18x18.v {widths}
-chtype -set $mul t:$__soft_mul
-alumacc t:$mul
-"""
     return f"""read_verilog -sv -defer top.v
 hierarchy -top {HARNESS}
-{sparing}{map_ecp5(HARNESS, single_luts=device.is_small, netlist=NETLIST)}"""
+{map_ecp5(HARNESS, device, netlist=NETLIST)}"""
 
 
 def _synthesize(folder: Path, *, verilog: str, script: str, processes: Processes) -> None:
@@ -198,25 +179,22 @@ def _synthesize(folder: Path, *, verilog: str, script: str, processes: Processes
     (folder / NETLIST).write_text(json.dumps(netlist), encoding="utf-8")
 
 
-def _command(program: str, netlist: Path, device: Device) -> list[str]:
-    return [program, f"--{device.size}", "--package", device.package, "--speed",
-            str(SPEED_GRADE), "--json", str(netlist), "--lpf-allow-unconstrained",
-            "--timing-allow-fail", "--ignore-loops", "--freq", str(ASKED_MHZ)]  # fmt: skip
+def _asked(device: Device) -> list[str]:
+    """Return what nextpnr is asked for, no matter of which netlist."""
+    return [f"--{device.size}", "--package", device.package, "--speed", str(SPEED_GRADE),
+            "--lpf-allow-unconstrained", "--timing-allow-fail", "--ignore-loops",
+            "--freq", str(ASKED_MHZ)]  # fmt: skip
 
 
-def _pack(program: str, netlist: Path, device: Device, processes: Processes, folder: Path) -> None:
+def _pack(command: Sequence[str], processes: Processes, folder: Path) -> None:
     """Count the cells, before they have places."""
-    command = [*_command(program, netlist, device), "--pack-only"]
-    done = processes.run(command, folder=folder)
+    done = processes.run([*command, "--pack-only"], folder=folder)
     _check(done)
     (folder / CELLS).write_text(done.stdout + done.stderr, encoding="utf-8")
 
 
-def _route(
-    program: str, netlist: Path, device: Device, seed: int, processes: Processes, folder: Path
-) -> None:
+def _route(command: Sequence[str], seed: int, processes: Processes, folder: Path) -> None:
     """Make the report of a seed."""
-    command = _command(program, netlist, device)
     options = ["--seed", str(seed), "--report", REPORT, "--quiet"]
     _check(processes.run([*command, *options], folder=folder))
 
@@ -228,9 +206,12 @@ def _check(done: "subprocess.CompletedProcess[str]") -> None:
 
 
 def read_cells(log: str) -> dict[str, tuple[int, int]]:
-    """Return used and available cells from nextpnr's log."""
-    found = re.findall(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)", log, re.M)
-    return {name: (int(used), int(available)) for name, used, available in found if name in KINDS}
+    """Return used and available cells from nextpnr's log. Raises ToolError where it lacks any."""
+    lines = re.findall(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)", log, re.M)
+    found = {name: (int(used), int(available)) for name, used, available in lines}
+    if absent := [kind for kind in KINDS if kind not in found]:
+        raise ToolError(f"nextpnr failed: it counts no {', '.join(absent)}")
+    return {kind: found[kind] for kind in KINDS}
 
 
 def read_run(text: str, seed: int) -> Run:

@@ -3,16 +3,15 @@
 from typing import Any
 
 from tilewright.flows.hardware import SIMULATED_NAME, VERILOG_NAME, hardware_folder
+from tilewright.flows.synthesis.devices import devices, is_fpga, sram_bits
 from tilewright.flows.synthesis.kept import Kept, PartFigures, cells_of, gates_of
 from tilewright.flows.synthesis.liberty import load_liberty
 from tilewright.flows.synthesis.parts import Netlist
 from tilewright.flows.synthesis.timing import LongestPath, Timing
 from tilewright.flows.synthesis.tools import check_yosys, find_sta
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.loops import Space, num_words, word_bytes
 from tilewright.support.records import record
 
-ECP5 = "ecp5"
 TOP = "tilewright"
 
 
@@ -49,11 +48,11 @@ class Synthesis:
     @property
     def area(self) -> float:
         """The first figure, in `unit`: logic without SRAM banks."""
-        return self.totals["lut4" if self.target == ECP5 else "nand2"]
+        return self.totals[self.unit.lower()]
 
     @property
     def unit(self) -> str:
-        return "LUT4" if self.target == ECP5 else "NAND2"
+        return "LUT4" if "lut4" in self.totals else "NAND2"
 
     @property
     def path(self) -> LongestPath | None:
@@ -68,58 +67,52 @@ class Synthesis:
             "obtained": self.obtained,
             "tools": list(self.tools),
             "totals": self.totals,
-            "clock": _clock(self.timing),
+            "clock": _clock(self.path),
             "buffers": None if self.timing is None else self.timing.buffers,
             "parts": [
                 {
                     "name": part.name,
                     "count": part.count,
                     **part.figures,
-                    "clock": _clock(part.timing),
+                    "clock": _clock(part.path),
                 }
                 for part in self.parts
             ],
         }
 
 
-def _clock(timing: Timing | None) -> dict[str, Any] | None:
-    path = None if timing is None else timing.path
+def _clock(path: LongestPath | None) -> dict[str, Any] | None:
     if path is None:
         return None
     return {"megahertz": round(path.megahertz, 1), "from": path.start, "to": path.end}
 
 
-def sram_bits(config: Config) -> int:
-    """Return the bits of all SRAM banks."""
-    spaces = (space for space in Space if space != Space.DRAM)
-    return sum(8 * word_bytes(space, config) * num_words(space, config) for space in spaces)
-
-
 def check_target(target: str) -> None:
     """Raise ToolError or InputError unless there is such a target; called before long work."""
     check_yosys()
-    if target != ECP5:
+    if not is_fpga(target):
         load_liberty(target)
 
 
 def synthesize(config: Config, target: str, *, is_flat: bool = False, jobs: int = 1) -> Synthesis:
     """Return area, and where OpenSTA is installed clock, of a config.
 
-    target: "ecp5", "osu018", or the path of a Liberty file.
+    target: "ecp5", a device's name, "osu018", or the path of a Liberty file.
     jobs: parts at a time.
 
     Raises ToolError where a tool is missing or fails, InputError for a target that there is not.
     """
     yosys = check_yosys()
-    liberty = None if target == ECP5 else load_liberty(target)
+    liberty = None if is_fpga(target) else load_liberty(target)
     sta = None if liberty is None else find_sta()
     tools = tuple(filter(None, (yosys, sta)))
     netlist = Netlist(verilog_of(config), TOP)
     parts = [netlist.whole()] if is_flat else netlist.parts()
-    kept = Kept(tools=tools, jobs=jobs)
-    found, timing = (
-        (cells_of(parts, kept), None) if liberty is None else gates_of(parts, liberty, kept)
-    )
+    kept = Kept(tools=tools, jobs=jobs, has_sta=sta is not None)
+    if liberty is None:
+        found, timing = cells_of(parts, devices().get(target), kept), None
+    else:
+        found, timing = gates_of(parts, liberty, kept)
     return Synthesis(
         config=config,
         target=target,

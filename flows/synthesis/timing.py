@@ -11,7 +11,7 @@ from pathlib import Path
 from tilewright.flows.synthesis.fanout import with_trees
 from tilewright.flows.synthesis.liberty import Liberty
 from tilewright.flows.synthesis.processes import Processes
-from tilewright.flows.synthesis.tools import find_sta, run_sta
+from tilewright.flows.synthesis.tools import run_sta
 from tilewright.support.records import record
 
 ARRIVAL_NS = 1.0
@@ -68,14 +68,8 @@ report_checks -path_delay max -digits 3 -format full
 
 
 def measure_timing(top: str, liberty: Liberty, folder: Path, processes: Processes) -> None:
-    """Make the file of a module's timing from its gates in a folder, where there is OpenSTA.
-
-    Raises ToolError.
-    """
+    """Make the file of a module's timing from its gates in a folder. Raises ToolError."""
     gates = folder / "gates.v"
-    if find_sta() is None:
-        gates.unlink()
-        return
     netlist, buffers = with_trees(gates.read_text(encoding="utf-8"), liberty)
     gates.write_text(netlist, encoding="utf-8")
     path = _longest(run_sta(timing_script(top, liberty), folder, processes))
@@ -84,12 +78,9 @@ def measure_timing(top: str, liberty: Liberty, folder: Path, processes: Processe
     (folder / FILE).write_text(json.dumps(found), encoding="utf-8")
 
 
-def read_timing(folder: Path) -> Timing | None:
-    """Return a module's timing; None where nobody measured it."""
-    file = folder / FILE
-    if not file.is_file():
-        return None
-    found = json.loads(file.read_text(encoding="utf-8"))
+def read_timing(folder: Path) -> Timing:
+    """Return a module's timing."""
+    found = json.loads((folder / FILE).read_text(encoding="utf-8"))
     path = found["path"]
     return Timing(path=None if path is None else LongestPath(**path), buffers=found["buffers"])
 

@@ -22,7 +22,7 @@ def synthesized(monkeypatch):
     found = []
 
     def with_area(points, target, jobs):
-        assert target == "ecp5"
+        assert target == "ecp5-45k"
         found.append(points[0].candidate.config)
         size = found[-1].rows * found[-1].cols
         figures = {"lut4": LUTS * size, "flip_flops": 9.0, "mult18": size + 19, "block_ram": 40}

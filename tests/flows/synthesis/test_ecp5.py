@@ -1,11 +1,34 @@
 """What is done to Yosys's netlist of an ECP5, and that a wrong one is refused."""
 
+import importlib.util
+from functools import partial
+
 import pytest
 
 from tilewright.flows.synthesis import tools
-from tilewright.flows.synthesis.ecp5 import free_carries
+from tilewright.flows.synthesis.devices import devices
+from tilewright.flows.synthesis.ecp5 import (
+    ecp5_script,
+    free_carries,
+    read_ecp5,
+    synthesize_ecp5,
+)
+from tilewright.flows.synthesis.parts import Part
+from tilewright.flows.synthesis.place import placement_script
 from tilewright.flows.synthesis.processes import Processes
 from tilewright.support.errors import ToolError
+
+PRODUCTS = """module top(
+  input [7:0] a, b, e, input [5:0] c, d, output [15:0] p, q, output [11:0] r
+);
+  assign p = a * b;
+  tilewright_depthwise_pipeline inner(.a(a), .b(e), .p(q));
+  assign r = c * d;
+endmodule
+module tilewright_depthwise_pipeline(input [7:0] a, b, output [15:0] p);
+  assign p = a * b;
+endmodule
+"""
 
 
 def carry(given: int, cin: int | str, cout: int) -> dict[str, object]:
@@ -18,9 +41,31 @@ def carry(given: int, cin: int | str, cout: int) -> dict[str, object]:
 
 def test_only_a_last_carry_that_nobody_reads_is_disconnected():
     tested, ends, chained = carry(20, 3, 4), carry(4, "0", 5), carry(10, "0", 3)
-    free_carries({"modules": {"top": {"cells": {"a": chained, "b": tested, "c": ends}}}})
-    carries = [cell["connections"]["COUT"] for cell in (chained, tested, ends)]
-    assert carries == [[3], [4], ["x"]]
+    leaves = carry(30, "0", 6)
+    module = {
+        "cells": {"a": chained, "b": tested, "c": ends, "d": leaves},
+        "ports": {"given": {"direction": "input", "bits": [5]},
+                  "carry": {"direction": "output", "bits": [6]}},
+    }  # fmt: skip
+    free_carries({"modules": {"top": module}})
+    carries = [cell["connections"]["COUT"] for cell in (chained, tested, ends, leaves)]
+    assert carries == [[3], [4], ["x"], [6]]
+
+
+@pytest.mark.parametrize("sparing", ["mul2dsp", "-nowidelut"])
+def test_cells_are_spared_only_on_a_small_device(sparing):
+    part = Part(name="m", count=1, verilog="")
+    for script in (placement_script, partial(ecp5_script, part)):
+        assert sparing in script(devices()["ecp5-25k"])
+        assert sparing not in script(devices()["ecp5-85k"])
+    assert sparing not in ecp5_script(part, None)
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("pyosys"), reason="needs pyosys")
+def test_narrow_products_and_the_depthwise_ones_are_logic_on_a_small_device(tmp_path):
+    part = Part(name="top", count=1, verilog=PRODUCTS)
+    synthesize_ecp5(part, devices()["ecp5-25k"], tmp_path, processes=Processes())
+    assert read_ecp5(tmp_path)["mult18"] == 1
 
 
 def test_a_netlist_that_abc_finds_unequal_is_refused(tmp_path, monkeypatch):

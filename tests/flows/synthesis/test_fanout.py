@@ -55,6 +55,16 @@ def test_what_drives_few_is_left_alone():
     assert with_trees(netlist(10), LIBRARY) == (netlist(10), 0)
 
 
+def test_constants_clocks_and_inputs_of_unknown_cells_get_no_tree():
+    cells = "".join(
+        f"  DFF \\r[{n}] (\n    .CLK(clk),\n    .D(1'h{n % 2}),\n    .Y(out[{n}])\n  );\n"
+        f"  RAM ram{n}_ (\n    .A(address)\n  );\n"
+        for n in range(50)
+    )
+    text = f"module m(clk, address, out);\n{cells}endmodule\n"
+    assert with_trees(text, LIBRARY) == (text, 0)
+
+
 def test_a_library_without_a_buffer_changes_nothing():
     cells = {name: each for name, each in LIBRARY.cells.items() if name != "BUF"}
     bare = Liberty(path=Path("x"), nand2_area=1.0, cells=cells)

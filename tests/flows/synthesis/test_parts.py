@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import re
 
 import pytest
 
@@ -17,9 +18,9 @@ from tilewright.flows.synthesis.liberty import KNOWN, load_liberty
 from tilewright.flows.synthesis.parts import Netlist, Part, memory_bits
 from tilewright.flows.synthesis.processes import Processes
 from tilewright.flows.synthesis.timing import read_timing
-from tilewright.flows.synthesis.tools import find_sta
+from tilewright.flows.synthesis.tools import LOG, find_sta
 from tilewright.hw.spec.config import PRESETS
-from tilewright.support.errors import InputError
+from tilewright.support.errors import InputError, ToolError
 
 VERILOG = """module top(clk);
   left \\left (
@@ -56,6 +57,23 @@ endmodule
 module tilewright_bank_4x4(clk);
 endmodule
 """
+COUNTING_LANE = VERILOG.replace(
+    "module lane(clk);\n",
+    """module lane(clk, sum);
+  input clk;
+  wire clk;
+  output [7:0] sum;
+  reg [7:0] sum;
+  always @(posedge clk) sum <= sum + 1;
+""",
+)
+OTHER_LANE = COUNTING_LANE.replace("sum + 1", "sum + 2")
+BLACK_BOX = """(* blackbox *)
+module lane(clk, sum);
+  input clk;
+  output [7:0] sum;
+endmodule
+"""
 LIBRARY = """library (x) {
   cell (INVX1) { area : 1.0; }
   cell (NAND2X1) { area : 24.0; pin(A) {} }
@@ -66,7 +84,7 @@ LIBRARY = """library (x) {
   cell (BUFX2) { area : 24; pin(A) { direction : input; }
     pin(Y) { direction : output; function : "A"; } }
   cell (BUFX4) { area : 32; pin("A") { direction : "input"; }
-    pin("Y") { direction : "output"; function : "(A)"; } }
+    pin("Y") { direction : "output"; function : "( A )"; } }
   cell (BUFX8) { area : 56; pin(A) { direction : input; }
     pin(Y) { direction : output; function : "A"; } }
   cell (INVX8) { area : 40; pin(A) { direction : input; }
@@ -78,22 +96,40 @@ LIBRARY = """library (x) {
 """
 
 
+def modules_of(verilog):
+    """The modules of a Verilog file that are no black boxes."""
+    return set(re.findall(r"^module (\w+)", verilog, re.M)) - boxes_of(verilog)
+
+
+def boxes_of(verilog):
+    return set(re.findall(r"^\(\* blackbox \*\)\nmodule (\w+)", verilog, re.M))
+
+
 def test_what_is_emitted_once_is_a_part_with_its_count():
     parts = {part.name: part for part in Netlist(VERILOG, "top").parts()}
     counts = {name: part.count for name, part in parts.items()}
     assert counts == {"top": 1, "left": 1, "right": 1, "lane": 3}
-    assert parts["top"].cut == ("left", "right")
-    assert "module right_inner" not in parts["top"].verilog
-    assert parts["left"].cut == parts["right"].cut == ("lane",)
-    assert "module right_inner" in parts["right"].verilog
-    assert "module lane_adder" in parts["lane"].verilog
-    assert "module lane_adder" not in parts["left"].verilog
+    modules, boxes = ({name: found(part.verilog) for name, part in parts.items()}
+                      for found in (modules_of, boxes_of))  # fmt: skip
+    assert modules == {
+        "top": {"top"},
+        "left": {"left", "tilewright_bank_4x4"},
+        "right": {"right", "right_inner"},
+        "lane": {"lane", "lane_adder"},
+    }
+    assert boxes == {"top": {"left", "right"}, "left": {"lane"}, "right": {"lane"}, "lane": set()}
+
+
+def test_what_a_black_box_holds_is_in_no_other_part():
+    first, other = (Netlist(text, "top").parts() for text in (COUNTING_LANE, OTHER_LANE))
+    assert [a.name for a, b in zip(first, other, strict=True) if a != b] == ["lane"]
+    assert BLACK_BOX in other[1].verilog
 
 
 def test_the_whole_cuts_nothing():
     whole = Netlist(VERILOG, "top").whole()
-    assert whole.cut == ()
-    assert whole.verilog.count("endmodule") == 7
+    assert boxes_of(whole.verilog) == set()
+    assert len(modules_of(whole.verilog)) == 7
 
 
 def test_every_module_of_an_accelerator_is_in_one_part():
@@ -102,13 +138,10 @@ def test_every_module_of_an_accelerator_is_in_one_part():
     parts = Netlist(verilog, "tilewright").parts()
     lanes = {part.name: part.count for part in parts if part.count > 1}
     assert lanes["tilewright_requantize_lane"] == PRESETS["nano"].lanes
-    modules = {line.split("(")[0] for line in verilog.splitlines() if line.startswith("module ")}
-    found = [{line.split("(")[0] for line in part.verilog.splitlines()
-              if line.startswith("module ")} for part in parts]  # fmt: skip
-    assert modules == set().union(*found)
+    found = [modules_of(part.verilog) for part in parts]
+    assert modules_of(verilog) == set().union(*found)
     shared = set().union(*(a & b for a, b in itertools.combinations(found, 2)))
-    cut = {f"module {name}" for part in parts for name in part.cut}
-    assert all("_bank_" in name or name.strip() in cut for name in shared), shared
+    assert all("_bank_" in name for name in shared), shared
 
 
 def test_a_library_tells_its_unit_and_its_cells(tmp_path):
@@ -124,7 +157,7 @@ def test_a_library_tells_its_unit_and_its_cells(tmp_path):
     with pytest.raises(InputError, match="no Liberty file with a NAND2"):
         load_liberty(str(path))
     with pytest.raises(
-        InputError, match=r"a target is ecp5, the path of a Liberty file, or osu018"
+        InputError, match=r"a target is ecp5, ecp5-25k, .*, the path of a Liberty file, or osu018"
     ):
         load_liberty("paper")
 
@@ -155,11 +188,35 @@ endmodule
     pace = shortest_delay(logic)
     assert 500 < pace < 3000
     assert pace % 100 == 0
-    map_logic(part, liberty, logic, pace, gates, Processes())
+    is_timed = find_sta() is not None
+    map_logic(part, liberty, logic, pace, gates, Processes(), is_timed=is_timed)
     found = read_gates(logic, gates, liberty)
     assert (found["flip_flops"], found["memory_bits"]) == (16, 0)
     assert 16 * 4 < found["nand2"] < 16 * 4 + 8 * 30  # a flip-flop is 96 / 24
-    timing = read_timing(gates)
-    if find_sta() is not None:
-        assert timing.path.end == "sum"
-        assert 1 < timing.path.nanoseconds < 8
+    if is_timed:
+        path = read_timing(gates).path
+        assert path.end == "sum"
+        assert 1 < path.nanoseconds < 8
+
+
+TOLD = "ABC: netlist : i/o = 4/ 3 lat = 0 nd = 9 edge = 20 area =90.00  delay ={}  lev = 8\n"
+GENERIC = f"3. Executing ABC pass.\n{TOLD.format('9000.0')}4. Executing ABC pass.\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "delay"),
+    [
+        (GENERIC + TOLD.format("849.39"), 900),
+        (GENERIC + TOLD.format("800.00") + TOLD.format("1200.1"), 1300),
+        (GENERIC + "Don't call ABC as there is nothing to map.\n", 0),
+    ],
+)
+def test_the_shortest_delay_is_the_last_pass_of_abc(tmp_path, log, delay):
+    (tmp_path / LOG).write_text(log)
+    assert shortest_delay(tmp_path) == delay
+
+
+def test_a_log_without_a_delay_is_refused(tmp_path):
+    (tmp_path / LOG).write_text(GENERIC)
+    with pytest.raises(ToolError, match=r"yosys\.log has no delay"):
+        shortest_delay(tmp_path)

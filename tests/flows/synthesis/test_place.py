@@ -1,7 +1,9 @@
 """Place and route: the harness around the top, what is read of nextpnr's report."""
 
+import dataclasses
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -12,15 +14,18 @@ from tilewright.flows.synthesis.place import (
     Run,
     harness,
     nextpnr_version,
-    placement_script,
+    place,
     read_cells,
     read_run,
 )
 from tilewright.flows.synthesis.synthesis import TOP
 from tilewright.hw.rtl.accelerator import port_members
 from tilewright.hw.spec.config import PRESETS
+from tilewright.support.cache import CACHE_VARIABLE
+from tilewright.support.errors import ToolError
 
 NANO = PRESETS["nano"]
+SMALL = "module tilewright(clk, a, b);\n  input clk;\n  input a;\n  output b;\nendmodule\n"
 REPORT = {
     "fmax": {"clk": {"achieved": 61.26, "constraint": 100.0}},
     "critical_paths": [
@@ -38,6 +43,8 @@ REPORT = {
 LOG = """Info: Device utilisation:
 Info: \t          TRELLIS_IO:       3/    197     1%
 Info: \t          MULT18X18D:      25/     28    89%
+Info: \t              DP16KD:      44/     56    78%
+Info: \t          TRELLIS_FF:   12982/  24288    53%
 Info: \t        TRELLIS_COMB:   25895/  24288   106%
 """
 
@@ -55,35 +62,93 @@ def test_the_harness_connects_every_port_once():
         assert [low for _, low in ports] == [0, *(high + 1 for high, _ in ports[:-1])]
 
 
-@pytest.mark.parametrize("sparing", ["mul2dsp", "-nowidelut"])
-def test_cells_are_spared_only_on_a_small_device(sparing):
-    assert sparing in placement_script(devices()["ecp5-25k"])
-    assert sparing not in placement_script(devices()["ecp5-85k"])
-
-
 def test_a_report_gives_the_clock_and_the_signals_of_its_path():
     run = read_run(json.dumps(REPORT), seed=2)
     assert run == Run(seed=2, megahertz=61.3, start="vector.step", end="vector.walker.row")
 
 
-def test_cells_that_are_missing_are_named_and_there_is_no_clock():
-    cells = read_cells(LOG)
-    assert cells == {"MULT18X18D": (25, 28), "TRELLIS_COMB": (25895, 24288)}
-    placement = Placement(config=NANO, device="25k", tools=(), cells=cells, runs=())
-    assert placement.missing == ("TRELLIS_COMB",)
-    assert placement.as_dict()["megahertz"] is None
+def test_cells_are_read_by_their_kinds():
+    cells = {"TRELLIS_COMB": (25895, 24288), "TRELLIS_FF": (12982, 24288),
+             "MULT18X18D": (25, 28), "DP16KD": (44, 56)}  # fmt: skip
+    assert read_cells(LOG) == cells
+
+
+def test_a_log_that_lacks_a_kind_of_cell_is_refused():
+    with pytest.raises(ToolError, match="nextpnr failed: it counts no TRELLIS_FF, DP16KD"):
+        read_cells("\n".join(line for line in LOG.splitlines() if "FF:" not in line
+                             and "DP16KD" not in line))  # fmt: skip
+
+
+def test_what_does_not_fit_is_packed_only_and_says_what_is_missing(tilewright, monkeypatch):
+    found = Placement(config=NANO, device="25k", tools=("nextpnr 1",), cells=read_cells(LOG))
+    monkeypatch.setattr("tilewright.flows.synthesis.place.place", lambda *_, seeds: found)
+    words = ("synth", "--preset", "nano", "--target", "ecp5", "--place", "25k")
+    told = json.loads(tilewright(*words, "--json").out)
+    assert told["obtained"] == "packed only"
+    assert told["missing"] == ["TRELLIS_COMB"]
+    assert (told["megahertz"], told["seeds"]) == (None, [])
+    shown = tilewright(*words).out
+    assert "nano on ECP5 25k, packed only" in shown
+    assert shown.endswith("it does not fit: too many TRELLIS_COMB\nby nextpnr 1\n")
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """What nextpnr was asked for, which has places for everything."""
+    commands = []
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+
+    def run(self, command, given="", folder=None):
+        commands.append(command)
+        (folder / "report.json").write_text(json.dumps(REPORT))
+        log = LOG.replace("25895", "95")
+        return subprocess.CompletedProcess(command, 0, log, "")
+
+    for name, value in {
+        "verilog_of": lambda config: SMALL,
+        "check_yosys": lambda: "yosys",
+        "find_nextpnr": lambda: "echo",
+        "run_yosys": lambda script, folder, _: (folder / "netlist.json").write_text(
+            '{"modules": {}}'),
+        "Processes.run": run,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(f"tilewright.flows.synthesis.place.{name}", value)
+    return commands
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "value"),
+    [("device", "package", "CABGA256"), ("place", "SPEED_GRADE", 8), ("place", "ASKED_MHZ", 50)],
+)
+def test_places_that_are_asked_differently_share_no_result(asked, monkeypatch, of, name, value):
+    device = devices()["ecp5-45k"]
+    assert place(NANO, device, seeds=2).megahertz == 61.3
+    place(NANO, device, seeds=2)
+    assert len(asked) == 3
+    assert all("CABGA381" in command for command in asked)
+    if of == "device":
+        device = dataclasses.replace(device, **{name: value})
+    else:
+        monkeypatch.setattr(f"tilewright.flows.synthesis.place.{name}", value)
+    place(NANO, device, seeds=2)
+    assert len(asked) == 6
+    assert all(str(value) in command for command in asked[3:])
 
 
 def test_the_clock_is_the_median_of_the_seeds():
     runs = tuple(Run(seed=s, megahertz=m, start="", end="") for s, m in ((1, 50), (2, 70), (3, 60)))
     placement = Placement(config=NANO, device="85k", tools=(), cells={}, runs=runs)
     assert placement.as_dict()["megahertz"] == 60
+    assert placement.as_dict()["obtained"] == "placed and routed"
 
 
 def test_a_device_is_one_of_the_fpga(tilewright):
     result = tilewright("synth", "--preset", "nano", "--place", "25k")
     assert result.status == 2
     assert "--place needs --target ecp5" in result.err
+    result = tilewright("synth", "--preset", "nano", "--target", "ecp5", "--place", "7k")
+    assert result.status == 2
+    assert "no FPGA '7k' to place on; there are 25k, 45k, 85k" in result.err
 
 
 VERSIONS = {

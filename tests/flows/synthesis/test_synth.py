@@ -82,6 +82,16 @@ def test_the_clock_is_that_of_the_path_through_several_parts():
 
 
 @pytest.mark.usefixtures("small")
+def test_without_opensta_there_is_area_and_no_clock(tilewright, monkeypatch):
+    monkeypatch.setattr("tilewright.flows.synthesis.synthesis.find_sta", lambda: None)
+    monkeypatch.setattr("tilewright.flows.synthesis.gates.measure_timing", None)
+    found = json.loads(tilewright("synth", "--preset", "nano", "--json").out)
+    assert found["totals"]["nand2"] > 100
+    assert {found["clock"], *(part["clock"] for part in found["parts"])} == {None}
+    assert not any("OpenSTA" in tool for tool in found["tools"])
+
+
+@pytest.mark.usefixtures("small")
 def test_a_sweep_has_area_and_time(tilewright, digits):
     words = ("--preset", "nano", "--set-range", "queue_depth=8", "--synth", "osu018")
     result = tilewright("sweep", digits, *words, "--json")
@@ -95,7 +105,8 @@ def test_a_sweep_has_area_and_time(tilewright, digits):
 
 @pytest.mark.usefixtures("small")
 def test_cells_of_an_fpga(tilewright):
-    found = json.loads(tilewright("synth", "--preset", "nano", "--target", "ecp5", "--json").out)
+    words = ("synth", "--preset", "nano", "--target", "ecp5-25k", "--json")
+    found = json.loads(tilewright(*words).out)
     assert found["totals"]["flip_flops"] == 16
     assert found["clock"] is None
 
@@ -113,5 +124,5 @@ def test_the_parts_are_close_to_the_whole():
     assert parts.area == pytest.approx(whole.area, rel=0.05)
     assert parts.totals["flip_flops"] == pytest.approx(whole.totals["flip_flops"], rel=0.01)
     assert parts.totals["memory_bits"] == whole.totals["memory_bits"]
-    if find_sta() is not None:
-        assert parts.path.nanoseconds == pytest.approx(whole.path.nanoseconds, rel=0.05)
+    if find_sta() is not None:  # between parts, trees are made without a look at the time
+        assert 1 <= parts.path.nanoseconds / whole.path.nanoseconds < 1.15
