@@ -123,7 +123,7 @@ wish_options = collected(
         click.option(
             "--synth",
             "target",
-            metavar="osu018|ecp5|LIBERTY",
+            metavar="osu018|ecp5|DEVICE|LIBERTY",
             help="Area and clock of every config, as `tilewright synth` composes them.",
         ),
         click.option(
@@ -209,7 +209,8 @@ def command(
     if wishes.num_verified is not None and fidelity == "rtl":
         raise InputError("--verify is of --fidelity closed and replay; rtl measures all points")
     written = [outputs.csv_file, outputs.plot_file, *json_files]
-    check_files(given.config_files, models, written, outputs.folder)
+    read = [*given.files, energy_file, sram_file]
+    check_files(read, models, written, outputs.folder)
     sweep = Sweep(
         models=models,
         space=given.resolve(),

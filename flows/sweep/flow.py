@@ -40,10 +40,10 @@ class Wishes:
     jobs: int = 1
 
     def num_points(self, sweep: Sweep) -> int:
-        """How many points are measured, as far as the space has them."""
+        """How many points are measured at most; a search may find fewer configs."""
         if self.num_searched is None:
             return sweep.num_points
-        return self.num_searched * len(sweep.models)
+        return min(sweep.num_points, self.num_searched * len(sweep.models))
 
 
 def check(sweep: Sweep, wishes: Wishes) -> Wishes:

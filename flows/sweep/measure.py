@@ -21,7 +21,6 @@ from tilewright.flows.models import CompiledModel, import_file
 from tilewright.flows.report.report import layer_reports, utilization
 from tilewright.flows.sweep.energy import count
 from tilewright.flows.sweep.job import Job, LayerCycles, Result, Setup
-from tilewright.hw.spec.program import Listing, Program
 from tilewright.sim.timing import simulate
 from tilewright.support.collector import no_collections
 from tilewright.support.errors import ExecutionError, TilewrightError
@@ -75,23 +74,11 @@ def measure(job: Job, reading: Path | None) -> Result:
 
 def _measured(job: Job, imported: ImportedModel) -> Result:
     start = time.monotonic()
-    program: Listing
-    if job.setup.fidelity == "rtl":
-        program = compile_model(imported, job.config)
-    else:
-        program = list_instructions(imported, job.config)
+    model = _compiled(job, imported) if job.setup.fidelity == "rtl" else None
+    program = model.program if model else list_instructions(imported, job.config)
     compiled = time.monotonic()
     timing = simulate(program, latency=job.latency)
-    cycles = timing.cycles
-    if isinstance(program, Program):
-        model = CompiledModel(
-            path=job.model.path,
-            program=program,
-            seconds=compiled - start,
-            options=job.setup.options,
-            read=imported,
-        )
-        cycles = _cycles_on_rtl(job, model)
+    cycles = _cycles_on_rtl(job, model) if model else timing.cycles
     layers = layer_reports(program, timing.retirements)
     macs = sum(layer.macs for layer in layers)
     return Result(
@@ -113,6 +100,18 @@ def _measured(job: Job, imported: ImportedModel) -> Result:
             engine.name.lower(): {bucket.name.lower(): count for bucket, count in counts.items()}
             for engine, counts in timing.buckets.items()
         },
+    )
+
+
+def _compiled(job: Job, imported: ImportedModel) -> CompiledModel:
+    start = time.monotonic()
+    program = compile_model(imported, job.config)
+    return CompiledModel(
+        path=job.model.path,
+        program=program,
+        seconds=time.monotonic() - start,
+        options=job.setup.options,
+        read=imported,
     )
 
 

@@ -201,6 +201,11 @@ def test_output_over_inputs_and_other_outputs(fails, tmp_path, program, digits, 
     assert "is an input as well" in fails("disasm", program, "-o", program)
     assert "is an input as well" in fails("asm", program, "-o", program)
     assert "is an input as well" in fails("sweep", digits, "--rows", 4, "--csv", digits)
+    for option in ("--config", "--space", "--energy", "--sram"):
+        words = (option, "x.toml", "--csv", "x.toml")
+        assert "is an input as well" in fails("sweep", digits, *words)
+    words = ("--target", "ecp5-25k", "--min-fps", 1, "--space", "x.toml", "--json", "x.toml")
+    assert "is an input as well" in fails("recommend", digits, *words)
     words = ("--input", digits_inputs, "-o", digits_inputs)
     assert "is an input as well" in fails("run", program, *words)
     target = tmp_path / "target"
