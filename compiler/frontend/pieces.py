@@ -40,14 +40,15 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
         UnsupportedError: too steep or not finite; too few accumulator steps in a level.
     """
     steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
-    reach = _reach(producer, steps)
-    inputs = _inputs(function, target, reach)
+    sums = _extreme_sums(producer)
+    low, high = float((sums[0] * steps).min()), float((sums[1] * steps).max())
+    inputs = _inputs(function, target, low, high)
     results = _in_steps(function, inputs, target)
     slopes = np.abs(np.diff(results)) / np.diff(inputs)
     limit = (LARGEST_ERROR_STEPS - float(slopes.max() * steps.max()) / 2) * 2 * (LEVELS - 1)
-    exact = _exact_ends(producer, steps, inputs, results)
+    exact = _exact_ends(sums, steps, inputs, results)
     if exact is not None:
-        return _tables(function, exact, reach, target)
+        return _tables(function, exact, (low, high), target)
     rise, cuts = _cut(inputs, slopes, FEW_PIECES)
     if rise > limit or np.abs(np.diff(results[cuts])).max() > LARGEST_RISE:
         rise, cuts = _cut(inputs, slopes, MANY_PIECES)
@@ -56,20 +57,28 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
             f"its function is too steep for {MANY_PIECES} tables of {LEVELS} levels; put a "
             "QuantizeLinear and DequantizeLinear in front of it"
         )
-    return _tables(function, inputs[cuts], reach, target)
+    return _tables(function, inputs[cuts], (low, high), target)
 
 
-def _exact_ends(producer: Linear, steps: Floats, inputs: Floats, results: Floats) -> Floats | None:
+def _extreme_sums(producer: Linear) -> tuple[Floats, Floats]:
+    """The smallest and the largest sum that each channel's accumulator can hold."""
+    zero_point = producer.source.quantization.zero_point
+    weights = producer.weight.reshape(len(producer.bias), -1).astype(np.float64)
+    bounds = np.sort([weights * (-128 - zero_point), weights * (127 - zero_point)], axis=0)
+    low, high = bounds.sum(axis=2) + np.rint(producer.bias)
+    return low, high
+
+
+def _exact_ends(
+    sums: tuple[Floats, Floats], steps: Floats, inputs: Floats, results: Floats
+) -> Floats | None:
     """Where pieces end of which each level is one value of the accumulators; None: they are more.
 
     So few are the values of a mean of few pixels.
     """
-    step, zero_point = float(steps[0]), producer.source.quantization.zero_point
-    weights = producer.weight.reshape(len(steps), -1).astype(np.int64)
-    bounds = np.sort([weights * (-128 - zero_point), weights * (127 - zero_point)], axis=0)
-    low, high = bounds.sum(axis=2) + np.rint(producer.bias)
-    first = max(float(low.min()), np.floor(inputs[0] / step))
-    last = min(float(high.max()), np.ceil(inputs[-1] / step))
+    step = float(steps[0])
+    first = max(float(sums[0].min()), np.floor(inputs[0] / step))
+    last = min(float(sums[1].max()), np.ceil(inputs[-1] / step))
     count = max(int(np.ceil((last - first) / (LEVELS - 1))), 1)
     if count > FEW_PIECES or (steps != step).any():
         return None
@@ -79,18 +88,21 @@ def _exact_ends(producer: Linear, steps: Floats, inputs: Floats, results: Floats
 
 
 def _tables(
-    function: Function, ends: Floats, reach: float, target: Quantization
+    function: Function, ends: Floats, extremes: tuple[float, float], target: Quantization
 ) -> tuple[Piece, ...]:
-    """The pieces between neighbouring `ends`. Raises UnsupportedError: one rises too far."""
+    """The pieces between neighbouring `ends`; beyond them, the results of the extremes.
+
+    Raises UnsupportedError: one rises too far.
+    """
     pieces: list[Piece] = []
     for first, last in pairwise(ends):
         step = (last - first) / (LEVELS - 1)
-        levels = np.linspace(first, last, LEVELS).astype(np.float32)
+        levels = np.clip(np.linspace(first, last, LEVELS), *extremes)
         if first == ends[0]:
-            levels[0] = min(-reach, first)
+            levels[0] = extremes[0]
         if last == ends[-1]:
-            levels[-1] = max(reach, last)
-        stored = quantize_all(function(levels), target)
+            levels[-1] = extremes[1]
+        stored = quantize_all(function(levels.astype(np.float32)), target)
         rises = stored.astype(np.int16) - stored[0]
         if pieces and np.abs(rises).max() > LARGEST_RISE:
             raise UnsupportedError(f"its function rises by more than {LARGEST_RISE} steps at once")
@@ -119,22 +131,16 @@ def _greedy_cuts(inputs: Floats, slopes: Floats, limit: float, count: int) -> li
     return cuts
 
 
-def _reach(producer: Linear, steps: Floats) -> float:
-    """The largest magnitude that the producer's value can have."""
-    zero_point = producer.source.quantization.zero_point
-    magnitudes = np.abs(producer.weight.astype(np.float64)).sum(axis=(1, 2, 3))
-    largest = magnitudes * max(127 - zero_point, zero_point + 128) + np.abs(producer.bias)
-    return float((largest * steps).max(initial=1.0))
-
-
-def _inputs(function: Function, target: Quantization, reach: float) -> Floats:
-    """Samples of the range in which the result changes."""
+def _inputs(function: Function, target: Quantization, low: float, high: float) -> Floats:
+    """Samples of the part of low ... high in which the result changes."""
+    reach = max(-low, high, 1.0)
     wide = reach * np.sinh(DENSITY * np.linspace(-1, 1, SAMPLES)) / np.sinh(DENSITY)
+    wide = np.unique(np.clip(wide, low, high))
     results = _in_steps(function, wide, target)
     moved = [np.flatnonzero(np.abs(results - results[end]) > NEGLIGIBLE_STEPS) for end in (0, -1)]
     if not moved[0].size:
-        return np.linspace(-1.0, 1.0, SAMPLES)
-    first, last = max(int(moved[0][0]) - 1, 0), min(int(moved[1][-1]) + 1, SAMPLES - 1)
+        return (low + high) / 2 + np.linspace(-1.0, 1.0, SAMPLES)
+    first, last = max(int(moved[0][0]) - 1, 0), min(int(moved[1][-1]) + 1, len(wide) - 1)
     return np.linspace(wide[first], wide[last], SAMPLES)
 
 

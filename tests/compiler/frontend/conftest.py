@@ -73,9 +73,18 @@ class ModelBuilder:
         self.feeds[name] = self.integers(shape)
         return name
 
-    def activation(self, shape: tuple[int, ...], around: float = 2.0**-5) -> str:
+    def activation(
+        self, shape: tuple[int, ...], around: float = 2.0**-5, zero_point: int | None = None
+    ) -> str:
         """A dequantized model input."""
-        return self.dequantize(self.stored_input(shape), self.quantization(around))
+        return self.dequantize(self.stored_input(shape), self.quantization(around, zero_point))
+
+    def set_extremes(self) -> None:
+        """Fill the first channels of the inputs with every combination of smallest and largest."""
+        for number, feed in enumerate(self.feeds.values()):
+            limits = np.iinfo(feed.dtype)
+            for channel in range(2 ** len(self.feeds)):
+                feed[:, channel] = limits.max if channel >> number & 1 else limits.min
 
     def dequantize(self, name: str, quantization: list[str]) -> str:
         return self.node("DequantizeLinear", [name, *quantization])

@@ -73,6 +73,16 @@ def test_where_four_pieces_are_too_coarse_there_are_eight(make_builder, agree):
     assert len(node.epilogue.pieces) == 8
 
 
+def test_a_function_that_ends_between_two_levels_is_exact_where_it_has_ended(make_builder, agree):
+    """The tables' first and last levels hold -63.5 and 63.5 steps, which are rounded to even."""
+    builder = make_builder(seed=6, is_exact=False)
+    stored = builder.activation((1, 6, 16, 16), around=4.0)
+    value = builder.node("Tanh", [builder.node("Conv", [stored, builder.weight((6, 6, 1, 1))])])
+    quantization = [builder.constant(np.float32(1 / 63.5)), builder.constant(np.int8(0))]
+    builder.output(builder.node("QuantizeLinear", [value, *quantization]))
+    agree(builder, fraction=0.002)
+
+
 REFUSED = {
     "steep": (["Sin"], 2.0**-7, "its function is too steep for 8 tables of 256 levels"),
     "not finite": (["Log"], 2.0**-4, "its function is not finite for every value"),

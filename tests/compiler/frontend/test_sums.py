@@ -37,6 +37,20 @@ def test_smooth_function_is_exact_where_the_scales_are_powers_of_two(
     on_both(builder, agree(builder))
 
 
+@pytest.mark.parametrize("op_type", ["Sigmoid", "Tanh"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("zero_point", [-128, 20, 127])
+def test_smooth_function_is_exact_at_the_extremes_of_the_sum(
+    make_builder, agree, op_type, dtype, zero_point
+):
+    builder = make_builder(seed=1, dtype=dtype)
+    parts = [builder.activation(SHAPE, 2.0**-7, zero_point) for _ in range(2)]
+    builder.set_extremes()
+    value = builder.node(op_type, [builder.node("Add", parts)])
+    builder.output(builder.quantize(value, 2.0**-7))
+    agree(builder)
+
+
 @pytest.mark.parametrize("op_type", ["Silu", "Tanh", "HardSwish"])
 @pytest.mark.parametrize("ratio", [1.0, 3.7, 300.0])
 def test_smooth_function_is_at_most_one_step_off(make_builder, agree, op_type, ratio):
