@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.frontend.pieces import pieces_of
+from tilewright.compiler.frontend.pieces import pieces_of, with_room
 from tilewright.compiler.frontend.request import Request
 from tilewright.compiler.frontend.values import Linear, Pooled, Real
 from tilewright.compiler.graph.copies import copy_channels
-from tilewright.compiler.graph.graph import Concat, Conv, Epilogue
+from tilewright.compiler.graph.graph import Concat, Conv, Epilogue, Piece
 from tilewright.hw.spec import numerics
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 32, 127
@@ -26,6 +26,10 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
     the accumulators.
     """
     producer = _with_nearest_bias(producer)
+    pieces: tuple[Piece, ...] = ()
+    if not value.is_plain:
+        pieces = pieces_of(request.function, producer, request.quantization)
+        producer = with_room(producer, pieces)
     bias = _rounded_bias(request, producer)
     scale = numerics.requantize_scale(
         producer.source.quantization.scale, producer.weight_scale, request.quantization.scale
@@ -41,9 +45,7 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
         quantization=request.quantization,
         low=request.low,
         high=request.high,
-        pieces=()
-        if value.is_plain
-        else pieces_of(request.function, producer, request.quantization),
+        pieces=pieces,
     )
     feature_map, weight = _split_weights(request, producer)
     return request.append(

@@ -5,6 +5,7 @@ from level to level is as small as possible: where the function is flat, levels 
 (graph.pieces).
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,12 +24,16 @@ FEW_PIECES, MANY_PIECES = 4, 8
 LEVELS = 256
 SAMPLES = 1 << 14
 CUT_STEPS = 24
+LARGEST_SUM = 2.0**31 - 256
+"""Of an accumulator, less what rounding adds to it."""
 DENSITY = 10.0
 """How much denser the samples lie around 0: by sinh(DENSITY) / DENSITY."""
 NEGLIGIBLE_STEPS = 0.03
 """How near the result is to its last one where the outer pieces end, in steps of it."""
 LARGEST_RISE = 127
 """Of the result within a piece, in steps."""
+LARGEST_SHARE = 1 / 16
+"""Of a level: what a channel's values may lose where its accumulator's steps are made larger."""
 LARGEST_ERROR_STEPS = 0.9
 """Of the real value, in steps of the result; below 1, the rounded result is off by 1 at most."""
 
@@ -58,6 +63,37 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
             "QuantizeLinear and DequantizeLinear in front of it"
         )
     return _tables(function, inputs[cuts], (low, high), target)
+
+
+def with_room(producer: Linear, pieces: tuple[Piece, ...]) -> Linear:
+    """`producer`, whose accumulators have room for each of its sums less the pieces' middles.
+
+    The steps of a channel whose weights are next to nothing are so small that a middle is none of
+    its int32s: they are made larger, its weights smaller.
+
+    Raises:
+        UnsupportedError: the smaller weights, rounded, are not near enough to the given ones.
+    """
+    steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
+    farthest = max((abs(piece.middle) for piece in pieces), default=0.0)
+    room = np.abs(_extreme_sums(producer)).max(axis=0) + farthest / steps
+    ratio = np.maximum(room / LARGEST_SUM, 1.0)
+    if (ratio == 1).all():
+        return producer
+    exact = producer.weight / ratio.reshape(-1, 1, 1, 1)
+    weight = np.rint(exact)
+    lost = np.abs(weight - exact).sum(axis=(1, 2, 3)) * LEVELS * steps * ratio
+    if lost.max() > LARGEST_SHARE * min(piece.step for piece in pieces):
+        raise UnsupportedError(
+            "its channels' scales differ so much that no accumulator holds its function's range; "
+            "put a QuantizeLinear and DequantizeLinear in front of it"
+        )
+    return replace(
+        producer,
+        weight=weight.astype(np.int16),
+        weight_scale=(producer.weight_scale * ratio).astype(np.float32),
+        bias=producer.bias / ratio,
+    )
 
 
 def _extreme_sums(producer: Linear) -> tuple[Floats, Floats]:

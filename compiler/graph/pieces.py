@@ -34,6 +34,14 @@ def drains(node: Conv, source: Quantization) -> tuple[Conv, ...]:
         levels = Quantization(scale=piece.step, zero_point=0)
         table = np.roll(rises.astype(np.int8), 128)
         epilogue = Epilogue(quantization=levels, table=table, table_quantization=target)
-        bias = np.asarray(node.bias - np.rint(piece.middle / steps), np.int32)
-        parts.append(replace(node, name=f"{node.name}/piece{number}", bias=bias, epilogue=epilogue))
+        bias = node.bias - np.rint(piece.middle / steps)
+        assert np.abs(bias).max() < 2**31, node.name
+        parts.append(
+            replace(
+                node,
+                name=f"{node.name}/piece{number}",
+                bias=bias.astype(np.int32),
+                epilogue=epilogue,
+            )
+        )
     return tuple(parts)

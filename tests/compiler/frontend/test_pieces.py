@@ -56,6 +56,29 @@ def test_a_function_behind_gemm_with_uint8(make_builder, agree):
     agree(builder, fraction=LARGEST_RATE)
 
 
+@pytest.mark.parametrize("scale", [1e-8, 1e-9, 1e-12, 1e-30])
+def test_a_channel_whose_weights_are_next_to_nothing(make_builder, agree, scale):
+    """In its accumulator's steps, where the tables start is beyond int32."""
+    builder = make_builder(seed=7, is_exact=False)
+    scales = np.array([0.01, scale, 0.01], np.float32)
+    weight = [builder.integers((3, 6, 3, 3), "int8"), scales, np.zeros(3, np.int8)]
+    weight = builder.node("DequantizeLinear", [builder.constant(part) for part in weight], axis=0)
+    value = builder.node("Conv", [builder.activation((1, 6, 8, 8)), weight])
+    builder.output(builder.quantize(apply(builder, "SiLU", value), around=2.0**-6))
+    agree(builder, fraction=LARGEST_RATE)
+
+
+def test_channels_whose_scales_differ_too_much_are_left_to_the_host(make_builder):
+    builder = make_builder(seed=8, is_exact=False)
+    scales = np.array([1e-2, 1e-8], np.float32)
+    weight = [np.ones((2, 16384, 1, 1), np.int8), scales, np.zeros(2, np.int8)]
+    weight = builder.node("DequantizeLinear", [builder.constant(part) for part in weight], axis=0)
+    value = builder.node("Conv", [builder.activation((1, 16384, 1, 1)), weight])
+    builder.output(builder.quantize(apply(builder, "Sigmoid", value), around=2.0**-6))
+    with pytest.raises(ModelError, match="no accumulator holds its function's range"):
+        import_model(builder.model())
+
+
 def test_a_clamp_of_the_stored_result_joins_the_pieces(make_builder, agree):
     builder = make_builder(seed=3, is_exact=False)
     value = apply(builder, "SiLU", convolved(builder))
