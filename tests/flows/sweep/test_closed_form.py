@@ -1,17 +1,24 @@
 """Cycles in closed form order configs as a replay does."""
 
+import time
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from random_graphs import GraphMaker
 
 from tilewright.compiler.compile import compile_model
 from tilewright.compiler.frontend.importer import model_of_graph
+from tilewright.flows.bench.networks import make_network
 from tilewright.flows.models import import_file
 from tilewright.flows.sweep.closed_form import closed_form, model_sizes
+from tilewright.flows.sweep.job import Model
+from tilewright.flows.sweep.running import Runner
 from tilewright.flows.sweep.space import Space
+from tilewright.flows.sweep.store import opened
+from tilewright.flows.sweep.sweep import Sweep
 from tilewright.hw.spec.config import PRESETS
 from tilewright.sim.timing import simulate
 
@@ -57,3 +64,21 @@ def test_its_result_has_cycles_work_and_coverage_only():
     assert result.macs == import_file(DIGITS).coverage.macs_accelerator
     assert result.utilization == pytest.approx(result.macs / result.cycles / 16)
     assert (result.estimated_cycles, result.counts, result.error) == (None, None, "")
+
+
+@pytest.mark.campaign
+def test_a_thousand_configs_a_second_are_ranked_for_resnet50(tmp_path):
+    onnx.save(make_network("resnet50"), tmp_path / "m.onnx")
+    ranges = {"rows": (4, 8, 12, 16, 32), "cols": (4, 8, 12, 16, 32), "queue_depth": (2, 4, 8, 16)}
+    sweep = Sweep(
+        models=(Model(path=tmp_path / "m.onnx", name="m"),),
+        space=Space(bases=(PRESETS["base"], PRESETS["edge"]), ranges=ranges),
+    )
+    points = sweep.points()
+    with opened(None) as store, Runner(sweep, store, 1) as runner:
+        runner.in_closed_form(points[0])  # reads the model
+        start = time.process_time()
+        found = [runner.in_closed_form(point) for point in points]
+        seconds = time.process_time() - start
+    assert all(point.result.cycles for point in found)
+    assert len(found) / seconds >= 1000
