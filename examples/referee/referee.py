@@ -5,8 +5,9 @@ The peers live in an environment of their own, as SCALE-Sim needs an older NumPy
 python -m venv peers && peers/bin/pip install scalesim==3.0.0 zigzag-dse==3.9.1 six "numpy<2.2"
 python examples/referee/referee.py peers/bin/python -o docs/referee.md
 
-The RTL's cycles are those of `tilewright bench` (docs/bench.json); the rest is run anew, SCALE-Sim
-for half an hour.
+The RTL's cycles are those of `tilewright bench` (docs/bench.json). What the peers say stays in the
+.json beside the page and is asked for anew where layers or config are others, of SCALE-Sim for half
+an hour.
 """
 
 import argparse
@@ -14,7 +15,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ import onnx
 
 from tilewright.flows.bench.cases import KERNELS, PEER_SIZED, Kernel
 from tilewright.flows.bench.kernels import make_kernel
+from tilewright.flows.bench.measure import sram_kib
 from tilewright.flows.models import compile_file
+from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.sim.timing import simulate
 from tilewright.support.files import replace_file
 
@@ -38,6 +40,9 @@ LAYERS = (
     "conv 3x3 14x14x256 -> 256",
 )
 """Of the benchmark's kernels; the convolutions are ResNet-50's."""
+FIELDS = ("rows", "cols", "activation_kib", "activation_banks", "weight_kib", "accumulator_kib",
+          "axi_data_bits")  # fmt: skip
+"""Of the config, which the peers know something about."""
 
 
 def sizes_of(kernel: Kernel) -> list[int]:
@@ -49,16 +54,15 @@ def sizes_of(kernel: Kernel) -> list[int]:
     return [1, filters, channels, height, width, window, window]
 
 
-def bound(kernel: Kernel) -> int:
-    """Return the cycles below which no 16x16 array comes: its multiplications, or its bytes."""
+def bound(kernel: Kernel, ideal: int) -> int:
+    """Return the cycles below which no array comes, for its multiplications or for its bytes.
+
+    ideal: those of the multiplications.
+    """
     _, filters, channels, height, width, window, _ = sizes_of(kernel)
-    weights = filters * channels * window**2
-    macs = weights * height * width
-    loaded = weights + channels * height * width
+    loaded = filters * channels * window**2 + channels * height * width
     stored = filters * height * width
-    config = PEER_SIZED
-    beat = config.axi_data_bits // 8
-    return max(-(-macs // (config.rows * config.cols)), -(-loaded // beat), -(-stored // beat))
+    return max(ideal, *(-(-count // PEER_SIZED.axi_bytes) for count in (loaded, stored)))
 
 
 def timed(kernel: Kernel) -> int:
@@ -70,21 +74,21 @@ def timed(kernel: Kernel) -> int:
     return simulate(program, latency=kernel.latency).cycles
 
 
-def run_peer(python: Path, script: str, layers: dict[str, list[int]]) -> dict[str, Any]:
-    """Return what a peer says: its version, and cycles by layer."""
-    given = {"config": asdict(PEER_SIZED), "layers": layers}
+def run_peer(python: Path, script: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what a peer says of config and layers: its version, and cycles by layer."""
     command = [str(python), str(HERE / script), json.dumps(given)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return {"given": given, **found}
 
 
 PAGE = """# Beside analytical models
 
-Cycles of single layers on a 16x16 int8 array with 320 KiB of SRAM and 16 bytes a cycle to DRAM. Of
-Tilewright the RTL is the truth (`tilewright bench`, DRAM latency 64, from start to idle); the
-others have no RTL to be measured by. The bound is that of arithmetic: all multiplications on a full
-array, or all bytes at the full bandwidth, whichever takes longer. In parentheses: times the bound.
+Cycles of single layers on a {config.rows}x{config.cols} int8 array with {sram} KiB of SRAM and
+{config.axi_bytes} bytes a cycle to DRAM. Of Tilewright the RTL is the truth (`tilewright bench`,
+DRAM latency {latency}, from start to idle); the others have no RTL to be measured by. The bound is
+that of arithmetic: all multiplications on a full array, or all bytes at the full bandwidth,
+whichever takes longer. In parentheses: times the bound.
 
 | layer | bound | RTL | timing model | ZigZag | SCALE-Sim |
 |---|---:|---:|---:|---:|---:|
@@ -102,26 +106,35 @@ array, or all bytes at the full bandwidth, whichever takes longer. In parenthese
 """
 
 
-def page(kernels: list[Kernel], peers: dict[str, Any], rtl: dict[str, int]) -> str:
-    """Return the table with what it means."""
+def page(kernels: list[Kernel], peers: dict[str, Any], benchmark: dict[str, dict[str, Any]]) -> str:
+    """Return the table with what it means; benchmark: the kernels' rows, by name."""
     rows = []
     for kernel in kernels:
-        least = bound(kernel)
-        cells = [rtl[kernel.name], timed(kernel)]
-        cells += [peers[peer]["cycles"][kernel.name] for peer in ("zig_zag", "scale_sim")]
+        row = benchmark[kernel.name]
+        least = bound(kernel, row["ideal"])
+        cells = [row["cycles"], timed(kernel)]
+        cells += [peers[peer]["cycles"][kernel.name] for peer in PEERS]
         shown = " | ".join(f"{cell:,} ({cell / least:.2f})" for cell in cells)
         rows.append(f"| {kernel.name} | {least:,} | {shown} |")
-    versions = {peer: peers[peer]["version"] for peer in peers}
-    return PAGE.format(rows="\n".join(rows), **versions)
+    return PAGE.format(
+        rows="\n".join(rows),
+        config=PEER_SIZED,
+        sram=sram_kib(PEER_SIZED),
+        latency=MEMORY_LATENCY,
+        **{peer: peers[peer]["version"] for peer in PEERS},
+    )
 
 
 def peers_of(python: Path, kept: Path, kernels: list[Kernel]) -> dict[str, Any]:
-    """Return what the peers say of the kernels, from the file where it has that already."""
-    layers = {kernel.name: sizes_of(kernel) for kernel in kernels}
+    """Return what the peers say of the kernels, from the file where it has just that already."""
+    given = {
+        "config": {name: getattr(PEER_SIZED, name) for name in FIELDS},
+        "layers": {kernel.name: sizes_of(kernel) for kernel in kernels},
+    }
     peers: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
     for peer in PEERS:
-        if peers.get(peer, {}).get("cycles", {}).keys() != layers.keys():
-            peers[peer] = run_peer(python, f"{peer}.py", layers)
+        if peers.get(peer, {}).get("given") != given:
+            peers[peer] = run_peer(python, f"{peer}.py", given)
             replace_file(kept, (json.dumps(peers, indent=2) + "\n").encode())
     return peers
 
@@ -135,14 +148,16 @@ def main() -> None:
     for file in (arguments.python, arguments.bench):
         if not file.is_file():
             parser.error(f"{file}: no such file")
-    kernels = [kernel for kernel in KERNELS if kernel.name in LAYERS]
+    named = {kernel.name: kernel for kernel in KERNELS}
+    kernels = [named[name] for name in LAYERS]
+    assert {kernel.latency for kernel in kernels} == {MEMORY_LATENCY}
     results = json.loads(arguments.bench.read_text())["results"]
-    rtl = {row["name"]: row["cycles"] for row in results if row["config"] == PEER_SIZED.name}
+    benchmark = {row["name"]: row for row in results if row["config"] == PEER_SIZED.name}
     try:
         peers = peers_of(arguments.python, arguments.output.with_suffix(".json"), kernels)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{error.cmd[1]} failed: is it installed in the environment of {error.cmd[0]}?")
-    replace_file(arguments.output, page(kernels, peers, rtl).encode())
+    replace_file(arguments.output, page(kernels, peers, benchmark).encode())
 
 
 if __name__ == "__main__":
