@@ -17,9 +17,9 @@ from tilewright.hw.spec.isa import Target
 from tilewright.hw.spec.layout import pack_weight_tiles
 from tilewright.hw.spec.operations.transfer import Load
 from tilewright.hw.spec.parameters import (
-    block_size,
     block_words,
     depthwise_words,
+    num_block_words,
     pack_words,
     table_words,
 )
@@ -142,7 +142,7 @@ class ParameterStream:
         ones by instruction, int8 [blocks, kernel rows, kernel columns, rows].
         """
         config = self.context.config
-        table_at = block_size(scale, config)
+        table_at = num_block_words(scale, config)
         weights_at = table_at + (config.table_words if table is not None else 0)
         block = _Block(
             start=self.total_words,

@@ -31,19 +31,19 @@ def task_cycles(instruction: Instruction, config: Config) -> tuple[int, int]:
 
 
 class _Estimates:
-    """Issue and latency cycles of a config's instructions, by their paces."""
+    """Issue and latency cycles of a config's instructions, by what they depend on."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._known: dict[Hashable, tuple[int, int]] = {}
 
     def cycles(self, instruction: Instruction) -> tuple[int, int]:
-        pace = instruction.pace(self._config)
-        found = self._known.get(pace)
+        key = instruction.cycles_key(self._config)
+        found = self._known.get(key)
         if found is None:
             if len(self._known) >= MAX_ESTIMATES:
                 self._known.clear()
-            found = self._known[pace] = self._estimate(instruction)
+            found = self._known[key] = self._estimate(instruction)
         return found
 
     def _estimate(self, instruction: Instruction) -> tuple[int, int]:

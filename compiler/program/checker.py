@@ -125,21 +125,23 @@ class _Checker:
 
     def _check_own_order(self, index: int, instruction: Instruction, touched: Accesses) -> None:
         """The order of an instruction's own reads and writes must not decide its result."""
-        if overwrites_own_source(touched, self.config):
+        if overwrites_own_source(touched, instruction, self.config):
             written = next(a for a in touched.writes if any(map(a.overlaps, touched.reads)))
+            start, end = written.bounds
             raise CheckError(
                 f"instruction {index} ({instruction.name}) must read each word before it "
-                f"writes it, but of {written.space.name} words {int(written.starts[0])} to "
-                f"{int(written.ends[-1]) - 1} it reads some after it wrote them; write to words "
+                f"writes it, but of {written.space.name} words {start} to {end - 1} "
+                "it reads some after it wrote them; write to words "
                 f"that it does not read{_LEGAL_OVERLAP[instruction.name]}"
             )
         if writes_twice(touched):
             (written,) = touched.writes
+            start, end = written.bounds
             unit = "bytes" if written.space == Space.DRAM else "words"
             raise CheckError(
                 f"instruction {index} ({instruction.name}) must write each word once, but "
-                f"its runs overlap in {written.space.name} {unit} {int(written.starts[0])} to "
-                f"{int(written.ends[-1]) - 1}; use strides of a run at least"
+                f"its runs overlap in {written.space.name} {unit} {start} to {end - 1}; "
+                "use strides of a run at least"
             )
 
     def _check_written(self, index: int, engine: Engine, place: Place) -> None:

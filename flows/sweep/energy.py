@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tilewright.flows.report.report import transfer_bytes
 from tilewright.flows.tables import read_table
-from tilewright.hw.spec.access import accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.loops import Space, Walk, bank_words, word_bytes
@@ -71,8 +70,10 @@ def count(program: Listing, macs: int) -> Counts:
     alike = {i.shape: i for i in program.instructions}
     for shape, times in Counter(i.shape for i in program.instructions).items():
         instruction = alike[shape]
+        if instruction.is_empty:
+            continue
         dram_bytes += times * transfer_bytes(instruction, config)
-        walks = accesses(instruction, config).walks
+        walks = instruction.walks(config)
         is_vector = instruction.engine == Engine.VECTOR
         for walk in walks.reads:
             words[walk.space] += times * _words(walk)

@@ -4,8 +4,8 @@ Derived from its walks (`hw.spec.loops`). Units: SRAM words; DRAM bytes, a word 
 whole pitch. Accesses out of range are dropped, as the hardware does, and reported.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,6 @@ from tilewright.hw.spec.intervals import intervals, merge, wrap
 from tilewright.hw.spec.isa import Instruction
 from tilewright.hw.spec.loops import (
     DRAM_MODULUS,
-    NOTHING,
     SRAM_MODULUS,
     Addresses,
     Space,
@@ -35,23 +34,27 @@ _MAX_FOOTPRINTS = 1 << 14
 class _Extent:
     """Intervals, sorted, disjoint and not adjacent, counted from where they are put."""
 
-    __slots__ = ("_addresses", "end", "ends", "pairs", "start", "starts")
+    __slots__ = ("_pairs", "end", "ends", "num_words", "start", "starts")
 
     def __init__(self, starts: Addresses, ends: Addresses) -> None:
         self.starts, self.ends = starts, ends
-        self.pairs = tuple(zip(starts.tolist(), ends.tolist(), strict=True))
-        self.start = self.pairs[0][0] if self.pairs else 0
-        self.end = self.pairs[-1][1] if self.pairs else 0
-        self._addresses: Addresses | None = None
+        self.num_words = int((ends - starts).sum())
+        self.start, self.end = (int(starts[0]), int(ends[-1])) if starts.size else (0, 0)
+        self._pairs: Pairs | None = None
+
+    @property
+    def pairs(self) -> Pairs:
+        """The intervals; remembered, since instructions of one shape ask for them again."""
+        if self._pairs is None:
+            self._pairs = tuple(zip(self.starts.tolist(), self.ends.tolist(), strict=True))
+        return self._pairs
 
     @property
     def addresses(self) -> Addresses:
         """Every address, ascending."""
-        if self._addresses is None:
-            lengths = self.ends - self.starts
-            offsets = np.repeat(self.starts - np.cumsum(lengths) + lengths, lengths)
-            self._addresses = offsets + np.arange(int(lengths.sum()), dtype=np.int64)
-        return self._addresses
+        lengths = self.ends - self.starts
+        offsets = np.repeat(self.starts - np.cumsum(lengths) + lengths, lengths)
+        return offsets + np.arange(self.num_words, dtype=np.int64)
 
 
 class Access:
@@ -69,10 +72,12 @@ class Access:
 
     @property
     def starts(self) -> Addresses:
+        """Where the intervals start: SRAM words or DRAM bytes."""
         return self._base + self._extent.starts
 
     @property
     def ends(self) -> Addresses:
+        """Where they end."""
         return self._base + self._extent.ends
 
     @property
@@ -89,7 +94,7 @@ class Access:
     @property
     def num_pairs(self) -> int:
         """The intervals, counted."""
-        return len(self._extent.pairs)
+        return int(self._extent.starts.size)
 
     @property
     def addresses(self) -> Addresses:
@@ -99,7 +104,7 @@ class Access:
     @property
     def num_words(self) -> int:
         """Its addresses, counted."""
-        return sum([end - start for start, end in self._extent.pairs])
+        return self._extent.num_words
 
     def overlaps(self, other: "Access") -> bool:
         """Tell whether the two have an address of the same memory in common."""
@@ -129,12 +134,6 @@ class Accesses:
     """The hardware raises SRAM_RANGE."""
     exclusive_words: int = 0
     """Of the walks that may write no word twice, every time counted."""
-    find_walks: Callable[[], Walks] = lambda: NOTHING
-
-    @property
-    def walks(self) -> Walks:
-        """What they derive from."""
-        return self.find_walks()
 
     def conflicts(self, later: "Accesses") -> bool:
         """Tell whether a later instruction must be ordered behind this one."""
@@ -143,48 +142,6 @@ class Accesses:
             or any(write.overlaps(other) for write in self.writes for other in later.writes)
             or any(read.overlaps(other) for read in self.reads for other in later.writes)
         )
-
-
-class _Collector:
-    """Gathers intervals per memory, wraps them at the modulus and clips them at the size."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.out_of_range = False
-        self.found: dict[Space, list[tuple[Addresses, Addresses]]] = {}
-
-    def add(self, walk: Walk) -> None:
-        """Add the words of a walk; SRAM addresses wrap at 2^20, a ring's runs at its size."""
-        starts, length = intervals(walk)
-        if not length:
-            return
-        space = walk.space
-        modulus = DRAM_MODULUS if space == Space.DRAM else SRAM_MODULUS
-        limit = _limit(space, self.config)
-        found = np.atleast_1d(np.asarray(starts, np.int64))
-        if walk.is_ring:
-            found = found % modulus
-            inside = found < limit
-            if not inside.all():
-                self.out_of_range = True
-                found = found[inside]
-            modulus = limit
-        first, ends = wrap(found, length, modulus)
-        if limit < modulus and ends.size and int(ends.max()) > limit:
-            self.out_of_range = True
-            inside = first < limit
-            first, ends = first[inside], np.minimum(ends[inside], limit)
-        self.found.setdefault(space, []).append((first, ends))
-
-    def result(self) -> tuple[Access, ...]:
-        """Return the accesses, one a memory."""
-        accesses = []
-        for space in sorted(self.found):
-            sides = zip(*self.found[space], strict=True)
-            starts, ends = merge(*(np.concatenate(side) for side in sides))
-            if starts.size:
-                accesses.append(Access.of(space, starts, ends))
-        return tuple(accesses)
 
 
 def accesses(instruction: Instruction, config: Config) -> Accesses:
@@ -230,16 +187,13 @@ class _Footprints:
             if len(self._known) >= _MAX_FOOTPRINTS:
                 self._known.clear()
             footprint = self._known[shape] = self._footprint(instruction)
+        if footprint.has_bad_group:
+            return Accesses(out_of_range=True)
         reads = _moved(footprint.reads, instruction)
         writes = _moved(footprint.writes, instruction)
-        if footprint.has_bad_group or reads is None or writes is None:
-            return self._collected(instruction)
-        return Accesses(
-            reads=reads,
-            writes=writes,
-            exclusive_words=footprint.exclusive_words,
-            find_walks=partial(instruction.walks, self._config),
-        )
+        if reads is None or writes is None:
+            return self._placed(instruction)
+        return Accesses(reads=reads, writes=writes, exclusive_words=footprint.exclusive_words)
 
     def _footprint(self, instruction: Instruction) -> _Footprint:
         walks = instruction.walks(self._config)
@@ -250,19 +204,16 @@ class _Footprints:
             has_bad_group=walks.has_bad_group,
         )
 
-    def _collected(self, instruction: Instruction) -> Accesses:
+    def _placed(self, instruction: Instruction) -> Accesses:
         """Return the accesses of an instruction by itself."""
         walks = instruction.walks(self._config)
-        if walks.has_bad_group:
-            return Accesses(out_of_range=True)
-        reads, reads_outside = _collect(walks.reads, self._config)
-        writes, writes_outside = _collect(walks.writes, self._config)
+        reads, reads_outside = _place(walks.reads, self._config)
+        writes, writes_outside = _place(walks.writes, self._config)
         return Accesses(
             reads=reads,
             writes=writes,
             out_of_range=reads_outside or writes_outside,
             exclusive_words=_exclusive(walks),
-            find_walks=lambda: walks,
         )
 
 
@@ -282,7 +233,7 @@ def _side(walks: Iterable[Walk], config: Config) -> _Side:
             continue
         found = np.atleast_1d(np.asarray(starts, np.int64)) - walk.base
         extent = _Extent(*merge(found, found + length))
-        part = _Part(walk.base_field, -walk.alignment, extent)
+        part = _Part(walk.start.base, -walk.start.alignment, extent)
         parts.setdefault(walk.space, []).append(part)
     return tuple((space, _limit(space, config), tuple(parts[space])) for space in sorted(parts))
 
@@ -312,9 +263,39 @@ def _union(space: Space, parts: Sequence[Access]) -> Access:
     return Access.of(space, *merge(starts, np.concatenate([part.ends for part in parts])))
 
 
-def _collect(walks: Iterable[Walk], config: Config) -> tuple[tuple[Access, ...], bool]:
-    """Return the accesses of some walks, and whether one leaves its memory."""
-    collector = _Collector(config)
+def _place(walks: Iterable[Walk], config: Config) -> tuple[tuple[Access, ...], bool]:
+    """Return the accesses of some walks, one a memory, and whether one leaves its memory."""
+    parts: dict[Space, list[Access]] = {}
+    is_outside = False
     for walk in walks:
-        collector.add(walk)
-    return collector.result(), collector.out_of_range
+        starts, length = intervals(walk)
+        if not length:
+            continue
+        found = np.atleast_1d(np.asarray(starts, np.int64))
+        first, ends, leaves = _clip(found, length, walk, _limit(walk.space, config))
+        parts.setdefault(walk.space, []).append(Access.of(walk.space, *merge(first, ends)))
+        is_outside |= leaves
+    unions = [_union(space, parts[space]) for space in sorted(parts)]
+    return tuple(access for access in unions if access.num_words), is_outside
+
+
+def _clip(
+    starts: Addresses, length: int, walk: Walk, limit: int
+) -> tuple[Addresses, Addresses, bool]:
+    """Return starts and ends of a walk's intervals that exist, and whether some do not.
+
+    SRAM addresses wrap at 2^20, a ring's runs at its size.
+    """
+    modulus = DRAM_MODULUS if walk.space == Space.DRAM else SRAM_MODULUS
+    is_outside = False
+    if walk.is_ring:
+        starts = starts % modulus
+        inside = starts < limit
+        is_outside = not inside.all()
+        starts, modulus = starts[inside], limit
+    first, ends = wrap(starts, length, modulus)
+    if limit < modulus and ends.size and int(ends.max()) > limit:
+        is_outside = True
+        inside = first < limit
+        first, ends = first[inside], np.minimum(ends[inside], limit)
+    return first, ends, is_outside

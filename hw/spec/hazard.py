@@ -5,19 +5,20 @@ from numpy.typing import NDArray
 
 from tilewright.hw.spec.access import Accesses
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.isa import Instruction
 from tilewright.hw.spec.loops import Addresses, Walk, addresses, num_words
 
 
-def overwrites_own_source(touched: Accesses, config: Config) -> bool:
-    """Tell whether an instruction that touches this may write a word that it reads in a later step.
+def overwrites_own_source(touched: Accesses, instruction: Instruction, config: Config) -> bool:
+    """Tell whether an instruction may write a word that it reads in a later step.
 
     Reading and writing a word in the same step is in order; that is what makes element-wise work in
     place legal, by a walk that meets no lane group of a word twice. Otherwise lane groups of a word
-    count as one. Sums of MATRIX are forwarded.
+    count as one. Sums of MATRIX are forwarded. touched: what it accesses.
     """
     if not any(write.overlaps(read) for write in touched.writes for read in touched.reads):
         return False
-    walks = touched.walks
+    walks = instruction.walks(config)
     written = {access.space: access.num_words for access in touched.writes}
     return any(
         _meets_later(write, read, config)

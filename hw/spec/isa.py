@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast, dataclass_transform
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.loops import Walks
+from tilewright.hw.spec.loops import Start, Walks
 from tilewright.support.records import record
 
 ISA_VERSION = 1
@@ -135,8 +135,8 @@ class Wait:
 class Instruction:
     """One decoded instruction; a subclass is a row of the instruction table, its fields attributes.
 
-    The bit fields of a row are declared by `bits`, `count` and `like`, in the order in which they
-    are packed; those that are not given are 0.
+    The bit fields of a row are declared by `bits`, `count`, `base` and `like`, in the order in
+    which they are packed; those that are not given are 0.
     """
 
     name: ClassVar[str]
@@ -148,7 +148,7 @@ class Instruction:
     fields: ClassVar[tuple[Field, ...]]
     counts: ClassVar[tuple[str, ...]]
     """The fields that count loops: an instruction with a zero count touches nothing."""
-    bases: ClassVar[tuple[str, ...]] = ()
+    bases: ClassVar[tuple[str, ...]]
     """The fields that say where a walk begins, and nothing else."""
     element_types: ClassVar[tuple[ElementType, ...]] = (ElementType.INT8,)
     """Those that the operation has; any other one is an illegal instruction."""
@@ -218,7 +218,7 @@ class Instruction:
         """Return its operation and the fields that are no bases: what walks have in common."""
         return type(self), self._shape(self)
 
-    def pace(self, config: Config) -> Hashable:
+    def cycles_key(self, config: Config) -> Hashable:
         """Return all that its cycles and its latency depend on."""
         return self.shape
 
@@ -232,6 +232,11 @@ class Instruction:
     def is_empty(self) -> bool:
         """Tell whether a count is zero, so that the instruction touches nothing."""
         return 0 in self._counts(self)
+
+    def start(self, name: str, *, alignment: int = 1) -> Start:
+        """Return where a walk begins: at a base, whose bits below `alignment` do not count."""
+        assert name in self.bases, name
+        return Start(address=getattr(self, name) & -alignment, base=name, alignment=alignment)
 
     def walks(self, config: Config) -> Walks:
         """Return what the instruction does with memory, if no count is zero."""
@@ -274,15 +279,20 @@ def bits(
     signed: bool = False,
     values: type[enum.IntEnum] | None = None,
     counts: bool = False,
+    is_base: bool = False,
 ) -> Any:
     """Declare a bit field of a row, as `Field` describes it."""
     row = {"width": width, "meaning": meaning, "unit": unit, "signed": signed, "values": values}
     default = 0 if values is None else values(0)
-    return dataclasses.field(default=default, metadata={"row": row, "counts": counts})
+    metadata = {"row": row, "counts": counts, "is_base": is_base}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 count = partial(bits, counts=True)
 """Declare a field that counts a loop's steps."""
+
+base = partial(bits, is_base=True)
+"""Declare a field that says where a walk begins, and nothing else."""
 
 
 def like(operation: type[Any], name: str) -> Any:
@@ -313,6 +323,7 @@ def operation(opcode: int, engine: Engine | None, meaning: str) -> Callable[[typ
         )
         row.fields = tuple(Field(name=field.name, **field.metadata["row"]) for field in declared)
         row.counts = tuple(field.name for field in declared if field.metadata["counts"])
+        row.bases = tuple(field.name for field in declared if field.metadata["is_base"])
         row._values = staticmethod(_reader([field.name for field in declared]))
         row._counts = staticmethod(_reader(row.counts))
         row._shape = staticmethod(

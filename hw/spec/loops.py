@@ -105,6 +105,18 @@ class Axis:
 
 
 @record(frozen=True, kw_only=True)
+class Start:
+    """Where a walk begins.
+
+    base: the instruction's field that gives the address; its bits below `alignment` do not count.
+    """
+
+    address: int
+    base: str = field(compare=False)
+    alignment: int = field(default=1, compare=False)
+
+
+@record(frozen=True, kw_only=True)
 class Walk:
     """One pass over words of a memory: nested loops, outermost first, `run` words a step.
 
@@ -116,10 +128,7 @@ class Walk:
     """
 
     space: Space
-    base: int
-    base_field: str = field(compare=False)
-    """The instruction's field that gives the base; its bits below `alignment` do not count."""
-    alignment: int = field(default=1, compare=False)
+    start: Start
     loops: tuple[Loop, ...] = ()
     run: int = 1
     window: tuple[Axis, ...] = ()
@@ -127,6 +136,11 @@ class Walk:
     is_ring: bool = False
     is_forwarded: bool = False
     is_exclusive: bool = False
+
+    @property
+    def base(self) -> int:
+        """The address where it begins."""
+        return self.start.address
 
     @property
     def num_words(self) -> int:
@@ -153,9 +167,6 @@ class Walks:
     reads: tuple[Walk, ...] = ()
     writes: tuple[Walk, ...] = ()
     has_bad_group: bool = False
-
-
-NOTHING = Walks()
 
 
 def addresses(walk: Walk) -> tuple[Addresses, NDArray[np.bool_]]:

@@ -48,6 +48,11 @@ def header_words(values: Mapping[str, int | float], config: Config) -> ByteArray
     return dense_to_words(header_bytes(values), config.parameter_word_bytes)
 
 
+def num_lane_groups(channels: int, config: Config) -> int:
+    """Return the lane groups of so many channels."""
+    return -(-channels // config.lanes)
+
+
 def group_words(bias: ArrayLike, scale: ArrayLike, config: Config) -> ByteArray:
     """Return the words (words, word_bytes) uint8 of per-channel bias int32 and scale binary32.
 
@@ -57,7 +62,7 @@ def group_words(bias: ArrayLike, scale: ArrayLike, config: Config) -> ByteArray:
     biases, scales = np.atleast_1d(bias), np.atleast_2d(scale)
     rows, channels = scales.shape
     assert biases.shape == (channels,), (biases.shape, scales.shape)
-    groups = -(-channels // config.lanes)
+    groups = num_lane_groups(channels, config)
     words = np.zeros((rows, groups * config.lanes), GROUP_TYPE)
     words["bias"][-1, :channels] = biases
     words["scale"][:, :channels] = scales
@@ -109,10 +114,10 @@ def block_words(
     return np.concatenate([header_words(header, config), group_words(bias, scale, config)])
 
 
-def block_size(scale: ArrayLike, config: Config) -> int:
-    """Return the words of `block_words` with these scales."""
+def num_block_words(scale: ArrayLike, config: Config) -> int:
+    """Return how many words `block_words` has with these scales."""
     rows, channels = map(int, np.atleast_2d(scale).shape)
-    return config.header_words + rows * -(-channels // config.lanes)
+    return config.header_words + rows * num_lane_groups(channels, config)
 
 
 def pack_words(words: ByteArray, config: Config) -> bytes:

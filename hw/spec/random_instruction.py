@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.hw.spec.access import Accesses, accesses
+from tilewright.hw.spec.access import Access, Accesses, accesses
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 from tilewright.hw.spec.encoding import field_range, layout
 from tilewright.hw.spec.hazard import overwrites_own_source, writes_twice
@@ -23,6 +23,12 @@ from tilewright.hw.spec.operations.transfer import Load, Store
 from tilewright.hw.spec.operations.vector import Vector
 
 _ATTEMPTS = 60
+
+
+def _lies_in(access: Access, area: tuple[int, int]) -> bool:
+    """Tell whether all of an access lies in [start, end)."""
+    start, end = access.bounds
+    return area[0] <= start and end <= area[1]
 
 
 class Pool:
@@ -50,17 +56,17 @@ class Pool:
     def allows(self, i: Instruction) -> bool:
         """Tell whether the instruction is legal, reads defined words and writes where it may."""
         touched = accesses(i, self.config)
-        if touched.out_of_range or overwrites_own_source(touched, self.config):
+        if touched.out_of_range or overwrites_own_source(touched, i, self.config):
             return False
         for access in touched.reads:
             if access.space == Space.DRAM:
-                if access.starts[0] < self.data[0] or access.ends[-1] > self.data[1]:
+                if not _lies_in(access, self.data):
                     return False
             elif not self.defined[access.space][access.addresses].all():
                 return False
         for access in touched.writes:
             if access.space == Space.DRAM:
-                if access.starts[0] < self.scratch[0] or access.ends[-1] > self.scratch[1]:
+                if not _lies_in(access, self.scratch):
                     return False
                 if writes_twice(touched):
                     return False

@@ -64,6 +64,8 @@ class StageReplay:
         self._is_fetched = False
         """The next operand is found, of a value that is not in the pipeline."""
         self._position, self._window_end = 0, before.window_end
+        self._to_window_end = window
+        self._operands_left = 0
         self._pixel = Pixel(-1, -1, None, ())
         """Of the positions that have their turns."""
         self._reads, self._moves, self._enters = Cycles(), Cycles(), Cycles()
@@ -92,7 +94,6 @@ class StageReplay:
         self._operands_left = sum(s.turns for s in plan if not s.is_lead) // self._window
         if operand is not None:
             self._operand_moved = max(self._operand_moved, first_operand)
-        self._to_window_end = self._window
         for segment in plan:
             sources = Cursor(source(segment.source_bank), first_position)
             self._cursors.append(sources)

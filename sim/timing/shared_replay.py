@@ -27,7 +27,7 @@ class SharedReplay(StageReplay):
         self._ending: Pixel | None = None
         """It is the last one of that pixel's window."""
         self._pending: deque[Pixel] = deque()
-        """Those whose values have not reached the result register."""
+        """Those whose values have not reached the results."""
         self._waiting: deque[tuple[Pixel, int]] = deque()
         """Those that have, and wait for their operands, and since when; two at most."""
 

@@ -120,6 +120,7 @@ class Planner:
         """Plan an instruction whose reads follow one another, unless one is refused."""
         work, before = flight.work, self._before(flight)
         last = flight.first_read + work.read_cycles - 1
+        # Reads before the last can be earlier than that; what follows is bound by walker_due.
         reads, walker_due = (last - 2, last - 1, last), last - POSITION_CYCLES
         if is_free:
             flight.runs = ((flight.first_read, work.turns),)

@@ -283,7 +283,8 @@ class WindowWalker(wiring.Component):
                 token.group.eq(here.group),
             ]
 
-        address = Signal(address_shape())
+        # No signal: a bit of the token that depends on others would look like a loop.
+        address = (row + column)[: address_shape().width]
         exists = Signal()
         words = Mux(
             token.kind == isa.Source.ACCUMULATOR,
@@ -292,9 +293,7 @@ class WindowWalker(wiring.Component):
         )
         new = tokens.sink.p
         m.d.comb += [
-            address.eq(row + column),
-            # The sum once more: a bit of the token that depends on others looks like a loop.
-            exists.eq((row + column)[: len(address)] < words),
+            exists.eq(address < words),
             tokens.sink.valid.eq(valid),
             new.mark.eq(token.mark),
             new.kind.eq(token.kind),

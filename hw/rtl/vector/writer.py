@@ -1,6 +1,6 @@
 """Writes results to activation SRAM and retires instructions."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -73,6 +73,8 @@ class Writer(wiring.Component):
             self.activation.request.eq(here & exists),
             self.activation.address.eq(walker.address),
         ]
+        with m.If(self.combined.valid):
+            m.d.sync += Assert(active & job.combine & ~job.empty)
         with m.If(walker.load):
             m.d.sync += [active.eq(1), job.slot.eq(self.job.p.slot)]
             m.d.sync += [job.combine.eq(self.job.p.combine), job.empty.eq(self.job.p.empty)]

@@ -2,7 +2,7 @@
 
 from tilewright.hw.spec import cycles
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Engine, Instruction, bits, count, like, operation
+from tilewright.hw.spec.isa import Engine, Instruction, base, bits, count, like, operation
 from tilewright.hw.spec.loops import Axis, Loop, Space, Walk, Walks
 from tilewright.hw.spec.operations.matrix import Matrix
 
@@ -31,15 +31,13 @@ class Depthwise(Instruction):
     source: int = like(Matrix, "source")
     source_stride: int = bits("activation", "activation step of a block", unit="words")
     source_pitch: int = like(Matrix, "source_pitch")
-    weights: int = bits(
+    weights: int = base(
         "parameter", "parameter word of the first block's weights; the blocks' follow it",
         unit="words",
     )  # fmt: skip
-    destination: int = bits("accumulator", "accumulator word of block 0, first pixel", unit="words")
+    destination: int = base("accumulator", "accumulator word of block 0, first pixel", unit="words")
     destination_stride: int = bits("accumulator", "accumulator step of a block", unit="words")
     accumulate: int = bits(1, "1: add to what the accumulators hold; 0: overwrite")
-
-    bases = ("source", "weights", "destination")
 
     @property
     def pixels(self) -> int:
@@ -65,8 +63,7 @@ class Depthwise(Instruction):
         """Return the reads of the activations."""
         return Walk(
             space=Space.ACTIVATION,
-            base=self.source,
-            base_field="source",
+            start=self.start("source"),
             loops=(
                 Loop(count=self.blocks, stride=self.source_stride),
                 Loop(count=self.out_height, stride=self.stride_y, along="y"),
@@ -83,8 +80,7 @@ class Depthwise(Instruction):
         """Return the writes of the accumulators, and their reads where they accumulate."""
         return Walk(
             space=Space.ACCUMULATOR,
-            base=self.destination,
-            base_field="destination",
+            start=self.start("destination"),
             loops=(
                 Loop(count=self.blocks, stride=self.destination_stride),
                 Loop(count=self.pixels, stride=1),
@@ -93,7 +89,7 @@ class Depthwise(Instruction):
 
     def walks(self, config: Config) -> Walks:
         words = self.blocks * config.depthwise_words
-        weights = Walk(space=Space.PARAMETER, base=self.weights, base_field="weights", run=words)
+        weights = Walk(space=Space.PARAMETER, start=self.start("weights"), run=words)
         sums = self.sum_walk()
         held = (sums,) if self.accumulate else ()
         return Walks(reads=(self.source_walk(), weights, *held), writes=(sums,))

@@ -2,7 +2,7 @@
 
 from tilewright.hw.spec import cycles
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Engine, bits, count, operation
+from tilewright.hw.spec.isa import Engine, base, bits, count, operation
 from tilewright.hw.spec.loops import Loop, Space, Walk, Walks
 from tilewright.hw.spec.operations.window import Window
 
@@ -15,25 +15,23 @@ class Matrix(Window):
 
     out_blocks: int = count(10, "output blocks of cols channels (outermost loop)", unit="blocks")
     in_blocks: int = count(10, "input blocks of rows channels", unit="blocks")
-    source: int = bits("activation", "activation word of block 0, pixel (0, 0)", unit="words")
+    source: int = base("activation", "activation word of block 0, pixel (0, 0)", unit="words")
     source_out_stride: int = bits(
         "activation", "activation step of an output block (0: dense)", unit="words"
     )
     source_in_stride: int = bits("activation", "activation step of an input block", unit="words")
     source_pitch: int = bits("activation", "activation step of a source row", unit="words")
-    weights: int = bits(
+    weights: int = base(
         "weight", "first word of the first weight tile; the tiles follow, rows words each",
         unit="words",
     )  # fmt: skip
-    destination: int = bits(
+    destination: int = base(
         "accumulator", "accumulator word of output block 0, first pixel", unit="words"
     )
     destination_stride: int = bits(
         "accumulator", "accumulator step of an output block", unit="words"
     )
     accumulate: int = bits(1, "1: add to what the accumulators hold; 0: the first tile overwrites")
-
-    bases = ("source", "weights", "destination")
 
     @property
     def block_tiles(self) -> int:
@@ -53,8 +51,7 @@ class Matrix(Window):
         )
         return Walk(
             space=Space.ACTIVATION,
-            base=self.source,
-            base_field="source",
+            start=self.start("source"),
             loops=(*blocks, *self.kernel_loops, *self.pixel_loops),
             window=self.frame(self.source_pitch),
         )
@@ -63,8 +60,7 @@ class Matrix(Window):
         """Return the additions to the accumulators, whose latency the array sees to."""
         return Walk(
             space=Space.ACCUMULATOR,
-            base=self.destination,
-            base_field="destination",
+            start=self.start("destination"),
             loops=(
                 Loop(count=self.out_blocks, stride=self.destination_stride),
                 Loop(count=self.block_tiles),
@@ -75,9 +71,7 @@ class Matrix(Window):
 
     def walks(self, config: Config) -> Walks:
         words = self.tiles * config.rows
-        weights = Walk(
-            space=Space.WEIGHT, base=self.weights, base_field="weights", run=words, is_ring=True
-        )
+        weights = Walk(space=Space.WEIGHT, start=self.start("weights"), run=words, is_ring=True)
         sums = self.sum_walk()
         held = (sums,) if self.accumulate else ()
         return Walks(reads=(self.source_walk(), weights, *held), writes=(sums,))

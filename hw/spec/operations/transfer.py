@@ -8,7 +8,7 @@ import numpy as np
 from tilewright.hw.spec import cycles
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.dram import MEMORY_LATENCY
-from tilewright.hw.spec.isa import Engine, Instruction, Target, bits, count, operation
+from tilewright.hw.spec.isa import Engine, Instruction, Target, base, bits, count, operation
 from tilewright.hw.spec.loops import DRAM_MODULUS, Loop, Space, Walk, Walks, addresses, word_pitch
 from tilewright.support.records import record
 
@@ -20,10 +20,10 @@ _DRAM_STEP = "DRAM step; a multiple of the word pitch"
 class Transfer(Instruction):
     """Runs of words between DRAM and an SRAM, in three strided dimensions (0 is the innermost)."""
 
-    dram_address: int = bits(
+    dram_address: int = base(
         32, "first word in DRAM, from the DRAM base; a multiple of the word pitch", unit="bytes"
     )
-    sram_address: int = bits("target", "first word in the SRAM", unit="words")
+    sram_address: int = base("target", "first word in the SRAM", unit="words")
     run: int = count(16, "contiguous words of the innermost run", unit="words")
     count0: int = count(
         12, "repetitions along strided dimension 0 (0 is the innermost)", unit="runs"
@@ -40,8 +40,6 @@ class Transfer(Instruction):
     )
     dram_stride2: int = bits(32, _DRAM_STEP, unit="bytes")
     sram_stride2: int = bits("target", "SRAM step", unit="words")
-
-    bases = ("dram_address", "sram_address")
 
     @property
     def space(self) -> Space:
@@ -63,9 +61,7 @@ class Transfer(Instruction):
         strides = (self.dram_stride2, self.dram_stride1, self.dram_stride0)
         return Walk(
             space=Space.DRAM,
-            base=self.dram_address & -pitch,
-            base_field="dram_address",
-            alignment=pitch,
+            start=self.start("dram_address", alignment=pitch),
             loops=self._loops(tuple(_signed(stride & -pitch) for stride in strides)),
             run=self.run * pitch,
             is_exclusive=True,
@@ -75,8 +71,7 @@ class Transfer(Instruction):
         """Return the walk over the SRAM."""
         return Walk(
             space=self.space,
-            base=self.sram_address,
-            base_field="sram_address",
+            start=self.start("sram_address"),
             loops=self._loops((self.sram_stride2, self.sram_stride1, self.sram_stride0)),
             run=self.run,
             is_ring=self.space == Space.WEIGHT,
@@ -112,7 +107,7 @@ class Transfer(Instruction):
         )
         return _bursts((self.dram_address & -pitch) % limit, self.run * pitch, loops, limit)
 
-    def pace(self, config: Config) -> Hashable:
+    def cycles_key(self, config: Config) -> Hashable:
         return self.shape, self.dram_address % cycles.burst_limit(config)
 
     def _paced(self, config: Config, burst_cycles: int) -> int:

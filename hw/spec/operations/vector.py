@@ -7,6 +7,7 @@ from tilewright.hw.spec.isa import (
     Engine,
     Reduction,
     Source,
+    base,
     bits,
     count,
     operation,
@@ -28,31 +29,29 @@ class Vector(Window):
     combine: Combine = bits(2, "stage 2", values=Combine)
     use_table: int = bits(1, "1: stage 1's result goes through the table")
     uniform: int = bits(1, "1: every lane group uses the first group's parameters")
-    source: int = bits("source", "word of block 0, pixel 0", unit="words")
+    source: int = base("source", "word of block 0, pixel 0", unit="words")
     source_stride: int = bits("source", "step of a block", unit="words")
     source_pitch: int = bits("source", "step of a row", unit="words")
     source_group: int = bits(
         7, "lane group of the first word at which the source starts", unit="lane groups"
     )
-    operand: int = bits("activation", "stage 2: activation word of block 0, pixel 0", unit="words")
+    operand: int = base("activation", "stage 2: activation word of block 0, pixel 0", unit="words")
     operand_stride: int = bits("activation", "step of a block", unit="words")
     operand_pitch: int = bits("activation", "step of a row", unit="words")
     operand_group: int = bits(7, "lane group at which the operand starts", unit="lane groups")
-    destination: int = bits("activation", "activation word of block 0, pixel 0", unit="words")
+    destination: int = base("activation", "activation word of block 0, pixel 0", unit="words")
     destination_stride: int = bits("activation", "step of a block", unit="words")
     destination_pitch: int = bits("activation", "step of a row", unit="words")
     destination_group: int = bits(
         7, "lane group at which the destination starts", unit="lane groups"
     )
-    parameters: int = bits(
+    parameters: int = base(
         "parameter", "parameter word of the header; the groups' words follow it", unit="words"
     )
-    table: int = bits("parameter", "first parameter word of the 256-byte table", unit="words")
+    table: int = base("parameter", "first parameter word of the 256-byte table", unit="words")
     negative_scales: int = bits(
         1, "1: sums below 0 take scales of their own, a word in front of each lane group's"
     )
-
-    bases = ("source", "operand", "destination", "parameters", "table")
 
     @property
     def source_space(self) -> Space:
@@ -69,8 +68,7 @@ class Vector(Window):
         every = self.source_groups(config)
         return Walk(
             space=self.source_space,
-            base=self.source,
-            base_field="source",
+            start=self.start("source"),
             loops=(
                 self._group_loop(self.source_stride, self.source_group, every),
                 *self.pixel_loops,
@@ -96,7 +94,7 @@ class Vector(Window):
             Loop(count=self.out_height, stride=pitch),
             Loop(count=self.out_width, stride=1),
         )
-        return Walk(space=Space.ACTIVATION, base=getattr(self, base), base_field=base, loops=loops)
+        return Walk(space=Space.ACTIVATION, start=self.start(base), loops=loops)
 
     def _group_loop(self, stride: int, first: int, every: int) -> Loop:
         return Loop(count=self.groups, stride=stride, first=first, every=every)
@@ -117,7 +115,7 @@ class Vector(Window):
         return Walks(reads=tuple(reads), writes=writes, has_bad_group=self.has_bad_group(config))
 
     def _parameter_walk(self, base: str, words: int) -> Walk:
-        return Walk(space=Space.PARAMETER, base=getattr(self, base), base_field=base, run=words)
+        return Walk(space=Space.PARAMETER, start=self.start(base), run=words)
 
     def has_bad_group(self, config: Config) -> bool:
         """Tell whether it starts at a lane group that its words do not have."""

@@ -36,6 +36,6 @@ def test_instructions_of_one_pace_take_the_same_cycles(preset):
         moved = {base: given[base] + burst_limit(config) * rng.randrange(4)
                  for base in operation.bases}  # fmt: skip
         one, other = operation.of(given), operation.of({**given, **moved})
-        assert one.pace(config) == other.pace(config)
+        assert one.cycles_key(config) == other.cycles_key(config)
         assert one.cycles(config) == other.cycles(config) == issue_cycles(other, config)
         assert one.latency(config) == other.latency(config)

@@ -9,13 +9,6 @@ from amaranth.sim import Simulator
 from tilewright.hw.rtl.skid import SkidBuffer
 
 
-def simulate(buffer, bench):
-    simulator = Simulator(buffer)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_what_goes_in_comes_out_in_order_one_a_cycle_and_none_waits_for_a_third(seed):
     rng = random.Random(seed)
@@ -38,6 +31,9 @@ def test_what_goes_in_comes_out_in_order_one_a_cycle_and_none_waits_for_a_third(
                 sent.append(value)
             await ctx.tick()
 
-    simulate(buffer, bench)
+    simulator = Simulator(buffer)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
     assert len(received) > 100
     assert received == sent[: len(received)]

@@ -58,6 +58,15 @@ def test_scales_of_negative_sums_lie_in_front_of_each_group(config: Config) -> N
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("rows", [1, 2])
+def test_the_words_of_a_block_are_counted(config: Config, rows: int) -> None:
+    for channels in (1, config.lanes, config.lanes + 1):
+        scales = np.ones((rows, channels), np.float32)
+        block = parameters.block_words({}, np.zeros(channels, np.int32), scales, config)
+        assert parameters.num_block_words(scales, config) == len(block)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_depthwise_weights_lie_by_kernel_row_column_and_channel(config: Config) -> None:
     rng = np.random.default_rng(7)
     taps, rows = config.depthwise_taps, config.rows

@@ -58,7 +58,7 @@ def test_programs_are_race_free(name: str, seed: int) -> None:
     for later, i in enumerate(program.instructions):
         touched = accesses(i, config)
         assert not touched.out_of_range
-        assert not overwrites_own_source(touched, config)
+        assert not overwrites_own_source(touched, i, config)
         reads.append(words(touched.reads))
         writes.append(words(touched.writes))
         for earlier in range(later):

@@ -58,7 +58,7 @@ def check_aborts(system, seed, number_of_aborts):
         await host.setup(ctx)
         for number, program in enumerate(cut):
             await start(ctx, system, program)
-            await ctx.tick().repeat(max(rng.randrange(1200), 1))
+            await ctx.tick().repeat(rng.randrange(1, 1200))
             await abort(ctx, system)
             status = await end(ctx, system)
             ended.add(status)
