@@ -158,6 +158,7 @@ class Accelerator(wiring.Component):
             dispatch.single_step.eq(control.single_step),
             dispatch.step.eq(control.step),
             dispatch.retired.eq(self.retirements.retired),
+            dispatch.retiring.eq(self.retirements.retiring),
             self.retirements.reset.eq(control.reset),
             control.retired.eq(self.retirements.retired),
             control.dispatch_fault.valid.eq(dispatch.fault),
@@ -188,6 +189,7 @@ class Accelerator(wiring.Component):
             wiring.connect(m, queue.instruction, unit.instruction)
             m.d.comb += [
                 queue.retired.eq(self.retirements.retired),
+                queue.retiring.eq(self.retirements.retiring),
                 retire[place].eq(unit.retire),
                 state.activity.eq(unit.activity),
                 state.ready.eq(unit.instruction.ready),

@@ -29,6 +29,7 @@ class RetirementCounters(wiring.Component):
     retire : In, a pulse an instruction; a bit an engine of engines(config)
     reset : In(1)
     retired : Out(counts_layout()); 0 for an engine that does not exist
+    retiring : Out, the pulses, a bit an engine number
     """
 
     def __init__(self, *, config: Config):
@@ -38,6 +39,7 @@ class RetirementCounters(wiring.Component):
                 "retire": In(len(self._engines)),
                 "reset": In(1),
                 "retired": Out(counts_layout()),
+                "retiring": Out(len(Engine)),
             }
         )
 
@@ -45,6 +47,7 @@ class RetirementCounters(wiring.Component):
         m = Module()
         for position, engine in enumerate(self._engines):
             count = self.retired[engine]
+            m.d.comb += self.retiring[engine].eq(self.retire[position])
             with m.If(self.reset):
                 m.d.sync += count.eq(0)
             with m.Elif(self.retire[position]):

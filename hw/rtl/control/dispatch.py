@@ -14,8 +14,8 @@ from tilewright.hw.rtl.control.decoder import (
     engine_operations,
     own_fields,
     queued,
-    waits_layout,
 )
+from tilewright.hw.rtl.control.waits import awaited_layout, pending_bits, still_pending
 from tilewright.hw.rtl.interfaces import INDEX_BITS, engine_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
@@ -34,7 +34,8 @@ def fetched_layout() -> data.StructLayout:
 def entry_layout(operations: Sequence[isa.Operation], config: Config) -> data.StructLayout:
     """What waits in the queue of an engine of these operations: an instruction and its waits."""
     members = engine_layout(operations, config).members
-    return data.StructLayout({"fields": members["fields"], "waits": waits_layout(), **members})
+    waits = awaited_layout(config)
+    return data.StructLayout({"fields": members["fields"], "waits": waits, **members})
 
 
 def counts_layout() -> data.ArrayLayout:
@@ -63,6 +64,7 @@ class Dispatch(wiring.Component):
     limit : In(COUNT_BITS), instructions that may be dispatched
     single_step, step : In(1), the mode; a pulse that allows one instruction
     retired : In(counts_layout())
+    retiring : In, a bit an engine number: it retires in this cycle
     <engine>_entry : Out(stream of entry_layout), one for each engine of engine_operations
     fault : Out(1), with `cause` (a Fault) and `fault_index`
     dispatched : Out(COUNT_BITS), instructions sent to engines
@@ -83,6 +85,7 @@ class Dispatch(wiring.Component):
                 "single_step": In(1),
                 "step": In(1),
                 "retired": In(counts_layout()),
+                "retiring": In(len(isa.Engine)),
                 **{
                     queue_name(engine): Out(stream.Signature(entry_layout(own, config)))
                     for engine, own in engine_operations(operations).items()
@@ -135,9 +138,10 @@ class Dispatch(wiring.Component):
             is_end.eq(decoder.is_end),
         ]
         self._find_cause(m, decoder, sent)
+        waits = self._follow_waits(m, decoder)
         for engine, queue in queues.items():
             m.d.comb += queue.valid.eq(accepted & chosen[engine])
-            self._fill(m, queue.payload, decoder, operations[engine])
+            self._fill(m, queue.payload, waits, operations[engine])
             with m.If(taken & chosen[engine]):
                 m.d.sync += sent[engine].eq(sent[engine] + 1)
         with m.If(taken):
@@ -155,12 +159,31 @@ class Dispatch(wiring.Component):
             found.setdefault(operation.engine, []).append(bit)
         return found
 
-    def _fill(self, m: Module, entry: data.View, decoder: Decoder, bits: list[Value]) -> None:
+    def _follow_waits(self, m: Module, decoder: Decoder) -> data.View:
+        """Return what the instruction awaits from the next cycle on; the counts are compared in the
+        cycle before."""
+        layout = awaited_layout(self._config)
+        found, noted, waits = (Signal(layout, name=n) for n in ("found", "noted", "waits"))
+        retired = Array(self.retired)
+        for slot, wait in zip(decoder.waits, found, strict=True):
+            m.d.comb += [
+                wait.engine.eq(slot.engine),
+                wait.number.eq(slot.count - 1),
+                wait.pending.eq(retired[slot.engine] < slot.count),
+            ]
+        m.d.sync += noted.eq(found)
+        m.d.comb += waits.eq(noted)
+        progress = self.retired, self.retiring
+        m.d.sync += pending_bits(noted).eq(still_pending(found, *progress))
+        m.d.comb += pending_bits(waits).eq(still_pending(noted, *progress))
+        return waits
+
+    def _fill(self, m: Module, entry: data.View, waits: data.View, bits: list[Value]) -> None:
         """Make an engine's entry of the word; `bits` say which of its operations it is."""
         payload = self.instruction.payload
         m.d.comb += [
             entry.fields.eq(own_fields(payload.word, entry.fields.shape().size, self._config)),
-            entry.waits.eq(decoder.waits),
+            entry.waits.eq(waits),
             entry.index.eq(payload.index),
             entry.element_type.eq(common_fields(payload.word, self._config)["element_type"]),
         ]

@@ -11,6 +11,7 @@ from tilewright.hw.rtl.control.counters import RetirementCounters
 from tilewright.hw.rtl.control.decoder import engine_operations, engines
 from tilewright.hw.rtl.control.dispatch import COUNT_BITS, Dispatch, entry_layout, queue_name
 from tilewright.hw.rtl.control.issue import IssueQueue
+from tilewright.hw.rtl.control.waits import max_under_way
 from tilewright.hw.spec import encoding, isa
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.cycles import DISPATCH_CYCLES
@@ -43,6 +44,7 @@ class Front(Elaboratable):
         m.submodules.counters = self.counters
         m.d.comb += [
             self.dispatch.retired.eq(self.counters.retired),
+            self.dispatch.retiring.eq(self.counters.retiring),
             self.counters.reset.eq(self.dispatch.reset),
             self.dispatch.limit.eq(self.limit),
         ]
@@ -50,6 +52,7 @@ class Front(Elaboratable):
             m.submodules[engine.name] = ResetInserter(self.stop)(queue)
             wiring.connect(m, getattr(self.dispatch, queue_name(engine)), queue.entry)
             m.d.comb += queue.retired.eq(self.counters.retired)
+            m.d.comb += queue.retiring.eq(self.counters.retiring)
         return m
 
 
@@ -337,6 +340,27 @@ def test_single_step_takes_one_instruction_after_everything_retired():
         assert not ctx.get(dispatch.stopped)
 
     bench.run(script)
+
+
+def test_waits_for_the_oldest_and_the_newest_of_all_under_way_are_told_apart():
+    loads = max_under_way(CONFIG)
+    waits = [(Wait(engine=Engine.LOAD, count=count),) for count in (1, loads)]
+    program = [
+        *[instruction("LOAD")] * loads,
+        instruction("MATRIX", waits[0]),
+        instruction("MATRIX", waits[1]),
+        instruction("STORE", waits[0] + waits[1]),
+        END,
+    ]
+    bench = Bench(words(*program), latency=lambda rng: DISPATCH_CYCLES * (loads + 4))
+    bench.run()
+    cycles = dict(zip(bench.issued, bench.issue_cycles, strict=True))
+    retired = [cycles[number] + 1 + DISPATCH_CYCLES * (loads + 4) for number in range(loads)]
+    assert [cycles[loads + number] for number in range(3)] == [
+        retired[0] + 1,
+        retired[-1] + 1,
+        retired[-1] + 1,
+    ]
 
 
 def test_a_queue_in_reset_forgets_everything():
