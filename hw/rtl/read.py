@@ -62,12 +62,13 @@ class ReplayedRead(wiring.Component):
             self.ready.eq(free & (~self.read | self.grant)),
         ]
         m.d.sync += fresh.eq(self.request & self.grant)
-        with m.If(self.valid & self.ready):
-            m.d.sync += [occupied.eq(1), reads.eq(self.read)]
-            with m.If(self.read):
-                m.d.sync += address.eq(self.address)
-        with m.Elif(leaves):
-            m.d.sync += occupied.eq(0)
+        # What comes is taken, granted or not: the enables need no grant.
+        with m.If(free):
+            m.d.sync += [
+                occupied.eq(self.valid & self.ready),
+                reads.eq(self.read),
+                address.eq(self.address),
+            ]
         return m
 
 
@@ -109,10 +110,6 @@ class RepeatedRead(wiring.Component):
             moves.eq(self.valid & self.ready),
         ]
         m.d.sync += fresh.eq(Mux(repeats, self.grant, moves & self.read))
-        with m.If(moves):
-            m.d.sync += [occupied.eq(1), reads.eq(self.read)]
-            with m.If(self.read):
-                m.d.sync += address.eq(self.address)
-        with m.Elif(leaves):
-            m.d.sync += occupied.eq(0)
+        with m.If(self.free):
+            m.d.sync += [occupied.eq(moves), reads.eq(self.read), address.eq(self.address)]
         return m

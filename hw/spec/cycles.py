@@ -63,8 +63,8 @@ def matrix_pipeline(config: Config) -> int:
 #   weights     of a block, depthwise_words reads, at most one a cycle: the offer of the instruction
 #               (its first block; also before the acceptance), enter + 1 of the last block's first
 #               word
-#   turn[n]     leaves the loops: turn[n-1] + 1, read[n-2], accept + 1, and for a block's first word
-#               the last read of its weights + 1
+#   turn[n]     leaves the loops: turn[n-1] + 1, read[n-3] + 1, accept + 1, and for a block's first
+#               word the last read of its weights + 1
 #   read[n]     of the activations (padding passes): turn[n] + 2, read[n-1] + 1, enter[n-1]
 #   enter[n]    the lanes: read[n] + 1, product[n-1]
 #   product[n]  enter[n] + 1, sum[n-1]

@@ -78,6 +78,8 @@ class State:
     """When the latest word was in each stage; -1 before the first."""
 
     turn: int = -1
+    read_earliest: int = -1
+    """The read of the word two before."""
     read_before: int = -1
     """The read of the word before."""
     read: int = -1
@@ -117,7 +119,7 @@ class Pipeline:
         words, number, block_end = self._words, 0, 0
         while number < words.count:
             state = self.state
-            turn = max(state.turn + 1, state.read_before, accepted + 1)
+            turn = max(state.turn + 1, state.read_earliest + 1, accepted + 1)
             if number < block_end and state.is_unhindered:
                 streamed = self._unrefused(number, block_end)
                 if streamed:
@@ -162,6 +164,7 @@ class Pipeline:
         has_result = self._words.results[first + count - 1]
         self.state = State(
             turn=turn,
+            read_earliest=turn + READ - 2,
             read_before=turn + READ - 1,
             read=turn + READ,
             enter=turn + ENTER,
@@ -194,6 +197,7 @@ class Pipeline:
                 self.record.writes.append(Request(bank, leave + 1, write + 1))
         self.state = State(
             turn=turn,
+            read_earliest=before.read_before,
             read_before=before.read,
             read=read,
             enter=enter,

@@ -19,6 +19,7 @@ from tilewright.hw.rtl.interfaces import (
 )
 from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS
 from tilewright.hw.rtl.signals import within
+from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.operations.depthwise import Depthwise
 
@@ -195,7 +196,8 @@ class DepthwiseLoops(wiring.Component):
 class DepthwiseSequencer(wiring.Component):
     """One activation word a cycle: the loops, then padding test, row product and address.
 
-    A position that is taken in cycle t is at `access` in cycle t + 2.
+    A position that is taken in cycle t is at `access` in cycle t + 2. Three are taken ahead of
+    `access.ready`, which the loops see a cycle later.
 
     Members
     -------
@@ -223,18 +225,18 @@ class DepthwiseSequencer(wiring.Component):
         m = Module()
         m.submodules.loops = loops = DepthwiseLoops(config=self._config)
         wiring.connect(m, wiring.flipped(self.instruction), loops.instruction)
+        m.submodules.buffer = buffer = SkidBuffer(shape=access_layout(self._config))
+        wiring.connect(m, buffer.source, wiring.flipped(self.access))
         stage = _Stage(self._config)
-        access_ready = Signal()
         m.d.comb += [
             loops.available.eq(self.available),
             self.claim.eq(loops.claim),
             self.empty.eq(loops.empty),
             self.index.eq(loops.index),
-            access_ready.eq(~self.access.valid | self.access.ready),
-            loops.position.ready.eq(~stage.valid | access_ready),
+            loops.position.ready.eq(~stage.valid | buffer.sink.ready),
         ]
         self._take_position(m, loops, stage)
-        self._give_access(m, stage, access_ready)
+        self._give_access(m, stage, buffer.sink)
         return m
 
     def _take_position(self, m, loops, stage):
@@ -258,32 +260,30 @@ class DepthwiseSequencer(wiring.Component):
                 stage.index.eq(loops.index),
             ]
 
-    def _give_access(self, m, stage, access_ready):
+    def _give_access(self, m, stage, sink):
         """Add up the address and test whether its word and the destination exist."""
-        address = Signal(address_shape())
+        # The expression, not a signal: else Verilator sees a loop in the access.
+        address = (stage.row + stage.column)[: len(stage.row)]
         source_exists, destination_exists = bits("source_exists", "destination_exists")
         reads, out_of_range = bits("reads", "out_of_range")
+        access = sink.p
         m.d.comb += [
-            address.eq(stage.row + stage.column),
             reads.eq(stage.mark.compute & stage.inside),
             source_exists.eq(address < self._config.activation_words),
             destination_exists.eq(stage.destination < self._config.accumulator_words),
             out_of_range.eq((reads & ~source_exists) | (stage.mark.write & ~destination_exists)),
+            sink.valid.eq(stage.valid),
+            access.mark.eq(stage.mark),
+            access.mark.write.eq(stage.mark.write & destination_exists),
+            access.mark.destination.eq(stage.destination),
+            access.read.eq(reads & source_exists),
+            access.address.eq(address),
+            access.padding.eq(stage.padding),
         ]
-        access = self.access.p
-        with m.If(access_ready):
-            m.d.sync += self.access.valid.eq(stage.valid)
-        with m.If(access_ready & stage.valid):
-            m.d.sync += [
-                access.mark.eq(stage.mark),
-                access.mark.write.eq(stage.mark.write & destination_exists),
-                access.mark.destination.eq(stage.destination),
-                access.read.eq(reads & source_exists),
-                access.address.eq(address),
-                access.padding.eq(stage.padding),
-                self.fault_index.eq(stage.index),
-            ]
-        m.d.sync += self.fault.eq(access_ready & stage.valid & out_of_range)
+        m.d.sync += [
+            self.fault.eq(sink.ready & stage.valid & out_of_range),
+            self.fault_index.eq(stage.index),
+        ]
 
 
 class _Stage:

@@ -54,7 +54,7 @@ class Timing:
     def __init__(self, config, granted):
         self.config, self.granted = config, granted
         self.accepted, self.retired, self.written = [], [], []
-        self.turn = self.read = self.read_before = -1
+        self.turn = self.read = self.read_before = self.read_earliest = -1
         self.enter = self.product = self.sum = self.leave = self.write = -1
         self.latch_free = 0
 
@@ -75,7 +75,7 @@ class Timing:
         accept = max(offer, self.turn)
         self.accepted.append(accept)
         for word in words_of(fields, self.config):
-            turn = max(self.turn + 1, self.read_before, accept + 1)
+            turn = max(self.turn + 1, self.read_earliest + 1, accept + 1)
             if word.first_of_block:
                 cycle = max(self.latch_free, offer)
                 for _ in range(self.config.depthwise_words):
@@ -92,7 +92,8 @@ class Timing:
         total = max(product + 1, self.leave)
         if word.accumulates:
             total = self.grant("accumulator_read", total)
-        self.turn, self.read_before, self.read = turn, self.read, read
+        self.turn = turn
+        self.read_earliest, self.read_before, self.read = self.read_before, self.read, read
         self.enter, self.product, self.sum = enter, product, total
         if word.first_of_block:
             self.latch_free = enter + 1
