@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape
+from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits
 from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
@@ -142,21 +142,21 @@ class PixelSequencer(wiring.Component):
     def _reads_pending_sum(self, m):
         """The next tile's first pixels read a sum that the last pixels are yet to write.
 
-        Tiles of one block are far enough apart; see ACCUMULATE_LATENCY.
+        Tiles of one block are far enough apart; see ACCUMULATE_LATENCY. The words are compared in
+        the cycle before: no tile is there within two cycles of the one before, so that in the cycle
+        of a pixel the word has gone on by one, and in the one behind the last it stays.
         """
         assert ACCUMULATE_LATENCY == 3
-        new, last_word = self.tile.payload, self._tile.destination
+        new, word = self.tile.payload, self._tile.destination
         had_pixel = Signal()
-        pending = Signal()
-        m.d.sync += had_pixel.eq(self._has_pixel)
-        is_last_word = new.destination == last_word
-        is_word_before = (new.destination + 1)[: len(last_word)] == last_word
-        with m.If(new.new_block & ~new.overwrite & ~new.empty):
-            with m.If(self._has_pixel):
-                m.d.comb += pending.eq(is_last_word | is_word_before)
-            with m.Elif(had_pixel):
-                m.d.comb += pending.eq(is_last_word)
-        return pending
+        is_word, is_next_word = bits("is_word", "is_next_word")
+        m.d.sync += [
+            had_pixel.eq(self._has_pixel),
+            is_word.eq(new.destination == word),
+            is_next_word.eq(new.destination == (word + 1)[: len(word)]),
+        ]
+        pending = Mux(self._has_pixel, is_word | is_next_word, had_pixel & is_word)
+        return new.new_block & ~new.overwrite & ~new.empty & pending
 
     def _present(self, m, ends):
         """Check the current pixel and register it."""
