@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.isa import Combine, Reduction
 from tilewright.hw.spec.loops import Space, Walk, addresses
-from tilewright.hw.spec.numerics import Int8Array
+from tilewright.hw.spec.numerics import Float32Array, Int8Array
 from tilewright.hw.spec.operations.vector import PARAMETER_HEADER_BYTES, Vector
 from tilewright.hw.spec.parameters import TABLE_ENTRIES, parse_groups, parse_header
 from tilewright.hw.spec.registers import Fault
@@ -30,12 +30,11 @@ def execute_vector(i: Vector, state: State) -> Fault:
     bias, scale = (
         part[:, None, None] for part in parse_groups(block[config.header_words :], config)
     )
-    negative_scale = scale[0::2] if i.negative_scales else None
-    result = numerics.requantize(
-        sums, bias[i.negative_scales :: 1 + i.negative_scales],
-        scale[i.negative_scales :: 1 + i.negative_scales],
-        header["zero_point"], header["low"], header["high"], negative_scale,
-    )  # fmt: skip
+    own = slice(i.negative_scales, None, 1 + i.negative_scales)
+    total = np.add(numerics.wrap_int32(sums), bias[own]).astype(np.float32)
+    product = numerics.rescale(total, scale[own], scale[0::2] if i.negative_scales else None)
+    clamp = header["zero_point"], header["low"], header["high"]
+    result = numerics.round_and_place(product, *clamp)
     if i.use_table:
         entries = np.frombuffer(table.tobytes()[:TABLE_ENTRIES], np.int8)
         result = numerics.look_up(entries, result)
@@ -43,7 +42,7 @@ def execute_vector(i: Vector, state: State) -> Fault:
         operand = _read_operand(i, state)
         if operand is None:
             return Fault.SRAM_RANGE
-        result = _combine(i.combine, result, operand, header)
+        result = _combine(i.combine, result, operand, product if i.unrounded else None, header)
     return Fault.NONE if _write(i, state, result) else Fault.SRAM_RANGE
 
 
@@ -111,8 +110,14 @@ def _read_operand(i: Vector, state: State) -> Int8Array | None:
 
 
 def _combine(
-    combine: int, first: Int8Array, second: Int8Array, header: dict[str, int | float]
+    combine: int,
+    first: Int8Array,
+    second: Int8Array,
+    product: Float32Array | None,
+    header: dict[str, int | float],
 ) -> Int8Array:
+    """Stage 2; `product` takes the place of the header's first_ratio where it is given."""
+    first_ratio = header["first_ratio"] if product is None else product
     first_zero_point = int(header["first_zero_point"])
     second_zero_point = int(header["second_zero_point"])
     zero_point = int(header["combine_zero_point"])
@@ -120,12 +125,13 @@ def _combine(
     if combine == Combine.ADD:
         return numerics.add(
             first, second, first_zero_point=first_zero_point,
-            second_zero_point=second_zero_point, first_ratio=header["first_ratio"],
+            second_zero_point=second_zero_point, first_ratio=first_ratio,
             second_ratio=header["second_ratio"], zero_point=zero_point, low=low, high=high,
         )  # fmt: skip
     return numerics.multiply(
         first, second, first_zero_point=first_zero_point, second_zero_point=second_zero_point,
-        scale=header["first_ratio"], zero_point=zero_point, low=low, high=high,
+        scale=first_ratio, zero_point=zero_point, low=low, high=high,
+        unrounded=product is not None,
     )  # fmt: skip
 
 

@@ -49,12 +49,17 @@ class Epilogue:
 
 @record(frozen=True, kw_only=True)
 class Residual:
-    """Stage 2 of the vector unit: combine the epilogue's int8 result with another feature map."""
+    """Stage 2 of the vector unit: combine the epilogue's int8 result with another feature map.
+
+    unrounded: combine what the epilogue's scale makes of the sums before it is rounded, in steps of
+    that scale; the int8 result is 1 then, by the epilogue's clamp.
+    """
 
     kind: Literal["add", "multiply"]
     other: str
     low: int = -128
     high: int = 127
+    unrounded: bool = False
 
 
 @record(frozen=True, kw_only=True, eq=False)

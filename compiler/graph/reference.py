@@ -24,6 +24,7 @@ from tilewright.compiler.graph.graph import (
     Pool,
     Requantize,
     Resample,
+    Residual,
     View,
 )
 from tilewright.compiler.graph.pieces import drains
@@ -123,19 +124,32 @@ class Reference:
         if key not in self._products:
             self._products[key] = Products(node=node, zero_point=source.zero_point)
         for place, total in self._products[key].blocks(padded, result.shape):
-            part = _finish(
-                total, epilogue, *(by_channel(own[place[0]], total) for own in reversed(scales))
+            product = numerics.rescale(
+                total, *(by_channel(own[place[0]], total) for own in reversed(scales))
             )
+            part = _finish(product, epilogue)
             if node.residual is not None:
-                part = self._add_residual(node, part, maps[node.residual.other][place])
+                other = maps[node.residual.other][place]
+                part = self._add_residual(node, node.residual, part, product, other)
             result[place] = part
         return result
 
-    def _add_residual(self, node: Conv, own: Int8Map, other: Int8Map) -> Int8Map:
-        residual = node.residual
-        assert residual is not None
-        operands = [(own, node.epilogue.result), (other, self._quantization(residual.other))]
-        return self._combine(residual.kind, operands, node.output, residual.low, residual.high)
+    def _add_residual(
+        self,
+        node: Conv,
+        residual: Residual,
+        own: Int8Map,
+        product: NDArray[np.float32],
+        other: Int8Map,
+    ) -> Int8Map:
+        return self._combine(
+            residual.kind,
+            [(own, node.epilogue.result), (other, self._quantization(residual.other))],
+            node.output,
+            residual.low,
+            residual.high,
+            product if residual.unrounded else None,
+        )
 
     def _combine(
         self,
@@ -144,7 +158,9 @@ class Reference:
         output: str,
         low: int,
         high: int,
+        ratio: NDArray[np.float32] | None = None,
     ) -> Int8Map:
+        """Combine two maps; `ratio`, of each value, in place of that of the quantizations."""
         (first, first_quantization), (second, second_quantization) = operands
         target = self._quantization(output)
         scales = first_quantization.scale, second_quantization.scale
@@ -154,14 +170,22 @@ class Reference:
             "zero_point": target.zero_point,
         }
         if kind == "multiply":
-            product = float(numerics.requantize_scale(*scales, target.scale))
+            product = numerics.requantize_scale(*scales, target.scale) if ratio is None else ratio
             return numerics.multiply(
-                first, second, scale=product, low=low, high=high, **zero_points
+                first,
+                second,
+                scale=product,
+                low=low,
+                high=high,
+                unrounded=ratio is not None,
+                **zero_points,
             )
+        if ratio is None:
+            ratio = numerics.scale_ratio(scales[0], target.scale)
         return numerics.add(
             first,
             second,
-            first_ratio=float(numerics.scale_ratio(scales[0], target.scale)),
+            first_ratio=ratio,
             second_ratio=float(numerics.scale_ratio(scales[1], target.scale)),
             low=low,
             high=high,
@@ -195,17 +219,13 @@ class Reference:
         source = self._quantization(node.input)
         ratio = numerics.scale_ratio(source.scale, node.epilogue.quantization.scale)
         values = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.float32)
-        return numerics.look_up(_finish(values - source.zero_point, node.epilogue, ratio), data)
+        product = numerics.rescale(values - source.zero_point, ratio)
+        return numerics.look_up(_finish(product, node.epilogue), data)
 
 
-def _finish(
-    total: NDArray[np.float32],
-    epilogue: Epilogue,
-    scale: NDArray[np.float32],
-    negative_scale: NDArray[np.float32] | None = None,
-) -> Int8Map:
+def _finish(product: NDArray[np.float32], epilogue: Epilogue) -> Int8Map:
     zero_point = epilogue.quantization.zero_point
-    result = numerics.rescale(total, scale, zero_point, epilogue.low, epilogue.high, negative_scale)
+    result = numerics.round_and_place(product, zero_point, epilogue.low, epilogue.high)
     return result if epilogue.table is None else numerics.look_up(epilogue.table, result)
 
 

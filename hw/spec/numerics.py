@@ -23,7 +23,8 @@ Float32Array = NDArray[np.float32]
 def effective_scale(scale: ArrayLike) -> Float32Array:
     """Return the scale as the hardware uses it: 0 outside [2^-64, 2^64) in magnitude, or if NaN.
 
-    Below 2^-64 this never changes a rounded int8; above, `check_scale` refuses the model.
+    Below 2^-64 this never changes a rounded int8; above, `check_scale` refuses the model. Stage 1's
+    product is a scale of stage 2's where that takes it before it is rounded.
     """
     value = np.asarray(scale, np.float32)
     magnitude = np.abs(value)
@@ -31,13 +32,13 @@ def effective_scale(scale: ArrayLike) -> Float32Array:
     return np.where(usable, value, np.float32(0)).astype(np.float32)
 
 
-def check_scale(scale: ArrayLike, where: str) -> None:
-    """Raise ModelError unless every scale is finite, positive and below 2^64."""
+def check_scale(scale: ArrayLike, where: str, limit: float = SCALE_LIMIT) -> None:
+    """Raise ModelError unless every scale is finite, positive and below the limit, 2^n."""
     value = np.asarray(scale, np.float32)
-    bad = ~((value > 0) & (value < SCALE_LIMIT))
+    bad = ~((value > 0) & (value < limit))
     if bad.any():
         raise ModelError(
-            f"{where}: a scale must be positive, finite and below 2^64, "
+            f"{where}: a scale must be positive, finite and below 2^{math.log2(limit):.0f}, "
             f"got {value[bad].flat[0]}; quantize the model again with a valid range"
         )
 
@@ -114,23 +115,18 @@ def requantize(
     QLinearConv, QLinearMatMul; the clamp to [low, high] after rounding equals the clamp before it,
     because the bounds are integers.)
     """
-    total = np.add(wrap_int32(accumulator), wrap_int32(bias))
-    return rescale(total.astype(np.float32), scale, zero_point, low, high, negative_scale)
+    total = np.add(wrap_int32(accumulator), wrap_int32(bias)).astype(np.float32)
+    return round_and_place(rescale(total, scale, negative_scale), zero_point, low, high)
 
 
 def rescale(
-    total: Float32Array,
-    scale: ArrayLike,
-    zero_point: ArrayLike,
-    low: ArrayLike,
-    high: ArrayLike,
-    negative_scale: ArrayLike | None = None,
-) -> Int8Array:
-    """Stage 1 behind its sum, for a `total` that is fl(accumulator + bias)."""
+    total: Float32Array, scale: ArrayLike, negative_scale: ArrayLike | None = None
+) -> Float32Array:
+    """Stage 1 between its sum and its rounding, for a `total` that is fl(accumulator + bias)."""
     factor = effective_scale(scale)
     if negative_scale is not None:
         factor = np.where(total < 0, effective_scale(negative_scale), factor)
-    return round_and_place(total * factor, zero_point, low, high)
+    return np.asarray(total * factor, np.float32)
 
 
 def add(
@@ -139,7 +135,7 @@ def add(
     *,
     first_zero_point: int,
     second_zero_point: int,
-    first_ratio: float,
+    first_ratio: ArrayLike,
     second_ratio: float,
     zero_point: int,
     low: int = INT8_MIN,
@@ -147,7 +143,8 @@ def add(
 ) -> Int8Array:
     """Stage 2, add: rint(fl(fl((q1-z1)*r1) + fl((q2-z2)*r2))) + zero_point, clamped.
 
-    The ratios are r1 = fl(s1/so), r2 = fl(s2/so).
+    The ratios are r1 = fl(s1/so), r2 = fl(s2/so); with stage 1's product as r1 and q1 - z1 = 1 it
+    is the sum of that product, unrounded, and the operand.
     """
     left = first.astype(np.float32)
     left -= np.float32(first_zero_point)
@@ -165,20 +162,24 @@ def multiply(
     *,
     first_zero_point: int,
     second_zero_point: int,
-    scale: float,
+    scale: ArrayLike,
     zero_point: int,
     low: int = INT8_MIN,
     high: int = INT8_MAX,
+    unrounded: bool = False,
 ) -> Int8Array:
     """Stage 2, multiply: rint(fl(fl((q1-z1)*(q2-z2) * s) + zero_point)), clamped.
 
-    The zero point is added before rounding (QLinearMul); s = fl(fl(s1*s2)/so).
+    The zero point is added before rounding (QLinearMul); s = fl(fl(s1*s2)/so). With stage 1's
+    product as s (`unrounded`) it is added behind it, as QuantizeLinear does.
     """
     product = (first.astype(np.int32) - first_zero_point) * (
         second.astype(np.int32) - second_zero_point
     )
-    value = product.astype(np.float32) * effective_scale(scale) + np.float32(zero_point)
-    return round_and_place(value, 0, low, high)
+    value = product.astype(np.float32) * effective_scale(scale)
+    if unrounded:
+        return round_and_place(value, zero_point, low, high)
+    return round_and_place(value + np.float32(zero_point), 0, low, high)
 
 
 def look_up(table: Int8Array, value: Int8Array) -> Int8Array:

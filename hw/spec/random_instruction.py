@@ -37,7 +37,8 @@ class Pool:
     defined: per SRAM, which words hold defined data; `data`, `scratch`: DRAM (first byte, end) of
     readable bytes and of bytes that stores may overwrite; `parameter_address`: DRAM byte of
     parameter word 0, of which only the defined words exist; `blocks`: (parameter word, lane
-    groups, whether the scales suit accumulators) of parameter blocks; `tables`: parameter words.
+    groups, whether the scales suit accumulators) of parameter blocks; `unit_blocks`: those that
+    make stage 1's result one step, as for unrounded sums; `tables`: parameter words.
     """
 
     def __init__(self, config: Config) -> None:
@@ -51,6 +52,7 @@ class Pool:
         self.scratch = (0, 0)
         self.parameter_address = 0
         self.blocks: list[tuple[int, int, bool]] = []
+        self.unit_blocks: list[tuple[int, int, bool]] = []
         self.tables: list[int] = []
 
     def allows(self, i: Instruction) -> bool:
@@ -231,16 +233,20 @@ def _sample_vector(pool: Pool, rng: random.Random) -> Instruction:
     fields = _window(rng, 3, 5)
     if rng.random() < 0.4:
         fields |= {"kernel_height": 1, "kernel_width": 1}
-    fitting = [b for b in pool.blocks if b[2] == accumulator or rng.random() < 0.1] or pool.blocks
+    combine = rng.choice((Combine.NONE, *Combine))
+    unrounded = int(rng.random() < (0.4 if combine else 0.1))
+    blocks = pool.unit_blocks if unrounded and rng.random() < 0.8 else pool.blocks
+    fitting = [b for b in blocks if b[2] == accumulator or rng.random() < 0.1] or pool.blocks
     block, num_groups, _ = rng.choice(fitting)
     negative_scales = int(num_groups > 1 and rng.random() < 0.25)
     fields |= {
         "source_kind": source_kind,
         "reduction": rng.choice(tuple(Reduction)),
-        "combine": rng.choice((Combine.NONE, *Combine)),
+        "combine": combine,
         "use_table": int(rng.random() < 0.3),
         "uniform": int(rng.random() < 0.25),
         "negative_scales": negative_scales,
+        "unrounded": unrounded,
         "groups": min(
             num_groups // (1 + negative_scales), _small(rng, 3) * rng.choice((1, groups))
         ),

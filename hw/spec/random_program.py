@@ -104,7 +104,8 @@ class _Generator:
         self.ring_start = rng.choice((0, config.weight_words - rng.randrange(self.ring_words)))
         self.parameter_start = rng.choice((0, config.parameter_words - len(self.parameters)))
         shift = self.parameter_start
-        self.pool.blocks = [(shift + w, groups, deep) for w, groups, deep in self.pool.blocks]
+        for blocks in (self.pool.blocks, self.pool.unit_blocks):
+            blocks[:] = [(shift + word, groups, deep) for word, groups, deep in blocks]
         self.pool.tables = [shift + word for word in self.pool.tables]
         parameter_bytes = len(self.parameters) * config.parameter_pitch
         pitch = max(config.activation_pitch, config.weight_pitch)
@@ -117,20 +118,28 @@ class _Generator:
         self.pool.scratch = (-(-scratch // 4096) * 4096, self.memory_bytes)
 
     def _random_parameters(self) -> ByteArray:
-        """Return parameter words: blocks of random headers and lane groups, and two tables."""
+        """Return parameter words: blocks of random headers and lane groups, and two tables.
+
+        The last two blocks are unit blocks.
+        """
         config, rng = self.config, self.rng
         free = config.parameter_words - config.table_words
         words: list[ByteArray] = []
         count = 0
-        for number in range(4):
+        for number in range(6):
             groups = rng.choice((1, 4, 8))
             if count + config.header_words + groups > free:
                 groups = 1
             if count + config.header_words + groups <= free:
                 deep = bool(number % 2)
-                self.pool.blocks.append((count, groups, deep))
+                blocks = self.pool.blocks if number < 4 else self.pool.unit_blocks
+                blocks.append((count, groups, deep))
                 bias, scale = self._random_channels(groups * config.lanes, deep=deep)
-                words.append(block_words(self._random_header(), bias, scale, config))
+                header = self._random_header()
+                if number >= 4:
+                    header["first_zero_point"] = min(header["first_zero_point"], 126)
+                    header["low"] = header["high"] = header["first_zero_point"] + 1
+                words.append(block_words(header, bias, scale, config))
                 count += len(words[-1])
         for _ in range(2):
             if count + config.table_words <= config.parameter_words:

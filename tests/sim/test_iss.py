@@ -223,14 +223,14 @@ class SlowAccelerator:
                 word = self.pixel(i, source, base, y, x, ky, kx)
                 s = i.padding if word is None else word[sg * c.lanes + lane]
                 v = signed(v + s, 32) if i.reduction == isa.Reduction.SUM else max(v, s)
-        q = self.requantize(i, g, lane, v)
+        q, product = self.requantize(i, g, lane, v)
         if i.use_table:
             entry = q & 0xFF
             words = 8 * c.lanes
             q = signed(self.parameter[i.table + entry // words][entry % words], 8)
         if i.combine:
             o = (i.operand + ob * i.operand_stride + y * i.operand_pitch + x) % 2**20
-            q = self.combine(i, q, self.activation[o][og * c.lanes + lane])
+            q = self.combine(i, q, self.activation[o][og * c.lanes + lane], product)
         d = i.destination + db * i.destination_stride + y * i.destination_pitch + x
         return d % 2**20, dg * c.lanes + lane, q
 
@@ -239,7 +239,7 @@ class SlowAccelerator:
         words = self.parameter[first : first + self.config.header_words]
         return bytes(byte for word in words for byte in word)[:32]
 
-    def requantize(self, i, g, lane, v) -> int:
+    def requantize(self, i, g, lane, v) -> tuple[int, Fraction]:
         zero_point, low, high = struct.unpack_from("<bbb", self.header(i), 0)
         words = 2 if i.negative_scales else 1
         p = i.parameters + self.config.header_words + words * (0 if i.uniform else g)
@@ -248,13 +248,15 @@ class SlowAccelerator:
         if i.negative_scales and total < 0:
             _, scale = struct.unpack_from("<if", bytes(self.parameter[p]), 8 * lane)
         value = binary32(total * scale_of(scale))
-        return min(max(round(value) + zero_point, low), high)
+        return min(max(round(value) + zero_point, low), high), value
 
-    def combine(self, i, first, second) -> int:
+    def combine(self, i, first, second, product) -> int:
         first_zero, second_zero, zero_point, low, high = struct.unpack_from(
             "<bbbbb", self.header(i), 4
         )
         one, two = (scale_of(s) for s in struct.unpack_from("<ff", self.header(i), 12))
+        if i.unrounded:
+            one = scale_of(float(product))
         if i.combine == isa.Combine.ADD:
             left, right = (
                 binary32((first - first_zero) * one),
@@ -263,7 +265,8 @@ class SlowAccelerator:
             value = round(binary32(left + right)) + zero_point
         else:
             product = binary32((first - first_zero) * (second - second_zero) * one)
-            value = round(binary32(product + zero_point))
+            value = round(binary32(product + zero_point * (not i.unrounded)))
+            value += zero_point * i.unrounded
         return min(max(value, low), high)
 
 

@@ -81,8 +81,8 @@ class FirstStage(wiring.Component):
         self._shift(m, value, leaves)
         total = self._reduce(m, value, leaves)
         bias, scales = self._take_parameters(m, value, leaves)
-        results = self._requantize(m, total, bias, scales)
-        self._look_up(m, results, buffer.sink.p)
+        results, products = self._requantize(m, total, bias, scales)
+        self._look_up(m, results, products, buffer.sink.p)
         return m
 
     def _receive(self, m):
@@ -169,9 +169,10 @@ class FirstStage(wiring.Component):
         header = self.slots[self._slot[RequantizeLane.CLAMP_STAGE]].header
         stage = RequantizeLane.BANK_STAGE
         by_sign = self.slots[self._slot[stage]].negative_scales
+        keep = self.slots[self._slot[RequantizeLane.PRODUCT_STAGE]].unrounded
         enable = Signal(RequantizeLane.LATENCY)
         m.d.comb += enable.eq(Mux(self._advance, self._valid[: RequantizeLane.LATENCY], 0))
-        results = []
+        results, products = [], []
         for index in range(self._config.lanes):
             unit, lane = make_lane(RequantizeLane, instance=self._instances)
             m.submodules[f"lane{index}"] = unit
@@ -186,17 +187,20 @@ class FirstStage(wiring.Component):
                 lane.zero_point.eq(header.zero_point),
                 lane.low.eq(header.low),
                 lane.high.eq(header.high),
+                lane.keep_product.eq(keep),
             ]
             results.append(lane.result)
-        return results
+            products.append(lane.product)
+        return results, products
 
-    def _look_up(self, m, results, new):
+    def _look_up(self, m, results, products, new):
         """Table or not."""
         m.submodules.look_up = look_up = LookUp(config=self._config)
         wiring.connect(m, wiring.flipped(self.table_write), look_up.write)
         moves = self._advance & self._valid[LOOK_UP_STAGE]
         slot = self._slot[LOOK_UP_STAGE]
         direct = Signal.like(new.values, reset_less=True)
+        kept = Signal.like(new.products, reset_less=True)
         m.d.comb += [
             look_up.enable.eq(moves & self.slots[slot].use_table),
             look_up.slot.eq(slot),
@@ -204,10 +208,14 @@ class FirstStage(wiring.Component):
         for lane, result in enumerate(results):
             m.d.comb += look_up.index[lane].eq(result)
             with m.If(moves):
-                m.d.sync += direct[lane].eq(result)
+                m.d.sync += [direct[lane].eq(result), kept[lane].eq(products[lane])]
 
         last_slot = self._slot[LAST_STAGE]
         use_table = self.slots[last_slot].use_table
-        m.d.comb += [new.slot.eq(last_slot), new.combines.eq(self.slots[last_slot].combine.any())]
+        m.d.comb += [
+            new.slot.eq(last_slot),
+            new.combines.eq(self.slots[last_slot].combine.any()),
+            new.products.eq(kept),
+        ]
         for lane in range(self._config.lanes):
             m.d.comb += new.values[lane].eq(Mux(use_table, look_up.value[lane], direct[lane]))

@@ -32,6 +32,7 @@ def slot_layout() -> data.StructLayout:
             "combine": isa_shape("combine"),
             "use_table": unsigned(1),
             "negative_scales": unsigned(1),
+            "unrounded": unsigned(1),
         }
     )
 
@@ -101,10 +102,14 @@ def values_layout(config: Config) -> data.StructLayout:
 
 
 def results_layout(config: Config) -> data.StructLayout:
-    """Stage 1's results of all lanes, the slot of their instruction, whether that combines."""
+    """Stage 1's results of all lanes, the slot of their instruction, whether that combines.
+
+    products: binary32, before rounding, of the last instruction that hands them to stage 2.
+    """
     return data.StructLayout(
         {
             "values": data.ArrayLayout(signed(8), config.lanes),
+            "products": data.ArrayLayout(unsigned(32), config.lanes),
             "slot": unsigned(1),
             "combines": unsigned(1),
         }

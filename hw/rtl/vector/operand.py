@@ -51,8 +51,8 @@ class OperandLane(wiring.Component):
     first, second, first_zero_point, second_zero_point : In(signed(8)), sampled with enable[0]
     multiply : In(1), sampled with enable[0]: 0 adds, 1 multiplies
     addend : In(signed(8)), sampled with enable[0]; the zero point of a product
-    first_scale, second_scale : In(32), binary32, sampled with enable[SCALE_STAGE]; used a stage
-        later
+    first_scale : In(32), binary32, sampled with enable[0]
+    second_scale : In(32), binary32, sampled with enable[SCALE_STAGE]
     zero_point : In(signed(8)), sampled with enable[CLAMP_STAGE]; of a sum, 0 for a product
     low, high : In(signed(8)), sampled with enable[CLAMP_STAGE]
     result : Out(signed(8)), valid in the cycle after enable[LATENCY - 1], held until the next
@@ -169,13 +169,16 @@ class OperandLane(wiring.Component):
         return left_product, right_product, addend, exponents, product_signs
 
     def _take_scales(self, m):
-        """Stage 1: what the left and the right product take of the scales.
+        """Stages 0 and 1: what the left and the right product take of the scales.
 
         An unusable scale's mantissa is 0. Both halves of a product take the first scale's, whose
-        sign and exponent are the left one's alone.
+        sign and exponent are the left one's alone. The first scale may be the value's own.
         """
         multiply = self._multiply_at[self.SCALE_STAGE]
-        usable, negative, mantissa, exponent = unpack_scale(self.first_scale)
+        first_scale = register(32, "first_scale_register")
+        with m.If(self.enable[0]):
+            m.d.sync += first_scale.eq(self.first_scale)
+        usable, negative, mantissa, exponent = unpack_scale(first_scale)
         left = negative, Mux(usable, mantissa, 0), exponent
         usable, negative, mantissa, exponent = unpack_scale(self.second_scale)
         right = (

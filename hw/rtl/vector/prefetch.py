@@ -11,7 +11,7 @@ from tilewright.hw.rtl.vector.table import CHUNK_BYTES, NUM_CHUNKS, table_write_
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.operations.vector import PARAMETER_HEADER
 
-COPIED_FIELDS = ("padding", "reduction", "combine", "use_table", "negative_scales")
+COPIED_FIELDS = ("padding", "reduction", "combine", "use_table", "negative_scales", "unrounded")
 
 
 class Prefetch(wiring.Component):

@@ -3,7 +3,8 @@
 The binary32 roundings are reproduced by integers: |accumulator + bias| is rounded to 24
 significant bits (the conversion to binary32), multiplied exactly by the scale's 24-bit mantissa,
 rounded to 24 bits (the product's rounding), then to an integer. From 2^9 on the result saturates,
-so only the exponents -1..8 need a shift.
+so only the exponents -1..8 need a shift. The rounded product itself leaves as well, for a stage 2
+that takes it unrounded.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
@@ -13,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hw.rtl.interfaces import bits
 from tilewright.hw.rtl.signals import register
 from tilewright.hw.rtl.vector.rounding import (
+    EXPONENT_BIAS,
     INTEGER_BITS,
     MANTISSA_BITS,
     clamp,
@@ -29,6 +31,8 @@ PART_BITS = MANTISSA_BITS // PRODUCT_STAGES
 PRODUCT_BITS = MANTISSA_BITS + 2
 """Of the exact product: what rounding looks at, besides whether any bit below is set."""
 SATURATING_EXPONENT = INTEGER_BITS
+ZERO_EXPONENT = -EXPONENT_BIAS
+"""The exponent of a product that is zero: as binary32 it, and two more, are of no usable scale."""
 VANISHING_EXPONENT = -3
 """A product with this exponent is at most 0.5, which rounds to 0, even if both roundings carry."""
 
@@ -50,11 +54,15 @@ class RequantizeLane(wiring.Component):
     lowest_parts : In(2 * PART_BITS), sampled with enable[BANK_STAGE]; the lowest bits of scales
     scales : In(2 * 32), binary32 of bank 0 and 1, sampled with enable[SCALE_STAGE]
     zero_point, low, high : In(signed(8)), sampled with enable[CLAMP_STAGE]
+    keep_product : In(1), sampled with enable[PRODUCT_STAGE]
     result : Out(signed(8)), valid in the cycle after enable[LATENCY - 1], held until the next
+    product : Out(32), with the result: binary32, before rounding, of the last value with
+        keep_product; a zero is some number below all usable scales
     """
 
     BANK_STAGE = 1
     SCALE_STAGE = 2
+    PRODUCT_STAGE = 6
     CLAMP_STAGE = 7
     LATENCY = 8
 
@@ -68,13 +76,17 @@ class RequantizeLane(wiring.Component):
     zero_point: In(signed(8))
     low: In(signed(8))
     high: In(signed(8))
+    keep_product: In(1)
     result: Out(signed(8))
+    product: Out(32)
 
     def elaborate(self, platform):
         m = Module()
         scale, lowest_part, *converted = self._convert_to_float(m)
         product = self._multiply(m, scale, lowest_part, *converted)
-        self._place(m, *self._round(m, *product))
+        rounded, exponent, flags = self._round(m, *product)
+        self._keep(m, rounded, exponent, flags[0])
+        self._place(m, rounded, exponent, flags)
         return m
 
     def _convert_to_float(self, m):
@@ -113,18 +125,13 @@ class RequantizeLane(wiring.Component):
         """Stages 2 to 4: the exact product of the rounded sum, eight bits of the scale a stage.
 
         The lowest eight stand in a register: the choice of a scale is not in front of the product.
-        Rounding up adds the scale once. The exponent is reduced to a shift and two flags.
+        Rounding up adds the scale once.
         """
         usable, scale_negative, mantissa, scale_exponent = unpack_scale(scale)
         product_exponent = Signal(signed(8))
         zero = ~factor[-1] | ~usable
-        m.d.comb += product_exponent.eq(exponent + scale_exponent)
-        flags = Cat(
-            negative ^ scale_negative,
-            ~zero & (product_exponent >= SATURATING_EXPONENT),
-            zero | (product_exponent <= VANISHING_EXPONENT),
-            product_exponent[:5],
-        )
+        m.d.comb += product_exponent.eq(Mux(zero, ZERO_EXPONENT, exponent + scale_exponent))
+        order = Cat(product_exponent, negative ^ scale_negative)
         carried, sticky = Mux(increment, mantissa, 0), Const(0, 1)
         for stage in range(PRODUCT_STAGES):
             product = Signal(MANTISSA_BITS + PART_BITS, name=f"sum{stage}")
@@ -136,34 +143,52 @@ class RequantizeLane(wiring.Component):
                 "mantissa": mantissa[PART_BITS:],
                 "carried": product[len(lost) :],
                 "sticky": sticky | lost.any(),
-                "flags": flags,
+                "order": order,
             }
-            factor, mantissa, carried, sticky, flags = behind = [
+            factor, mantissa, carried, sticky, order = behind = [
                 register(len(value), f"{name}{stage + 1}") for name, value in moving.items()
             ]
             with m.If(self.enable[self.SCALE_STAGE + stage]):
                 m.d.sync += [
                     place.eq(value) for place, value in zip(behind, moving.values(), strict=True)
                 ]
-        return carried, sticky, flags[3:].as_signed(), (flags[0], flags[1], flags[2])
+        return carried, sticky, order[:-1].as_signed(), order[-1]
 
-    def _round(self, m, product_top, product_sticky, product_exponent, flags):
-        """Stage 5: the product rounded to 24 bits."""
-        negative, saturates, vanishes = flags
+    def _round(self, m, product_top, product_sticky, product_exponent, negative):
+        """Stage 5: the product rounded to 24 bits; whether its integer is beyond or below all."""
         large = product_top[25]
         kept = Mux(large, product_top[2:], product_top[1:25])
         guard = Mux(large, product_top[1], product_top[0])
         sticky = product_sticky | (large & product_top[0])
         rounded = register(MANTISSA_BITS + 1, "rounded")
-        large_exponent = register(signed(6), "large_exponent")
+        large_exponent = register(signed(8), "large_exponent")
         flags = register(3, "rounded_flags")
         with m.If(self.enable[self.CLAMP_STAGE - 2]):
             m.d.sync += [
                 rounded.eq(round_half_even(kept, guard, sticky)),
                 large_exponent.eq(product_exponent + large),
-                flags.eq(Cat(negative, saturates, vanishes)),
+                flags.eq(
+                    Cat(
+                        negative,
+                        product_exponent >= SATURATING_EXPONENT,
+                        product_exponent <= VANISHING_EXPONENT,
+                    )
+                ),
             ]
         return rounded, large_exponent, flags
+
+    def _keep(self, m, rounded, large_exponent, negative):
+        """Stages 6 and 7: the product as binary32."""
+        field = Signal(8)
+        kept, product = register(32, "kept_product"), register(32, "product_register")
+        m.d.comb += [
+            field.eq(large_exponent + rounded[MANTISSA_BITS] + EXPONENT_BIAS),
+            self.product.eq(product),
+        ]
+        with m.If(self.enable[self.PRODUCT_STAGE] & self.keep_product):
+            m.d.sync += kept.eq(Cat(rounded[: MANTISSA_BITS - 1], field, negative))
+        with m.If(self.enable[self.CLAMP_STAGE]):
+            m.d.sync += product.eq(kept)
 
     def _place(self, m, rounded, large_exponent, flags):
         """Stages 6 and 7: rounding to an integer, zero point and clamp."""
@@ -171,7 +196,7 @@ class RequantizeLane(wiring.Component):
         exponent = Signal(signed(6))
         saturated, vanished = bits("saturated", "vanished")
         m.d.comb += [
-            exponent.eq(large_exponent + rounded[MANTISSA_BITS]),
+            exponent.eq(large_exponent[:6].as_signed() + rounded[MANTISSA_BITS]),
             saturated.eq(saturates | (~vanishes & (exponent >= SATURATING_EXPONENT))),
             vanished.eq(vanishes | (~saturates & (exponent < -1))),
         ]

@@ -62,25 +62,33 @@ class SecondStage(wiring.Component):
 
         headers = [self.slots[slot].header for slot in slots]
         arriving, scaling = headers[0], headers[OperandLane.SCALE_STAGE]
+        unrounded = self.slots[slots[0]].unrounded
         placing = headers[OperandLane.CLAMP_STAGE]
         multiplies, multiplied = (
             self.slots[slots[stage]].combine == isa.Combine.MULTIPLY
             for stage in (0, OperandLane.CLAMP_STAGE)
         )
+        is_placed = ~multiplied | self.slots[slots[OperandLane.CLAMP_STAGE]].unrounded
         for index in range(self._config.operand_lanes):
             unit, lane = make_lane(OperandLane, instance=self._instances)
             m.submodules[f"lane{index}"] = unit
             m.d.comb += [
                 lane.enable.eq(valid),
                 lane.multiply.eq(multiplies),
-                lane.first.eq(self._select(self.first.p.values, step, index)),
-                lane.second.eq(self._select(self.second.payload, step, index)),
+                lane.first.eq(self._select(self.first.p.values, step, index).as_signed()),
+                lane.second.eq(self._select(self.second.payload, step, index).as_signed()),
                 lane.first_zero_point.eq(arriving.first_zero_point),
                 lane.second_zero_point.eq(arriving.second_zero_point),
-                lane.addend.eq(arriving.combine_zero_point),
-                lane.first_scale.eq(scaling.first_ratio),
+                lane.addend.eq(Mux(unrounded, 0, arriving.combine_zero_point)),
+                lane.first_scale.eq(
+                    Mux(
+                        unrounded,
+                        self._select(self.first.p.products, step, index),
+                        arriving.first_ratio,
+                    )
+                ),
                 lane.second_scale.eq(scaling.second_ratio),
-                lane.zero_point.eq(Mux(multiplied, 0, placing.combine_zero_point)),
+                lane.zero_point.eq(Mux(is_placed, placing.combine_zero_point, 0)),
                 lane.low.eq(placing.combine_low),
                 lane.high.eq(placing.combine_high),
                 self.results.payload[index].eq(lane.result),
@@ -99,5 +107,7 @@ class SecondStage(wiring.Component):
 
     def _select(self, values, step, index):
         """Lane `index` of the current step's values."""
-        part = values.as_value().word_select(step, 8 * self._config.operand_lanes)
-        return part.word_select(index, 8).as_signed()
+        bits = values.as_value()
+        width = len(bits) // self._config.lanes
+        part = bits.word_select(step, width * self._config.operand_lanes)
+        return part.word_select(index, width)

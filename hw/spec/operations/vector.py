@@ -52,6 +52,9 @@ class Vector(Window):
     negative_scales: int = bits(
         1, "1: sums below 0 take scales of their own, a word in front of each lane group's"
     )
+    unrounded: int = bits(
+        1, "1: stage 2 takes stage 1's product, before rounding, in place of first_ratio"
+    )
 
     @property
     def source_space(self) -> Space:

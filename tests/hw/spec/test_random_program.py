@@ -97,8 +97,8 @@ def test_programs_reach_the_edges() -> None:
             seen["waits", len(i.waits)] += 1
             touched = accesses(i, config)
             seen["nothing"] += not touched.writes and i.engine is not None
-            for name in ("combine", "use_table", "uniform", "negative_scales", "reduction",
-                         "source_kind", "accumulate", "target"):  # fmt: skip
+            for name in ("combine", "use_table", "uniform", "negative_scales", "unrounded",
+                         "reduction", "source_kind", "accumulate", "target"):  # fmt: skip
                 if touched.writes and name in i.values():
                     seen[name, getattr(i, name)] += 1
             for access in touched.reads:
@@ -115,8 +115,8 @@ def test_programs_reach_the_edges() -> None:
         *(("waits", count) for count in range(4)), *(("combine", value) for value in range(3)),
         *(("target", value) for value in range(3)),
         *((name, value) for value in (0, 1)
-          for name in ("use_table", "uniform", "negative_scales", "reduction", "source_kind",
-                       "accumulate")),
+          for name in ("use_table", "uniform", "negative_scales", "unrounded", "reduction",
+                       "source_kind", "accumulate")),
     ):  # fmt: skip
         assert seen[key] >= 3, (key, seen[key])
 

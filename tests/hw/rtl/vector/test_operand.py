@@ -74,6 +74,7 @@ def random_vectors(seed, count):
     vectors = {name: values.astype(np.int8) for name, values in vectors.items()}
     return vectors | {
         "multiply": multiply,
+        "unrounded": random.random(count) < 0.3,
         "first_scale": np.where(multiply, scale, first),
         "second_scale": second,
     }
@@ -93,7 +94,13 @@ def expected(vectors):
             second_ratio=vectors["second_scale"],
             **common,
         )
-        multiplied = numerics.multiply(first, second, scale=vectors["first_scale"], **common)
+        multiplied, placed = (
+            numerics.multiply(
+                first, second, scale=vectors["first_scale"], unrounded=unrounded, **common
+            )
+            for unrounded in (False, True)
+        )
+    multiplied = np.where(vectors["unrounded"], placed, multiplied)
     return np.where(vectors["multiply"], multiplied, added)
 
 
@@ -104,7 +111,7 @@ STAGES = {
     "second_zero_point": 0,
     "multiply": 0,
     "addend": 0,
-    "first_scale": OperandLane.SCALE_STAGE,
+    "first_scale": 0,
     "second_scale": OperandLane.SCALE_STAGE,
     "zero_point": OperandLane.CLAMP_STAGE,
     "low": OperandLane.CLAMP_STAGE,
@@ -114,10 +121,10 @@ STAGES = {
 
 def simulate(lane, vectors, valid):
     """Feed vector i in the i-th cycle with valid set; return the results in order."""
-    multiply = vectors["multiply"]
+    is_placed = ~vectors["multiply"] | vectors["unrounded"]
     ports = vectors | {
-        "addend": vectors["zero_point"],
-        "zero_point": np.where(multiply, 0, vectors["zero_point"]),
+        "addend": np.where(vectors["unrounded"], 0, vectors["zero_point"]),
+        "zero_point": np.where(is_placed, vectors["zero_point"], 0),
     }
     columns = {
         name: [int(v) for v in (float_bits(values) if values.dtype == np.float32 else values)]
@@ -182,6 +189,7 @@ def test_lane_equals_numerics_where_operands_cancel():
         "low": np.full(count, -128, np.int8),
         "high": np.full(count, 127, np.int8),
         "multiply": np.zeros(count, bool),
+        "unrounded": np.zeros(count, bool),
         "first_scale": first,
         "second_scale": second.view(np.float32),
     }

@@ -1,4 +1,4 @@
-"""RequantizeLane against numerics.requantize."""
+"""RequantizeLane against numerics.requantize, and its product against binary32."""
 
 import numpy as np
 import pytest
@@ -75,12 +75,20 @@ def random_vectors(seed, count):
         "zero_point": zero_point.astype(np.int8),
         "low": np.where(wide, -128, low).astype(np.int8),
         "high": np.where(wide, 127, high).astype(np.int8),
+        "keep_product": random.random(count) < 0.6,
     }
 
 
 def expected(vectors):
+    """Results and products, of which one stays until another one is kept."""
+    inputs = {name: values for name, values in vectors.items() if name != "keep_product"}
+    total = numerics.wrap_int32(inputs["accumulator"].astype(np.int64) + inputs["bias"])
+    scale = np.where(total < 0, inputs["negative_scale"], inputs["scale"])
+    kept = np.maximum.accumulate(np.where(vectors["keep_product"], np.arange(len(total)), -1))
     with np.errstate(all="ignore"):
-        return numerics.requantize(**vectors)
+        products = total.astype(np.float32) * numerics.effective_scale(scale)
+        products = np.where(kept < 0, np.float32(0), products[kept])
+        return numerics.requantize(**inputs), products
 
 
 STAGES = {
@@ -93,6 +101,7 @@ STAGES = {
     "zero_point": RequantizeLane.CLAMP_STAGE,
     "low": RequantizeLane.CLAMP_STAGE,
     "high": RequantizeLane.CLAMP_STAGE,
+    "keep_product": RequantizeLane.PRODUCT_STAGE,
 }
 
 
@@ -110,13 +119,13 @@ def lane_inputs(vectors):
 
 
 def simulate(lane, stages, vectors, valid):
-    """Feed vector i in the i-th cycle with valid set; return the results in order."""
+    """Feed vector i in the i-th cycle with valid set; return results and products in order."""
     columns = {
         name: [int(v) for v in (float_bits(values) if values.dtype == np.float32 else values)]
         for name, values in vectors.items()
     }
     order = np.cumsum(valid) - 1
-    results = []
+    results, products = [], []
 
     async def bench(ctx):
         for cycle in range(len(valid) + lane.LATENCY):
@@ -132,20 +141,23 @@ def simulate(lane, stages, vectors, valid):
             await ctx.tick()
             if enable >> (lane.LATENCY - 1):
                 results.append(ctx.get(lane.result))
+                products.append(ctx.get(lane.product))
 
     simulator = Simulator(lane)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
-    return np.array(results, np.int8)
+    return np.array(results, np.int8), np.array(products, np.uint32).view(np.float32)
 
 
-def check(vectors, results):
+def check(vectors, outputs):
     wanted = expected(vectors)
-    wrong = np.flatnonzero(wanted != results)
+    outputs = outputs[0], numerics.effective_scale(outputs[1])
+    wanted = wanted[0], numerics.effective_scale(wanted[1])
+    wrong = np.flatnonzero((wanted[0] != outputs[0]) | (wanted[1] != outputs[1]))
     report = [
         {name: values[i] for name, values in vectors.items()}
-        | {"want": wanted[i], "got": results[i]}
+        | {"want": [each[i] for each in wanted], "got": [each[i] for each in outputs]}
         for i in wrong[:5]
     ]
     assert not len(wrong), f"{len(wrong)} wrong: {report}"
@@ -167,6 +179,7 @@ def test_lane_equals_numerics_on_every_extreme():
         "zero_point": np.full(len(grid), -5, np.int8),
         "low": np.full(len(grid), -128, np.int8),
         "high": np.full(len(grid), 127, np.int8),
+        "keep_product": np.ones(len(grid), bool),
     }
     check(vectors, simulate(RequantizeLane(), STAGES, lane_inputs(vectors), [True] * len(grid)))
 

@@ -73,7 +73,8 @@ def source_values(config, memories, f, block, group, y, x):
     return numerics.wrap_int32(np.sum(values, axis=0))
 
 
-def combine(f, header, first, second):
+def combine(f, header, first, second, product):
+    first_ratio = product if f["unrounded"] else header["first_ratio"]
     common = {
         "first_zero_point": header["first_zero_point"],
         "second_zero_point": header["second_zero_point"],
@@ -82,9 +83,11 @@ def combine(f, header, first, second):
         "high": header["combine_high"],
     }
     if f["combine"] == isa.Combine.ADD:
-        ratios = {name: header[name] for name in ("first_ratio", "second_ratio")}
+        ratios = {"first_ratio": first_ratio, "second_ratio": header["second_ratio"]}
         return numerics.add(first, second, **ratios, **common)
-    return numerics.multiply(first, second, scale=header["first_ratio"], **common)
+    return numerics.multiply(
+        first, second, scale=first_ratio, unrounded=bool(f["unrounded"]), **common
+    )
 
 
 def execute(config: Config, memories: Memories, f) -> None:
@@ -112,18 +115,17 @@ def execute(config: Config, memories: Memories, f) -> None:
             for x in range(f["out_width"]):
                 v = source_values(config, memories, f, sb, sg, y, x)
                 clamp = [header[name] for name in ("zero_point", "low", "high")]
-                if f["negative_scales"]:
-                    total = numerics.wrap_int32(v.astype(np.int64) + bias)
-                    scales = np.where(total < 0, negative.reshape(-1), scale)
-                    q = numerics.requantize(v, bias, scales, *clamp)
-                else:
-                    q = numerics.requantize(v, bias, scale, *clamp)
+                total = numerics.wrap_int32(v.astype(np.int64) + bias)
+                below = (total < 0) & bool(f["negative_scales"])
+                scales = numerics.effective_scale(np.where(below, negative.reshape(-1), scale))
+                product = total.astype(np.float32) * scales
+                q = numerics.requantize(v, bias, scales, *clamp)
                 if table is not None:
                     q = table[q.view(np.uint8)]
                 if f["combine"]:
                     a = f["operand"] + ob * f["operand_stride"] + y * f["operand_pitch"] + x
                     second = memories.activation[a % 2**20][og * config.lanes :][: config.lanes]
-                    q = combine(f, header, q, second)
+                    q = combine(f, header, q, second, product)
                 a = f["destination"] + db * f["destination_stride"] + y * f["destination_pitch"] + x
                 place = slice(dg * config.lanes, (dg + 1) * config.lanes)
                 memories.activation[a % 2**20][place] = q
@@ -140,6 +142,8 @@ def random_parameters(config, memories, random, f):
         values |= {"low": -128, "high": 127, "combine_low": -128, "combine_high": 127}
     if f["combine"] == isa.Combine.MULTIPLY:
         values["first_ratio"] = float(random.uniform(-0.02, 0.02))
+    if f["unrounded"] and random.random() < 0.8:
+        values |= {"low": 1, "high": 1, "first_zero_point": 0}
     header = bytearray(random.bytes(config.header_words * config.parameter_word_bytes))
     for name, (offset, kind) in HEADER_FORMATS.items():
         struct.pack_into("<" + kind, header, offset, values[name])
@@ -184,6 +188,7 @@ def random_fields(config: Config, random: np.random.Generator, *, largest: int =
     f["combine"] = small(0, 0, 1, 2)
     f["use_table"], f["uniform"] = small(0, 0, 1), small(0, 1)
     f["negative_scales"] = small(0, 0, 1)
+    f["unrounded"] = small(0, 1)
     accumulators = f["source_kind"] == isa.Source.ACCUMULATOR
     words = config.accumulator_words if accumulators else config.activation_words // 2
     groups = (config.cols if accumulators else config.rows) // config.lanes
