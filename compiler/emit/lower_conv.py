@@ -324,9 +324,11 @@ class ConvLowering(Lowering):
             if number > 0:
                 vector = with_operand(vector, "add", out, tile, first_group, self.config)
             elif self.operand is not None and self.node.residual is not None:
-                view = self.operand.view(tile, blocks, blocks)
-                kind = self.node.residual.kind
-                vector = with_operand(vector, kind, view, tile, first_group, self.config)
+                view, residual = self.operand.view(tile, blocks, blocks), self.node.residual
+                vector = with_operand(
+                    vector, residual.kind, view, tile, first_group, self.config,
+                    unrounded=residual.unrounded,
+                )  # fmt: skip
             self.context.tasks.emit(vector)
 
     def _fill_rest(self, tile: Box, out: View) -> None:

@@ -259,5 +259,8 @@ class DepthwiseLowering(Lowering):
         if number > 0:
             vector = with_operand(vector, "add", out, box, first_group, config)
         elif operand is not None and residual is not None:
-            vector = with_operand(vector, residual.kind, operand, box, first_group, config)
+            vector = with_operand(
+                vector, residual.kind, operand, box, first_group, config,
+                unrounded=residual.unrounded,
+            )  # fmt: skip
         self.context.tasks.emit(vector)

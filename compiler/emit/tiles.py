@@ -251,8 +251,13 @@ def with_operand(
     box: Box,
     first_group: int,
     config: Config,
+    *,
+    unrounded: bool = False,
 ) -> Vector:
-    """Return a VECTOR with its second operand, which begins at lane group `first_group`."""
+    """Return a VECTOR with its second operand, which begins at lane group `first_group`.
+
+    unrounded: it is combined with stage 1's product.
+    """
     block, group = divmod(first_group, config.row_groups)
     return replace(
         vector,
@@ -261,6 +266,7 @@ def with_operand(
         operand_stride=view.block_stride,
         operand_pitch=view.pitch,
         operand_group=group,
+        unrounded=int(unrounded),
     )
 
 

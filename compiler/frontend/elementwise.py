@@ -1,10 +1,10 @@
 """Unary operators and Add, Sub, Mul, Div of activations and constants."""
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
+from tilewright.compiler.frontend.combination import KINDS, combine_activations, combine_stored
 from tilewright.compiler.frontend.context import (
     Context,
     Values,
@@ -24,7 +24,6 @@ from tilewright.compiler.frontend.functions import (
 )
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.linear import as_linear, scale_channels
-from tilewright.compiler.frontend.operands import broadcast, negated
 from tilewright.compiler.frontend.pieces import FEW_PIECES, LEVELS, MANY_PIECES
 from tilewright.compiler.frontend.slopes import SLOPED, with_slope
 from tilewright.compiler.frontend.source import Operator
@@ -63,13 +62,6 @@ CONDITIONS = (
 UNARY = (*CLAMPS, *TABLES)
 LINES = ("Clip", "LeakyRelu", "Max", "Min", "PRelu", "Relu")
 MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
-
-KINDS: dict[str, Literal["add", "multiply"]] = {
-    "Add": "add",
-    "Mul": "multiply",
-    "QLinearAdd": "add",
-    "QLinearMul": "multiply",
-}
 
 
 @handles(
@@ -220,6 +212,13 @@ def _apply_to_stored(
         cost="a pass of the second stage; of a residual, the drain takes as long",
     ),
     Entry(
+        operators=("Add", "Mul", "Sub"),
+        runs="a convolution's residual, with the unrounded value",
+        conditions="behind a convolution or product, without QuantizeLinear in between (Relu, "
+        "LeakyRelu or PRelu may be), and an activation of its shape, or repeated to it",
+        cost="as a residual",
+    ),
+    Entry(
         operators=("Sub",),
         runs="element-wise, the second operand negated through a table",
         conditions="two activations, as for Add",
@@ -244,7 +243,7 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
         if taken is not None:
             return [taken]
     if constants and constants[0].array.size > 1:
-        if constants[0].quantized is not None and node.op_type in KINDS:
+        if constants[0].quantized is not None and node.op_type in ("Add", "Mul"):
             return [_combine_with_constant(context, node, reals[0], constants[0])]
         linear = as_linear(context, as_activation(context, reals[0]), node.name)
         taken = fold_into_linear(node, values, linear, constants[0])
@@ -252,12 +251,9 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
         return [taken]
     if constants or is_function(reals):
         return apply_unary(context, node, values)
-    if node.op_type not in (*KINDS, "Sub"):
+    if node.op_type not in KINDS:
         raise UnsupportedError("of two activations sum, difference and product are supported")
-    first, second = (as_activation(context, value) for value in reals)
-    if node.op_type == "Sub":
-        second = negated(context, second, f"{node.outputs[0]}/negative", node)
-    return [_combined(context, KINDS.get(node.op_type, "add"), first, second, node.name)]
+    return [combine_activations(context, node, *reals)]
 
 
 @handles_quantized(combine, microsoft=("QLinearAdd", "QLinearMul"))
@@ -271,7 +267,7 @@ def combine_quantized(context: Context, node: Operator, values: Values) -> list[
         real = _combine_with_constant(context, node, reals[0], given)
     else:
         first, second = (as_activation(context, item) for item in reals)
-        real = _combined(context, KINDS[node.op_type], first, second, node.name)
+        real = combine_stored(context, KINDS[node.op_type], first, second, node.name)
     return [quantize_output(context, node, real, values, 6)]
 
 
@@ -318,29 +314,6 @@ def apply_unary_quantized(context: Context, node: Operator, values: Values) -> l
     )
     results = operator_results(context, node, source)
     return [store_results(context, results, source, target, (node.name,))]
-
-
-def _combined(
-    context: Context,
-    kind: Literal["add", "multiply"],
-    first: Quantized,
-    second: Quantized,
-    name: str,
-) -> Real:
-    """Bring both operands into the layout of the one that is on the device already.
-
-    The smaller one is repeated along the axes that it lacks.
-    """
-    builder = context.builder
-    first, second = broadcast(first, second)
-    if first.is_border and not second.is_border:
-        map_name, index = builder.natural(second)
-        names = (builder.align(first, map_name, index), map_name)
-    else:
-        map_name, index = builder.natural(first)
-        names = (map_name, builder.align(second, map_name, index))
-    producer = Combined(kind=kind, first=names[0], second=names[1], sources=(first, second))
-    return Real(producer=producer, index=index, names=(name,))
 
 
 def _combine_with_constant(context: Context, node: Operator, real: Real, factor: Constant) -> Real:

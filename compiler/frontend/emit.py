@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.frontend.context import Context, dequantize_all, quantize_float
 from tilewright.compiler.frontend.emit_linear import (
     emit_linear,
+    emit_linear_combined,
     mean_as_linear,
     of_read_channels,
 )
@@ -27,6 +28,7 @@ from tilewright.compiler.frontend.values import (
     Dequantized,
     Joined,
     Linear,
+    LinearCombined,
     Padded,
     Pooled,
     Quantized,
@@ -102,7 +104,7 @@ def _emit_map(request: Request, value: Real) -> str:
         return _emit_padded(request, producer)
     if isinstance(producer, Pooled) and producer.kind == "max":
         return _emit_largest(request, producer, value)
-    assert isinstance(producer, Combined | Pooled)
+    assert isinstance(producer, Combined | LinearCombined | Pooled)
     if value.is_plain:
         return _emit_exactly(request, producer)
     line = line_of(request.function)
@@ -164,7 +166,7 @@ def store_results(
     return result
 
 
-def _emit_line(request: Request, producer: Combined | Pooled, line: Line) -> str:
+def _emit_line(request: Request, producer: Combined | LinearCombined | Pooled, line: Line) -> str:
     """A line of a sum, product or mean: that, stored with a scale of its own for each slope.
 
     Above and below 0 one of the two is the zero point, so that their sum is the result.
@@ -190,8 +192,10 @@ def _emit_line(request: Request, producer: Combined | Pooled, line: Line) -> str
     return _emit_exactly(request, Combined(kind="add", first=parts[0], second=parts[1], sources=()))
 
 
-def _emit_exactly(request: Request, producer: Combined | Pooled) -> str:
+def _emit_exactly(request: Request, producer: Combined | LinearCombined | Pooled) -> str:
     """A sum, product or mean."""
+    if isinstance(producer, LinearCombined):
+        return emit_linear_combined(request, producer)
     if isinstance(producer, Pooled):
         return request.append(_pool(request, producer, request.map(producer.shape)))
     return request.append(

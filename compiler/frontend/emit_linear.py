@@ -7,13 +7,16 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.pieces import pieces_of, with_room
 from tilewright.compiler.frontend.request import Request
-from tilewright.compiler.frontend.values import Linear, Pooled, Real
+from tilewright.compiler.frontend.values import Linear, LinearCombined, Pooled, Real
 from tilewright.compiler.graph.copies import copy_channels
-from tilewright.compiler.graph.graph import Concat, Conv, Epilogue, Piece
+from tilewright.compiler.graph.graph import Concat, Conv, Epilogue, Piece, Residual
 from tilewright.hw.spec import numerics
+from tilewright.hw.spec.tensor import Quantization
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 32, 127
 """Of a convolution with one weight a channel."""
+UNROUNDED_SCALE_LIMIT = numerics.SCALE_LIMIT / 2**31
+"""Of sums that are not rounded: what the scale makes of any accumulator is a scale itself."""
 NOTED_FRACTION = 1e-3
 """Biases further than this from an integer number of (sx * sw) steps are noted."""
 
@@ -30,23 +33,51 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
     if not value.is_plain:
         pieces = pieces_of(request.function, producer, request.quantization)
         producer = with_room(producer, pieces)
-    bias = _rounded_bias(request, producer)
-    scale = numerics.requantize_scale(
-        producer.source.quantization.scale, producer.weight_scale, request.quantization.scale
-    )
-    negative_scale, largest = None, scale
-    if producer.slope is not None:
-        negative_scale = producer.weight_scale * producer.slope
-        largest = np.maximum(scale, scale * np.abs(producer.slope))
-    too_large = largest >= numerics.SCALE_LIMIT
-    if too_large.any():
-        numerics.check_scale(largest[too_large], request.node_name)
     epilogue = Epilogue(
         quantization=request.quantization,
         low=request.low,
         high=request.high,
         pieces=pieces,
     )
+    return _append(request, producer, epilogue)
+
+
+def emit_linear_combined(request: Request, producer: LinearCombined) -> str:
+    """Store the sum or product of a convolution's unrounded value and another map; its map.
+
+    The epilogue's scale makes of the accumulators what the result's steps are: of a sum the
+    result's scale, of a product that divided by the other map's.
+    """
+    scale = np.float32(request.quantization.scale)
+    if producer.kind == "multiply":
+        scale = scale / np.float32(request.builder.maps[producer.other].quantization.scale)
+    epilogue = Epilogue(quantization=Quantization(scale=float(scale), zero_point=0), low=1, high=1)
+    residual = Residual(
+        kind=producer.kind,
+        other=producer.other,
+        low=request.low,
+        high=request.high,
+        unrounded=True,
+    )
+    return _append(request, _with_nearest_bias(producer.linear), epilogue, residual)
+
+
+def _append(
+    request: Request, producer: Linear, epilogue: Epilogue, residual: Residual | None = None
+) -> str:
+    """Append the convolution; what it hands on without rounding stays below 2^64."""
+    bias = _rounded_bias(request, producer)
+    scale = numerics.requantize_scale(
+        producer.source.quantization.scale, producer.weight_scale, epilogue.quantization.scale
+    )
+    negative_scale, largest = None, scale
+    if producer.slope is not None:
+        negative_scale = producer.weight_scale * producer.slope
+        largest = np.maximum(scale, scale * np.abs(producer.slope))
+    limit = numerics.SCALE_LIMIT if residual is None else UNROUNDED_SCALE_LIMIT
+    too_large = largest >= limit
+    if too_large.any():
+        numerics.check_scale(largest[too_large], request.node_name, limit)
     feature_map, weight = _split_weights(request, producer)
     return request.append(
         Conv(
@@ -63,6 +94,7 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
             dilations=producer.dilations,
             groups=producer.groups,
             epilogue=epilogue,
+            residual=residual,
         )
     )
 

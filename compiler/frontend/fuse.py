@@ -1,8 +1,8 @@
 """Simplify the quantized graph; every step keeps all results byte for byte.
 
 1. A Pad whose value is what the window's own padding feeds joins the Conv or Pool behind it.
-2. A clamp or table behind a Conv joins the Conv's epilogue, a clamp behind a Pool or Elementwise
-   joins that node.
+2. A clamp or table behind a Conv joins the Conv's epilogue, a clamp behind a Pool, an Elementwise
+   or a Conv with a residual joins that node.
 3. A convolution that only copies channels joins the weights of a neighbour (graph.fold_copies).
 4. An Elementwise with a Conv that only it reads becomes the Conv's residual; of two such Convs
    the later one gets it.
@@ -32,7 +32,7 @@ from tilewright.compiler.graph.graph import (
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization
 
-Clamped = TypeVar("Clamped", Pool | Elementwise, Epilogue)
+Clamped = TypeVar("Clamped", Pool | Elementwise, Epilogue, Residual)
 
 
 def simplify(graph: Graph) -> Graph:
@@ -115,6 +115,11 @@ def _with_unary(producer: Node, unary: Requantize, is_clamp: bool) -> Node | Non
     """`producer` with `unary` as part of it, or None where that is not possible."""
     output, source = unary.output, (*producer.source, *unary.source)
     second = unary.epilogue
+    if isinstance(producer, Conv) and producer.residual is not None:
+        if not is_clamp:
+            return None
+        residual = _clamp(producer.residual, second.low, second.high)
+        return replace(producer, residual=residual, output=output, source=source)
     if isinstance(producer, Conv | Requantize) and (is_clamp or not producer.epilogue.pieces):
         epilogue = chain_epilogues(producer.epilogue, second)
         return replace(producer, epilogue=epilogue, output=output, source=source)

@@ -105,6 +105,16 @@ class Combined:
 
 
 @record(frozen=True, kw_only=True, eq=False)
+class LinearCombined:
+    """A convolution's value, not rounded, plus or times an activation in a map of its shape."""
+
+    kind: Literal["add", "multiply"]
+    linear: Linear
+    other: str
+    sources: tuple[Quantized, ...]
+
+
+@record(frozen=True, kw_only=True, eq=False)
 class Pooled:
     """A pooled activation; see graph.Pool for the fields."""
 
@@ -165,7 +175,7 @@ class Deferred:
         return tuple(source for inner in self.inners for source in inner.producer.sources)
 
 
-Producer = Deferred | Dequantized | Linear | Combined | Pooled | Joined | Padded
+Producer = Deferred | Dequantized | Linear | Combined | LinearCombined | Pooled | Joined | Padded
 
 
 @record(frozen=True, kw_only=True, eq=False)

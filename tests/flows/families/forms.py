@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from tensorrt import quantized_like_tensorrt
 from vitis import quantized_like_vitis
 
 from tilewright.flows.quantization.flow import Request, quantize_file
@@ -55,6 +56,12 @@ def by_vitis(path: Path) -> ModelProto:
     return quantized_like_vitis(model, draw(model, seed=1))
 
 
+def by_tensorrt(path: Path) -> ModelProto:
+    """TensorRT's tools: nothing is quantized but what convolutions, products and sums read."""
+    model = onnx.load(path)
+    return quantized_like_tensorrt(model, draw(model, seed=1))
+
+
 def _static(
     path: Path, quant_format: QuantFormat, activations: QuantType, weights: QuantType
 ) -> ModelProto:
@@ -71,5 +78,6 @@ FORMS: dict[str, Callable[[Path], ModelProto]] = {
     "tilewright": by_tilewright,
     "onnxruntime": by_onnxruntime,
     "operators": in_operators,
+    "tensorrt": by_tensorrt,
     "vitis": by_vitis,
 }

@@ -11,6 +11,7 @@ from audio import audio_embedding
 from forms import FORMS, draw
 from mobilenet import mobilenet_v3, text_direction
 from ocr import text_detector, text_recognizer
+from resnet import resnet
 from retina import retina_face
 from unet import unet
 from yolo import yolo_v8
@@ -19,7 +20,7 @@ from tilewright.compiler.compare import compare_with_onnxruntime
 from tilewright.compiler.frontend.importer import ImportedModel, import_model
 from tilewright.compiler.graph.graph import Concat, Conv, Node, Requantize
 from tilewright.compiler.options import ImportOptions
-from tilewright.flows.models import ReferenceTarget, compile_file
+from tilewright.flows.models import CompiledModel, ReferenceTarget, compile_file
 from tilewright.flows.runtime.targets import IssTarget
 from tilewright.flows.verify import timed_rtl, verify
 from tilewright.hw.spec.config import PRESETS
@@ -38,6 +39,7 @@ OF_ROUNDED_BIASES = 0.03
 BUILDERS = {
     "audio_embedding": audio_embedding,
     "mobilenet_v3": lambda: mobilenet_v3(32),
+    "resnet": lambda: resnet(32),
     "retina_face": lambda: retina_face(32),
     "text_columns": lambda: text_recognizer(48, attention=False),
     "text_detector": lambda: text_detector(32),
@@ -66,8 +68,8 @@ def quantized(tmp_path_factory):
 
 
 IN_ONE_SECTION = (
-    "audio_embedding", "mobilenet_v3", "retina_face", "text_columns", "text_detector", "unet",
-    "unet_linear",
+    "audio_embedding", "mobilenet_v3", "resnet", "retina_face", "text_columns", "text_detector",
+    "unet", "unet_linear",
 )  # fmt: skip
 """Families that need nothing between their convolutions from the host."""
 
@@ -90,6 +92,13 @@ def assert_agrees_with_onnxruntime(path, model: ImportedModel) -> None:
         node = nodes[item.section, item.name, item.kind]
         assert item.own.count <= max(1, rate_of_ties(node, model.notes) * item.elements), item
         assert item.own.largest <= steps_of_a_tie(node), item
+
+
+def assert_the_simulator_equals_the_reference(path, compiled: CompiledModel) -> None:
+    sample = draw(onnx.load(path), seed=3)
+    given = IssTarget(compiled.program).run(sample).outputs
+    expected = ReferenceTarget(compiled.imported).run(sample).outputs
+    assert all((given[name] == expected[name]).all() for name in expected)
 
 
 def rate_of_ties(node: Node, notes: tuple[str, ...]) -> float:
@@ -122,10 +131,7 @@ def test_quantized_by_onnxruntime(quantized, family):
     assert_nearly_all_on_the_accelerator(compiled.imported)
     assert len(compiled.imported.sections) == 1 or family not in IN_ONE_SECTION
     assert_agrees_with_onnxruntime(path, compiled.imported)
-    sample = draw(onnx.load(path), seed=3)
-    given = IssTarget(compiled.program).run(sample).outputs
-    expected = ReferenceTarget(compiled.imported).run(sample).outputs
-    assert all((given[name] == expected[name]).all() for name in expected)
+    assert_the_simulator_equals_the_reference(path, compiled)
 
 
 @pytest.mark.campaign
@@ -144,6 +150,17 @@ def test_activations_in_front_of_quantize(quantized, family):
     assert_nearly_all_on_the_accelerator(model)
     assert len(model.sections) == 1
     assert_agrees_with_onnxruntime(path, model)
+
+
+@pytest.mark.parametrize("family", ["audio_embedding", "resnet", "retina_face", "unet"])
+def test_results_of_convolutions_are_not_quantized(quantized, family):
+    """TensorRT's form: a convolution's value goes into Add and activations as it is."""
+    path = quantized(family, "tensorrt")
+    compiled = compile_file(path, PRESETS["edge"], ImportOptions(keep_sections=True))
+    assert_nearly_all_on_the_accelerator(compiled.imported)
+    assert len(compiled.imported.sections) == 1
+    assert_agrees_with_onnxruntime(path, compiled.imported)
+    assert_the_simulator_equals_the_reference(path, compiled)
 
 
 @pytest.mark.campaign

@@ -19,7 +19,7 @@ def quantized_like_vitis(model: ModelProto, sample: dict[str, np.ndarray]) -> Mo
     result = ModelProto()
     result.CopyFrom(model)
     graph = result.graph
-    values = _float_values(model, sample)
+    values = float_values(model, sample)
     weights = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     readers = Counter(name for node in graph.node for name in node.input)
     inside = {
@@ -59,7 +59,7 @@ def quantized_like_vitis(model: ModelProto, sample: dict[str, np.ndarray]) -> Mo
     return result
 
 
-def _float_values(model: ModelProto, sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def float_values(model: ModelProto, sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Every float32 activation by name."""
     watched = shape_inference.infer_shapes(model, data_prop=True)
     floats = [
