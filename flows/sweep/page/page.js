@@ -12,7 +12,6 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const shown = (number) =>
   typeof number !== "number" ? number : Math.abs(number) >= 100 ? whole.format(number) : +number.toPrecision(4);
 const MAX_LINES = 1000;
-const texts = new Map();
 let rows = [];
 let kept = [];
 let chosen = null;
@@ -31,10 +30,8 @@ function frontOf(given, across, upward) {
   return front;
 }
 
-function hover(row) {
-  if (!texts.has(row)) texts.set(row, hoverText(row));
-  return texts.get(row);
-}
+// Plotly takes for a text what has toString, so that one is made where the mouse is, not ten thousand when the page opens.
+const hover = (row) => ({ toString: () => hoverText(row) });
 
 function hoverText(row) {
   const lines = DATA.hover.filter((name) => value(row, name) !== null && value(row, name) !== "");

@@ -66,6 +66,36 @@ def test_the_page_loads_nothing_and_its_data_ends_no_script(tmp_path):
     assert page.count("</script>") == page.count("<script>") + 1 == 3
 
 
+MOUSE = """
+const {{xaxis, yaxis}} = byId("{name}")._fullLayout, {{x, y}} = byId("{name}").data[0];
+const plot = byId("{name}").querySelector(".nsewdrag"), box = plot.getBoundingClientRect();
+const clientX = box.left + xaxis.d2p(x[9]), clientY = box.top + yaxis.d2p(y[9]);
+for (const kind of ["mouseover", "mousemove"])
+  plot.dispatchEvent(new MouseEvent(kind, {{ bubbles: true, clientX, clientY }}));
+"""
+"""Moves the mouse to the last of ten points."""
+
+
+def value_of(tmp_path, text, value, before=""):
+    """What an expression is in Chromium, half a second after something was done to a page."""
+    later = f"setTimeout(() => {{ document.body.dataset.asked = {value}; }}, 500)"
+    asked = f"<script>setTimeout(() => {{ {before}; {later}; }}, 500)</script>"
+    more = "--virtual-time-budget=9000"
+    found = drawn(tmp_path, text.replace("</body>", f"{asked}</body>"), more)
+    return re.search(r'data-asked="([^"]*)"', found)[1]
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")
+@pytest.mark.parametrize("name", ["scatter", "roofline"])
+def test_a_point_under_the_mouse_has_its_figures(tmp_path, name):
+    text = sweep_page("few", *made(tmp_path, 10), PATHS)
+    shown = f"byId('{name}').querySelector('.hovertext').textContent"
+    found = value_of(tmp_path, text, shown, MOUSE.format(name=name))
+    assert found.startswith("base-8x8-queue_depth")
+    assert re.search("cycles: 10[89]", found)  # points may lie upon each other
+
+
 @pytest.mark.campaign
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")
 def test_layers_that_run_together_have_one_value_on_the_page(tmp_path):
@@ -74,12 +104,9 @@ def test_layers_that_run_together_have_one_value_on_the_page(tmp_path):
     layers = [{"name": n, "cycles": c, "macs": 400} for n, c in zip(names, cycles, strict=True)]
     text = sweep_page("few", rows, [{**each, "layers": layers} for each in details], PATHS)
     values = "byId('layers').data[0].z.map((line) => line[0].toFixed(3)).join(' ')"
-    asked = f"<script>setTimeout(() => {{ document.body.dataset.z = {values}; }}, 500)</script>"
-    found = drawn(
-        tmp_path, text.replace("</body>", f"{asked}</body>"), "--virtual-time-budget=9000"
-    )
+    found = value_of(tmp_path, text, values)
     # the first of the best has 4x4 multipliers: 1200 products in 50 cycles, 400 in 10
-    assert re.search(r'data-z="([^"]*)"', found)[1].split() == ["1.500"] * 3 + ["2.500"]
+    assert found.split() == ["1.500"] * 3 + ["2.500"]
 
 
 @pytest.mark.campaign
