@@ -124,7 +124,8 @@ def _rounded_bias(request: Request, producer: Linear) -> NDArray[np.int32]:
     """The bias in steps of the accumulators, which hold all sums."""
     bias = np.rint(producer.bias)
     zero_point = producer.source.quantization.zero_point
-    numerics.check_accumulator(producer.weight, bias, zero_point, request.node_name)
+    sums = numerics.weight_sums(producer.weight)
+    numerics.check_accumulator(sums, bias, zero_point, request.node_name)
     fraction = float(np.abs(producer.bias - bias).max(initial=0))
     if fraction > NOTED_FRACTION:
         request.context.notes.append(

@@ -7,11 +7,13 @@ arithmetic.
 
 from collections.abc import Iterator
 from dataclasses import field, replace
+from functools import cached_property
 from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.hw.spec.numerics import WeightSums, weight_sums
 from tilewright.hw.spec.tensor import Quantization, Tensor
 from tilewright.support.records import record
 
@@ -116,6 +118,11 @@ class Conv(Node):
             weight_scale=self.weight_scale[order],
             negative_scale=None if negative is None else negative[order],
         )
+
+    @cached_property
+    def weight_sums(self) -> WeightSums:
+        """Of each output channel, for every config for which the model is compiled."""
+        return weight_sums(self.weight)
 
     @property
     def weight_scales(self) -> NDArray[np.float32]:

@@ -89,6 +89,6 @@ def folded_bias(node: Conv, zero_point: int) -> NDArray[np.int32]:
 
     Raises ModelError when an accumulator with its bias could leave int32 for some input.
     """
-    check_accumulator(node.weight, node.bias, zero_point, node.name)
-    sums = node.weight.astype(np.int64).reshape(len(node.weight), -1).sum(axis=1)
-    return np.asarray(node.bias.astype(np.int64) - zero_point * sums, np.int32)
+    sums = node.weight_sums
+    check_accumulator(sums, node.bias, zero_point, node.name)
+    return np.asarray(node.bias.astype(np.int64) - zero_point * sums.all, np.int32)

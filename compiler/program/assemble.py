@@ -14,9 +14,9 @@ from tilewright.hw.spec import steps
 from tilewright.hw.spec.binding import Binding
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.encoding import encode
-from tilewright.hw.spec.isa import INSTRUCTION_BYTES
+from tilewright.hw.spec.isa import INSTRUCTION_BYTES, Instruction
 from tilewright.hw.spec.program import BareProgram, Layer, Program, Symbol
-from tilewright.hw.spec.words import encode_program
+from tilewright.hw.spec.words import encode_program, representatives
 from tilewright.support.errors import ModelError, ProgramError
 
 PREFETCH_BYTES = 64 * INSTRUCTION_BYTES
@@ -34,7 +34,9 @@ def assemble(model: ImportedModel, config: Config, sections: Sequence[Section]) 
     image = bytearray(address)
     for section in sections:
         _write_constants(section, image)
-    image += b"".join(map(_encoded, sections)) + bytes(PREFETCH_BYTES)
+    for section in sections:
+        image += _encoded(section, section.instructions)
+    image += bytes(PREFETCH_BYTES)
     return Program(
         config=config,
         image=bytes(image),
@@ -65,7 +67,7 @@ def bare(model: ImportedModel, config: Config, sections: Sequence[Section]) -> B
     """
     for section in sections:
         check_counts(section.instructions)
-        _encoded(section)
+        _encoded(section, representatives(section.instructions))
     return BareProgram(
         config=config,
         instructions=tuple(i for section in sections for i in section.instructions),
@@ -84,9 +86,10 @@ def _write_constants(section: Section, image: bytearray) -> None:
         section.in_dram(name).write(memory, values)
 
 
-def _encoded(section: Section) -> bytes:
+def _encoded(section: Section, instructions: Sequence[Instruction]) -> bytes:
+    """Return the words of some or all of a section's instructions."""
     try:
-        return encode_program(section.instructions, section.config)
+        return encode_program(instructions, section.config)
     except ProgramError:
         for task in section.tasks:
             try:

@@ -51,8 +51,8 @@ class GiveWay:
 
     def requests(self, task: Task, touched: Accesses) -> Mapping[Port, BankSet]:
         """Return the banks that a task asks for at each port; none where nobody gives way."""
-        engine, pairs = task.instruction.engine, self._busier.get(self._chain_of[task.layer], ())
-        if not any(engine in pair for pair in pairs):
+        pairs = self._busier.get(self._chain_of[task.layer])
+        if not pairs or not any(task.instruction.engine in pair for pair in pairs):
             return {}
         found = self._ports.requests(task.instruction, touched)
         return {port: banks for port, banks in found.items() if port[0] != Space.PARAMETER}

@@ -44,6 +44,7 @@ def synchronize(
         asked = give_way.requests(task, touched)
         known = issued[engine]
         if asked:
+            need = need.copy()
             for other, last in give_way.needs(task, asked, _latest(need, known)):
                 need[other] = last
         waits = _reduced(need, known, history)
@@ -58,13 +59,18 @@ def synchronize(
         number = len(history[engine])
         give_way.note(engine, number, asked)
         uses.note(engine, number, reads, writes)
-        first = tuple(waits[: isa.NUM_WAITS])
-        result.append(Task(instruction=task.instruction.waiting(first), layer=task.layer))
+        result.append(_waiting(task, tuple(waits[: isa.NUM_WAITS])))
     return result
 
 
 def _latest(some: Counts, others: Counts) -> Counts:
     return list(map(max, some, others))
+
+
+def _waiting(task: Task, waits: tuple[Wait, ...]) -> Task:
+    if waits == task.instruction.waits:
+        return task
+    return Task(instruction=task.instruction.waiting(waits), layer=task.layer)
 
 
 def _carrier(task: Task, waits: tuple[Wait, ...]) -> Task:

@@ -9,7 +9,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tilewright.hw.spec.access import Access, Pairs
 from tilewright.hw.spec.config import Config
@@ -43,12 +42,16 @@ class Uses:
         """Return where accesses lie; a granule of DRAM that is touched in part counts whole."""
         places: list[Place] = []
         for access in touched:
-            if access.space != Space.DRAM:
-                is_scattered = access.num_pairs > MAX_PAIRS
-                pairs = [access.bounds] if is_scattered else access.pairs
-                places.append((access.space, pairs, access.addresses if is_scattered else None))
-            elif access.bounds[0] < self._dram_bytes:
-                places.append((access.space, self._granules(access.pairs), None))
+            space, num_pairs = access.space, access.num_pairs
+            if space == Space.DRAM:
+                if access.bounds[0] < self._dram_bytes:
+                    places.append((space, self._granules(access.pairs), None))
+            elif num_pairs == 1:
+                places.append((space, (access.bounds,), None))
+            elif num_pairs > MAX_PAIRS:
+                places.append((space, (access.bounds,), access.addresses))
+            else:
+                places.append((space, access.pairs, None))
         return places
 
     def _granules(self, pairs: Pairs) -> Pairs:
@@ -66,7 +69,7 @@ class Uses:
         """Return the instructions behind which an engine may read and write those words."""
         needs = [self.before_read(engine, place) for place in reads]
         needs += [self.before_write(engine, place) for place in writes]
-        return list(map(max, NOTHING, *needs))
+        return list(map(max, *needs)) if len(needs) > 1 else needs[0] if needs else NOTHING
 
     def before_read(self, engine: Engine, place: Place) -> Counts:
         """Return the instructions behind which an engine may read words.
@@ -84,7 +87,9 @@ class Uses:
         space, pairs, words = place
         cells = self._cells[space]
         last = cells.latest(cells.touched, pairs, words)
-        return _without(engine, cells.with_single_reads(last, pairs, words))
+        if cells.has_single_reads:
+            last = cells.with_single_reads(last, pairs, words)
+        return _without(engine, last)
 
     def unwritten(self, place: Place) -> int | None:
         """Return the first of some words that nobody has written; None: all are written."""
@@ -126,18 +131,23 @@ class _Cells:
         self._words = words
         self.starts = [0]
         self.written, self.touched = [NOTHING], [NOTHING]
-        self._singly: NDArray[np.int32] | None = None
-        """By engine and word, the last reads that are noted by word."""
+        self.has_single_reads = False
+        self._singly = np.zeros((len(Engine), 0), np.int32)
+        """By engine and word, the last reads that are noted by word; no words while none is."""
         self._singly_from, self._singly_to = words, 0
 
     def latest(self, uses: Sequence[Counts], pairs: Pairs, words: Addresses | None) -> Counts:
         """Return the last of the uses of any of some words."""
+        starts = self.starts
         if words is None and len(pairs) == 1:
-            start, end = pairs[0]
-            first = bisect_right(self.starts, start) - 1
-            if first + 1 == len(uses) or self.starts[first + 1] >= end:
-                return uses[first]
-        found = [uses[cell] for cell in self._meeting(pairs, words)]
+            ((start, end),) = pairs
+            first = bisect_right(starts, start) - 1
+            behind = first + 1
+            while behind < len(starts) and starts[behind] < end:
+                behind += 1
+            found: Sequence[Counts] = uses[first:behind]
+        else:
+            found = [uses[cell] for cell in self._meeting(pairs, words)]
         return found[0] if len(found) == 1 else list(map(max, NOTHING, *found))
 
     def _meeting(self, pairs: Pairs, words: Addresses | None) -> Sequence[int]:
@@ -155,8 +165,6 @@ class _Cells:
 
     def with_single_reads(self, last: Counts, pairs: Pairs, words: Addresses | None) -> Counts:
         """Return the last uses, those included that are noted by word."""
-        if self._singly is None:
-            return last
         for start, end in pairs:
             if start < self._singly_to and end > self._singly_from:
                 read = self._singly[:, start:end] if words is None else self._singly[:, words]
@@ -176,15 +184,17 @@ class _Cells:
     def read(self, engine: Engine, number: int, pairs: Pairs) -> None:
         """Note a read of intervals."""
         for start, end in pairs:
-            for cell in range(self._border(start), self._border(end)):
+            first = self._border(start)
+            for cell in range(first, self._border(end, first)):
                 touched = self.touched[cell].copy()
                 touched[engine] = number
                 self.touched[cell] = touched
 
     def read_singly(self, engine: Engine, number: int, words: Addresses) -> None:
         """Note a read of scattered words, which would make too many cells."""
-        if self._singly is None:
+        if not self.has_single_reads:
             self._singly = np.zeros((len(Engine), self._words), np.int32)
+            self.has_single_reads = True
         self._singly[engine, words] = number
         self._singly_from = min(self._singly_from, int(words[0]))
         self._singly_to = max(self._singly_to, int(words[-1]) + 1)
@@ -194,15 +204,20 @@ class _Cells:
         use = NOTHING.copy()
         use[engine] = number
         for start, end in pairs:
-            first, behind = self._border(start), self._border(end)
-            self.starts[first:behind] = [start]
-            self.written[first:behind] = self.touched[first:behind] = [use]
+            first = self._border(start)
+            behind = self._border(end, first)
+            if behind > first + 1:
+                del self.starts[first + 1 : behind]
+                del self.written[first + 1 : behind]
+                del self.touched[first + 1 : behind]
+            self.written[first] = self.touched[first] = use
 
-    def _border(self, word: int) -> int:
+    def _border(self, word: int, at_least: int = 0) -> int:
         """Return the number of the cell that begins at a word, which it does from now on."""
-        cell = bisect_left(self.starts, word)
-        if word < self._words and (cell == len(self.starts) or self.starts[cell] != word):
-            self.starts.insert(cell, word)
+        starts = self.starts
+        cell = bisect_left(starts, word, at_least)
+        if word < self._words and (cell == len(starts) or starts[cell] != word):
+            starts.insert(cell, word)
             self.written.insert(cell, self.written[cell - 1])
             self.touched.insert(cell, self.touched[cell - 1])
         return cell

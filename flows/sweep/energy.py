@@ -67,8 +67,9 @@ def count(program: Listing, macs: int) -> Counts:
     """
     config = program.config
     words, dram_bytes, results = Counter[Space](), 0, 0
-    alike = {i.shape: i for i in program.instructions}
-    for shape, times in Counter(i.shape for i in program.instructions).items():
+    shapes = [instruction.shape for instruction in program.instructions]
+    alike = dict(zip(shapes, program.instructions, strict=True))
+    for shape, times in Counter(shapes).items():
         instruction = alike[shape]
         if instruction.is_empty:
             continue

@@ -156,6 +156,7 @@ class _Part(NamedTuple):
     mask: int
     """Of the field, which gives the base."""
     extent: _Extent
+    is_ring: bool
 
 
 _Side = tuple[tuple[Space, int, tuple[_Part, ...]], ...]
@@ -179,8 +180,6 @@ class _Footprints:
         self._known: dict[Hashable, _Footprint] = {}
 
     def accesses(self, instruction: Instruction) -> Accesses:
-        if instruction.is_empty:
-            return _NO_ACCESSES
         shape = instruction.shape
         footprint = self._known.get(shape)
         if footprint is None:
@@ -196,6 +195,8 @@ class _Footprints:
         return Accesses(reads=reads, writes=writes, exclusive_words=footprint.exclusive_words)
 
     def _footprint(self, instruction: Instruction) -> _Footprint:
+        if instruction.is_empty:
+            return _NO_FOOTPRINT
         walks = instruction.walks(self._config)
         return _Footprint(
             reads=_side(walks.reads, self._config),
@@ -218,7 +219,7 @@ class _Footprints:
 
 
 _footprints = lru_cache(maxsize=8)(_Footprints)
-_NO_ACCESSES = Accesses()
+_NO_FOOTPRINT = _Footprint(reads=(), writes=(), exclusive_words=0, has_bad_group=False)
 
 
 def _exclusive(walks: Walks) -> int:
@@ -233,7 +234,7 @@ def _side(walks: Iterable[Walk], config: Config) -> _Side:
             continue
         found = np.atleast_1d(np.asarray(starts, np.int64)) - walk.base
         extent = _Extent(*merge(found, found + length))
-        part = _Part(walk.start.base, -walk.start.alignment, extent)
+        part = _Part(walk.start.base, -walk.start.alignment, extent, walk.is_ring)
         parts.setdefault(walk.space, []).append(part)
     return tuple((space, _limit(space, config), tuple(parts[space])) for space in sorted(parts))
 
@@ -248,13 +249,21 @@ def _moved(side: _Side, instruction: Instruction) -> tuple[Access, ...] | None:
     found = []
     for space, limit, parts in side:
         accesses = []
-        for name, mask, extent in parts:
+        for name, mask, extent, is_ring in parts:
             base = getattr(instruction, name) & mask
-            if base + extent.start < 0 or base + extent.end > limit:
+            if base + extent.start >= 0 and base + extent.end <= limit:
+                accesses.append(Access(space, extent, base))
+            elif is_ring and len(extent.pairs) == 1 and extent.end < limit and base < limit:
+                accesses.append(_around(space, base, extent.end, limit))
+            else:
                 return None
-            accesses.append(Access(space, extent, base))
         found.append(accesses[0] if len(accesses) == 1 else _union(space, accesses))
     return tuple(found)
+
+
+def _around(space: Space, first: int, words: int, limit: int) -> Access:
+    """Return the access to a run that goes on at the start of its memory."""
+    return Access.of(space, np.array([0, first]), np.array([first + words - limit, limit]))
 
 
 def _union(space: Space, parts: Sequence[Access]) -> Access:

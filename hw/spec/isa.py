@@ -225,7 +225,9 @@ class Instruction:
     def waiting(self, waits: tuple[Wait, ...]) -> Self:
         """Return the same instruction with these waits."""
         other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, waits=waits)
+        values = self.__dict__.copy()
+        values["waits"] = waits
+        other.__dict__ = values
         return other
 
     @property

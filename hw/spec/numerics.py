@@ -5,6 +5,7 @@ every rounding is to nearest, ties to even. int32 sums wrap.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,17 +44,32 @@ def check_scale(scale: ArrayLike, where: str, limit: float = SCALE_LIMIT) -> Non
         )
 
 
-def check_accumulator(weight: ArrayLike, bias: ArrayLike, zero_point: int, where: str) -> None:
+class WeightSums(NamedTuple):
+    """Sums over the weights of each output channel."""
+
+    all: NDArray[np.int64]
+    positive: NDArray[np.int64]
+    """Of those above 0."""
+
+
+def weight_sums(weight: ArrayLike) -> WeightSums:
+    """Return the sums of integers [output channels, ...]."""
+    weights = np.asarray(weight)
+    weights = weights.reshape(len(weights), math.prod(weights.shape[1:]))
+    return WeightSums(
+        all=weights.sum(axis=1, dtype=np.int64),
+        positive=np.maximum(weights, 0).sum(axis=1, dtype=np.int64),
+    )
+
+
+def check_accumulator(sums: WeightSums, bias: ArrayLike, zero_point: int, where: str) -> None:
     """Raise ModelError unless sum((x - zero_point) * w) + bias is an int32 for all int8 x.
 
-    `weight` are integers [output channels, ...], `bias` [output channels]. The sums on the way may
-    leave int32: they wrap there and back. The largest sum takes x = 127 at the positive weights and
-    -128 at the negative ones, the smallest the reverse.
+    `bias` is [output channels]. The sums on the way may leave int32: they wrap there and back. The
+    largest sum takes x = 127 at the positive weights and -128 at the negative ones, the smallest
+    the reverse.
     """
-    weights = np.asarray(weight, np.float64)
-    weights = weights.reshape(len(weights), math.prod(weights.shape[1:]))
-    positive = np.maximum(weights, 0).sum(axis=1)
-    negative = positive - weights.sum(axis=1)
+    positive, negative = sums.positive, sums.positive - sums.all
     above, below = INT8_MAX - zero_point, zero_point - INT8_MIN
     highest = np.asarray(bias, np.float64) + positive * above + negative * below
     lowest = np.asarray(bias, np.float64) - positive * below - negative * above

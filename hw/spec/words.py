@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,19 @@ def encode_program(instructions: Sequence[Instruction], config: Config) -> bytes
         if not _pack(operation, rows, config, words, np.array(numbers)):
             return b"".join(encode(instruction, config) for instruction in instructions)
     return words.tobytes()
+
+
+def representatives(instructions: Sequence[Instruction]) -> list[Instruction]:
+    """Return some instructions that can be encoded only if all can, but for their waits.
+
+    One of each shape, and those with the extremes of the other fields.
+    """
+    found = list({instruction.shape: instruction for instruction in instructions}.values())
+    for operation in {type(instruction) for instruction in found}:
+        rows = [instruction for instruction in instructions if type(instruction) is operation]
+        for read in map(attrgetter, operation.bases):
+            found += [min(rows, key=read), max(rows, key=read)]
+    return found
 
 
 def _pack(

@@ -262,3 +262,15 @@ def walk(
         cycle += fitting * spacing
         if not turns:
             return cycle - spacing
+
+
+def cycles_of(turns: NDArray[np.int64], runs: Sequence[Run], spacing: int) -> NDArray[np.int64]:
+    """Return the cycles of turns, given by number in rising order, that runs are made of.
+
+    spacing: cycles from turn to turn of a run.
+    """
+    starts, counts = np.array(runs).T
+    behind = np.cumsum(counts)
+    run = behind.searchsorted(turns, side="right")
+    cycles: NDArray[np.int64] = starts[run] + spacing * (turns - (behind - counts)[run])
+    return cycles

@@ -1,7 +1,9 @@
 """The vector engine: two instructions in flight, header and table fetched ahead."""
 
+from bisect import bisect_right
 from collections import deque
 from functools import partial
+from operator import itemgetter
 from typing import Literal
 
 from tilewright.hw.spec.isa import Engine
@@ -67,9 +69,11 @@ class VectorModel:
         end = start + cycles
         if self._last is not None and not self._last.is_empty:
             self._refresh(self._last)
-            for first, behind in self._last.parameter_reads:
-                if first < end:
-                    end += max(0, behind - max(first, start))
+            reads = self._last.parameter_reads
+            for first, behind in reads[bisect_right(reads, start, key=itemgetter(1)) :]:
+                if first >= end:
+                    break
+                end += behind - max(first, start)
         if not self._prefetches or self._prefetches[-1] != (number, start, end):
             if self._prefetches and self._prefetches[-1][0] == number:
                 self._prefetches.pop()

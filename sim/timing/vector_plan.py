@@ -14,7 +14,15 @@ from tilewright.hw.spec.cycles import (
 )
 from tilewright.sim.timing.cursor import NEVER
 from tilewright.sim.timing.flight import NOTHING_BEFORE, Flight
-from tilewright.sim.timing.ports import BankTimeline, Interval, Run, bank_range, step_banks, walk
+from tilewright.sim.timing.ports import (
+    BankTimeline,
+    Interval,
+    Run,
+    bank_range,
+    cycles_of,
+    step_banks,
+    walk,
+)
 from tilewright.sim.timing.replay import FRONT_CYCLES, POSITION_CYCLES, StageReplay
 from tilewright.sim.timing.replayed import Aftermath
 from tilewright.sim.timing.shared_replay import SharedReplay
@@ -273,7 +281,7 @@ class Planner:
         if replay is not None:
             starts, ends = replay.moves[firsts], replay.enters[firsts]
         elif work.group_turns or work.lead:
-            starts = self.turn_cycles(flight)[firsts] + MOVE_CYCLES
+            starts = cycles_of(firsts, flight.runs, self._spacing(flight)) + MOVE_CYCLES
             ends = starts + 1
         else:
             start = flight.runs[0][0] + MOVE_CYCLES
@@ -330,8 +338,11 @@ class Planner:
         """Return the cycle of every turn."""
         if flight.replay is not None:
             return flight.replay.reads
-        spacing = self._pace if flight.work.combines and flight.work.window == 1 else 1
-        return np.concatenate([cycle + spacing * np.arange(turns) for cycle, turns in flight.runs])
+        return cycles_of(np.arange(flight.work.turns), flight.runs, self._spacing(flight))
+
+    def _spacing(self, flight: Flight) -> int:
+        """Return the cycles from turn to turn."""
+        return self._pace if flight.work.combines and flight.work.window == 1 else 1
 
     def _window_cycles(self, flight: Flight) -> NDArray[np.int64]:
         """Return the cycle of every turn that belongs to a window."""

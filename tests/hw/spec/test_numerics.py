@@ -160,7 +160,7 @@ def test_accumulator_bound_is_the_extreme_over_all_inputs(seed: int) -> None:
         (-(2**31) - min(sums), False),
         (-(2**31) - 1 - min(sums), True),
     ):
-        given = ([[0, 0], weights], [0, bias], zero_point, "node fc")
+        given = (numerics.weight_sums([[0, 0], weights]), [0, bias], zero_point, "node fc")
         if not is_refused:
             numerics.check_accumulator(*given)
             continue
@@ -170,7 +170,7 @@ def test_accumulator_bound_is_the_extreme_over_all_inputs(seed: int) -> None:
 
 def test_accumulator_of_no_number_is_refused() -> None:
     with pytest.raises(ModelError, match="must stay within int32"):
-        numerics.check_accumulator([[1]], [np.nan], 0, "node fc")
+        numerics.check_accumulator(numerics.weight_sums([[1]]), [np.nan], 0, "node fc")
 
 
 @pytest.mark.parametrize("seed", range(4))

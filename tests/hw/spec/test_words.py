@@ -9,7 +9,7 @@ from tilewright.hw.spec.encoding import IllegalInstruction, decode, encode
 from tilewright.hw.spec.instruction_set import instruction, operations
 from tilewright.hw.spec.isa import Engine, Wait
 from tilewright.hw.spec.random_program import random_program
-from tilewright.hw.spec.words import decode_program, encode_program
+from tilewright.hw.spec.words import decode_program, encode_program, representatives
 from tilewright.support.errors import ProgramError
 
 CONFIGS = (*PRESETS.values(), PRESETS["base"].replace(depthwise_taps=0))
@@ -60,6 +60,20 @@ def test_programs_encode_as_their_instructions_do(config):
         instructions = random_program(config, seed).instructions
         expected = b"".join(encode(instruction, config) for instruction in instructions)
         assert encode_program(instructions, config) == expected
+
+
+def test_representatives_have_every_shape_and_the_extremes_of_the_other_fields():
+    instructions = random_program(PRESETS["base"], 3).instructions
+    found = representatives(instructions)
+    assert set(found) <= set(instructions)
+    assert {i.shape for i in found} == {i.shape for i in instructions}
+    for operation in {type(i) for i in instructions}:
+        for name in operation.bases:
+            values, all_values = (
+                [getattr(i, name) for i in group if type(i) is operation]
+                for group in (found, instructions)
+            )
+            assert (min(values), max(values)) == (min(all_values), max(all_values))
 
 
 @pytest.mark.parametrize("value", [-1, 1 << 20, 1 << 63, -(1 << 70)])

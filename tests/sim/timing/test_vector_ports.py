@@ -2,12 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.loops import SRAM_MODULUS, span
 from tilewright.hw.spec.operations.vector import Vector
-from tilewright.sim.timing.ports import FREE_BANK, bank_range
+from tilewright.sim.timing.ports import FREE_BANK, bank_range, cycles_of
 from tilewright.sim.timing.vector_ports import WorkCache
 
 CONFIG = PRESETS["edge"]
@@ -100,3 +101,17 @@ def test_turns_need_the_banks_of_their_words(seed):
         assert written - {FREE_BANK} <= set(between), fields
         if span(walk)[1] < CONFIG.activation_words:
             assert (between[0], between[-1]) == (min(written), max(written)), fields
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cycles_of_turns_are_those_of_their_runs(seed):
+    rng = random.Random(seed)
+    spacing, cycle, runs, cycles = rng.randint(1, 4), 0, [], []
+    for _ in range(rng.randint(1, 5)):
+        cycle += rng.randint(1, 20)
+        runs.append((cycle, rng.randint(1, 9)))
+        cycles += [cycle + spacing * turn for turn in range(runs[-1][1])]
+        cycle = cycles[-1]
+    turns = sorted(rng.sample(range(len(cycles)), rng.randint(1, len(cycles))))
+    found = cycles_of(np.array(turns), runs, spacing)
+    assert found.tolist() == [cycles[turn] for turn in turns]
