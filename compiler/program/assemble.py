@@ -65,12 +65,15 @@ def bare(model: ImportedModel, config: Config, sections: Sequence[Section]) -> B
 
     Raises ModelError and ProgramError where `assemble` does for a model that asks for too much.
     """
+    instructions: list[Instruction] = []
     for section in sections:
-        check_counts(section.instructions)
-        _encoded(section, representatives(section.instructions))
+        its_own = section.instructions
+        check_counts(its_own)
+        _encoded(section, representatives(its_own))
+        instructions += its_own
     return BareProgram(
         config=config,
-        instructions=tuple(i for section in sections for i in section.instructions),
+        instructions=tuple(instructions),
         sections=tuple(s for s in _steps(model, sections) if isinstance(s, steps.Section)),
         layers=tuple(_layers(sections)),
         instruction_layers=_layer_numbers(sections),
@@ -108,7 +111,7 @@ def _steps(model: ImportedModel, sections: Sequence[Section]) -> list[steps.Step
             found.append(step)
             continue
         section = next(remaining)
-        count = len(section.instructions)
+        count = len(section.tasks) + 1
         outputs = dict(zip(section.output_names, section.graph.outputs, strict=True))
         found.append(
             steps.Section(

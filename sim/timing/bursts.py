@@ -24,6 +24,8 @@ class Shape(NamedTuple):
     words: int
     word_beats: int
     """Beats of a word; 1 where a beat has a word or more."""
+    cycles: int
+    """Of all words, if nothing is refused."""
     sram_offset: int
     """From the instruction's first word to the burst's."""
     starts_run: bool
@@ -35,16 +37,12 @@ class Shape(NamedTuple):
     before a beat can be used, how many beats of its own word come before it, and how many cycles
     behind the burst's first beat it is used if nothing is refused."""
 
-    @property
-    def cycles(self) -> int:
-        """Of all words, if nothing is refused."""
-        return self.words * self.word_beats
-
 
 EMPTY_SHAPE = Shape(
     beats=0,
     words=0,
     word_beats=1,
+    cycles=0,
     sram_offset=0,
     starts_run=True,
     starts_last_run=True,
@@ -113,6 +111,7 @@ def _cut(
                     beats=beats,
                     words=words,
                     word_beats=word_beats,
+                    cycles=words * word_beats,
                     last_uses=_last_uses(beats, words, first_words, beat_words, word_beats),
                     sram_offset=sram_offset + (first - address) // pitch,
                     starts_run=starts_run,

@@ -15,6 +15,8 @@ KNOWN_AHEAD = VECTOR_PIPELINE_CYCLES
 """Cycles from the present one on whose writes of the vector engine are known: the first one of an
 instruction that is accepted now comes later, and so does what a refusal of now changes."""
 
+ENGINE_NAME = Engine.LOAD.name
+
 
 class Writing(NamedTuple):
     """A burst whose beats are on their way."""
@@ -87,14 +89,15 @@ class LoadModel(TransferModel):
             return None
         first = self._channel.first_beat(sent)
         last = first + shape.beats - 1
-        if transfer.is_activation and last > cycle:
-            return last
         writing = Writing(transfer, shape, max(first, place, self._written - 1) + 1)
-        uses, end = self._words(writing)
+        uses, end = self._unrefused(writing)
         decided = max(last, uses[0] + 1, uses[1])
+        if transfer.is_activation and decided <= cycle:
+            uses, end = self._words(writing)
+            decided = max(last, uses[0] + 1, uses[1])
         if transfer.is_activation and decided > cycle:
             return decided  # then, mostly, the last words are known as well
-        self._channel.occupy(first, decided + 1, self.engine.name, transfer.number)
+        self._channel.occupy(first, decided + 1, ENGINE_NAME, transfer.number)
         self._is_used = False
         due = self._write(writing, uses, end, cycle)
         if due is not None:
@@ -127,7 +130,9 @@ class LoadModel(TransferModel):
         self._written = end
         self._uses = uses
         self._occupation.busy.append((begin, end + 1))
-        self._occupation.refused[transfer.number] += end - begin - shape.cycles
+        refused = end - begin - shape.cycles
+        if refused:
+            self._occupation.refused[transfer.number] += refused
         self._note(transfer, shape, begin + 1, end + 1, "write")
         if shape.ends:
             self.machine.retire(transfer.number, end, cycle)
@@ -137,20 +142,29 @@ class LoadModel(TransferModel):
         """Return when the last beats are used and when the last word is written, as is known."""
         transfer, shape, begin = writing
         if not transfer.is_activation or not self.machine.vector.may_write(begin):
-            uses = [begin + unrefused for _, _, unrefused in shape.last_uses]
-            end = begin + shape.cycles
-        else:
-            runs: list[Run] = []
-            end, spacing = begin, shape.word_beats
-            for bank, words in transfer.banks(shape, self.machine.activation_reads):
-                claims = self.machine.vector.claims("writes", bank, begin)
-                end = walk(claims, end + spacing, words, spacing, runs)
-            uses = [
-                (_write_of(word, runs, spacing) if word else begin) + slot
-                for word, slot, _ in shape.last_uses
-            ]
-        missing = len(self._uses) - len(uses)
-        return (self._uses[-missing:] + uses if missing else uses), end
+            return self._unrefused(writing)
+        runs: list[Run] = []
+        end, spacing = begin, shape.word_beats
+        for bank, words in transfer.banks(shape, self.machine.activation_reads):
+            claims = self.machine.vector.claims("writes", bank, begin)
+            end = walk(claims, end + spacing, words, spacing, runs)
+        uses = [
+            (_write_of(word, runs, spacing) if word else begin) + slot
+            for word, slot, _ in shape.last_uses
+        ]
+        return self._behind_earlier(uses), end
+
+    def _unrefused(self, writing: Writing) -> tuple[list[int], int]:
+        """As `_words`, if no word is refused: at the earliest."""
+        _, shape, begin = writing
+        uses = [begin + unrefused for _, _, unrefused in shape.last_uses]
+        if len(uses) <= BUFFERED_BEATS:
+            uses = self._behind_earlier(uses)
+        return uses, begin + shape.cycles
+
+    def _behind_earlier(self, uses: list[int]) -> list[int]:
+        """Return the uses of the last beats where a burst has fewer of them."""
+        return (self._uses + uses)[-len(self._uses) :]
 
 
 def _write_of(word: int, runs: list[Run], spacing: int) -> int:

@@ -269,6 +269,8 @@ def cycles_of(turns: NDArray[np.int64], runs: Sequence[Run], spacing: int) -> ND
 
     spacing: cycles from turn to turn of a run.
     """
+    if len(runs) == 1:
+        return runs[0][0] + spacing * turns
     starts, counts = np.array(runs).T
     behind = np.cumsum(counts)
     run = behind.searchsorted(turns, side="right")

@@ -77,7 +77,9 @@ class StoreModel(TransferModel):
                 beats = [(beat - shape.beats + 1, beat + 1)]
                 self.machine.trace.note(DRAM, "write", self.engine.name, transfer.number, beats)
             if shape.word_beats == 1:
-                occupation.refused[transfer.number] += granted - taken - shape.words
+                refused = granted - taken - shape.words
+                if refused:
+                    occupation.refused[transfer.number] += refused
             self._response = max(beat + self.machine.latency, self._response + 1)
         self._unsettled -= 1
         self._responses.append(self._response)

@@ -322,16 +322,16 @@ class Planner:
     def writing(self, flight: Flight, bank: int) -> BankTimeline | None:
         """Return its writes of the activation SRAM; None if that bank has none."""
         work = flight.work
-        walk = flight.instruction.destination_walk(self._config)
+        config, walk = self._config, flight.instruction.destination_walk
         if flight.banks is None:
-            flight.banks = bank_range(walk, self._config)
+            flight.banks = bank_range(walk(config), config)
         if bank not in flight.banks:
             return None
         if flight.writes is None:
             flight.writes = self._machine.activation_reads.like()
             ends = self._use_cycles(flight) + 1 + (WRITE_CYCLES if work.combines else 0)
             starts = ends - (self._pace if work.combines else 1)
-            flight.writes.occupy_union(step_banks(walk, self._config), starts, ends)
+            flight.writes.occupy_union(step_banks(walk(config), config), starts, ends)
         return flight.writes
 
     def turn_cycles(self, flight: Flight) -> NDArray[np.int64]:
