@@ -23,6 +23,8 @@ MAX_KERNEL = min(_limit("MATRIX", "kernel_height"), _limit("MATRIX", "kernel_wid
 """Rows, or columns, of the window of a MATRIX."""
 MAX_STRIDE = min(_limit("VECTOR", "stride_y"), _limit("VECTOR", "stride_x"))
 """Rows, or columns, between two steps of a window of VECTOR."""
+MAX_DILATION = min(_limit("VECTOR", "dilation_y"), _limit("VECTOR", "dilation_x"))
+"""Rows, or columns, between two rows, or columns, of a window of VECTOR."""
 MAX_SIDE = MAX_COUNT
 """Rows, or columns, of a resident map, of a tile, and of a tile's source: what moves it by rows
 counts them; the fields of a window's origin then have room for its padding."""

@@ -1,8 +1,8 @@
 """Max and Min of two activations: a pooling of pairs, once it is known how the result is stored.
 
-Quantizing keeps the order, so both operands are stored with the result's scale, one above the
-other, and the larger of each pair is taken. The smaller of two is the larger of the negatives,
-negated.
+Quantizing keeps the order, so both operands are stored with the result's scale, side by side, and
+the larger of each pair is taken. Maps wider than a window reaches lie one above the other, each as
+one row. The smaller of two is the larger of the negatives, negated.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
+from tilewright.compiler.limits import MAX_DILATION
 
 
 def take_extreme(
@@ -37,34 +38,38 @@ def take_extreme(
     builder = context.builder
     name, index = builder.natural(first)
     stored = builder.maps[name]
-    places = natural_index((1, stored.channels, 1, stored.pixels))
-    rows = [
+    is_wide = stored.width > MAX_DILATION
+    axis, sides = (2, (1, stored.pixels)) if is_wide else (3, (stored.height, stored.width))
+    places = natural_index((1, stored.channels, *sides))
+    parts = [
         replace(value, origin=origin, index=places, is_border=False)
         for value, origin in ((first, name), (second, builder.align(second, name, index)))
     ]
     return Real(
         producer=Deferred(
-            inners=(join(context, rows, 2, node.name),),
-            then=lambda joined: _extreme_of_pairs(context, node, joined[0]),
+            inners=(join(context, parts, axis, node.name),),
+            then=lambda joined: _extreme_of_pairs(context, node, joined[0], axis),
         ),
         index=index,
         names=(node.name,),
     )
 
 
-def _extreme_of_pairs(context: Context, node: Operator, both: Quantized) -> Real:
-    """Of the two rows of `both` [1, C, 2, pixels], as [C * pixels]."""
+def _extreme_of_pairs(context: Context, node: Operator, both: Quantized, axis: int) -> Real:
+    """Of the two halves of `both` [1, C, H, W] along `axis`, as [C, H, W]."""
     is_smallest = node.op_type == "Min"
     source = both
     if is_smallest:
         source = negated(context, both, f"{node.outputs[0]}/negative", node)
-    _, count, _, pixels = source.index.shape
+    channels, *sides = source.index.shape[1:]
+    rows, columns = (side // (1 + (axis == at)) for at, side in enumerate(sides, 2))
     producer = Pooled(
         kind="max",
         source=source,
-        feature_map=context.builder.as_map(source, source.index.reshape(count, 2, pixels)),
-        kernel=(2, 1),
-        shape=(count, 1, pixels),
+        feature_map=context.builder.as_map(source, source.index[0]),
+        kernel=(2, 1) if axis == 2 else (1, 2),
+        dilations=(rows, 1) if axis == 2 else (1, columns),
+        shape=(channels, rows, columns),
     )
-    largest = Real(producer=producer, index=natural_index((count * pixels,)), names=(node.name,))
+    largest = Real(producer=producer, index=natural_index(producer.shape), names=(node.name,))
     return negative_of(context, node, largest, source) if is_smallest else largest

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
+from tilewright.compiler.compile import list_instructions
+from tilewright.compiler.frontend.importer import import_model
 from tilewright.compiler.graph.graph import Conv, Elementwise, Requantize
+from tilewright.compiler.limits import MAX_DILATION
+from tilewright.hw.spec.config import PRESETS
+from tilewright.sim.timing.machine import simulate
 
 # name: (operators behind DequantizeLinear as (type, constants, attributes))
 UNARY = {
@@ -269,3 +274,28 @@ def test_the_larger_or_smaller_of_values_of_any_shape(make_builder, agree, op_ty
     value = builder.node(op_type, [value, builder.activation(shape)])
     builder.output(builder.quantize(value))
     assert agree(builder).host_operators == ()
+
+
+@pytest.mark.parametrize("op_type", ["Max", "Min"])
+def test_the_larger_or_smaller_of_maps_that_are_wider_than_a_window(make_builder, agree, op_type):
+    builder = make_builder(seed=33)
+    parts = [builder.activation((1, 3, 2, MAX_DILATION + 1)) for _ in range(2)]
+    builder.output(builder.quantize(builder.node(op_type, parts)))
+    assert agree(builder).host_operators == ()
+
+
+def cycles_of_larger(builder, height, width):
+    """A program's cycles at `edge`, for a pixel."""
+    source = builder.activation((1, 8, height, width))
+    parts = [builder.node("Conv", [source, builder.weight((8, 8, 1, 1))]) for _ in range(2)]
+    value = builder.node("Max", [builder.requantized(part) for part in parts])
+    value = builder.node("Conv", [builder.requantized(value), builder.weight((8, 8, 1, 1))])
+    builder.output(builder.quantize(value))
+    program = list_instructions(import_model(builder.model()), PRESETS["edge"])
+    return simulate(program).cycles / (height * width)
+
+
+def test_both_maps_stay_in_activation_sram(make_builder):
+    """However many pixels they have: their rows, not their pixels, must not be more than 4095."""
+    below, above = (cycles_of_larger(make_builder(seed=34), 64, width) for width in (63, 64))
+    assert above < 1.02 * below < 11
