@@ -57,8 +57,10 @@ Part = Quantized | NDArray[np.float32]
         runs="placement, rescaling of inputs with another scale",
         conditions="along channels or pixels (tokens), activations and constants; of values not "
         "yet quantized, too",
-        cost="none; a pass over each input with another scale, or that is read in another order, "
-        "or of constants",
+        cost="none for what a layer makes for it; a pass over each input with another scale, that "
+        "is read in another order or that has another place already (an input of the model, its "
+        "output where pixels are joined, a concatenation, an input twice, a map that is joined "
+        "along its columns and read in another shape, too), and over constants",
     )
 )
 def concatenate(context: Context, node: Operator, values: Values) -> list[Value]:

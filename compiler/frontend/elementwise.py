@@ -91,8 +91,9 @@ MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
         "however they are written (a sum or mean becomes a depthwise convolution); finite for "
         "every value and not too steep for the scale of the result; "
         f"{MANY_PIECES} tables where {FEW_PIECES} are too coarse for that",
-        cost="as many drains, all but the first as those of a residual; of a sum, up to two passes "
-        "and a depthwise convolution of 3 rows",
+        cost="as many drains, all but the first as those of a residual; of a sum, a "
+        "depthwise convolution of up to 3 rows, a pass for the third one, and what Concat of the "
+        "rows costs",
     ),
     Entry(
         operators=SLOPED,
@@ -114,7 +115,7 @@ MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
         operators=("Max", "Min"),
         runs="pooling of pairs",
         conditions="two activations, as for Add",
-        cost="a pass over each input with another scale and one over both, for Min three more",
+        cost="what Concat of both along the pixels costs, and a pass over both; for Min two more",
     ),
 )
 def apply_unary(context: Context, node: Operator, values: Values) -> list[Value]:
