@@ -13,6 +13,7 @@ from tilewright.support.records import record
 
 BANK = re.compile(r"tilewright_bank_\w+")
 """Modules of SRAM banks; a process makes them from macros, an FPGA from block RAM."""
+_NUMBERED = r"\\port\$\d+\$\d+"
 _MODULE = re.compile(r"^module \\?(\S+?) ?\(.*?^endmodule\n?", re.S | re.M)
 
 
@@ -32,7 +33,8 @@ class Netlist:
 
     def __init__(self, verilog: str, top: str) -> None:
         self._top = top
-        self._texts = {found[1]: found[0] for found in _MODULE.finditer(verilog)}
+        named = with_named_ports(verilog)
+        self._texts = {found[1]: found[0] for found in _MODULE.finditer(named)}
         self._below = {name: self._instances(text) for name, text in self._texts.items()}
 
     def _instances(self, text: str) -> Counter[str]:
@@ -95,6 +97,18 @@ class Netlist:
         texts = [self._texts[each] for each in (name, *inside)]
         boxes = [black_box(self._texts[each]) for each in dict.fromkeys(held)]
         return Part(name=name, count=count, verilog="".join((*texts, *boxes)))
+
+
+def with_named_ports(verilog: str) -> str:
+    """Return a file whose ports that Amaranth numbers through all modules are named after the one
+    that drives them, or reads them, so that a module's text stays where only others are changed."""
+    names: dict[str, str] = {}
+    for way in ("output", "input"):
+        for module in _MODULE.finditer(verilog):
+            ports = re.findall(rf"^  {way} (?:\[\S+\] )?({_NUMBERED}) ;", module[0], re.M)
+            for number, port in enumerate(ports):
+                names.setdefault(port, rf"\port${way}${module[1]}${number}")
+    return re.sub(_NUMBERED, lambda found: names.get(found[0], found[0]), verilog)
 
 
 def black_box(module: str) -> str:

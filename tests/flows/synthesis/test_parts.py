@@ -68,6 +68,26 @@ COUNTING_LANE = VERILOG.replace(
 """,
 )
 OTHER_LANE = COUNTING_LANE.replace("sum + 1", "sum + 2")
+NUMBERED = r"""module top(clk);
+  wire [2:0] value;
+  driver driver (
+    .\port$12$0 (value[1])
+  );
+  reader reader (
+    .\port$12$0 (value[1]),
+    .\port$7$1 (4'h3)
+  );
+endmodule
+module driver(\port$12$0 );
+  output \port$12$0 ;
+  reg \port$12$0  = 1'h0;
+endmodule
+module reader(\port$12$0 , \port$7$1 );
+  input \port$12$0 ;
+  input [3:0] \port$7$1 ;
+endmodule
+"""
+OTHER_NUMBERS = NUMBERED.replace("$12$0", "$301$2").replace("$7$1", "$99$0")
 BLACK_BOX = """(* blackbox *)
 module lane(clk, sum);
   input clk;
@@ -124,6 +144,16 @@ def test_what_a_black_box_holds_is_in_no_other_part():
     first, other = (Netlist(text, "top").parts() for text in (COUNTING_LANE, OTHER_LANE))
     assert [a.name for a, b in zip(first, other, strict=True) if a != b] == ["lane"]
     assert BLACK_BOX in other[1].verilog
+
+
+def test_the_numbers_of_ports_are_in_no_part():
+    first, other = (Netlist(text, "top").parts() for text in (NUMBERED, OTHER_NUMBERS))
+    assert first == other
+    texts = {part.name: part.verilog for part in first}
+    driven, read = (r"\port$output$driver$0", r"\port$input$reader$1")
+    assert [text.count(f".{driven} (value[1])") for text in texts.values()] == [2, 0, 0]
+    assert f"  output {driven} ;\n  reg {driven}  = 1'h0;\n" in texts["driver"]
+    assert f"  input {driven} ;\n  input [3:0] {read} ;\n" in texts["reader"]
 
 
 def test_the_whole_cuts_nothing():
