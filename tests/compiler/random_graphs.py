@@ -72,6 +72,7 @@ class GraphMaker:
         groups=1,
         residual=None,
         kind="add",
+        unrounded=False,
         table=False,
         slopes=False,
         pieces=0,
@@ -84,6 +85,10 @@ class GraphMaker:
         result = self.maps[output].quantization
         own = self.quantization() if residual else result
         epilogue = self._epilogue(own, table=table)
+        if unrounded:
+            operand = self.maps[residual].quantization.scale if kind == "multiply" else 1.0
+            steps = Quantization(scale=float(np.float32(result.scale / operand)), zero_point=0)
+            epilogue = Epilogue(quantization=steps, low=1, high=1)
         bias = self.random.integers(-2000, 2000, filters).astype(np.int32)
         scales = self.random.uniform(scale, 40 * scale, filters).astype(np.float32)
         if pieces:
@@ -103,7 +108,9 @@ class GraphMaker:
                 dilations=dilations,
                 groups=groups,
                 epilogue=epilogue,
-                residual=Residual(kind=kind, other=residual) if residual else None,
+                residual=Residual(kind=kind, other=residual, unrounded=unrounded)
+                if residual
+                else None,
             )
         )
         return output

@@ -66,12 +66,17 @@ def test_convolution_equals_the_reference(name, config):
 
 
 @pytest.mark.parametrize("kind", ["add", "multiply"])
-def test_residual_block_equals_the_reference(kind, config):
+@pytest.mark.parametrize("unrounded", [False, True])
+def test_residual_block_equals_the_reference(kind, unrounded, config):
     maker = GraphMaker(3, (10, 8, 7))
     first = maker.conv(maker.input, 10, (3, 3), pads=(1, 1, 1, 1))
-    second = maker.conv(first, 10, (3, 3), pads=(1, 1, 1, 1), residual=maker.input, kind=kind)
+    second = maker.conv(
+        first, 10, (3, 3), pads=(1, 1, 1, 1), residual=maker.input, kind=kind, unrounded=unrounded
+    )
     third = maker.conv(second, 10, residual=first, kind=kind, table=True)
-    assert_matches_reference(maker.graph(third), config)
+    program = assert_matches_reference(maker.graph(third), config)
+    vectors = [i for i in program.instructions if isinstance(i, Vector)]
+    assert any(i.unrounded for i in vectors) == unrounded
 
 
 POOLS = {
@@ -195,7 +200,10 @@ def test_random_network_equals_the_reference(seed):
             case 0:
                 new = maker.conv(source, int(maker.random.integers(1, 24)))
             case 1:
-                new = maker.conv(source, channels, (3, 3), pads=(1, 1, 1, 1), residual=other)
+                pads, unrounded = (1, 1, 1, 1), bool(len(names) % 2)
+                new = maker.conv(
+                    source, channels, (3, 3), pads=pads, residual=other, unrounded=unrounded
+                )
             case 2:
                 new = maker.conv(source, channels, (3, 3), pads=(1, 1, 1, 1), groups=channels)
             case 3:

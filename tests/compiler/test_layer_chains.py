@@ -71,12 +71,13 @@ def test_lone_depthwise_layer_equals_the_reference(name, config):
     assert_matches_reference(maker.graph(depthwise(maker, maker.input, **DEPTHWISE[name])), config)
 
 
-def test_residuals_of_every_layer_of_a_chain(config):
+@pytest.mark.parametrize("unrounded", [False, True])
+def test_residuals_of_every_layer_of_a_chain(config, unrounded):
     maker = GraphMaker(29, (7, 13, 12))
-    expanded = maker.conv(maker.input, 7, residual=maker.input)
-    same = {"kernel": (3, 3), "pads": (1, 1, 1, 1)}
+    expanded = maker.conv(maker.input, 7, residual=maker.input, unrounded=unrounded)
+    same = {"kernel": (3, 3), "pads": (1, 1, 1, 1), "unrounded": unrounded}
     filtered = depthwise(maker, expanded, **same, residual=maker.input)
-    projected = maker.conv(filtered, 7, residual=expanded)
+    projected = maker.conv(filtered, 7, residual=expanded, unrounded=unrounded)
     again = depthwise(maker, projected, **same, residual=projected, kind="multiply")
     assert_matches_reference(maker.graph(maker.conv(again, 9), filtered), config)
 
