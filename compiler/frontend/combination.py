@@ -2,7 +2,8 @@
 
 A convolution's value needs no QuantizeLinear of its own: the operand is combined with what it is
 before rounding (VECTOR `unrounded`). What is below 0 may have a slope; so a Relu in between is one,
-of 0.
+of 0. A mean of windows and a sum of two stored activations are such values as well, of the
+depthwise convolution that they are.
 """
 
 from dataclasses import replace
@@ -13,18 +14,24 @@ import numpy as np
 
 from tilewright.compiler.frontend.builder import is_permutation
 from tilewright.compiler.frontend.context import Context
-from tilewright.compiler.frontend.emit_linear import of_read_channels
+from tilewright.compiler.frontend.emit_linear import (
+    has_one_divisor,
+    mean_as_linear,
+    of_read_channels,
+)
 from tilewright.compiler.frontend.functions import is_open_linear
 from tilewright.compiler.frontend.linear import scale_channels
 from tilewright.compiler.frontend.lines import line_of, with_line
 from tilewright.compiler.frontend.operands import broadcast, negated
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
+from tilewright.compiler.frontend.sums import sum_as_linear
 from tilewright.compiler.frontend.table import results_at
 from tilewright.compiler.frontend.values import (
     Combined,
     Linear,
     LinearCombined,
+    Pooled,
     Quantized,
     Real,
     UnsupportedError,
@@ -44,6 +51,7 @@ def combine_activations(context: Context, node: Operator, first: Real, second: R
     """Add, Sub or Mul of two activations. Raises UnsupportedError."""
     kind, is_difference = KINDS[node.op_type], node.op_type == "Sub"
     negative = f"{node.outputs[0]}/negative"
+    first, second = (_as_convolution(context, value) for value in (first, second))
     if isinstance(first.producer, Linear):
         stored = as_activation(context, second)
         if is_difference:
@@ -102,6 +110,15 @@ def _with_linear(context: Context, kind: Kind, real: Real, other: Quantized, nam
         sources=(producer.source, other),
     )
     return Real(producer=combined, index=index, names=(*real.names, name))
+
+
+def _as_convolution(context: Context, real: Real) -> Real:
+    producer = real.producer
+    if isinstance(producer, Pooled) and real.is_plain and has_one_divisor(producer):
+        return replace(real, producer=mean_as_linear(producer))
+    if isinstance(producer, Combined) and real.is_plain and producer.kind == "add":
+        return replace(real, producer=sum_as_linear(context, producer, real.names[-1]))
+    return real
 
 
 def _without_clamp(context: Context, real: Real) -> Real:

@@ -216,8 +216,9 @@ def _apply_to_stored(
         operators=("Add", "Mul", "Sub"),
         runs="a convolution's residual, with the unrounded value",
         conditions="behind a convolution or product, without QuantizeLinear in between (Relu, "
-        "LeakyRelu or PRelu may be), and an activation of its shape, or repeated to it",
-        cost="as a residual",
+        "LeakyRelu or PRelu may be), and an activation of its shape, or repeated to it; so behind "
+        "a mean of windows of one size or a sum of two activations",
+        cost="as a residual; of a mean or sum as for functions",
     ),
     Entry(
         operators=("Sub",),

@@ -10,6 +10,7 @@ from tilewright.compiler.frontend.context import Context, dequantize_all, quanti
 from tilewright.compiler.frontend.emit_linear import (
     emit_linear,
     emit_linear_combined,
+    has_one_divisor,
     mean_as_linear,
     of_read_channels,
 )
@@ -110,7 +111,7 @@ def _emit_map(request: Request, value: Real) -> str:
     line = line_of(request.function)
     if line is not None:
         return _emit_line(request, producer, line)
-    if isinstance(producer, Pooled) and (producer.count_include_pad or not any(producer.pads)):
+    if isinstance(producer, Pooled) and has_one_divisor(producer):
         return emit_linear(request, mean_as_linear(producer), value)
     if isinstance(producer, Combined) and producer.kind == "add":
         return emit_linear(request, sum_as_linear(request.context, producer, request.name), value)

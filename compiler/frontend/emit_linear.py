@@ -158,6 +158,11 @@ def of_read_channels(value: Real) -> Real:
     )
 
 
+def has_one_divisor(producer: Pooled) -> bool:
+    """Whether it is an average whose windows have one size."""
+    return producer.kind == "average" and (producer.count_include_pad or not any(producer.pads))
+
+
 def mean_as_linear(producer: Pooled) -> Linear:
     """An average whose windows have one size, as a depthwise convolution with weights of 1."""
     channels = producer.shape[0]

@@ -120,6 +120,26 @@ def test_gates_and_rows_are_repeated(make_builder, agree):
     assert [residual.unrounded for residual in residuals] == [True, True]
 
 
+@pytest.mark.parametrize("op_type", ["Add", "Sub", "Mul"])
+@pytest.mark.parametrize("is_clamped", [False, True])
+def test_sums_and_means_are_convolutions(make_builder, agree, op_type, is_clamped):
+    builder = make_builder(seed=8)
+    source = builder.stored_input((1, 5, 8, 8))
+    quantization = builder.quantization(2.0**-4)
+    value = builder.dequantize(source, quantization)
+    total = builder.node("Add", [value, builder.activation((1, 5, 8, 8))])
+    window = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    mean = builder.node("AveragePool", [value], **window)
+    for pending, shape in ((total, (1, 5, 8, 8)), (mean, (1, 5, 4, 4))):
+        value = builder.node("Relu", [pending]) if is_clamped else pending
+        value = builder.node(op_type, [value, builder.activation(shape, 2.0**-4)])
+        builder.output(builder.quantize(value))
+    imported = agree(builder)
+    assert len(imported.steps) == 1
+    residuals = [n.residual for n in imported.sections[0].graph.nodes if isinstance(n, Conv)]
+    assert [item.unrounded for item in residuals if item] == [True, True]
+
+
 def two_convolutions(builder):
     first, _ = convolved(builder)
     return builder.node("Add", [first, convolved(builder)[0]])
