@@ -12,12 +12,14 @@ from tilewright.flows.synthesis.fanout import with_trees
 from tilewright.flows.synthesis.liberty import Liberty
 from tilewright.flows.synthesis.processes import Processes
 from tilewright.flows.synthesis.tools import run_sta
+from tilewright.support.errors import ToolError
 from tilewright.support.records import record
 
 ARRIVAL_NS = 1.0
 PERIOD_NS = 20.0
 """Of the clock that paths are measured against."""
 FILE = "timing.json"
+NO_PATHS = "No paths found"
 
 
 @record(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def measure_timing(top: str, liberty: Liberty, folder: Path, processes: Processe
     gates = folder / "gates.v"
     netlist, buffers = with_trees(gates.read_text(encoding="utf-8"), liberty)
     gates.write_text(netlist, encoding="utf-8")
-    path = _longest(run_sta(timing_script(top, liberty), folder, processes))
+    path = longest_path(run_sta(timing_script(top, liberty), folder, processes))
     gates.unlink()
     found = {"buffers": buffers, "path": None if path is None else asdict(path)}
     (folder / FILE).write_text(json.dumps(found), encoding="utf-8")
@@ -85,13 +87,17 @@ def read_timing(folder: Path) -> Timing:
     return Timing(path=None if path is None else LongestPath(**path), buffers=found["buffers"])
 
 
-def _longest(report: str) -> LongestPath | None:
-    slack = re.search(r"(-?[\d.]+)\s+slack", report)
-    ends = [re.search(rf"{name}: (\S+)", report) for name in ("Startpoint", "Endpoint")]
-    if slack is None or ends[0] is None or ends[1] is None:
+def longest_path(report: str) -> LongestPath | None:
+    """Return what OpenSTA reports; None where there is no path. Raises ToolError."""
+    if NO_PATHS in report:
         return None
-    start, end = (_signal(found[1]) for found in ends if found is not None)
-    return LongestPath(nanoseconds=PERIOD_NS - float(slack[1]), start=start, end=end)
+    asked = (r"Startpoint: (\S+)", r"Endpoint: (\S+)", r"(-?[\d.]+)\s+slack")
+    found = [re.search(each, report) for each in asked]
+    if None in found:
+        raise ToolError("OpenSTA failed: it reports neither a path nor that there is none")
+    start, end, slack = (each[1] for each in found if each is not None)
+    nanoseconds = PERIOD_NS - float(slack)
+    return LongestPath(nanoseconds=nanoseconds, start=_signal(start), end=_signal(end))
 
 
 def _signal(name: str) -> str:

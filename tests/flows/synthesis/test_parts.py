@@ -17,7 +17,7 @@ from tilewright.flows.synthesis.gates import (
 from tilewright.flows.synthesis.liberty import KNOWN, load_liberty
 from tilewright.flows.synthesis.parts import Netlist, Part, memory_bits
 from tilewright.flows.synthesis.processes import Processes
-from tilewright.flows.synthesis.timing import read_timing
+from tilewright.flows.synthesis.timing import LongestPath, longest_path, read_timing
 from tilewright.flows.synthesis.tools import LOG, find_sta
 from tilewright.hw.spec.config import PRESETS
 from tilewright.support.errors import InputError, ToolError
@@ -227,6 +227,21 @@ endmodule
         path = read_timing(gates).path
         assert path.end == "sum"
         assert 1 < path.nanoseconds < 8
+
+
+REPORT = """Startpoint: \\held[3]\\_DFF (rising edge-triggered flip-flop clocked by clk)
+Endpoint: \\sum[7]\\_DFF (rising edge-triggered flip-flop clocked by clk)
+           18.750   data required time
+           12.500   slack (MET)
+"""
+
+
+def test_the_longest_path_is_what_opensta_reports():
+    assert longest_path(REPORT) == LongestPath(nanoseconds=7.5, start="held", end="sum")
+    assert longest_path(REPORT.replace("12.5", "-2.5")).nanoseconds == 22.5
+    assert longest_path("Warning: x\nNo paths found.\n") is None
+    with pytest.raises(ToolError, match="neither a path nor that there is none"):
+        longest_path(REPORT.replace("slack", "margin"))
 
 
 TOLD = "ABC: netlist : i/o = 4/ 3 lat = 0 nd = 9 edge = 20 area =90.00  delay ={}  lev = 8\n"
