@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
+from tilewright.compiler.frontend.known import shape_of
+from tilewright.compiler.frontend.resizing import fix_sizes
 from tilewright.support.errors import ModelError
 from tilewright.support.ort import first_line
 
@@ -51,14 +53,20 @@ def infer_shapes(model: ModelProto) -> ModelProto:
             node.CopyFrom(_stand_in(node, types))
         elif any(item.name == "ceil_mode" and item.i for item in node.attribute):
             _use_newest_rule(stand_in, node)
-    try:
-        inferred = onnx.shape_inference.infer_shapes(stand_in, data_prop=True).graph
-    except Exception as error:  # InferenceError or a protobuf error
-        raise ModelError(f"shape inference fails: {first_line(error)}") from error
+    inferred = _inferred(stand_in)
+    while fix_sizes(stand_in, inferred):
+        inferred = _inferred(stand_in)
     for field in ("value_info", "output"):
         result.graph.ClearField(field)
-        getattr(result.graph, field).extend(getattr(inferred, field))
+        getattr(result.graph, field).extend(getattr(inferred.graph, field))
     return result
+
+
+def _inferred(model: ModelProto) -> ModelProto:
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:  # InferenceError or a protobuf error
+        raise ModelError(f"shape inference fails: {first_line(error)}") from error
 
 
 def _use_newest_rule(model: ModelProto, node: NodeProto) -> None:
@@ -74,14 +82,6 @@ def _use_newest_rule(model: ModelProto, node: NodeProto) -> None:
         helper.make_function(NEWEST_RULE, name, node.input, node.output, [node], opsets)
     )
     node.CopyFrom(helper.make_node(name, node.input, node.output, domain=NEWEST_RULE))
-
-
-def shape_of(item: ValueInfoProto) -> tuple[int, ...] | None:
-    """The static shape; None where it is not known."""
-    tensor = item.type.tensor_type
-    dimensions = tensor.shape.dim
-    is_static = tensor.HasField("shape") and all(d.HasField("dim_value") for d in dimensions)
-    return tuple(d.dim_value for d in dimensions) if is_static else None
 
 
 def _types(model: ModelProto) -> dict[str, int]:

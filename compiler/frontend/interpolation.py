@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.builder import natural_index
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
+from tilewright.compiler.frontend.resizing import resized
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
 from tilewright.compiler.frontend.values import Linear, Real, UnsupportedError
@@ -20,6 +21,7 @@ from tilewright.support.records import record
 
 HALF_PIXELS = ("half_pixel", "pytorch_half_pixel")
 ALIGNED = "align_corners"
+MODES = (*HALF_PIXELS, "asymmetric", ALIGNED)
 LARGEST_FACTOR = 8
 FIRST_OPSET_OF_HALF_PIXELS = 11
 
@@ -40,7 +42,7 @@ def interpolate(context: Context, node: Operator, values: Values) -> Real:
     want = spatial_index(source.index)
     channels, height, width = want.shape
     mode = _coordinates(context, node)
-    outputs = _sizes(node, values, source.index.shape)
+    outputs = _sizes(node, values, source.index.shape, mode)
     rows, columns = _axis(height, outputs[0], mode), _axis(width, outputs[1], mode)
     taps = np.outer(rows.taps, columns.taps)
     shape = (channels, *outputs)
@@ -83,25 +85,28 @@ def _coordinates(context: Context, node: Operator) -> str:
     is_half = is_resize and context.source.opset >= FIRST_OPSET_OF_HALF_PIXELS
     default = "half_pixel" if is_half else "asymmetric"
     mode = str(node.attribute("coordinate_transformation_mode", default))
-    if mode not in (*HALF_PIXELS, ALIGNED, "asymmetric"):
-        raise UnsupportedError(f"linear, its coordinates must not be {mode}")
+    if mode not in MODES:
+        raise UnsupportedError(f"linear, its coordinates must be {', '.join(MODES)}, got {mode}")
     return mode
 
 
-def _sizes(node: Operator, values: Values, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Height and width of the result. Raises UnsupportedError where scales give no integers."""
-    if node.attribute("antialias", 0) or node.attribute("axes", None) is not None:
-        raise UnsupportedError("linear, it must be of all axes and without antialias")
+def _sizes(node: Operator, values: Values, shape: tuple[int, ...], mode: str) -> tuple[int, int]:
+    """Height and width of the result.
+
+    Raises UnsupportedError where scales are not those of the sizes, but with aligned corners.
+    """
+    is_stretched = node.attribute("keep_aspect_ratio_policy", "stretch") == "stretch"
+    if node.attribute("antialias", 0) or "axes" in node.attributes or not is_stretched:
+        raise UnsupportedError(
+            "linear, it must be of all axes, without antialias and keep_aspect_ratio_policy"
+        )
     if optional(values, 3) is not None:
-        sizes = constant(values, 3, "sizes").astype(np.float64)
+        sizes = exact = constant(values, 3, "sizes").tolist()
     else:
         scales = node.attributes.get("scales")
         if scales is None:
             scales = constant(values, 2 if len(values) > 2 else 1, "scales")
-        sizes = np.asarray(scales, np.float64) * shape
-    height, width = (int(size) for size in sizes[2:])
-    if len(sizes) != 4 or sizes.tolist() != [*shape[:2], height, width]:
-        raise UnsupportedError(
-            f"linear, it must enlarge height and width to integers, got {sizes.tolist()}"
-        )
-    return height, width
+        sizes, exact = [*resized(shape, scales)], (np.asarray(scales, np.float64) * shape).tolist()
+    if sizes[:2] != [*shape[:2]] or (mode != ALIGNED and sizes != exact):
+        raise UnsupportedError(f"linear, it must enlarge height and width to integers, got {exact}")
+    return sizes[2], sizes[3]

@@ -1,10 +1,17 @@
 """Values that depend on constants and on shapes only."""
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from tilewright.compiler.frontend.evaluate import RANDOM, Array, run_nodes
-from tilewright.compiler.frontend.inference import shape_of
+
+
+def shape_of(item: ValueInfoProto) -> tuple[int, ...] | None:
+    """The static shape; None where it is not known."""
+    tensor = item.type.tensor_type
+    dimensions = tensor.shape.dim
+    is_static = tensor.HasField("shape") and all(d.HasField("dim_value") for d in dimensions)
+    return tuple(d.dim_value for d in dimensions) if is_static else None
 
 
 class Known:

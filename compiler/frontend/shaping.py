@@ -6,8 +6,7 @@ operator that exporters put there (Div, Cast, Pow, Where in front of Pad, say).
 
 from onnx import ModelProto, numpy_helper
 
-from tilewright.compiler.frontend.inference import shape_of
-from tilewright.compiler.frontend.known import Known
+from tilewright.compiler.frontend.known import Known, shape_of
 
 SHAPING_OPERANDS = {
     "ConstantOfShape": (0,),

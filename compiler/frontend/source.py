@@ -15,7 +15,8 @@ from onnx.inliner import inline_local_functions
 from tilewright.compiler.frontend.batch import fix_batch, single_sample
 from tilewright.compiler.frontend.conditions import inline_conditions
 from tilewright.compiler.frontend.foreign import foreign_file
-from tilewright.compiler.frontend.inference import MICROSOFT, shape_of
+from tilewright.compiler.frontend.inference import MICROSOFT
+from tilewright.compiler.frontend.known import shape_of
 from tilewright.compiler.frontend.synonyms import use_one_name
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.binding import TensorSpec

@@ -1,8 +1,12 @@
 """Linear Resize and Upsample against ONNX Runtime."""
 
 import numpy as np
+import onnx
 import pytest
 
+from tilewright.compiler.frontend.importer import import_model
+
+ALIGNED = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
 CASES = {
     "twice": (17, [1, 1, 2, 2], {}),
     "four times along the rows": (
@@ -50,10 +54,44 @@ def test_corners_may_be_aligned(make_builder, agree, size):
     inputs = [builder.activation((1, 3, *given)), builder.weight((6, 3, 1, 1))]
     value = builder.requantized(builder.node("Conv", inputs))
     sizes = builder.constant(np.array([1, 6, *size]))
-    mode = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
-    value = builder.requantized(builder.node("Resize", [value, "", "", sizes], **mode))
+    value = builder.requantized(builder.node("Resize", [value, "", "", sizes], **ALIGNED))
     builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((2, 6, 1, 1))])))
     assert len(agree(builder, fraction=0.05).steps) == 1
+
+
+def scaled(builder, value, given, size, **attributes):
+    """From `given` pixels along both axes to `size`, by scales as exporters write them."""
+    scales = np.array([1, 1, size / given, size / given], np.float32)
+    return builder.node("Resize", [value, "", builder.constant(scales)], **ALIGNED | attributes)
+
+
+SIZES = [(3, 5), (5, 9), (7, 13), (6, 11)]
+"""In float64, all but the last of the scales make less than the size."""
+
+
+@pytest.mark.parametrize(("given", "size"), SIZES)
+def test_aligned_corners_by_scales(make_builder, agree, given, size):
+    builder = make_builder(seed=7)
+    value = scaled(builder, builder.activation((1, 3, given, given)), given, size)
+    builder.output(builder.quantize(value))
+    assert agree(builder, fraction=0.05).host_operators == ()
+
+
+@pytest.mark.parametrize("is_described", [False, True])
+@pytest.mark.parametrize("mode", ["linear", "nearest"])
+@pytest.mark.parametrize(("given", "size"), SIZES)
+def test_the_size_is_the_same_on_the_host(make_builder, given, size, mode, is_described):
+    """As ONNX Runtime has it; ONNX's inference, which may have described the model, has another."""
+    builder = make_builder(seed=8)
+    value = scaled(builder, builder.activation((1, 3, given, given)), given, size, mode=mode)
+    value = builder.requantized(builder.node("Softmax", [builder.requantized(value)], axis=3))
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((2, 3, 3, 3))])))
+    model = builder.model()
+    if is_described:
+        model.graph.output[0].type.tensor_type.ClearField("shape")
+        model = onnx.shape_inference.infer_shapes(model)
+    (output,) = import_model(model).outputs
+    assert output.shape == (1, 2, size - 2, size - 2)
 
 
 @pytest.mark.parametrize("mode", ["align_corners", "half_pixel"])
@@ -69,6 +107,17 @@ def test_a_single_pixel_is_repeated_any_number_of_times(make_builder, agree, mod
     assert len(agree(builder).steps) == 1
 
 
+def test_a_kept_ratio_of_height_and_width_is_left_to_the_host(make_builder, agree):
+    builder = make_builder(seed=9, opset=18)
+    stored = builder.requantized(builder.node("Relu", [builder.activation((1, 2, 4, 4))]))
+    sizes = builder.constant(np.array([1, 2, 8, 12]))
+    policy = {"mode": "linear", "keep_aspect_ratio_policy": "not_larger"}
+    value = builder.node("Resize", [stored, "", "", sizes], **policy)
+    builder.output(builder.quantize(value))
+    reasons = {item.op_type: item.reason for item in agree(builder).host_operators}
+    assert "without antialias and keep_aspect_ratio_policy" in reasons["Resize"]
+
+
 @pytest.mark.parametrize(
     ("scales", "attributes", "reason"),
     [
@@ -79,11 +128,17 @@ def test_a_single_pixel_is_repeated_any_number_of_times(make_builder, agree, mod
             {"coordinate_transformation_mode": "align_corners"},
             "must enlarge the distances between pixels by 1 to 8 times, got 4 to 8 pixels",
         ),
+        (
+            [1, 1, 2, 2],
+            {"coordinate_transformation_mode": "half_pixel_symmetric"},
+            "must be half_pixel, pytorch_half_pixel, asymmetric, align_corners, got half_pixel_sym",
+        ),
+        ([1, 1, 2, 2], {"antialias": 1}, "must be of all axes, without antialias and keep_aspect_"),
         ([1, 1, 2, 2], {"mode": "cubic"}, "its mode must be nearest, or linear behind"),
     ],
 )
 def test_other_resizing_is_left_to_the_host(make_builder, agree, scales, attributes, reason):
-    builder = make_builder(seed=4)
+    builder = make_builder(seed=4, opset=19)
     value = builder.activation((1, 2, 4, 4))
     factors = builder.constant(np.array(scales, np.float32))
     value = builder.node("Resize", [value, "", factors], **{"mode": "linear"} | attributes)
