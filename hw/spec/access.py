@@ -156,7 +156,8 @@ class _Part(NamedTuple):
     mask: int
     """Of the field, which gives the base."""
     extent: _Extent
-    is_ring: bool
+    last: int | None
+    """Of a ring: where the run begins that does so farthest behind the base."""
 
 
 _Side = tuple[tuple[Space, int, tuple[_Part, ...]], ...]
@@ -234,7 +235,8 @@ def _side(walks: Iterable[Walk], config: Config) -> _Side:
             continue
         found = np.atleast_1d(np.asarray(starts, np.int64)) - walk.base
         extent = _Extent(*merge(found, found + length))
-        part = _Part(walk.start.base, -walk.start.alignment, extent, walk.is_ring)
+        last = int(found.max()) if walk.is_ring else None
+        part = _Part(walk.start.base, -walk.start.alignment, extent, last)
         parts.setdefault(walk.space, []).append(part)
     return tuple((space, _limit(space, config), tuple(parts[space])) for space in sorted(parts))
 
@@ -249,16 +251,21 @@ def _moved(side: _Side, instruction: Instruction) -> tuple[Access, ...] | None:
     found = []
     for space, limit, parts in side:
         accesses = []
-        for name, mask, extent, is_ring in parts:
+        for name, mask, extent, last in parts:
             base = getattr(instruction, name) & mask
             if base + extent.start >= 0 and base + extent.end <= limit:
                 accesses.append(Access(space, extent, base))
-            elif is_ring and len(extent.pairs) == 1 and extent.end < limit and base < limit:
+            elif last is not None and base + last < limit and _wraps_once(extent, limit):
                 accesses.append(_around(space, base, extent.end, limit))
             else:
                 return None
         found.append(accesses[0] if len(accesses) == 1 else _union(space, accesses))
     return tuple(found)
+
+
+def _wraps_once(extent: _Extent, limit: int) -> bool:
+    """Whether what leaves a ring at its end is the end of one run of words."""
+    return len(extent.pairs) == 1 and extent.end < limit
 
 
 def _around(space: Space, first: int, words: int, limit: int) -> Access:

@@ -10,7 +10,7 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.hazard import overwrites_own_source, writes_twice
 from tilewright.hw.spec.instruction_set import BY_NAME, OPERATIONS, instruction
 from tilewright.hw.spec.intervals import merge
-from tilewright.hw.spec.isa import Instruction
+from tilewright.hw.spec.isa import Instruction, Target
 from tilewright.hw.spec.loops import Space
 
 CONFIGS = {
@@ -338,3 +338,23 @@ def test_dense_regions_are_one_interval() -> None:
         ([0], [14 * 14 * 3 * 16]),
         ([0], [14 * 14 * 3]),
     ]
+
+
+@pytest.mark.parametrize(("run", "count", "stride"), [(1, 3, 1), (2, 2, 2), (4, 2, 2), (4, 1, 2)])
+@pytest.mark.parametrize("before_end", range(1, 8))
+def test_every_run_of_a_load_begins_within_the_ring(
+    run: int, count: int, stride: int, before_end: int
+) -> None:
+    config = CONFIGS["nano"]
+    i = instruction(
+        "LOAD", target=Target.WEIGHT, sram_address=config.weight_words - before_end, run=run,
+        count0=count, count1=1, count2=1, sram_stride0=stride,
+    )  # fmt: skip
+    begins_behind = (count - 1) * stride >= before_end
+    found = accesses(i, config)
+    assert found.out_of_range == begins_behind
+    if not begins_behind:
+        words = {(config.weight_words - before_end + (k % count) * stride + j) % config.weight_words
+                 for k in range(count) for j in range(run)}  # fmt: skip
+        (write,) = found.writes
+        assert set(write.addresses.tolist()) == words
