@@ -116,8 +116,9 @@ def _emit_map(request: Request, value: Real) -> str:
     if isinstance(producer, Combined) and producer.kind == "add":
         return emit_linear(request, sum_as_linear(request.context, producer, request.name), value)
     raise UnsupportedError(
-        "its function of a product, or of a mean of windows of several sizes, is no line of one "
-        "slope or two; put a QuantizeLinear and DequantizeLinear in front of it"
+        "its function of a product, of a convolution's value plus an activation, or of a mean of "
+        "windows of several sizes is no line of one slope or two; put a QuantizeLinear and "
+        "DequantizeLinear in front of it"
     )
 
 
