@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Assert, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,7 +16,7 @@ from tilewright.hw.rtl.control.decoder import (
     queued,
 )
 from tilewright.hw.rtl.control.waits import awaited_layout, pending_bits, still_pending
-from tilewright.hw.rtl.interfaces import INDEX_BITS, engine_layout
+from tilewright.hw.rtl.interfaces import INDEX_BITS, bits, engine_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.registers import Fault
@@ -106,7 +106,7 @@ class Dispatch(wiring.Component):
         payload = self.instruction.payload
         operation, is_end = Signal.like(decoder.operation), Signal()
         operations = self._bits_of_engines(operation)
-        chosen = {engine: reduce(or_, bits) for engine, bits in operations.items()}
+        chosen = {engine: reduce(or_, own) for engine, own in operations.items()}
         queues = {engine: getattr(self, queue_name(engine)) for engine in chosen}
         sent = {engine: Signal(COUNT_BITS, name=f"sent_{engine.name.lower()}")
                 for engine in queues}  # fmt: skip
@@ -118,10 +118,7 @@ class Dispatch(wiring.Component):
                 Cat(self.retired[engine] == count for engine, count in sent.items()).all()
             ),
         ]
-        is_decoded = Signal()
-        examined = Signal()
-        accepted = Signal()
-        taken = Signal()
+        is_decoded, examined, accepted, taken = bits("is_decoded", "examined", "accepted", "taken")
         ready = Cat(queue.ready for queue in queues.values())
         room = (ready & Cat(chosen.values())).any() | is_end
         m.d.comb += [
@@ -138,7 +135,7 @@ class Dispatch(wiring.Component):
             is_end.eq(decoder.is_end),
         ]
         self._find_cause(m, decoder, sent)
-        waits = self._follow_waits(m, decoder)
+        waits = self._follow_waits(m, decoder, sent)
         for engine, queue in queues.items():
             m.d.comb += queue.valid.eq(accepted & chosen[engine])
             self._fill(m, queue.payload, waits, operations[engine])
@@ -152,14 +149,16 @@ class Dispatch(wiring.Component):
             m.d.sync += [self.dispatched.eq(0), self.ended.eq(0)]
         return m
 
-    def _bits_of_engines(self, bits: Value) -> dict[isa.Engine, list[Value]]:
+    def _bits_of_engines(self, operation: Value) -> dict[isa.Engine, list[Value]]:
         """The one-hot bits of each engine's operations, in the order of engine_operations."""
         found: dict[isa.Engine, list[Value]] = {}
-        for operation, bit in zip(queued(self._operations), bits, strict=True):
-            found.setdefault(operation.engine, []).append(bit)
+        for each, bit in zip(queued(self._operations), operation, strict=True):
+            found.setdefault(each.engine, []).append(bit)
         return found
 
-    def _follow_waits(self, m: Module, decoder: Decoder) -> data.View:
+    def _follow_waits(
+        self, m: Module, decoder: Decoder, sent: dict[isa.Engine, Signal]
+    ) -> data.View:
         """Return what the instruction awaits from the next cycle on; the counts are compared in the
         cycle before."""
         layout = awaited_layout(self._config)
@@ -176,10 +175,14 @@ class Dispatch(wiring.Component):
         progress = self.retired, self.retiring
         m.d.sync += pending_bits(noted).eq(still_pending(found, *progress))
         m.d.comb += pending_bits(waits).eq(still_pending(noted, *progress))
+        numbers = 1 << len(noted[0].number)
+        with m.If(self.run & ~self.reset):
+            for engine, count in sent.items():
+                m.d.sync += Assert(count - self.retired[engine] <= numbers)
         return waits
 
-    def _fill(self, m: Module, entry: data.View, waits: data.View, bits: list[Value]) -> None:
-        """Make an engine's entry of the word; `bits` say which of its operations it is."""
+    def _fill(self, m: Module, entry: data.View, waits: data.View, chosen: list[Value]) -> None:
+        """Make an engine's entry of the word; `chosen` say which of its operations it is."""
         payload = self.instruction.payload
         m.d.comb += [
             entry.fields.eq(own_fields(payload.word, entry.fields.shape().size, self._config)),
@@ -187,7 +190,7 @@ class Dispatch(wiring.Component):
             entry.index.eq(payload.index),
             entry.element_type.eq(common_fields(payload.word, self._config)["element_type"]),
         ]
-        for position, bit in enumerate(bits[1:], start=1):
+        for position, bit in enumerate(chosen[1:], start=1):
             with m.If(bit):
                 m.d.comb += entry.operation.eq(position)
 

@@ -59,7 +59,11 @@ class SecondStage(wiring.Component):
         for stage in range(1, depth):
             with m.If(valid[stage - 1]):
                 m.d.sync += slots[stage].eq(slots[stage - 1])
+        self._place_lanes(m, valid, slots, step)
+        return m
 
+    def _place_lanes(self, m, valid, slots, step):
+        """Lanes whose stages are enabled by `valid` and hold values of `slots`."""
         headers = [self.slots[slot].header for slot in slots]
         arriving, scaling = headers[0], headers[OperandLane.SCALE_STAGE]
         unrounded = self.slots[slots[0]].unrounded
@@ -93,7 +97,6 @@ class SecondStage(wiring.Component):
                 lane.high.eq(placing.combine_high),
                 self.results.payload[index].eq(lane.result),
             ]
-        return m
 
     def _count_steps(self, m, takes):
         """Which operand_lanes of the pair are taken, and whether they are the last ones."""
