@@ -35,17 +35,19 @@ else:
 
     def replace(given, /, **changes):
         """As dataclasses.replace, for records that check nothing, in a third of the time."""
-        names, values = _names(type(given)), given.__dict__
-        assert not hasattr(given, "__post_init__"), "such a record must be made anew"
+        names, values = _replaced_names(type(given)), given.__dict__.copy()
         if len(values) > len(names):  # what is derived and remembered
             values = {name: values[name] for name in names}
-        else:
-            values = values.copy()
         values.update(changes)
         assert len(values) == len(names), f"no such fields: {changes}"
         other = object.__new__(type(given))
         other.__dict__ = values
         return other
+
+    @cache
+    def _replaced_names(of):
+        assert not hasattr(of, "__post_init__"), "such a record must be made anew"
+        return _names(of)
 
     @cache
     def _names(of, *, compared=False):

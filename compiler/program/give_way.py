@@ -20,6 +20,7 @@ from tilewright.hw.spec.ports import BankSet, Port, Ports
 
 GIVING = ((Engine.MATRIX, Engine.DEPTHWISE), (Engine.MATRIX, Engine.VECTOR))
 """Who is served before whom, and may give way."""
+RIVALS = {engine for pair in GIVING for engine in pair}
 
 
 class GiveWay:
@@ -39,7 +40,7 @@ class GiveWay:
         busy: dict[int, Counter[Engine]] = defaultdict(Counter)
         for task in tasks:
             engine = task.instruction.engine
-            if engine is not None:
+            if engine is not None and engine in RIVALS:
                 cycles = issue_cycles(task.instruction, self._config)
                 busy[self._chain_of[task.layer]][engine] += cycles
         return {

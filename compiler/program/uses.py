@@ -42,13 +42,13 @@ class Uses:
         """Return where accesses lie; a granule of DRAM that is touched in part counts whole."""
         places: list[Place] = []
         for access in touched:
-            space, num_pairs = access.space, access.num_pairs
+            space, run = access.space, access.run
             if space == Space.DRAM:
                 if access.bounds[0] < self._dram_bytes:
                     places.append((space, self._granules(access.pairs), None))
-            elif num_pairs == 1:
-                places.append((space, (access.bounds,), None))
-            elif num_pairs > MAX_PAIRS:
+            elif run is not None:
+                places.append((space, (run,), None))
+            elif access.num_pairs > MAX_PAIRS:
                 places.append((space, (access.bounds,), access.addresses))
             else:
                 places.append((space, access.pairs, None))
@@ -141,11 +141,8 @@ class _Cells:
         starts = self.starts
         if words is None and len(pairs) == 1:
             ((start, end),) = pairs
-            first = bisect_right(starts, start) - 1
-            behind = first + 1
-            while behind < len(starts) and starts[behind] < end:
-                behind += 1
-            found: Sequence[Counts] = uses[first:behind]
+            behind = bisect_right(starts, start)
+            found: Sequence[Counts] = uses[behind - 1 : bisect_left(starts, end, behind)]
         else:
             found = [uses[cell] for cell in self._meeting(pairs, words)]
         return found[0] if len(found) == 1 else list(map(max, NOTHING, *found))

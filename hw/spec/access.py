@@ -92,6 +92,15 @@ class Access:
         return self._base + self._extent.start, self._base + self._extent.end
 
     @property
+    def run(self) -> tuple[int, int] | None:
+        """The interval, if there is only one."""
+        pairs = self._extent.pairs
+        if len(pairs) > 1:
+            return None
+        start, end = pairs[0]
+        return self._base + start, self._base + end
+
+    @property
     def num_pairs(self) -> int:
         """The intervals, counted."""
         return int(self._extent.starts.size)
@@ -250,16 +259,18 @@ def _moved(side: _Side, instruction: Instruction) -> tuple[Access, ...] | None:
     """Return a footprint at an instruction's bases; None where that leaves a memory."""
     found = []
     for space, limit, parts in side:
-        accesses = []
+        whole = None
         for name, mask, extent, last in parts:
             base = getattr(instruction, name) & mask
             if base + extent.start >= 0 and base + extent.end <= limit:
-                accesses.append(Access(space, extent, base))
+                access = Access(space, extent, base)
             elif last is not None and base + last < limit and _wraps_once(extent, limit):
-                accesses.append(_around(space, base, extent.end, limit))
+                access = _around(space, base, extent.end, limit)
             else:
                 return None
-        found.append(accesses[0] if len(accesses) == 1 else _union(space, accesses))
+            whole = access if whole is None else _union(space, (whole, access))
+        assert whole is not None
+        found.append(whole)
     return tuple(found)
 
 
