@@ -6,6 +6,7 @@ A resident map is one view. A map in DRAM gets ring slots: `MapReader` loads wha
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Literal, TypeVar
 
 from tilewright.compiler.emit.context import Context
@@ -58,9 +59,15 @@ def resident_view(context: Context, name: str) -> View:
     return View(layout=context.placement.in_sram(feature_map, context.config), box=box)
 
 
+@lru_cache(maxsize=1 << 10)
+def _dense(rows: int, height: int, width: int) -> Layout:
+    """Return the layout of a box whose words lie densely from word 0 on."""
+    return Layout.dense(0, (rows, height, width), word_axis=0, block=rows, pitch=1)
+
+
 def tile_view(rows: int, start: int, box: Box, first_block: int) -> View:
     """Return the view of a box whose words lie densely from the word `start` on."""
-    layout = Layout.dense(0, (rows, box.height, box.width), word_axis=0, block=rows, pitch=1)
+    layout = _dense(rows, box.height, box.width)
     base = start - layout.word(first_block, box.top, box.left)
     return View(layout=replace(layout, base=base), box=box)
 
@@ -78,11 +85,10 @@ def _transfer(
 ) -> Moving:
     feature_map, box = context.map(name), view.box
     dram, pixels = context.placement.in_dram(feature_map, context.config), feature_map.pixels
-    once = kind(
+    copy = partial(
+        kind,
         dram_address=dram.word(first_block, box.top, box.left),
         sram_address=view.first_word(first_block),
-        count0=1,
-        count1=1,
         count2=1,
     )
     pitch = context.config.activation_pitch
@@ -91,16 +97,15 @@ def _transfer(
         whole = is_dense and box.pixels == pixels == view.block_stride
         whole = whole and blocks * pixels <= MAX_RUN
         if whole:
-            return replace(once, run=blocks * pixels)
-        return replace(
-            once,
+            return copy(run=blocks * pixels, count0=1, count1=1)
+        return copy(
             run=box.pixels,
             count0=blocks,
+            count1=1,
             dram_stride0=dram.strides[0],
             sram_stride0=view.block_stride,
         )
-    return replace(
-        once,
+    return copy(
         run=box.width,
         count0=box.height,
         dram_stride0=dram.strides[1],
