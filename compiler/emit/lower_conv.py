@@ -191,7 +191,7 @@ class ConvLowering(Lowering):
     def _define_parameters(self) -> None:
         node, context = self.node, self.context
         zero_point, is_part = context.map(node.input).quantization.zero_point, len(self.drains) > 1
-        pad = self.config.lanes * max(0, self.total_groups)
+        pad = max(self.total_groups * self.config.lanes - self.shape.out_channels, 0)
         biases = [np.pad(folded_bias(part, zero_point), (0, pad)) for part in self.drains]
         scales = [np.pad(conv_scales(part, context), ((0, 0), (0, pad))) for part in self.drains]
         headers = [conv_header(part, context, is_part=is_part) for part in self.drains]

@@ -119,9 +119,9 @@ class ParameterStream:
     """
 
     context: Context
-    total_words: int = 0
+    total_words: int = field(default=0, init=False)
     """Parameter words of all blocks."""
-    largest_words: int = 0
+    largest_words: int = field(default=0, init=False)
     """Parameter words of the largest block."""
     _blocks: list[_Block] = field(default_factory=list)
     _ring: ChunkRing | None = None

@@ -1,5 +1,6 @@
 """The quantized graph under construction, and the layouts in which its maps can be read."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -188,6 +189,19 @@ def index_by_channels(shape: Sequence[int], channels: int) -> Index:
     """The index of values of `shape` into a map that has their axis `channels` first."""
     moved = (shape[channels], *shape[:channels], *shape[channels + 1 :])
     return np.moveaxis(natural_index(moved), 0, channels)
+
+
+def pixels_around(
+    shape: Sequence[int], channels: int, first: int, last: int
+) -> tuple[int, int, int]:
+    """The pixels of the axes in front of `first`, of `first` to `last`, and of those behind.
+
+    The axis `channels` has none.
+    """
+    sizes = [1 if place == channels else size for place, size in enumerate(shape)]
+    parts = sizes[:first], sizes[first : last + 1], sizes[last + 1 :]
+    before, between, behind = map(math.prod, parts)
+    return before, between, behind
 
 
 def is_permutation(index: Index, size: int) -> bool:

@@ -15,6 +15,7 @@ from tilewright.compiler.frontend.builder import (
     GraphBuilder,
     index_by_channels,
     natural_index,
+    pixels_around,
 )
 from tilewright.compiler.frontend.context import (
     Context,
@@ -211,21 +212,15 @@ def _channel_axis(context: Context, parts: Sequence[Part], axis: int) -> int | N
     return None
 
 
-def _around(shape: tuple[int, ...], channels: int, axis: int) -> tuple[int, int]:
-    """How many pixels the axes in front of `axis` and behind it have, but for the channels."""
-    sizes = [1 if place == channels else size for place, size in enumerate(shape)]
-    return math.prod(sizes[:axis]), math.prod(sizes[axis + 1 :])
-
-
 def _map_axis(shape: tuple[int, ...], channels: int, axis: int) -> int:
     """The axis of the maps along which values of `shape` are joined."""
-    before, behind = _around(shape, channels, axis)
+    before, _, behind = pixels_around(shape, channels, axis, axis)
     return 0 if channels == axis else 1 if before == 1 < behind else 2
 
 
 def _map_shape(shape: tuple[int, ...], channels: int, axis: int) -> Shape:
     """The shape of a map of values of `shape` that are joined along `axis`."""
-    before, behind = _around(shape, channels, axis)
+    before, _, behind = pixels_around(shape, channels, axis, axis)
     match _map_axis(shape, channels, axis):
         case 0:
             width = [1, *(size for place, size in enumerate(shape) if place != axis)][-1]

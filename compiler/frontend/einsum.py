@@ -28,7 +28,12 @@ from tilewright.compiler.frontend.weights import arranged_weights
     )
 )
 def contract(context: Context, node: Operator, values: Values) -> list[Value]:
-    """Einsum: two operands, one of them constant."""
+    """Einsum: two operands, one of them constant.
+
+    Raises:
+        UnsupportedError: other operands; an equation that is no matrix product; scales of the
+            constant that differ along an axis that is summed over.
+    """
     places = [place for place, value in enumerate(values) if isinstance(value, Constant)]
     if len(values) != 2 or len(places) != 1:
         raise UnsupportedError("it must be of an activation and a constant")

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from tilewright.compiler.frontend.pieces import pieces_of, with_room
 from tilewright.compiler.frontend.request import Request
 from tilewright.compiler.frontend.values import Linear, LinearCombined, Pooled, Real
+from tilewright.compiler.frontend.weights import LARGEST_WEIGHT
 from tilewright.compiler.graph.copies import copy_channels
 from tilewright.compiler.graph.graph import Concat, Conv, Epilogue, Piece, Residual
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization
 
-SMALLEST_WEIGHT, LARGEST_WEIGHT = 32, 127
-"""Of a convolution with one weight a channel."""
+SMALLEST_WEIGHT = 32
+"""Of a convolution with one weight a channel whose bias wants other steps."""
 UNROUNDED_SCALE_LIMIT = numerics.SCALE_LIMIT / 2**31
 """Of sums that are not rounded: what the scale makes of any accumulator is a scale itself."""
 NOTED_FRACTION = 1e-3

@@ -22,18 +22,22 @@ class Equation:
 
     @property
     def batches(self) -> str:
+        """The axes of both operands that the result has, too."""
         return "".join(axis for axis in self.left if axis in self.right and axis in self.result)
 
     @property
     def summed(self) -> str:
+        """The axes of both operands that the result lacks."""
         return "".join(axis for axis in self.left if axis in self.right and axis not in self.result)
 
     @property
     def rows(self) -> str:
+        """The axes of the activation alone."""
         return "".join(axis for axis in self.left if axis not in self.right)
 
     @property
     def columns(self) -> str:
+        """The axes of the constant alone."""
         return "".join(axis for axis in self.right if axis not in self.left)
 
     @property
@@ -51,7 +55,11 @@ class Equation:
 
 
 def operands_of(equation: str) -> tuple[str, str, str]:
-    """The axes of both operands and of the result, as they are written or implied."""
+    """The axes of both operands and of the result, as they are written or implied.
+
+    Raises:
+        UnsupportedError: it has not two operands.
+    """
     operands, arrow, result = equation.replace(" ", "").partition("->")
     first, comma, second = operands.partition(",")
     if not comma or "," in second:

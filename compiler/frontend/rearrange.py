@@ -38,7 +38,7 @@ class Walk:
 def reordered(stored: Tensor, want: Index, name: str) -> list[tuple[Node, Tensor]]:
     """The nodes, each with the map that it makes, that give `want`, positions in `stored`.
 
-    None where the device has no way.
+    Empty where the device has no way.
     """
     walk = find_walk(stored, want)
     nodes = rearrange(stored, walk, name) if walk else resample(stored, want, name)

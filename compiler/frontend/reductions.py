@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tilewright.compiler.frontend.builder import index_by_channels
+from tilewright.compiler.frontend.builder import index_by_channels, pixels_around
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
 from tilewright.compiler.frontend.handlers import Entry, handles
 from tilewright.compiler.frontend.operands import negated, negative_of
@@ -121,11 +121,8 @@ def _window(
     """Where some pixels are kept: the channels' axis, the map (C, H, W), the window to reduce."""
     shape = source.index.shape
     first, last = reduced[0], reduced[-1]
-    for axis in set(range(source.index.ndim)).difference(reduced):
-        sizes = [1 if place == axis else size for place, size in enumerate(shape)]
-        before, size, behind = map(
-            math.prod, (sizes[:first], sizes[first : last + 1], sizes[last + 1 :])
-        )
+    for axis in [place for place in range(len(shape)) if place not in reduced]:
+        before, size, behind = pixels_around(shape, axis, first, last)
         is_run = size == math.prod(shape[place] for place in reduced)
         is_far = before > 1 and behind > 1 and size > MAX_STRIDE
         is_part = is_run and not is_far and before * behind > 1

@@ -12,11 +12,12 @@ from tilewright.compiler.frontend.builder import GraphBuilder, natural_index
 from tilewright.compiler.frontend.context import Context
 from tilewright.compiler.frontend.table import IDENTITY, as_table
 from tilewright.compiler.frontend.values import Combined, Linear, Quantized
+from tilewright.compiler.frontend.weights import LARGEST_WEIGHT
 from tilewright.compiler.graph.graph import Concat, Epilogue, Requantize, View
 from tilewright.hw.spec.tensor import Quantization, Tensor
 
-EXACT_WEIGHTS, LARGEST_WEIGHT = (1, 2, 4, 8, 16, 32, 64), 127
-"""Of the coarser map: the first one that makes the finer one's an integer, or else the last."""
+EXACT_WEIGHTS = (1, 2, 4, 8, 16, 32, 64)
+"""Of the coarser map: the first that makes the finer one's an integer; else LARGEST_WEIGHT."""
 
 
 def sum_as_linear(context: Context, producer: Combined, name: str) -> Linear:

@@ -15,6 +15,9 @@ from tilewright.compiler.frontend.values import (
 )
 from tilewright.hw.spec import numerics
 
+LARGEST_WEIGHT = 127
+"""Of int8 whose negative is int8, too."""
+
 Weights = tuple[NDArray[np.int16], NDArray[np.float32]]
 
 
@@ -44,7 +47,11 @@ def channel_weights(value: Value | None, channel_axis: int) -> Weights:
 
 
 def arranged_weights(weight: Constant, order: list[int], shape: tuple[int, ...]) -> Constant:
-    """The constant with its axes in `order`, reshaped to `shape`, of which the last is columns."""
+    """The constant with its axes in `order`, reshaped to `shape`, of which the last is columns.
+
+    Raises:
+        UnsupportedError: it is not quantized, or its scales differ within a column.
+    """
     stored = weight.quantized
     if stored is None:
         raise UnsupportedError("its constant is not quantized to int8 or uint8")
@@ -73,6 +80,11 @@ def arranged_weights(weight: Constant, order: list[int], shape: tuple[int, ...])
 
 
 def stored_weights(values: Values, first: int, axis: int) -> Constant:
+    """The integers at `first` with the scale and zero point behind them, one or along `axis`.
+
+    Raises:
+        UnsupportedError: one of the three is not constant.
+    """
     raw = constant(values, first, "weight")
     scale = constant(values, first + 1, "weight scale").astype(np.float32)
     zero_point = constant(values, first + 2, "weight zero point")

@@ -266,6 +266,17 @@ class Graph:
             return 0
         return node.weight.size * self.maps[node.output].pixels
 
+    @cached_property
+    def views(self) -> dict[str, str]:
+        """The input of every View, by its output."""
+        return {node.output: node.input for node in self.nodes if isinstance(node, View)}
+
+    def root_of(self, name: str) -> str:
+        """The map of which `name` is a view, perhaps by others; itself where it is none."""
+        while name in self.views:
+            name = self.views[name]
+        return name
+
     def consumers(self, name: str) -> Iterator[Node]:
         """Yield the nodes that read the feature map `name`."""
         return (node for node in self.nodes if name in node.inputs)

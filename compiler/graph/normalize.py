@@ -59,7 +59,6 @@ class _Normalizer:
         self.plain: dict[str, bool] = dict.fromkeys(graph.inputs, True)
         self.producer: dict[str, Node] = {}
         self.used_parts: set[str] = set()
-        self.views = {node.output: node.input for node in graph.nodes if isinstance(node, View)}
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
@@ -103,12 +102,12 @@ class _Normalizer:
 
     def _framed(self, whole: Tensor, name: str) -> str:
         """A map of the same values that can be some of the rows or columns of `whole`."""
-        root = self._root(name)
+        root = self.graph.root_of(name)
         maker = self.producer.get(root)
         is_fixed = maker is None or isinstance(maker, Concat) or not self.plain[root]
-        is_fixed = is_fixed or root in map(self._root, self.graph.outputs)
+        is_fixed = is_fixed or root in map(self.graph.root_of, self.graph.outputs)
         if not is_contiguous(self.maps[name], whole):
-            is_fixed = is_fixed or root in map(self._root, self.views)
+            is_fixed = is_fixed or root in map(self.graph.root_of, self.graph.views)
         if not is_fixed and root not in self.used_parts:
             self.used_parts.add(root)
             return name
@@ -120,11 +119,8 @@ class _Normalizer:
         return name if self.plain[name] else self._copy(name)
 
     def _plain_output(self, name: str) -> str:
-        is_input = self._root(name) in self.graph.inputs
+        is_input = self.graph.root_of(name) in self.graph.inputs
         return self._copy(name) if is_input or not self.plain[name] else name
-
-    def _root(self, name: str) -> str:
-        return self._root(self.views[name]) if name in self.views else name
 
     def _copied(self, name: str) -> str:
         """Add a map like `name` and return its name."""

@@ -5,7 +5,7 @@ storage: of channels each from a fresh block on, so that a logical channel sits 
 of rows or columns each into a frame of every block.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -49,7 +49,6 @@ class Place:
 
 def find_places(graph: Graph, config: Config) -> dict[str, Place]:
     """Assign every feature map to a storage. Concat parts must each have one concat as a user."""
-    viewed = {node.output: node.input for node in graph.nodes if isinstance(node, View)}
     rows = config.rows
     places: dict[str, Place] = {}
     for node in reversed(graph.nodes):
@@ -58,7 +57,7 @@ def find_places(graph: Graph, config: Config) -> dict[str, Place]:
             places[node.output] = whole
             if node.axis > 0:
                 for part, frame in _frames(graph, node):
-                    places[_root(part, viewed)] = replace(whole, frame=frame)
+                    places[graph.root_of(part)] = replace(whole, frame=frame)
                 continue
             block = whole.block
             at = 0
@@ -100,11 +99,6 @@ def _frames(graph: Graph, node: Concat) -> Iterator[tuple[str, Frame]]:
         row = None if is_contiguous(part, whole) else whole.width
         yield name, Frame(first=first, block=whole.pixels, row=row)
         first += part.pixels if node.axis == 1 else part.width
-
-
-def _root(name: str, viewed: Mapping[str, str]) -> str:
-    """The map of which `name` is a view, or itself."""
-    return _root(viewed[name], viewed) if name in viewed else name
 
 
 def _own_place(graph: Graph, node: Concat, config: Config) -> Place:

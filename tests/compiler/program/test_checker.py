@@ -1,12 +1,15 @@
 """The checker passes what is ordered and names what is not; waits are needed, every one of them."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 from random_graphs import GraphMaker
 
-from tilewright.compiler.compile import lower
+from tilewright.compiler.compile import compile_model, list_instructions, lower
+from tilewright.compiler.frontend.importer import model_of_graph
 from tilewright.compiler.plan.allocate import Lifetime, allocate, extent, largest_gap
+from tilewright.compiler.program import checker
 from tilewright.compiler.program.checker import CheckError, check_program
 from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.instruction_set import instruction
@@ -211,3 +214,20 @@ def test_allocation_overlaps_only_objects_that_do_not_live_together():
                 assert offsets[low.name] + low.size <= offsets[high.name]
     assert extent(objects, offsets) == 15
     assert largest_gap(objects, offsets, step=4, capacity=20) == (9, 11)
+
+
+@pytest.mark.parametrize("compiled", [compile_model, list_instructions])
+def test_more_instructions_than_an_engine_counts_are_refused(monkeypatch, compiled):
+    maker = GraphMaker(5, (4, 6, 6))
+    model = model_of_graph(maker.graph(maker.conv(maker.conv(maker.input, 4), 4)))
+    sent = Counter(item.engine for item in compiled(model, NANO).instructions)
+    engine = max(Engine, key=sent.__getitem__)
+    monkeypatch.setattr(checker, "MAX_RETIREMENTS", sent[engine])
+    compiled(model, NANO)
+    monkeypatch.setattr(checker, "MAX_RETIREMENTS", sent[engine] - 1)
+    message = (
+        f"a program may send at most {sent[engine] - 1} instructions to an engine, this one has "
+        f"{sent[engine]} for {engine.name}: use a larger array"
+    )
+    with pytest.raises(CheckError, match=f"^{message}$"):
+        compiled(model, NANO)
