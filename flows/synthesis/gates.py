@@ -22,6 +22,9 @@ from tilewright.support.errors import ToolError
 
 LOGIC, GATES = "logic.il", "gates.il"
 NOTHING = "there is nothing to map"
+RECODED_BITS = 9
+"""Factors of at most so many bits are recoded as Booth does, which is smaller and faster for the
+array; a wider product, mostly one that something is added to, is faster as rows of one sum."""
 PACE_STEP = 100
 """Picoseconds that a pace is rounded up to, so that configs share what is mapped."""
 
@@ -42,9 +45,15 @@ def abc(liberty: Liberty, pace: int | None) -> str:
 def logic_script(part: Part, liberty: Liberty) -> str:
     """Return Yosys's script that makes logic of `part.v`, and asks for the shortest delay."""
     boxes = "".join(f"blackbox {name}\n" for name in sorted(set(BANK.findall(part.verilog))))
+    short = f"t:$mul r:A_WIDTH<={RECODED_BITS} %i r:B_WIDTH<={RECODED_BITS} %i"
     return f"""read_verilog -sv -defer part.v
 hierarchy -top {part.name}
-{boxes}synth -top {part.name} -flatten -booth -run begin:fine
+{boxes}proc
+opt_expr
+opt_clean
+wreduce
+booth {short}
+synth -top {part.name} -flatten -run begin:fine
 opt -fast -full
 tee -q -o memories.il dump t:$mem_v2
 opt -full

@@ -202,6 +202,21 @@ def test_bits_of_memories():
     not importlib.util.find_spec("pyosys") or not KNOWN["osu018"].is_file(),
     reason="needs pyosys and OSU018",
 )
+@pytest.mark.parametrize(("bits", "is_recoded"), [(8, True), (9, True), (10, False), (24, False)])
+def test_products_of_short_factors_only_are_recoded(tmp_path, bits, is_recoded):
+    verilog = f"""module product(input [{bits - 1}:0] a, input [7:0] b, output [31:0] product);
+  assign product = a * b;
+endmodule
+"""
+    part = Part(name="product", count=1, verilog=verilog)
+    make_logic(part, load_liberty("osu018"), tmp_path, Processes())
+    assert ("to unsigned Booth multiplier" in (tmp_path / LOG).read_text()) is is_recoded
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("pyosys") or not KNOWN["osu018"].is_file(),
+    reason="needs pyosys and OSU018",
+)
 def test_an_adder_between_registers_has_area_and_a_path(tmp_path):
     verilog = """module adder(input clk, input [7:0] a, output reg [7:0] sum);
   reg [7:0] held;
