@@ -79,7 +79,7 @@ def free_carries(netlist: dict[str, Any]) -> None:
 
 def ecp5_script(part: Part, device: Device | None) -> str:
     """Return Yosys's script for a part whose Verilog is `part.v`."""
-    return f"""read_verilog -sv -defer part.v
+    return f"""read_verilog -sv -defer -noassert part.v
 hierarchy -top {part.name}
 {map_ecp5(part.name, device)}tee -q -o area.json stat -json
 """

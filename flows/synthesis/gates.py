@@ -46,7 +46,7 @@ def logic_script(part: Part, liberty: Liberty) -> str:
     """Return Yosys's script that makes logic of `part.v`, and asks for the shortest delay."""
     boxes = "".join(f"blackbox {name}\n" for name in sorted(set(BANK.findall(part.verilog))))
     short = f"t:$mul r:A_WIDTH<={RECODED_BITS} %i r:B_WIDTH<={RECODED_BITS} %i"
-    return f"""read_verilog -sv -defer part.v
+    return f"""read_verilog -sv -defer -noassert part.v
 hierarchy -top {part.name}
 {boxes}proc
 opt_expr

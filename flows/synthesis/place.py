@@ -166,7 +166,7 @@ endmodule
 
 def placement_script(device: Device) -> str:
     """Return Yosys's script for the top in its harness, in `top.v`."""
-    return f"""read_verilog -sv -defer top.v
+    return f"""read_verilog -sv -defer -noassert top.v
 hierarchy -top {HARNESS}
 {map_ecp5(HARNESS, device, netlist=NETLIST)}"""
 
