@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.values import Index, UnsupportedError
+from tilewright.compiler.limits import MAX_DILATION, MAX_STRIDE
 from tilewright.support.records import record
 
 Pads = tuple[int, int, int, int]
@@ -78,17 +79,27 @@ def window_of(
         raise UnsupportedError("its window is larger than its padded input")
     return Window(
         kernel=(kernel[0], kernel[1]),
-        strides=(strides[0], strides[1]),
+        strides=_steps("strides", strides, outputs, MAX_STRIDE),
         pads=(
             before[0] + extra_pads[0],
             before[1] + extra_pads[1],
             after[0] + extra_pads[2],
             after[1] + extra_pads[3],
         ),
-        dilations=(dilations[0], dilations[1]),
+        dilations=_steps("dilations", dilations, kernel, MAX_DILATION),
         output=(outputs[0], outputs[1]),
         overhang=(overhang[0], overhang[1]),
     )
+
+
+def _steps(name: str, steps: Sequence[int], counts: Sequence[int], limit: int) -> tuple[int, int]:
+    """Return the steps of both axes, which count only where there is more than one of them."""
+    rows, columns = (
+        step if count > 1 else min(step, limit) for step, count in zip(steps, counts, strict=True)
+    )
+    if max(rows, columns) > limit:
+        raise UnsupportedError(f"its {name} must be at most {limit}, got {list(steps)}")
+    return rows, columns
 
 
 def _axis(

@@ -41,6 +41,31 @@ def test_conv_equals_onnxruntime(make_builder, agree, case, axis, dtype, is_exac
 
 
 @pytest.mark.parametrize(
+    ("name", "step", "kernel", "is_ours"),
+    [
+        ("strides", 255, 2, True),
+        ("strides", 256, 2, False),
+        ("strides", 300, 1, False),
+        ("dilations", 255, 2, True),
+        ("dilations", 256, 2, False),
+        ("dilations", 300, 1, True),
+    ],
+)
+def test_steps_beyond_those_of_an_instruction_are_the_hosts(
+    make_builder, agree, name, step, kernel, is_ours
+):
+    builder = make_builder(seed=3)
+    inputs = [builder.activation((1, 3, 2 * step, 2)), builder.weight((3, 3, 1, 1), 0)]
+    inputs = [
+        builder.requantized(builder.node("Conv", inputs)),
+        builder.weight((3, 3, kernel, 1), 0),
+    ]
+    builder.output(builder.quantize(builder.node("Conv", inputs, **{name: [step, 1]})))
+    imported = agree(builder)
+    assert bool(imported.host_operators) != is_ours
+
+
+@pytest.mark.parametrize(
     "clamp", [("Relu", ()), ("Clip", (0.0, 6.0)), ("Clip", (-1.5, 2.0)), ("Clip", (2.0, -1.0))]
 )
 def test_clamp_behind_conv_becomes_the_epilogues_bounds(make_builder, agree, clamp):

@@ -262,7 +262,7 @@ def test_accesses_equal_loops(name: str) -> None:
     config = CONFIGS[name]
     rng = random.Random(name)
     in_range = overwriting = in_order = by_group = 0
-    for number in range(500):
+    for number in range(600):
         i = random_instruction(config, rng)
         loops, actual = Loops(i, config), accesses(i, config)
         for kind in ("reads", "writes"):
@@ -279,7 +279,7 @@ def test_accesses_equal_loops(name: str) -> None:
     assert in_range > 100
     assert overwriting > 5
     assert in_order - overwriting > 3
-    assert by_group >= 3 or config.rows == config.lanes
+    assert by_group > 3 or config.rows == config.lanes
 
 
 @pytest.mark.parametrize("name", CONFIGS)
