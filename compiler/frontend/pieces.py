@@ -30,6 +30,8 @@ DENSITY = 10.0
 """How much denser the samples lie around 0: by sinh(DENSITY) / DENSITY."""
 NEGLIGIBLE_STEPS = 0.03
 """How near the result is to its last one where the outer pieces end, in steps of it."""
+SHIFTS = np.array([0.0, 0.25, -0.25, 0.5, -0.5])
+"""How far an end of a piece may move, in levels of the finer piece at it."""
 LARGEST_RISE = 127
 """Of the result within a piece, in steps."""
 LARGEST_SHARE = 1 / 16
@@ -62,7 +64,7 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
             f"its function is too steep for {MANY_PIECES} tables of {LEVELS} levels; put a "
             "QuantizeLinear and DequantizeLinear in front of it"
         )
-    return _tables(function, inputs[cuts], (low, high), target)
+    return _tables(function, _settled(inputs, results, cuts), (low, high), target)
 
 
 def with_room(producer: Linear, pieces: tuple[Piece, ...]) -> Linear:
@@ -165,6 +167,41 @@ def _greedy_cuts(inputs: Floats, slopes: Floats, limit: float, count: int) -> li
         rises = np.maximum.accumulate(slopes[start:]) * (inputs[start + 1 :] - inputs[start])
         cuts.append(start + max(int(np.searchsorted(rises, limit, side="right")), 1))
     return cuts
+
+
+def _settled(inputs: Floats, results: Floats, cuts: list[int]) -> Floats:
+    """Where pieces end: near the cuts, so that as few samples as possible are rounded elsewhere.
+
+    A level has one result; of the samples next to it some have another one, and how many depends on
+    where the levels fall.
+    """
+    ends = inputs[cuts]
+    levels = np.diff(ends) / (LEVELS - 1)
+    finer = np.minimum(np.append(levels, np.inf), np.append(np.inf, levels))
+    choices = ends[:, None] + finer[:, None] * SHIFTS
+    wrong, ways = np.zeros(len(SHIFTS)), []
+    for number, (first, last) in enumerate(pairwise(cuts)):
+        part = slice(first, last + 1)
+        costs = [
+            [_num_wrong(inputs[part], results[part], start, end) for end in choices[number + 1]]
+            for start in choices[number]
+        ]
+        totals = wrong[:, None] + costs
+        ways.append(totals.argmin(axis=0))
+        wrong = totals.min(axis=0)
+    chosen = [int(wrong.argmin())]
+    for way in reversed(ways):
+        chosen.append(int(way[chosen[-1]]))
+    settled: Floats = choices[np.arange(len(cuts)), chosen[::-1]]
+    return settled
+
+
+def _num_wrong(inputs: Floats, results: Floats, start: float, end: float) -> int:
+    """How many samples have another result than their level between two ends of a piece."""
+    step = (end - start) / (LEVELS - 1)
+    nearest = start + np.rint((inputs - start) / step) * step
+    stored = np.rint(np.interp(nearest, inputs, results))
+    return int(np.count_nonzero(stored != np.rint(results)))
 
 
 def _inputs(function: Function, target: Quantization, low: float, high: float) -> Floats:
