@@ -1,7 +1,7 @@
 """ReduceMean, ReduceSum, ReduceMax and ReduceMin over pixels or over the channels of a map.
 
-A sum, and a mean over channels, is a convolution with weights of 1. The smallest value is the
-negative of the largest negative one.
+A sum, and a mean over channels, is a convolution with weights of 1. The largest value of all is the
+largest channel of the largest pixels. The smallest value is the negative of the largest negative.
 """
 
 import math
@@ -12,9 +12,10 @@ import numpy as np
 from tilewright.compiler.frontend.builder import index_by_channels, pixels_around
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
 from tilewright.compiler.frontend.handlers import Entry, handles
+from tilewright.compiler.frontend.largest_channel import largest_channel
 from tilewright.compiler.frontend.operands import negated, negative_of
 from tilewright.compiler.frontend.source import Operator
-from tilewright.compiler.frontend.store import as_activation
+from tilewright.compiler.frontend.store import as_activation, store_exactly
 from tilewright.compiler.frontend.values import (
     Index,
     Linear,
@@ -34,9 +35,11 @@ SUMS = ("ReduceMean", "ReduceSum")
         operators=("ReduceMax", "ReduceMean", "ReduceMin"),
         runs="pooling; a convolution for means over channels",
         conditions="constant axes, any (the host reorders what is neither pixels of one run of "
-        "axes nor the channels, and for ReduceMax and ReduceMin the channels, too)",
+        "axes nor the channels; for ReduceMax and ReduceMin both may be given)",
         cost="a pass over the input, or the array, with one output channel; of ReduceMin two more "
-        "for the signs; over axes of one element none",
+        "for the signs; over axes of one element none; the largest channel: a resampling and a "
+        "pooling for the input, for a quarter of its channels and so on, and a 1x1 convolution "
+        "where a quarter does not fill words",
     ),
     Entry(
         operators=("ReduceSum",),
@@ -62,24 +65,49 @@ def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]
     source = as_activation(context, value)
     if node.op_type == "ReduceMin":
         source = negated(context, source, f"{node.outputs[0]}/negative", node)
+    real = _reduced(context, node, source, reduced)
+    real = replace(real, index=real.index.reshape(result))
+    return [negative_of(context, node, real, source) if node.op_type == "ReduceMin" else real]
+
+
+def _reduced(context: Context, node: Operator, source: Quantized, reduced: list[int]) -> Real:
+    """`source` with one element along each of the axes `reduced`: mean, sum or largest value."""
+    shape = source.index.shape
     kept = [axis for axis in range(len(shape)) if axis not in reduced]
-    count = int(np.prod([shape[axis] for axis in reduced]))
+    sizes = [1 if axis in reduced else size for axis, size in enumerate(shape)]
+    count = math.prod(shape[axis] for axis in reduced)
     rows = source.index.transpose(*kept, *reduced).reshape(-1, count)
-    places: Index = np.arange(len(rows)).reshape(result)
+    places: Index = np.arange(len(rows)).reshape(sizes)
     window = _window(context, source, reduced)
     producer: Linear | Pooled
-    if node.op_type in SUMS and _is_over_channels(context, source, rows, reduced):
+    is_sum = node.op_type in SUMS
+    is_over_channels = _is_over_channels(context, source, rows, reduced)
+    if is_over_channels and is_sum:
         producer = _over_channels(context, node, source, rows)
+    elif is_over_channels and not source.is_border:
+        real = largest_channel(context, source, rows, node.name)
+        return replace(real, index=real.index.reshape(sizes))
     elif window is not None:
         channels, want, kernel = window
         producer = _over_pixels(context, node, source, want, kernel)
-        sizes = [1 if axis in reduced else size for axis, size in enumerate(shape)]
-        places = index_by_channels(sizes, channels).reshape(result)
+        places = index_by_channels(sizes, channels)
+    elif not is_sum and (inner := _but_channels(context, source, reduced)):
+        largest = store_exactly(context, _reduced(context, node, source, inner))
+        assert largest is not None, "a largest value is a level of its source"
+        return _reduced(context, node, largest, [axis for axis in reduced if axis not in inner])
     else:
         kernel = (count // shape[reduced[-1]], shape[reduced[-1]])
         producer = _over_pixels(context, node, source, rows.reshape(-1, *kernel), kernel)
-    real = Real(producer=producer, index=places, names=(node.name,))
-    return [negative_of(context, node, real, source) if node.op_type == "ReduceMin" else real]
+    return Real(producer=producer, index=places, names=(node.name,))
+
+
+def _but_channels(context: Context, source: Quantized, reduced: list[int]) -> list[int]:
+    """The axes `reduced` without the channels; none where these are not among them, or alone."""
+    if source.is_border:
+        return []
+    is_one = (context.builder.has_channels_along(source, axis) for axis in reduced)
+    channels = next((axis for axis, found in zip(reduced, is_one, strict=True) if found), None)
+    return [] if channels is None else [axis for axis in reduced if axis != channels]
 
 
 def _axes(node: Operator, values: Values, rank: int) -> list[int]:

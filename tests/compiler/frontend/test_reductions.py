@@ -83,6 +83,38 @@ def test_coordinate_attention_stays_on_the_accelerator(make_builder, agree):
     check(builder, imported)
 
 
+@pytest.mark.parametrize("axes", [CHANNELS, [1, 2], [1, 2, 3]])
+@pytest.mark.parametrize("channels", [2, 3, 7, 24, 32, 64, 100])
+@pytest.mark.parametrize("op_type", ["ReduceMax", "ReduceMin"])
+def test_the_extreme_channel_is_found_on_the_accelerator(
+    make_builder, agree, op_type, channels, axes
+):
+    builder = make_builder(seed=6, opset=18)
+    inputs = [builder.activation((1, 4, 6, 5)), builder.weight((channels, 4, 3, 3), 0)]
+    value = builder.requantized(builder.node("Conv", inputs), 2.0**-1)
+    value = builder.node(op_type, [value, builder.constant(np.array(axes))])
+    value = builder.requantized(value, 2.0**-1)
+    builder.output(builder.quantize(builder.node("Conv", [value, builder.weight((3, 1, 1, 1))])))
+    imported = agree(builder)
+    assert len(imported.steps) == 1
+    check(builder, imported)
+
+
+def test_a_gate_of_means_and_largest_channels_stays_on_the_accelerator(make_builder, agree):
+    """The spatial gate of CBAM, behind that of the channels."""
+    builder = make_builder(seed=7, is_exact=False)
+    source = convolved(builder)
+    ends = [builder.node(kind, [source], axes=[1]) for kind in ("ReduceMean", "ReduceMax")]
+    joined = builder.requantized(builder.node("Concat", ends, axis=1), 2.0**-2)
+    weight = builder.weight((1, 2, 7, 7), around=2.0**-10)
+    gate = builder.requantized(builder.node("Conv", [joined, weight], pads=[3] * 4), 2.0**-4)
+    gate = builder.requantized(builder.node("Sigmoid", [gate]), 2.0**-7)
+    builder.output(builder.quantize(builder.node("Mul", [source, gate]), 2.0**-2))
+    imported = agree(builder, fraction=0.01)
+    assert len(imported.steps) == 1
+    check(builder, imported)
+
+
 def test_tokens_are_summed_over_their_channels(make_builder, agree):
     builder = make_builder(seed=2)
     value = builder.node("MatMul", [builder.activation((1, 8, 6)), builder.weight((6, 5))])
