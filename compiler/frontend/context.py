@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tilewright.compiler.frontend.builder import GraphBuilder
 from tilewright.compiler.frontend.source import Operator, Source
@@ -21,6 +21,7 @@ from tilewright.compiler.frontend.values import (
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.binding import HALF_RANGE
 from tilewright.hw.spec.tensor import Quantization
+from tilewright.support.errors import ModelError
 from tilewright.support.records import record
 
 Values = Sequence[Value | None]
@@ -108,6 +109,14 @@ def scalar_quantization(
         ),
         unsigned,
     )
+
+
+def require_scale(scale: ArrayLike, where: str, limit: float = numerics.SCALE_LIMIT) -> None:
+    """Raise UnsupportedError for scales beyond the accelerator's; the host may know what to do."""
+    try:
+        numerics.check_scale(scale, where, limit)
+    except ModelError as error:
+        raise UnsupportedError(str(error)) from error
 
 
 def quantize_float(value: float, quantization: Quantization) -> int:

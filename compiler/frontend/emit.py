@@ -6,7 +6,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.frontend.context import Context, dequantize_all, quantize_float
+from tilewright.compiler.frontend.context import (
+    Context,
+    dequantize_all,
+    quantize_float,
+    require_scale,
+)
 from tilewright.compiler.frontend.emit_linear import (
     emit_linear,
     emit_linear_combined,
@@ -44,7 +49,6 @@ from tilewright.compiler.graph.graph import (
     Requantize,
     View,
 )
-from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization
 
 
@@ -176,7 +180,7 @@ def _emit_line(request: Request, producer: Combined | LinearCombined | Pooled, l
     target, parts = request.quantization, []
     for number, (gain, *bounds) in enumerate(line.halves):
         scale = np.float32(target.scale) / np.float32(gain)
-        numerics.check_scale(scale, request.node_name)
+        require_scale(scale, request.node_name)
         low, high = (quantize_float(bound, target) for bound in bounds)
         scaled = Request(
             request.context,

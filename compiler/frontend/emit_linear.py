@@ -5,35 +5,35 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.frontend.pieces import pieces_of, with_room
+from tilewright.compiler.frontend.context import require_scale
+from tilewright.compiler.frontend.pieces import pieces_of
 from tilewright.compiler.frontend.request import Request
+from tilewright.compiler.frontend.room import NOTED_FRACTION, with_nearest_bias, with_room
 from tilewright.compiler.frontend.values import Linear, LinearCombined, Pooled, Real
-from tilewright.compiler.frontend.weights import LARGEST_WEIGHT
 from tilewright.compiler.graph.copies import copy_channels
 from tilewright.compiler.graph.graph import Concat, Conv, Epilogue, Piece, Residual
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.tensor import Quantization
 
-SMALLEST_WEIGHT = 32
-"""Of a convolution with one weight a channel whose bias wants other steps."""
 UNROUNDED_SCALE_LIMIT = numerics.SCALE_LIMIT / 2**31
 """Of sums that are not rounded: what the scale makes of any accumulator is a scale itself."""
-NOTED_FRACTION = 1e-3
-"""Biases further than this from an integer number of (sx * sw) steps are noted."""
 
 
 def emit_linear(request: Request, producer: Linear, value: Real) -> str:
     """Store `value`, which is the producer's or a function of it, and return its map.
 
     Biases are rounded to steps of the accumulators, with a note where that shows. Raises
-    UnsupportedError for a function that tables do not reach, ModelError for sums or scales beyond
-    the accumulators.
+    UnsupportedError for a function that tables do not reach, and for sums or scales beyond the
+    accumulators.
     """
-    producer = _with_nearest_bias(producer)
+    producer = with_nearest_bias(producer)
     pieces: tuple[Piece, ...] = ()
+    level, farthest = request.quantization.scale, 0.0
     if not value.is_plain:
         pieces = pieces_of(request.function, producer, request.quantization)
-        producer = with_room(producer, pieces)
+        level = min(piece.step for piece in pieces)
+        farthest = max(abs(piece.middle) for piece in pieces)
+    producer = with_room(producer, level, farthest)
     epilogue = Epilogue(
         quantization=request.quantization,
         low=request.low,
@@ -60,7 +60,8 @@ def emit_linear_combined(request: Request, producer: LinearCombined) -> str:
         high=request.high,
         unrounded=True,
     )
-    return _append(request, _with_nearest_bias(producer.linear), epilogue, residual)
+    linear = with_room(with_nearest_bias(producer.linear), epilogue.quantization.scale)
+    return _append(request, linear, epilogue, residual)
 
 
 def _append(
@@ -78,7 +79,7 @@ def _append(
     limit = numerics.SCALE_LIMIT if residual is None else UNROUNDED_SCALE_LIMIT
     too_large = largest >= limit
     if too_large.any():
-        numerics.check_scale(largest[too_large], request.node_name, limit)
+        require_scale(largest[too_large], request.node_name, limit)
     feature_map, weight = _split_weights(request, producer)
     return request.append(
         Conv(
@@ -100,33 +101,9 @@ def _append(
     )
 
 
-def _with_nearest_bias(producer: Linear) -> Linear:
-    """A channel's only weight so large that its bias is nearly a whole number of steps.
-
-    Weight times scale stays what it is; of a normalization, whose steps are coarse.
-    """
-    fraction = np.abs(producer.bias - np.rint(producer.bias))
-    given = np.abs(producer.weight.reshape(len(producer.bias), -1)[:, 0])
-    if producer.weight[0].size > 1 or fraction.max() <= NOTED_FRACTION or not given.all():
-        return producer
-    ratios = np.arange(SMALLEST_WEIGHT, LARGEST_WEIGHT + 1)[:, None] / given
-    biases = producer.bias * ratios
-    best = np.abs(biases - np.rint(biases)).argmin(axis=0)
-    ratio = np.where(fraction > NOTED_FRACTION, ratios[best, np.arange(len(best))], 1.0)
-    return replace(
-        producer,
-        weight=np.rint(producer.weight * ratio[:, None, None, None]).astype(np.int16),
-        weight_scale=(producer.weight_scale / ratio).astype(np.float32),
-        bias=producer.bias * ratio,
-    )
-
-
 def _rounded_bias(request: Request, producer: Linear) -> NDArray[np.int32]:
-    """The bias in steps of the accumulators, which hold all sums."""
+    """The bias in steps of the accumulators."""
     bias = np.rint(producer.bias)
-    zero_point = producer.source.quantization.zero_point
-    sums = numerics.weight_sums(producer.weight)
-    numerics.check_accumulator(sums, bias, zero_point, request.node_name)
     fraction = float(np.abs(producer.bias - bias).max(initial=0))
     if fraction > NOTED_FRACTION:
         request.context.notes.append(

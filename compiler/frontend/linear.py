@@ -28,6 +28,7 @@ from tilewright.compiler.frontend.values import (
     Value,
 )
 from tilewright.compiler.frontend.weights import (
+    VANISHING_SCALE,
     Weights,
     arranged_weights,
     channel_weights,
@@ -186,7 +187,7 @@ def with_bias(real: Real, value: Value | None, shape: tuple[int, ...] | None = N
     `shape` is the shape in which it broadcasts, where that is not its own.
 
     Raises:
-        UnsupportedError: not constant, or it varies along another axis.
+        UnsupportedError: not constant, not finite, or it varies along another axis.
     """
     if value is None:
         return real
@@ -207,28 +208,32 @@ def with_bias(real: Real, value: Value | None, shape: tuple[int, ...] | None = N
     else:
         array = value.array.astype(np.float64).reshape(shape or value.array.shape)
         addend = per_channel(real, array) / product_scale
+    if not np.isfinite(addend).all():
+        raise UnsupportedError("its bias is no finite number")
     return replace(real, producer=replace(producer, bias=producer.bias + addend))
 
 
 def scale_channels(real: Real, gain: Array, offset: Array) -> Real:
     """Multiply each channel by `gain` and add `offset` (both broadcast to the ONNX shape).
 
-    The integer weights stay; a negative gain flips their sign.
+    The integer weights stay; a negative gain flips their sign, one of 0 or next to it makes them 0.
 
     Raises:
-        UnsupportedError: a gain of 0 or no finite number.
+        UnsupportedError: a gain or an offset is no finite number.
     """
     producer = cast(Linear, real.producer)
     gains = per_channel(real, gain.astype(np.float64), absent=1.0)
     offsets = per_channel(real, offset.astype(np.float64))
-    if not np.isfinite(gains).all() or (gains == 0).any():
-        raise UnsupportedError("it scales a channel by 0 or by no finite number")
-    signs = np.where(gains < 0, -1, 1).astype(np.int16)
+    if not (np.isfinite(gains).all() and np.isfinite(offsets).all()):
+        raise UnsupportedError("it scales or moves a channel by no finite number")
     bias = producer.bias * _product_scale(producer) * gains + offsets
+    vanishes = producer.weight_scale * np.abs(gains) < VANISHING_SCALE
+    gains = np.where(vanishes, 0, gains)
+    factors = np.where(vanishes, 1, np.abs(gains))
     scaled = replace(
         producer,
-        weight=producer.weight * signs[:, None, None, None],
-        weight_scale=(producer.weight_scale * np.abs(gains)).astype(np.float32),
+        weight=producer.weight * np.sign(gains).astype(np.int16)[:, None, None, None],
+        weight_scale=(producer.weight_scale * factors).astype(np.float32),
     )
     return replace(real, producer=replace(scaled, bias=bias / _product_scale(scaled)))
 

@@ -5,13 +5,13 @@ from level to level is as small as possible: where the function is flat, levels 
 (graph.pieces).
 """
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.request import Function
+from tilewright.compiler.frontend.room import extreme_sums
 from tilewright.compiler.frontend.table import quantize_all
 from tilewright.compiler.frontend.values import Linear, UnsupportedError
 from tilewright.compiler.graph.graph import Piece
@@ -24,8 +24,6 @@ FEW_PIECES, MANY_PIECES = 4, 8
 LEVELS = 256
 SAMPLES = 1 << 14
 CUT_STEPS = 24
-LARGEST_SUM = 2.0**31 - 256
-"""Of an accumulator, less what rounding adds to it."""
 DENSITY = 10.0
 """How much denser the samples lie around 0: by sinh(DENSITY) / DENSITY."""
 NEGLIGIBLE_STEPS = 0.03
@@ -34,8 +32,6 @@ SHIFTS = np.array([0.0, 0.25, -0.25, 0.5, -0.5])
 """How far an end of a piece may move, in levels of the finer piece at it."""
 LARGEST_RISE = 127
 """Of the result within a piece, in steps."""
-LARGEST_SHARE = 1 / 16
-"""Of a level: what a channel's values may lose where its accumulator's steps are made larger."""
 LARGEST_ERROR_STEPS = 0.9
 """Of the real value, in steps of the result; below 1, the rounded result is off by 1 at most."""
 
@@ -47,7 +43,7 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
         UnsupportedError: too steep or not finite; too few accumulator steps in a level.
     """
     steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
-    sums = _extreme_sums(producer)
+    sums = extreme_sums(producer)
     low, high = float((sums[0] * steps).min()), float((sums[1] * steps).max())
     inputs = _inputs(function, target, low, high)
     results = _in_steps(function, inputs, target)
@@ -65,46 +61,6 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
             "QuantizeLinear and DequantizeLinear in front of it"
         )
     return _tables(function, _settled(inputs, results, cuts), (low, high), target)
-
-
-def with_room(producer: Linear, pieces: tuple[Piece, ...]) -> Linear:
-    """`producer`, whose accumulators have room for each of its sums less the pieces' middles.
-
-    The steps of a channel whose weights are next to nothing are so small that a middle is none of
-    its int32s: they are made larger, its weights smaller.
-
-    Raises:
-        UnsupportedError: the smaller weights, rounded, are not near enough to the given ones.
-    """
-    steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
-    farthest = max((abs(piece.middle) for piece in pieces), default=0.0)
-    room = np.abs(_extreme_sums(producer)).max(axis=0) + farthest / steps
-    ratio = np.maximum(room / LARGEST_SUM, 1.0)
-    if (ratio == 1).all():
-        return producer
-    exact = producer.weight / ratio.reshape(-1, 1, 1, 1)
-    weight = np.rint(exact)
-    lost = np.abs(weight - exact).sum(axis=(1, 2, 3)) * LEVELS * steps * ratio
-    if lost.max() > LARGEST_SHARE * min(piece.step for piece in pieces):
-        raise UnsupportedError(
-            "its channels' scales differ so much that no accumulator holds its function's range; "
-            "put a QuantizeLinear and DequantizeLinear in front of it"
-        )
-    return replace(
-        producer,
-        weight=weight.astype(np.int16),
-        weight_scale=(producer.weight_scale * ratio).astype(np.float32),
-        bias=producer.bias / ratio,
-    )
-
-
-def _extreme_sums(producer: Linear) -> tuple[Floats, Floats]:
-    """The smallest and the largest sum that each channel's accumulator can hold."""
-    zero_point = producer.source.quantization.zero_point
-    weights = producer.weight.reshape(len(producer.bias), -1).astype(np.float64)
-    bounds = np.sort([weights * (-128 - zero_point), weights * (127 - zero_point)], axis=0)
-    low, high = bounds.sum(axis=2) + np.rint(producer.bias)
-    return low, high
 
 
 def _exact_ends(

@@ -6,23 +6,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.frontend.context import Values, constant
+from tilewright.compiler.frontend.context import Values, constant, require_scale
 from tilewright.compiler.frontend.values import (
     Constant,
     QuantizedConstant,
     UnsupportedError,
     Value,
 )
-from tilewright.hw.spec import numerics
 
 LARGEST_WEIGHT = 127
 """Of int8 whose negative is int8, too."""
+VANISHING_SCALE = 2.0**-100
+"""Below this in magnitude, a scale of weights makes them nothing."""
 
 Weights = tuple[NDArray[np.int16], NDArray[np.float32]]
 
 
 def channel_weights(value: Value | None, channel_axis: int) -> Weights:
     """Return int16 weights with zero point 0 and one float32 scale per output channel.
+
+    Weights of a scale of 0, or next to that, are 0.
 
     Raises:
         UnsupportedError: not a constant, or not 8 bits.
@@ -42,7 +45,10 @@ def channel_weights(value: Value | None, channel_axis: int) -> Weights:
     zero_point = stored.zero_point.astype(np.int32).reshape(along)
     shifted = stored.raw.astype(np.int32) - zero_point
     scales = np.broadcast_to(stored.scale.astype(np.float32).reshape(-1), (channels,))
-    numerics.check_scale(scales, "weights")
+    vanishes = np.abs(scales) < VANISHING_SCALE
+    shifted = np.where(vanishes.reshape(along), 0, shifted)
+    scales = np.where(vanishes, np.float32(1), scales)
+    require_scale(scales, "weights")
     return shifted.astype(np.int16), np.ascontiguousarray(scales)
 
 
@@ -83,10 +89,12 @@ def stored_weights(values: Values, first: int, axis: int) -> Constant:
     """The integers at `first` with the scale and zero point behind them, one or along `axis`.
 
     Raises:
-        UnsupportedError: one of the three is not constant.
+        UnsupportedError: one of the three is not constant, or a scale is next to nothing.
     """
     raw = constant(values, first, "weight")
     scale = constant(values, first + 1, "weight scale").astype(np.float32)
     zero_point = constant(values, first + 2, "weight zero point")
+    if (np.abs(scale) < VANISHING_SCALE).any():
+        raise UnsupportedError("a scale of its weights, which is that of its bias, is next to 0")
     stored = QuantizedConstant(raw=raw, scale=scale, zero_point=zero_point, axis=axis)
     return Constant(array=raw, quantized=stored)

@@ -62,17 +62,27 @@ def weight_sums(weight: ArrayLike) -> WeightSums:
     )
 
 
-def check_accumulator(sums: WeightSums, bias: ArrayLike, zero_point: int, where: str) -> None:
-    """Raise ModelError unless sum((x - zero_point) * w) + bias is an int32 for all int8 x.
+def accumulator_range(
+    sums: WeightSums, bias: ArrayLike, zero_point: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lowest and the highest sum((x - zero_point) * w) + bias over all int8 x.
 
-    `bias` is [output channels]. The sums on the way may leave int32: they wrap there and back. The
-    largest sum takes x = 127 at the positive weights and -128 at the negative ones, the smallest
-    the reverse.
+    All are [output channels]. The largest sum takes x = 127 at the positive weights and -128 at the
+    negative ones, the smallest the reverse.
     """
     positive, negative = sums.positive, sums.positive - sums.all
     above, below = INT8_MAX - zero_point, zero_point - INT8_MIN
     highest = np.asarray(bias, np.float64) + positive * above + negative * below
     lowest = np.asarray(bias, np.float64) - positive * below - negative * above
+    return lowest, highest
+
+
+def check_accumulator(sums: WeightSums, bias: ArrayLike, zero_point: int, where: str) -> None:
+    """Raise ModelError unless sum((x - zero_point) * w) + bias is an int32 for all int8 x.
+
+    `bias` is [output channels]. The sums on the way may leave int32: they wrap there and back.
+    """
+    lowest, highest = accumulator_range(sums, bias, zero_point)
     fits = (lowest >= INT32_MIN) & (highest <= INT32_MAX)
     if not fits.all():
         channel = int(fits.argmin())

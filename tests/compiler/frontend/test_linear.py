@@ -128,15 +128,14 @@ def test_gemm_with_factors_equals_onnxruntime(make_builder, agree, alpha, beta):
     assert agree(builder).host_operators == ()
 
 
-def test_gemm_times_zero_stays_on_the_host(make_builder, agree):
+def test_gemm_times_zero_is_zero(make_builder, agree):
     builder = make_builder(seed=5)
     value = builder.activation((3, 12))
     product = builder.node("Gemm", [value, builder.weight((12, 9), 1)], alpha=0.0)
     hidden = builder.requantized(builder.node("Relu", [value]))
     builder.output(builder.quantize(product))
     builder.output(builder.quantize(builder.node("Neg", [hidden])))
-    reasons = {item.op_type: item.reason for item in agree(builder).host_operators}
-    assert reasons["Gemm"] == "it scales a channel by 0 or by no finite number"
+    assert agree(builder).host_operators == ()
 
 
 def test_gemm_of_a_transposed_operand(make_builder, agree):

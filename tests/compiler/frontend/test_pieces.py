@@ -108,7 +108,7 @@ def test_channels_whose_scales_differ_too_much_are_left_to_the_host(make_builder
     weight = builder.node("DequantizeLinear", [builder.constant(part) for part in weight], axis=0)
     value = builder.node("Conv", [builder.activation((1, 16384, 1, 1)), weight])
     builder.output(builder.quantize(apply(builder, "Sigmoid", value), around=2.0**-6))
-    with pytest.raises(ModelError, match="no accumulator holds its function's range"):
+    with pytest.raises(ModelError, match="no accumulator holds what"):
         import_model(builder.model())
 
 
