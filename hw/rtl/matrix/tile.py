@@ -58,7 +58,8 @@ class Tile(wiring.Component):
 
     Cycle t: `activations` with `valid` multiply with the active weights; their sums, plus
     `partial_sums` of cycle t+n-1, are at `sums` with `sums_valid` in cycle t+n,
-    n = 1 + tree_stages. A pixel a cycle. Registers load only with a valid pixel.
+    n = 1 + tree_stages. A pixel a cycle. Products and sums load in every cycle: their input stands
+    still without a pixel, and an enable costs as much as half a flip-flop.
 
     `load` writes `weights` into the shadow row `load_row` (rows beyond the tile are ignored);
     `swap` makes the shadow weights active for the pixels from the next cycle on. A load in the
@@ -115,13 +116,12 @@ class Tile(wiring.Component):
         An inverted sign bit is an added 2^15.
         """
         products = [[] for _ in range(self.config.tile_cols)]
-        with m.If(self.valid):
-            for row, active in enumerate(weights):
-                activation = self.activations.word_select(row, 8).as_signed()
-                for col, weight in enumerate(active):
-                    product = register(16, f"product_{row}_{col}")
-                    m.d.sync += product.eq((activation * weight) ^ OFFSET)
-                    products[col].append(product)
+        for row, active in enumerate(weights):
+            activation = self.activations.word_select(row, 8).as_signed()
+            for col, weight in enumerate(active):
+                product = register(16, f"product_{row}_{col}")
+                m.d.sync += product.eq((activation * weight) ^ OFFSET)
+                products[col].append(product)
         return products
 
     def _sum(self, m, products):
@@ -145,7 +145,7 @@ class Tile(wiring.Component):
                     above = self.partial_sums.word_select(col, width).as_signed()
                     terms = [terms[0] + above]
                 shape = signed(width) if last else None
-                terms = _register_terms(m, terms, valids[stage], shape, f"sum_{col}_{stage}")
+                terms = _register_terms(m, terms, shape, f"sum_{col}_{stage}")
             if stages == 0:
                 terms = [_remove_offsets(terms[0], 1)]
             assert len(terms) == 1
@@ -166,12 +166,11 @@ def _remove_offsets(total, count):
     return (total - (count << 15))[:bits].as_signed()
 
 
-def _register_terms(m, terms, enable, shape, name):
+def _register_terms(m, terms, shape, name):
     registers = [
         register(shape or term.shape(), f"{name}_{index}") for index, term in enumerate(terms)
     ]
-    with m.If(enable):
-        m.d.sync += [r.eq(term) for r, term in zip(registers, terms, strict=True)]
+    m.d.sync += [r.eq(term) for r, term in zip(registers, terms, strict=True)]
     return registers
 
 
