@@ -5,27 +5,43 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
+from pathlib import Path
 from typing import Generic, TypeVar
 
 Task = TypeVar("Task")
 Found = TypeVar("Found")
 
 
-def _begin(numbers: "SimpleQueue[int]") -> None:
+def _begin(numbers: "SimpleQueue[int]", build: Path | None) -> None:
     """Begin a process group of its own, which the terminal's Ctrl-C does not reach; tell it."""
     os.setsid()
     numbers.put(os.getpid())
+    if build is not None:
+        from tilewright.flows import native
+
+        native.use(build)
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach, not even before they begin."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Pool(Generic[Task, Found]):
     """Runs `run(task)` in at most `jobs` processes at a time.
 
     crashed: makes the result of a task whose process ended; preloaded: the module that the
-    processes import, once for all of them.
+    processes import, once for all of them; build: of native code (`flows.native`), which each
+    imports by itself.
     """
 
     def __init__(
@@ -34,10 +50,12 @@ class Pool(Generic[Task, Found]):
         jobs: int,
         crashed: Callable[[Task], Found],
         preloaded: str,
+        build: Path | None = None,
     ) -> None:
-        self._run, self._jobs, self._crashed = run, jobs, crashed
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([preloaded])
+        self._run, self._jobs, self._crashed, self._build = run, jobs, crashed, build
+        self._context = multiprocessing.get_context("spawn" if build else "forkserver")
+        if build is None:
+            self._context.set_forkserver_preload([preloaded])
         self._waiting, self._suspects = deque[Task](), deque[Task]()
         self._running: dict[Future[Found], Task] = {}
         self._start()
@@ -76,7 +94,8 @@ class Pool(Generic[Task, Found]):
     def _submit(self, tasks: deque[Task]) -> bool:
         """Start the first task, unless a process ended just now."""
         try:
-            self._running[self._executor.submit(self._run, tasks[0])] = tasks[0]
+            with _no_interrupt() if self._build else contextlib.nullcontext():
+                self._running[self._executor.submit(self._run, tasks[0])] = tasks[0]
         except BrokenProcessPool:
             if not self._running:
                 self._restart()
@@ -101,7 +120,10 @@ class Pool(Generic[Task, Found]):
     def _start(self) -> None:
         self._numbers: SimpleQueue[int] = self._context.SimpleQueue()
         self._executor = ProcessPoolExecutor(
-            self._jobs, mp_context=self._context, initializer=_begin, initargs=(self._numbers,)
+            self._jobs,
+            mp_context=self._context,
+            initializer=_begin,
+            initargs=(self._numbers, self._build),
         )
 
     def _stop(self) -> None:

@@ -26,7 +26,11 @@ def file_digest(path: Path) -> str:
 @cache
 def sources_digest(*folders: str) -> str:
     """Return 32 hex digits over the Python sources of folders of the project, "hw/spec" say."""
-    root = Path(__file__).resolve().parents[1]
+    return folders_digest(Path(__file__).resolve().parents[1], folders)
+
+
+def folders_digest(root: Path, folders: Iterable[str]) -> str:
+    """Return the same of a copy of the project, as it is now."""
     paths = [path for folder in folders for path in (root / folder).rglob("*.py")]
     names = {path.relative_to(root).as_posix(): path for path in paths}
     return digest(f"{name}\n".encode() + names[name].read_bytes() for name in sorted(names))

@@ -34,6 +34,7 @@ REQUIRED_PACKAGES = (
 """Those without which this command does not start, and Verilator, are not among them."""
 
 OPTIONAL_PACKAGES = (("pyarrow", "sweep", "sweep writes no folder of results"),
+                     ("mypy", "sweep", "sweep has no native code"),
                      ("distributed", "dask", "sweep has no Dask"),
                      ("pyosys", "synth", "synth has no area"),
                      ("pillow", "images", "quantize reads no images"))  # fmt: skip

@@ -135,6 +135,12 @@ wish_options = collected(
             "local ones.",
         ),
         jobs_option,
+        click.option(
+            "--native/--no-native",
+            default=None,
+            help="Replay with the tools compiled to native code, which are built once, or without. "
+            " [default: where that is quicker]",
+        ),
     ),
     "wishes",
     wishes_of,

@@ -27,6 +27,11 @@ Advance = Callable[[str], None]
 """Tells that a step is done, and what came of it in a few words."""
 
 
+def line(text: str) -> None:
+    """Print a line, above a bar if there is one."""
+    click.echo(text, err=True)
+
+
 @contextlib.contextmanager
 def status(text: str) -> Iterator[None]:
     """Show what is being done while the context lasts; off a terminal, once it lasts long."""

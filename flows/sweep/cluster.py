@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, Self
 
+from tilewright.flows import native
 from tilewright.flows.program_cache import tool_digest
 from tilewright.flows.sweep.job import Job, Key, Result
 from tilewright.support.digests import file_digest
@@ -97,6 +98,7 @@ def _kill_workers(cluster: Any) -> None:
 
 def run_job(job: Job, key: Key) -> Result:
     """Measure a job on a worker, which reads each model once. Raises ToolError."""
+    _use_native_code()
     from tilewright.flows.sweep.measure import measure
 
     if tool_digest() != key.code:
@@ -104,6 +106,13 @@ def run_job(job: Job, key: Key) -> Result:
     if _digest(job.model.path) != key.model:
         raise ToolError(f"{job.model.path}: a worker of Dask has no such file, or another one")
     return measure(job, None)
+
+
+@functools.lru_cache
+def _use_native_code() -> None:
+    """Use native code from now on, if this machine has a build of the present sources."""
+    if build := native.find():
+        native.use(build)
 
 
 @functools.lru_cache

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 
+from tilewright.flows import native
 from tilewright.flows.sweep.area import with_area
 from tilewright.flows.sweep.cluster import DaskWorkers
 from tilewright.flows.sweep.limits import OF_SYNTHESIS, OF_TIME
@@ -30,7 +31,8 @@ class Wishes:
     target: of the synthesis, None for none; num_verified: points drawn for the RTL besides the best
     ones, None for no point at all; num_searched: configs that a search picks, None for all of the
     space; dask: the address of a Dask scheduler or `LOCAL`, None for processes
-    without it; jobs: processes at a time.
+    without it; jobs: processes at a time; native: whether these have native code, None where
+    that pays.
     """
 
     target: str | None = None
@@ -38,6 +40,7 @@ class Wishes:
     num_searched: int | None = None
     dask: str | None = None
     jobs: int = 1
+    native: bool | None = None
 
     def num_points(self, sweep: Sweep) -> int:
         """How many points are measured at most; a search may find fewer configs."""
@@ -79,8 +82,12 @@ def carry_out(sweep: Sweep, wishes: Wishes, store: Store) -> Outcome:
     with contextlib.ExitStack() as resources:
         workers = None
         if wishes.dask is not None:
+            if wishes.native:
+                native.build()
             workers = resources.enter_context(DaskWorkers(wishes.dask, wishes.jobs, crashed))
-        runner = resources.enter_context(Runner(sweep, store, wishes.jobs, workers))
+        runner = resources.enter_context(
+            Runner(sweep, store, wishes.jobs, workers, native=wishes.native)
+        )
 
         def measure(points: Sequence[Point]) -> Outcome:
             return _with_area(runner.with_cycles(points), wishes)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from tilewright.flows.pool import Pool
 from tilewright.flows.report.progress import counted
 from tilewright.flows.sweep.job import Job, Key, Result
+from tilewright.flows.sweep.speed import Speed
 from tilewright.flows.sweep.store import Store
 from tilewright.flows.sweep.sweep import Outcome, Sweep
 from tilewright.flows.sweep.table import Point, without_depthwise
@@ -38,13 +39,21 @@ class Workers(Protocol):
 class Runner(contextlib.AbstractContextManager["Runner"]):
     """Runs jobs of a sweep and keeps their results; models are read once.
 
-    num_processes: jobs at a time. workers: other ones than processes of this machine.
+    num_processes: jobs at a time. workers: other ones than processes of this machine. native:
+    whether these have native code; None: where that pays.
     """
 
     def __init__(
-        self, sweep: Sweep, store: Store, num_processes: int, workers: Workers | None = None
+        self,
+        sweep: Sweep,
+        store: Store,
+        num_processes: int,
+        workers: Workers | None = None,
+        *,
+        native: bool | None = None,
     ) -> None:
         self.sweep, self.store = sweep, store
+        self._speed = Speed(num_processes, native)
         self.num_processes, self._workers = num_processes, workers
         self._resources = contextlib.ExitStack()
 
@@ -125,30 +134,38 @@ class Runner(contextlib.AbstractContextManager["Runner"]):
         """Yield jobs as they are done, with progress."""
         if not jobs:
             return
-        workers = self._workers or self._processes(len(jobs))
+        results = self._workers.results(jobs) if self._workers else self._in_processes(jobs)
         with (
             counted("point", len(jobs), every_seconds=LINE_SECONDS) as advance,
-            contextlib.closing(workers.results(jobs)) as results,
+            contextlib.closing(results),
         ):
             for job, result in results:
                 yield job, result
                 advance(_sentence(job, result))
 
-    def _processes(self, num_jobs: int) -> Workers:
+    def _in_processes(self, jobs: Sequence[Job]) -> Generator[tuple[Job, Result]]:
+        """Yield jobs as they are done, which are the sooner the more is known of their time."""
         run = functools.partial(run_job, readings=self._readings)
-        return Pool(run, min(self.num_processes, num_jobs), crashed, PRELOADED)
+        while jobs:
+            count, build = self._speed.next_part(jobs)
+            pool = Pool(run, min(self.num_processes, count), crashed, PRELOADED, build)
+            for job, result in pool.results(jobs[:count]):
+                self._speed.note(result)
+                yield job, result
+            jobs = jobs[count:]
 
 
-def run_sweep(sweep: Sweep, store: Store, jobs: int) -> Outcome:
+def run_sweep(sweep: Sweep, store: Store, jobs: int, *, native: bool | None = None) -> Outcome:
     """Measure all points that the store does not have; after Ctrl-C return what is done.
 
-    jobs: points at a time, each in a process of its own; the closed form takes none.
+    jobs: points at a time, each in a process of its own; the closed form takes none. native: as of
+    Runner.
 
-    Raises ModelError for a model that cannot be read.
+    Raises ModelError for a model that cannot be read, ToolError without the native code asked for.
     """
     points = sweep.points()
     warn_of_changes(points)
-    with Runner(sweep, store, jobs) as runner:
+    with Runner(sweep, store, jobs, native=native) as runner:
         return runner.with_cycles(points)
 
 

@@ -54,3 +54,10 @@ def test_closed_early_it_ends_what_runs_with_all_that_it_started(run, tmp_path):
     results.close()
     assert time.monotonic() - start < 2
     assert all(is_gone(int(number)) for number in place.read_text().split())
+
+
+def test_its_processes_use_a_build_where_there_is_one(tmp_path):
+    asked = "__import__('tilewright.flows.native', fromlist=['native']).is_in_use()"
+    for build in (tmp_path, None):
+        found = list(Pool(eval, 1, lambda task: -1, "json", build).results([asked]))
+        assert found == [(asked, build is not None)]

@@ -19,7 +19,7 @@ class InProcess:
 
     is_interrupted = False
 
-    def __init__(self, run, jobs, crashed, preloaded):
+    def __init__(self, run, jobs, crashed, preloaded, build):
         self.run, self.noted = run, InProcess.noted
 
     def results(self, jobs):

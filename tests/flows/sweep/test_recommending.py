@@ -102,7 +102,7 @@ def test_configs_that_fail_are_told(tilewright, digits, synthesized, monkeypatch
 class InProcess:
     """A pool that runs jobs right here."""
 
-    def __init__(self, run, jobs, crashed, preloaded):
+    def __init__(self, run, jobs, crashed, preloaded, build):
         self.run = run
 
     def results(self, jobs):
