@@ -7,6 +7,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from tilewright.compiler.frontend.known import shape_of
 from tilewright.compiler.frontend.resizing import fix_sizes
+from tilewright.compiler.frontend.runtime_types import is_unknown, runtime_types
 from tilewright.support.errors import ModelError
 from tilewright.support.ort import first_line
 
@@ -56,10 +57,26 @@ def infer_shapes(model: ModelProto) -> ModelProto:
     inferred = _inferred(stand_in)
     while fix_sizes(stand_in, inferred):
         inferred = _inferred(stand_in)
+    known = _known_names(inferred)
+    nodes = result.graph.node
+    if any(is_unknown(node) and not known.issuperset(filter(None, node.output)) for node in nodes):
+        made = (name for node in nodes for name in node.output)
+        found = runtime_types(result, [name for name in made if name and name not in known])
+        names = {item.name for item in found}
+        described = [item for item in stand_in.graph.value_info if item.name not in names]
+        del stand_in.graph.value_info[:]
+        stand_in.graph.value_info.extend([*described, *found])
+        inferred = _inferred(stand_in)
     for field in ("value_info", "output"):
         result.graph.ClearField(field)
         getattr(result.graph, field).extend(getattr(inferred.graph, field))
     return result
+
+
+def _known_names(model: ModelProto) -> set[str]:
+    """The values of known type and shape."""
+    described = (*model.graph.value_info, *model.graph.output)
+    return {item.name for item in described if shape_of(item) is not None}
 
 
 def _inferred(model: ModelProto) -> ModelProto:

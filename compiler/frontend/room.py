@@ -98,4 +98,5 @@ def _best_ratios(bias: Floats, weight: NDArray[np.int16]) -> Floats:
     ratios = np.arange(SMALLEST_WEIGHT, LARGEST_WEIGHT + 1)[:, None] / weight
     biases = bias * ratios
     best = np.abs(biases - np.rint(biases)).argmin(axis=0)
-    return ratios[best, np.arange(len(bias))]
+    nearest: Floats = ratios[best, np.arange(len(bias))]
+    return nearest

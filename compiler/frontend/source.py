@@ -17,6 +17,7 @@ from tilewright.compiler.frontend.conditions import inline_conditions
 from tilewright.compiler.frontend.foreign import foreign_file
 from tilewright.compiler.frontend.inference import MICROSOFT
 from tilewright.compiler.frontend.known import shape_of
+from tilewright.compiler.frontend.runtime_types import is_accepted, is_unknown
 from tilewright.compiler.frontend.synonyms import use_one_name
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.binding import TensorSpec
@@ -130,6 +131,7 @@ def load_source(
         _check_static(item)
     inferred = inline_conditions(proto)
     use_one_name(inferred)
+    _make_constant_outputs(inferred)
     graph = inferred.graph
     constants = {item.name: _array(item) for item in graph.initializer}
     inputs = tuple(_spec(item, "input") for item in graph.input if item.name not in constants)
@@ -194,7 +196,22 @@ def _check(model: ModelProto) -> None:
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # the checker raises ValidationError and protobuf errors
-        raise ModelError(f"malformed ONNX model: {first_line(error)}") from error
+        if not any(map(is_unknown, model.graph.node)) or not is_accepted(model):
+            raise ModelError(f"malformed ONNX model: {first_line(error)}") from error
+
+
+def _make_constant_outputs(model: ModelProto) -> None:
+    """Let an Identity make the outputs of `model` that are constants."""
+    graph = model.graph
+    wanted = {item.name for item in graph.output}
+    for item in graph.initializer:
+        if item.name in wanted:
+            name = item.name
+            item.name = f"value of {name}"
+            graph.node.insert(0, helper.make_node("Identity", [item.name], [name]))
+            inputs = [item for item in graph.input if item.name != name]
+            del graph.input[:]
+            graph.input.extend(inputs)
 
 
 def _check_static(item: onnx.ValueInfoProto) -> None:

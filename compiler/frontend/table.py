@@ -39,6 +39,8 @@ MOVES = (
     "ReduceSum",
 )
 """Operators that, within a unary expression, hand on the values of their first input."""
+LEAF_TYPES = (*FLOATS, "float64")
+"""Of what a unary expression starts from."""
 IDENTITY = np.arange(-128, 128).astype(np.int8)
 
 
@@ -56,9 +58,9 @@ def results_at(context: Context, real: Real, values: NDArray[np.float32]) -> NDA
     types = context.source.types
     for name in leaves:
         kind = types.get(name, ("float32", None))[0]
-        feeds[name] = values.astype(kind if kind in FLOATS else np.float32)
+        feeds[name] = values.astype(kind if kind in LEAF_TYPES else np.float32)
     (result,) = run_nodes(nodes, feeds, [real.tensor], context.source.model.opset_import)
-    if result.size != len(values) or result.dtype.name not in FLOATS:
+    if result.size != len(values) or result.dtype.name not in LEAF_TYPES:
         raise UnsupportedError("its unary operators do not give one float32 per element")
     return result.reshape(-1).astype(np.float32)
 
