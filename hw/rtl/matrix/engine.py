@@ -121,11 +121,10 @@ class MatrixEngine(wiring.Component):
             self.retire.eq(writing.retire),
         ]
         totals = [register(WORD_BITS, f"total_{col}") for col in range(config.cols)]
-        with m.If(adding.write):
-            for col, total in enumerate(totals):
-                added = self._array.sums.word_select(col, sum_bits(config)).as_signed()
-                old = Mux(adding.overwrite, 0, read.data.word_select(col, WORD_BITS))
-                m.d.sync += total.eq(old + added)
+        for col, total in enumerate(totals):
+            added = self._array.sums.word_select(col, sum_bits(config)).as_signed()
+            old = Mux(adding.overwrite, 0, read.data.word_select(col, WORD_BITS))
+            m.d.sync += total.eq(old + added)
         m.d.comb += write.data.eq(Cat(totals))
 
     def _delay_destinations(self, m):

@@ -182,7 +182,7 @@ class FirstStage(wiring.Component):
                 lane.bias.eq(biases[index]),
                 lane.bank.eq(self._bank[stage]),
                 lane.by_sign.eq(by_sign),
-                lane.lowest_parts.eq(Cat(scale[:PART_BITS] for scale in scales[index])),
+                lane.lowest_parts.eq(Cat(scale[: PART_BITS[0]] for scale in scales[index])),
                 lane.scales.eq(Cat(scales[index])),
                 lane.zero_point.eq(header.zero_point),
                 lane.low.eq(header.low),

@@ -42,27 +42,25 @@ VANISHING_EXPONENT = -3
 class OperandLane(wiring.Component):
     """One result a cycle, LATENCY cycles from the operands to the result.
 
-    Stage k loads its registers at the end of a cycle in which enable[k] is 1; a stage that is not
-    enabled toggles nothing. Operands are sampled by the stage that uses them.
+    A value moves on by a stage in every cycle: nothing stalls the lane, a valid bit beside it says
+    when a result is there. Operands are sampled by the stage that uses them.
 
     Members
     -------
-    enable : In(LATENCY)
-    first, second, first_zero_point, second_zero_point : In(signed(8)), sampled with enable[0]
-    multiply : In(1), sampled with enable[0]: 0 adds, 1 multiplies
-    addend : In(signed(8)), sampled with enable[0]; the zero point of a product
-    first_scale : In(32), binary32, sampled with enable[0]
-    second_scale : In(32), binary32, sampled with enable[SCALE_STAGE]
-    zero_point : In(signed(8)), sampled with enable[CLAMP_STAGE]; of a sum, 0 for a product
-    low, high : In(signed(8)), sampled with enable[CLAMP_STAGE]
-    result : Out(signed(8)), valid in the cycle after enable[LATENCY - 1], held until the next
+    first, second, first_zero_point, second_zero_point : In(signed(8)), sampled by stage 0
+    multiply : In(1), sampled by stage 0: 0 adds, 1 multiplies
+    addend : In(signed(8)), sampled by stage 0; the zero point of a product
+    first_scale : In(32), binary32, sampled by stage 0
+    second_scale : In(32), binary32, sampled by stage SCALE_STAGE
+    zero_point : In(signed(8)), sampled by stage CLAMP_STAGE; of a sum, 0 for a product
+    low, high : In(signed(8)), sampled by stage CLAMP_STAGE
+    result : Out(signed(8)), LATENCY cycles behind the operands
     """
 
     SCALE_STAGE = 1
     CLAMP_STAGE = 9
     LATENCY = 10
 
-    enable: In(LATENCY)
     first: In(signed(8))
     second: In(signed(8))
     first_zero_point: In(signed(8))
@@ -82,8 +80,7 @@ class OperandLane(wiring.Component):
         self._multiply_at = [multiply]
         for stage in range(4):
             behind = register(1, f"multiply{stage + 1}")
-            with m.If(self.enable[stage]):
-                m.d.sync += behind.eq(multiply)
+            m.d.sync += behind.eq(multiply)
             self._multiply_at.append(behind)
             multiply = behind
         integers = self._subtract(m)
@@ -115,12 +112,11 @@ class OperandLane(wiring.Component):
         signs = register(2, "signs")
         left_negative = first_negative ^ (multiply & second_negative)
         right_negative = Mux(multiply, self.addend[7], second_negative)
-        with m.If(self.enable[0]):
-            m.d.sync += [
-                left.eq(Mux(multiply, first * second, first << 8)),
-                right.eq(Mux(multiply, abs(self.addend), second)),
-                signs.eq(Cat(left_negative, right_negative)),
-            ]
+        m.d.sync += [
+            left.eq(Mux(multiply, first * second, first << 8)),
+            right.eq(Mux(multiply, abs(self.addend), second)),
+            signs.eq(Cat(left_negative, right_negative)),
+        ]
         return left, right, signs
 
     def _normalize(self, m, left, right, signs):
@@ -132,15 +128,14 @@ class OperandLane(wiring.Component):
         left_exponent = register(4, "left_exponent")
         right_exponent = register(3, "right_exponent")
         normal_signs = register(2, "normal_signs")
-        with m.If(self.enable[1]):
-            m.d.sync += [
-                left_normal.eq(left_shifted),
-                right_normal.eq(right_shifted),
-                # An add's left integer was placed eight bits up.
-                left_exponent.eq(Mux(self._multiply_at[1], left_position, left_position[:3])),
-                right_exponent.eq(right_position),
-                normal_signs.eq(signs),
-            ]
+        m.d.sync += [
+            left_normal.eq(left_shifted),
+            right_normal.eq(right_shifted),
+            # An add's left integer was placed eight bits up.
+            left_exponent.eq(Mux(self._multiply_at[1], left_position, left_position[:3])),
+            right_exponent.eq(right_position),
+            normal_signs.eq(signs),
+        ]
         return left_normal, right_normal, left_exponent, right_exponent, normal_signs
 
     def _multiply(self, m, left, right, left_position, right_position, signs):
@@ -157,15 +152,14 @@ class OperandLane(wiring.Component):
         right_zero = ~right[7] | ~(multiply | right_usable)
         right_exponent = right_scale.exponent + right_position
         right_part = Mux(multiply, left[:8], right)
-        with m.If(self.enable[2]):
-            m.d.sync += [
-                left_product.eq(left[8:] * left_scale.mantissa),
-                right_product.eq(right_part * right_scale.mantissa),
-                addend.eq(right),
-                exponents[0].eq(Mux(left_zero, ZERO_EXPONENT, left_scale.exponent + left_position)),
-                exponents[1].eq(Mux(right_zero, ZERO_EXPONENT, right_exponent)),
-                product_signs.eq(signs ^ Cat(left_scale.negative, right_scale.negative)),
-            ]
+        m.d.sync += [
+            left_product.eq(left[8:] * left_scale.mantissa),
+            right_product.eq(right_part * right_scale.mantissa),
+            addend.eq(right),
+            exponents[0].eq(Mux(left_zero, ZERO_EXPONENT, left_scale.exponent + left_position)),
+            exponents[1].eq(Mux(right_zero, ZERO_EXPONENT, right_exponent)),
+            product_signs.eq(signs ^ Cat(left_scale.negative, right_scale.negative)),
+        ]
         return left_product, right_product, addend, exponents, product_signs
 
     def _take_scales(self, m):
@@ -176,8 +170,7 @@ class OperandLane(wiring.Component):
         """
         multiply = self._multiply_at[self.SCALE_STAGE]
         first_scale = register(32, "first_scale_register")
-        with m.If(self.enable[0]):
-            m.d.sync += first_scale.eq(self.first_scale)
+        m.d.sync += first_scale.eq(self.first_scale)
         usable, negative, mantissa, exponent = unpack_scale(first_scale)
         left = negative, Mux(usable, mantissa, 0), exponent
         usable, negative, mantissa, exponent = unpack_scale(self.second_scale)
@@ -189,8 +182,7 @@ class OperandLane(wiring.Component):
         scales = []
         for side, values in zip(SIDES, (left, right), strict=True):
             scale = Signal(SCALE_LAYOUT, name=f"{side}_scale", reset_less=True)
-            with m.If(self.enable[self.SCALE_STAGE]):
-                m.d.sync += scale.as_value().eq(Cat(*values))
+            m.d.sync += scale.as_value().eq(Cat(*values))
             scales.append(scale)
         return scales
 
@@ -201,13 +193,12 @@ class OperandLane(wiring.Component):
         narrow = register(32, "narrow")
         exact_exponents = [register(signed(8), f"{side}_exact_exponent") for side in SIDES]
         exact_signs = register(2, "exact_signs")
-        with m.If(self.enable[3]):
-            m.d.sync += [
-                wide.eq((left_product << 8) + Mux(multiply, right_product, 0)),
-                narrow.eq(Mux(multiply, addend << 24, right_product)),
-                exact_signs.eq(signs),
-                *(behind.eq(each) for behind, each in zip(exact_exponents, exponents, strict=True)),
-            ]
+        m.d.sync += [
+            wide.eq((left_product << 8) + Mux(multiply, right_product, 0)),
+            narrow.eq(Mux(multiply, addend << 24, right_product)),
+            exact_signs.eq(signs),
+            *(behind.eq(each) for behind, each in zip(exact_exponents, exponents, strict=True)),
+        ]
         return (wide, narrow), exact_exponents, exact_signs
 
     def _round_products(self, m, numbers, exponents, signs):
@@ -226,12 +217,11 @@ class OperandLane(wiring.Component):
             mantissa = register(24, f"{name}_mantissa")
             float_exponent = register(signed(8), f"{name}_float_exponent")
             float_sign = register(1, f"{name}_float_sign")
-            with m.If(self.enable[4]):
-                m.d.sync += [
-                    mantissa.eq(Cat(rounded[:23], rounded[23] | rounded[24])),
-                    float_exponent.eq(exponents[side] + carry),
-                    float_sign.eq(signs[side]),
-                ]
+            m.d.sync += [
+                mantissa.eq(Cat(rounded[:23], rounded[23] | rounded[24])),
+                float_exponent.eq(exponents[side] + carry),
+                float_sign.eq(signs[side]),
+            ]
             rounded_numbers.append((float_sign, float_exponent, mantissa))
         return rounded_numbers
 
@@ -254,14 +244,13 @@ class OperandLane(wiring.Component):
         small_shift = register(5, "small_shift")
         exponent = register(signed(8), "large_exponent")
         signs = register(2, "ordered_signs")
-        with m.If(self.enable[5]):
-            m.d.sync += [
-                large.eq(Mux(swap, right_mantissa, left_mantissa)),
-                small.eq(Mux(swap, left_mantissa, right_mantissa)),
-                small_shift.eq(shift),
-                exponent.eq(Mux(swap, right_exponent, left_exponent)),
-                signs.eq(Cat(Mux(swap, right_sign, left_sign), left_sign ^ right_sign)),
-            ]
+        m.d.sync += [
+            large.eq(Mux(swap, right_mantissa, left_mantissa)),
+            small.eq(Mux(swap, left_mantissa, right_mantissa)),
+            small_shift.eq(shift),
+            exponent.eq(Mux(swap, right_exponent, left_exponent)),
+            signs.eq(Cat(Mux(swap, right_sign, left_sign), left_sign ^ right_sign)),
+        ]
         return large, small, small_shift, exponent, signs
 
     def _align(self, m, large, small, shift, exponent, signs):
@@ -271,13 +260,12 @@ class OperandLane(wiring.Component):
         aligned = register(MANTISSA_BITS + 3, "aligned")
         sum_exponent = register(signed(8), "sum_exponent")
         sum_signs = register(2, "sum_signs")
-        with m.If(self.enable[6]):
-            m.d.sync += [
-                augend.eq(large),
-                aligned.eq(Cat(lost, shifted)),
-                sum_exponent.eq(exponent),
-                sum_signs.eq(signs),
-            ]
+        m.d.sync += [
+            augend.eq(large),
+            aligned.eq(Cat(lost, shifted)),
+            sum_exponent.eq(exponent),
+            sum_signs.eq(signs),
+        ]
         return augend, aligned, sum_exponent, *sum_signs
 
     def _sum(self, m, augend, aligned, exponent, sign, subtract):
@@ -288,14 +276,13 @@ class OperandLane(wiring.Component):
         vanishes = register(1, "total_vanishes")
         too_large = register(1, "total_too_large")
         total_sign = register(1, "total_sign")
-        with m.If(self.enable[7]):
-            m.d.sync += [
-                total.eq(Cat(Const(0, 3), augend) + inverted + subtract),
-                shift.eq(INTEGER_POSITION - exponent),
-                vanishes.eq(exponent <= VANISHING_EXPONENT),
-                too_large.eq(exponent > INTEGER_POSITION),
-                total_sign.eq(sign),
-            ]
+        m.d.sync += [
+            total.eq(Cat(Const(0, 3), augend) + inverted + subtract),
+            shift.eq(INTEGER_POSITION - exponent),
+            vanishes.eq(exponent <= VANISHING_EXPONENT),
+            too_large.eq(exponent > INTEGER_POSITION),
+            total_sign.eq(sign),
+        ]
         return total, shift, vanishes, too_large, total_sign
 
     def _round_in_place(self, m, total):
@@ -322,14 +309,13 @@ class OperandLane(wiring.Component):
         integer = register(INTEGER_BITS, "integer")
         integer_carry = register(1, "integer_carry")
         integer_negative = register(1, "integer_negative")
-        with m.If(self.enable[8]):
-            m.d.sync += [
-                integer.eq(Mux(vanishes, 0, shifted[1 : 1 + INTEGER_BITS]) | saturated),
-                integer_carry.eq(
-                    ~overflows & ~vanishes & shifted[0] & (lost | shifted[1]),
-                ),
-                integer_negative.eq(sign),
-            ]
+        m.d.sync += [
+            integer.eq(Mux(vanishes, 0, shifted[1 : 1 + INTEGER_BITS]) | saturated),
+            integer_carry.eq(
+                ~overflows & ~vanishes & shifted[0] & (lost | shifted[1]),
+            ),
+            integer_negative.eq(sign),
+        ]
 
         placed = Signal(signed(INTEGER_BITS + 3))
         result = register(signed(8), "result_register")
@@ -337,5 +323,4 @@ class OperandLane(wiring.Component):
             placed.eq(signed_sum(integer, integer_carry, integer_negative, self.zero_point)),
             self.result.eq(result),
         ]
-        with m.If(self.enable[self.CLAMP_STAGE]):
-            m.d.sync += result.eq(clamp(placed, self.low, self.high))
+        m.d.sync += result.eq(clamp(placed, self.low, self.high))

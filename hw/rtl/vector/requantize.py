@@ -25,9 +25,11 @@ from tilewright.hw.rtl.vector.rounding import (
     unpack_scale,
 )
 
-PRODUCT_STAGES = 3
-PART_BITS = MANTISSA_BITS // PRODUCT_STAGES
-"""Bits of the scale's mantissa that a stage multiplies by."""
+PART_BITS = (7, 9, 8)
+"""Bits of the scale's mantissa that each stage of the product multiplies by: together all.
+
+The first stage has the least time, since it also chooses what rounding adds.
+"""
 PRODUCT_BITS = MANTISSA_BITS + 2
 """Of the exact product: what rounding looks at, besides whether any bit below is set."""
 SATURATING_EXPONENT = INTEGER_BITS
@@ -51,7 +53,7 @@ class RequantizeLane(wiring.Component):
     accumulator, bias : In(signed(32)), sampled with enable[0]; their sum wraps
     bank, by_sign : In(1), sampled with enable[BANK_STAGE]; which of the scales the value takes;
         with by_sign a negative sum takes the other one
-    lowest_parts : In(2 * PART_BITS), sampled with enable[BANK_STAGE]; the lowest bits of scales
+    lowest_parts : In(2 * PART_BITS[0]), sampled with enable[BANK_STAGE]; the lowest bits of scales
     scales : In(2 * 32), binary32 of bank 0 and 1, sampled with enable[SCALE_STAGE]
     zero_point, low, high : In(signed(8)), sampled with enable[CLAMP_STAGE]
     keep_product : In(1), sampled with enable[PRODUCT_STAGE]
@@ -71,7 +73,7 @@ class RequantizeLane(wiring.Component):
     bias: In(signed(32))
     bank: In(1)
     by_sign: In(1)
-    lowest_parts: In(2 * PART_BITS)
+    lowest_parts: In(2 * PART_BITS[0])
     scales: In(2 * 32)
     zero_point: In(signed(8))
     low: In(signed(8))
@@ -101,7 +103,7 @@ class RequantizeLane(wiring.Component):
         normal, position = normalize(m, magnitude, "normalize")
         chosen = Signal()
         scale_bank = register(1, "scale_bank")
-        lowest_part = register(PART_BITS, "lowest_part")
+        lowest_part = register(PART_BITS[0], "lowest_part")
         nonzero = register(1, "nonzero")
         fraction = register(MANTISSA_BITS - 1, "fraction")
         increment = register(1, "increment")
@@ -111,7 +113,7 @@ class RequantizeLane(wiring.Component):
         with m.If(self.enable[self.BANK_STAGE]):
             m.d.sync += [
                 scale_bank.eq(chosen),
-                lowest_part.eq(self.lowest_parts.word_select(chosen, PART_BITS)),
+                lowest_part.eq(self.lowest_parts.word_select(chosen, PART_BITS[0])),
                 nonzero.eq(normal[31]),
                 fraction.eq(normal[8:31]),
                 increment.eq(normal[7] & (normal[:7].any() | normal[8])),
@@ -122,9 +124,9 @@ class RequantizeLane(wiring.Component):
         return scale, lowest_part, Cat(fraction, nonzero), increment, exponent, float_negative
 
     def _multiply(self, m, scale, lowest_part, factor, increment, exponent, negative):
-        """Stages 2 to 4: the exact product of the rounded sum, eight bits of the scale a stage.
+        """Stages 2 to 4: the exact product of the rounded sum, some bits of the scale a stage.
 
-        The lowest eight stand in a register: the choice of a scale is not in front of the product.
+        The lowest ones stand in a register: the choice of a scale is not in front of the product.
         Rounding up adds the scale once.
         """
         usable, scale_negative, mantissa, scale_exponent = unpack_scale(scale)
@@ -133,14 +135,14 @@ class RequantizeLane(wiring.Component):
         m.d.comb += product_exponent.eq(Mux(zero, ZERO_EXPONENT, exponent + scale_exponent))
         order = Cat(product_exponent, negative ^ scale_negative)
         carried, sticky = Mux(increment, mantissa, 0), Const(0, 1)
-        for stage in range(PRODUCT_STAGES):
-            product = Signal(MANTISSA_BITS + PART_BITS, name=f"sum{stage}")
-            part = lowest_part if stage == 0 else mantissa[:PART_BITS]
+        for stage, part_bits in enumerate(PART_BITS):
+            product = Signal(MANTISSA_BITS + part_bits, name=f"sum{stage}")
+            part = lowest_part if stage == 0 else mantissa[:part_bits]
             m.d.comb += product.eq(factor * part + carried)
-            lost = product[:PART_BITS] if stage < PRODUCT_STAGES - 1 else product[:-PRODUCT_BITS]
+            lost = product[:part_bits] if stage < len(PART_BITS) - 1 else product[:-PRODUCT_BITS]
             moving = {
                 "factor": factor,
-                "mantissa": mantissa[PART_BITS:],
+                "mantissa": mantissa[part_bits:],
                 "carried": product[len(lost) :],
                 "sticky": sticky | lost.any(),
                 "order": order,

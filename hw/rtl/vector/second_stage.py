@@ -1,5 +1,7 @@
 """Stage 2: adds or multiplies stage 1's results and the second operand."""
 
+import itertools
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -54,16 +56,13 @@ class SecondStage(wiring.Component):
             self.second.ready.eq(pair & last_step),
             self.results.valid.eq(behind[-1]),
         ]
-        valid = Cat(pair, behind[:-1])
-        m.d.sync += behind.eq(valid)
-        for stage in range(1, depth):
-            with m.If(valid[stage - 1]):
-                m.d.sync += slots[stage].eq(slots[stage - 1])
-        self._place_lanes(m, valid, slots, step)
+        m.d.sync += behind.eq(Cat(pair, behind[:-1]))
+        m.d.sync += [after.eq(before) for before, after in itertools.pairwise(slots)]
+        self._place_lanes(m, slots, step)
         return m
 
-    def _place_lanes(self, m, valid, slots, step):
-        """Lanes whose stages are enabled by `valid` and hold values of `slots`."""
+    def _place_lanes(self, m, slots, step):
+        """Lanes whose stages hold values of `slots`."""
         headers = [self.slots[slot].header for slot in slots]
         arriving, scaling = headers[0], headers[OperandLane.SCALE_STAGE]
         unrounded = self.slots[slots[0]].unrounded
@@ -77,7 +76,6 @@ class SecondStage(wiring.Component):
             unit, lane = make_lane(OperandLane, instance=self._instances)
             m.submodules[f"lane{index}"] = unit
             m.d.comb += [
-                lane.enable.eq(valid),
                 lane.multiply.eq(multiplies),
                 lane.first.eq(self._select(self.first.p.values, step, index).as_signed()),
                 lane.second.eq(self._select(self.second.payload, step, index).as_signed()),

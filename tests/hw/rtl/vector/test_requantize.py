@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from tilewright.hw.rtl.vector.requantize import RequantizeLane
+from tilewright.hw.rtl.vector.requantize import PART_BITS, RequantizeLane
 from tilewright.hw.spec import numerics
 
 
@@ -113,7 +113,8 @@ def lane_inputs(vectors):
     pairs = np.stack([np.where(bank, negative, scale), np.where(bank, scale, negative)], axis=1)
     ports = {n: v for n, v in vectors.items() if n not in ("scale", "negative_scale")}
     words = [int(first) | int(second) << 32 for first, second in pairs]
-    lowest = [int(first) & 255 | (int(second) & 255) << 8 for first, second in pairs]
+    size = PART_BITS[0]
+    lowest = [int(first) % 2**size | int(second) % 2**size << size for first, second in pairs]
     ports |= {"lowest_parts": np.array(lowest), "scales": np.array(words, object)}
     return ports | {"bank": bank, "by_sign": by_sign}
 
