@@ -42,7 +42,7 @@ def test_an_operation_without_a_part_is_no_silent_nothing(part):
 
 def test_every_engine_has_a_name_and_a_timing_model():
     assert set(ENGINE_NAMES) == set(Engine)
-    assert set(Machine([instruction("END")], CONFIG, 64).queues) == set(Engine)
+    assert len(Machine([instruction("END")], CONFIG, 64).queues) == len(Engine)
 
 
 def why_it_is_not_built():

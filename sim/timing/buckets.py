@@ -84,7 +84,7 @@ def _paint_waits(machine: Simulation, engine: Engine, numbers: list[int], strip:
             start = max(start, machine.issued[previous] + 1, occupation.ready.get(previous, 0))
         for wait in machine.instructions[number].waits:
             if wait.count:
-                met = machine.queues[wait.engine].retirements[wait.count - 1] + 1
+                met = machine.queue_states[wait.engine].retirements[wait.count - 1] + 1
                 if met > start:
                     strip.paint(start, met, Bucket[f"WAIT_{wait.engine.name}"])
                     start = met

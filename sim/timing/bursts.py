@@ -1,9 +1,9 @@
 """The bursts of LOAD and STORE instructions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import NamedTuple
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import burst_limit, word_cycles
@@ -17,7 +17,8 @@ _RUN_FIELDS = attrgetter(
 )
 
 
-class Shape(NamedTuple):
+@dataclass(slots=True, kw_only=True)
+class Shape:
     """A burst without its place; without beats it only carries the retirement of an instruction."""
 
     beats: int

@@ -1,14 +1,10 @@
 """The AXI read channel and the memory behind it: in order, a beat a cycle, a fixed latency."""
 
 from collections import deque
-from collections.abc import Callable
 
 from tilewright.hw.spec.cycles import READ_ARBITER_CYCLES
 from tilewright.sim.timing.activity import DRAM
-from tilewright.sim.timing.simulation import Simulation
-
-Settle = Callable[[int], int | None]
-"""Called with the current cycle; returns None when all is decided, or when to call again."""
+from tilewright.sim.timing.simulation import Action, Channel, Simulation
 
 
 class InOrder:
@@ -16,9 +12,9 @@ class InOrder:
 
     def __init__(self, machine: Simulation) -> None:
         self._machine = machine
-        self._pending: deque[Settle] = deque()
+        self._pending: deque[Action] = deque()
 
-    def add(self, settle: Settle, cycle: int) -> None:
+    def add(self, settle: Action, cycle: int) -> None:
         """Put a transfer behind the others."""
         if self._pending:
             self._pending.append(settle)
@@ -37,15 +33,19 @@ class InOrder:
         return None
 
 
-class ReadChannel(InOrder):
+class ReadChannel(Channel):
     """The order of the addresses is the order of the data."""
 
     def __init__(self, machine: Simulation) -> None:
-        super().__init__(machine)
+        self._machine, self._order = machine, InOrder(machine)
         self._delay = READ_ARBITER_CYCLES + machine.latency
         self._free = 0
         self.fetch_cycle = -1
         """The last cycle in which fetch, which comes first, offers the arbiter an address."""
+
+    def add(self, settle: Action, cycle: int) -> None:
+        """As InOrder."""
+        self._order.add(settle, cycle)
 
     def first_beat(self, cycle: int) -> int:
         """Return when the first beat can come of an address that the arbiter takes in `cycle`."""

@@ -3,7 +3,6 @@
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,8 @@ from tilewright.sim.timing.depthwise_pipeline import (
 )
 from tilewright.sim.timing.depthwise_words import WordCache, Words
 from tilewright.sim.timing.ports import BankTimeline, Claim
-from tilewright.sim.timing.simulation import Simulation
+from tilewright.sim.timing.simulation import DepthwiseState, Simulation
+from tilewright.sim.timing.vector_ports import Kind
 
 RECENT_FLIGHTS = 256
 """How many instructions back another engine may meet."""
@@ -55,7 +55,7 @@ class Flight:
         return self.state.write - WRITE if self.is_over else self.state.turn
 
 
-class DepthwiseModel:
+class DepthwiseModel(DepthwiseState):
     """What it does is final when its cycle has come: the matrix engine plans further ahead."""
 
     def __init__(self, machine: Simulation) -> None:
@@ -174,7 +174,7 @@ class DepthwiseModel:
         writes = timeline_of(flight.record.writes, banks, like)
         trace.note_banks(ACCUMULATOR, "write", name, number, writes)
 
-    def claims(self, kind: Literal["reads", "sums"], bank: int, begin: int) -> list[Claim]:
+    def claims(self, kind: Kind, bank: int, begin: int) -> list[Claim]:
         """Return when it reads that bank of activations or accumulators, from `begin` on."""
         if self.is_used:
             self._machine.refresh()
@@ -186,7 +186,7 @@ class DepthwiseModel:
                 found.append((self._timeline(flight, kind), bank))
         return found
 
-    def _timeline(self, flight: Flight, kind: Literal["reads", "sums"]) -> BankTimeline:
+    def _timeline(self, flight: Flight, kind: Kind) -> BankTimeline:
         if kind not in flight.timelines:
             banks = flight.words.reads if kind == "reads" else flight.words.writes
             machine = self._machine

@@ -9,14 +9,15 @@ from tilewright.hw.spec.cycles import (
     FETCH_START_CYCLES,
 )
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
-from tilewright.sim.timing.simulation import QueueState, Simulation
+from tilewright.sim.timing.queues import Queue
+from tilewright.sim.timing.simulation import Simulation
 
 
 class Front:
     """Fetch, one burst an instruction, and dispatch, in order."""
 
-    def __init__(self, machine: Simulation) -> None:
-        self._machine = machine
+    def __init__(self, machine: Simulation, queues: list[Queue]) -> None:
+        self._machine, self._queues = machine, queues
         self._beats = INSTRUCTION_BYTES // machine.config.axi_bytes
         self._requested = 0
         self._last_request = -1
@@ -30,8 +31,8 @@ class Front:
         self.end_cycle: int | None = None
         """When END was taken."""
         self._is_requesting = False
-        self._held_by: QueueState | None = None
-        """Dispatch waits for room in that queue."""
+        self._held_by = -1
+        """Dispatch waits for room in the queue of that engine."""
 
     def start(self) -> None:
         """Request the first instruction."""
@@ -82,16 +83,16 @@ class Front:
         if number >= len(self._shown) or self.end_cycle is not None:
             return
         engine = self._machine.engines[number]
-        if engine is not None and self._machine.queues[engine].is_full:
-            self._held_by = self._machine.queues[engine]
+        if engine is not None and self._queues[engine].is_full:
+            self._held_by = engine
             return
         cycle = max(self._shown[number], self._last_taken + DISPATCH_CYCLES, earliest)
         self._machine.at(cycle, self._dispatch)
 
-    def release(self, queue: QueueState, cycle: int) -> None:
-        """A queue has room from the next cycle on."""
-        if self._held_by is queue:
-            self._held_by = None
+    def release(self, engine: int, cycle: int) -> None:
+        """An engine's queue has room from the next cycle on."""
+        if self._held_by == engine:
+            self._held_by = -1
             self._schedule_dispatch(cycle + 1)
 
     def _dispatch(self, cycle: int) -> int | None:
@@ -101,7 +102,7 @@ class Front:
         if engine is None:
             self.end_cycle = cycle
             return None
-        queue = self._machine.queues[engine]
+        queue = self._queues[engine]
         if not queue.has_room(cycle):
             return cycle + 1
         queue.enter(number, cycle)

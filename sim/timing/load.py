@@ -2,7 +2,6 @@
 
 from collections import deque
 from functools import partial
-from typing import NamedTuple
 
 from tilewright.hw.spec.cycles import VECTOR_PIPELINE_CYCLES
 from tilewright.hw.spec.isa import Engine
@@ -18,13 +17,13 @@ instruction that is accepted now comes later, and so does what a refusal of now 
 ENGINE_NAME = Engine.LOAD.name
 
 
-class Writing(NamedTuple):
-    """A burst whose beats are on their way."""
+class Writing:
+    """A burst whose beats are on their way; the assembler uses the first from `begin` on."""
 
-    transfer: Transfer
-    shape: Shape
-    begin: int
-    """When the assembler uses the first beat at the earliest."""
+    __slots__ = ("begin", "shape", "transfer")
+
+    def __init__(self, transfer: Transfer, shape: Shape, begin: int) -> None:
+        self.transfer, self.shape, self.begin = transfer, shape, begin
 
 
 class LoadModel(TransferModel):
@@ -119,7 +118,7 @@ class LoadModel(TransferModel):
 
     def _write(self, writing: Writing, uses: list[int], end: int, cycle: int) -> int | None:
         """As `_finish`, by what `_words` knows now."""
-        transfer, shape, begin = writing
+        transfer, shape, begin = writing.transfer, writing.shape, writing.begin
         if not self._is_used:
             if transfer.is_activation and uses[-1] > cycle + KNOWN_AHEAD:
                 return uses[-1] - KNOWN_AHEAD
@@ -140,7 +139,7 @@ class LoadModel(TransferModel):
 
     def _words(self, writing: Writing) -> tuple[list[int], int]:
         """Return when the last beats are used and when the last word is written, as is known."""
-        transfer, shape, begin = writing
+        transfer, shape, begin = writing.transfer, writing.shape, writing.begin
         if not transfer.is_activation or not self.machine.vector.may_write(begin):
             return self._unrefused(writing)
         runs: list[Run] = []
@@ -156,7 +155,7 @@ class LoadModel(TransferModel):
 
     def _unrefused(self, writing: Writing) -> tuple[list[int], int]:
         """As `_words`, if no word is refused: at the earliest."""
-        _, shape, begin = writing
+        shape, begin = writing.shape, writing.begin
         uses = [begin + unrefused for _, _, unrefused in shape.last_uses]
         if len(uses) <= BUFFERED_BEATS:
             uses = self._behind_earlier(uses)

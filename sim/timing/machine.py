@@ -17,11 +17,11 @@ from tilewright.sim.timing.bus import ReadChannel
 from tilewright.sim.timing.depthwise import DepthwiseModel
 from tilewright.sim.timing.fetch import Front
 from tilewright.sim.timing.load import LoadModel
-from tilewright.sim.timing.matrix import MatrixModel
+from tilewright.sim.timing.matrix import MatrixModel, note_ports
 from tilewright.sim.timing.ports import BankTimeline, Claim
 from tilewright.sim.timing.queues import Queue
 from tilewright.sim.timing.result import TimingResult, joined
-from tilewright.sim.timing.simulation import Action, Occupation
+from tilewright.sim.timing.simulation import Action, EngineModel, Occupation, QueueState, Simulation
 from tilewright.sim.timing.store import StoreModel
 from tilewright.sim.timing.vector import VectorModel
 from tilewright.sim.timing.vector_ports import Kind
@@ -29,7 +29,7 @@ from tilewright.support.collector import no_collections
 from tilewright.support.errors import ExecutionError
 
 
-class Machine:
+class Machine(Simulation):
     """One run of one section's instructions; cycles count from the start write."""
 
     def __init__(
@@ -47,24 +47,27 @@ class Machine:
         unknown = [-1] * len(self.instructions)
         self.taken, self.issued, self.retired = unknown.copy(), unknown.copy(), unknown.copy()
         self.offered = unknown.copy()
-        self.occupations = {engine: Occupation() for engine in Engine}
+        self.occupations = [Occupation() for _ in Engine]
         self.channel = ReadChannel(self)
         self.activation_reads = BankTimeline(config.activation_words, config.activation_banks)
         self.accumulator_reads = BankTimeline(config.accumulator_words, config.accumulator_banks)
         self.accumulator_writes = self.accumulator_reads.like()
         """Of the matrix engine, as the two before; noted for DEPTHWISE and traces only."""
-        self.front = Front(self)
         self.matrix = MatrixModel(self)
         self.depthwise = DepthwiseModel(self)
         self.vector = VectorModel(self)
-        self.store = StoreModel(self)
-        self.queues = {
-            Engine.LOAD: Queue(self, LoadModel(self)),
-            Engine.MATRIX: Queue(self, self.matrix),
-            Engine.DEPTHWISE: Queue(self, self.depthwise),
-            Engine.VECTOR: Queue(self, self.vector),
-            Engine.STORE: Queue(self, self.store),
+        models: dict[Engine, EngineModel] = {
+            Engine.LOAD: LoadModel(self),
+            Engine.MATRIX: self.matrix,
+            Engine.DEPTHWISE: self.depthwise,
+            Engine.VECTOR: self.vector,
+            Engine.STORE: StoreModel(self),
         }
+        self.queues: list[Queue] = []
+        """By engine."""
+        for engine in Engine:
+            self.queues.append(Queue(self, engine, models[engine], self.queues))
+        self.front = Front(self, self.queues)
         self._events: list[tuple[int, int, int, Action]] = []
         self._sequence = count()
 
@@ -88,7 +91,7 @@ class Machine:
         assert -1 not in self.retired[: self._num_sent()]
 
     def _num_sent(self) -> int:
-        return sum(queue.num_sent for queue in self.queues.values())
+        return sum(queue.num_sent for queue in self.queues)
 
     @property
     def cycles(self) -> int:
@@ -97,9 +100,18 @@ class Machine:
         last = max((self.retired[number] for number in range(self._num_sent())), default=0)
         return max(last + 1, self.front.end_cycle + 1, self.front.idle_cycle) + DONE_CYCLES
 
-    def try_issue(self, engine: Engine, cycle: int) -> None:
+    @property
+    def queue_states(self) -> Sequence[QueueState]:
+        """As Simulation."""
+        return self.queues
+
+    def try_issue(self, engine: int, cycle: int) -> None:
         """Issue the head of an engine's queue, if it can be."""
         self.queues[engine].try_issue(cycle)
+
+    def release(self, engine: int, cycle: int) -> None:
+        """An engine's queue has room from the next cycle on."""
+        self.front.release(engine, cycle)
 
     def refresh(self) -> None:
         """Bring the plans of DEPTHWISE and VECTOR, which meet each other, up to what is known."""
@@ -181,7 +193,7 @@ def _simulate(
     machine = Machine(instructions, config, latency, trace)
     machine.run()
     if trace is not None:
-        machine.matrix.note_ports(trace)
+        note_ports(machine, trace)
     return TimingResult(
         cycles=machine.cycles,
         engines=tuple(machine.engines),

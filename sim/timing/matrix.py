@@ -14,13 +14,13 @@ from tilewright.sim.timing.matrix_ports import (
     accumulator_writes,
     activation_reads,
 )
-from tilewright.sim.timing.simulation import Simulation
+from tilewright.sim.timing.simulation import MatrixState, Simulation
 
 READ_CYCLES = 2
 """From the cycle in which a weight tile is taken to its first pixel's activation read."""
 
 
-class MatrixModel:
+class MatrixModel(MatrixState):
     """Weight tiles follow one another; the next instruction's first tile loads meanwhile."""
 
     def __init__(self, machine: Simulation) -> None:
@@ -44,14 +44,6 @@ class MatrixModel:
         if Engine.DEPTHWISE in machine.engines or machine.trace is not None:
             pattern = accumulator_writes(machine.accumulator_writes)
             self._accesses.append((pattern, adds + ACCUMULATE_LATENCY - 1))
-
-    def note_ports(self, trace: Trace) -> None:
-        """Note in the trace when it reads activations, and reads and writes accumulators."""
-        machine = self._machine
-        name = Engine.MATRIX.name
-        trace.note_banks(ACTIVATION, "read", name, -1, machine.activation_reads)
-        trace.note_banks(ACCUMULATOR, "read", name, -1, machine.accumulator_reads)
-        trace.note_banks(ACCUMULATOR, "write", name, -1, machine.accumulator_writes)
 
     def acceptance(self, number: int, offer: int) -> int | None:
         """As EngineModel: when the last tile before it is taken."""
@@ -86,3 +78,11 @@ class MatrixModel:
         if destination + 1 == self._last_word and behind < 1:
             return self._pixels_end + 1
         return first
+
+
+def note_ports(machine: Simulation, trace: Trace) -> None:
+    """Note in the trace when it reads activations, and reads and writes accumulators."""
+    name = Engine.MATRIX.name
+    trace.note_banks(ACTIVATION, "read", name, -1, machine.activation_reads)
+    trace.note_banks(ACCUMULATOR, "read", name, -1, machine.accumulator_reads)
+    trace.note_banks(ACCUMULATOR, "write", name, -1, machine.accumulator_writes)

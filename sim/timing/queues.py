@@ -1,30 +1,18 @@
 """An engine's queue: what waits in it, when its head issues, and what has retired."""
 
 from collections import deque
-from typing import Protocol
 
-from tilewright.sim.timing.simulation import Simulation
+from tilewright.sim.timing.simulation import EngineModel, QueueState, Simulation
 from tilewright.support.errors import ExecutionError
 
 
-class EngineModel(Protocol):
-    """What an engine does with the instructions that its queue offers, in order."""
+class Queue(QueueState):
+    """A queue and the wait gate at its head; `queues`: those of all engines, by engine."""
 
-    def acceptance(self, number: int, offer: int) -> int | None:
-        """Return when an instruction that is offered from `offer` on is accepted.
-
-        None while that depends on what is yet to happen; the model asks for another try then.
-        """
-
-    def accept(self, number: int, cycle: int) -> None:
-        """Accept the instruction."""
-
-
-class Queue:
-    """A queue and the wait gate at its head."""
-
-    def __init__(self, machine: Simulation, model: EngineModel) -> None:
-        self._machine, self._model = machine, model
+    def __init__(
+        self, machine: Simulation, engine: int, model: EngineModel, queues: "list[Queue]"
+    ) -> None:
+        self._machine, self._engine, self._model, self._queues = machine, engine, model, queues
         self._depth = machine.config.queue_depth
         self._waiting: deque[int] = deque()
         self._last_issue = -1
@@ -49,7 +37,7 @@ class Queue:
 
     def enter(self, number: int, cycle: int) -> None:
         """Take an instruction. Raises ExecutionError."""
-        queues = self._machine.queues
+        queues = self._queues
         for wait in self._machine.instructions[number].waits:
             sent = queues[wait.engine].num_sent
             if wait.count > sent:
@@ -85,7 +73,7 @@ class Queue:
             self._waiting.popleft()
             self._last_issue = machine.issued[number] = cycle
             self._model.accept(number, cycle)
-            machine.front.release(self, cycle)
+            machine.release(self._engine, cycle)
 
     def _try_at(self, cycle: int) -> None:
         """Try to issue in that cycle, which is not before the present one."""
@@ -99,7 +87,7 @@ class Queue:
         for wait in self._machine.instructions[number].waits:
             if not wait.count:
                 continue
-            queue = self._machine.queues[wait.engine]
+            queue = self._queues[wait.engine]
             if len(queue.retirements) < wait.count:
                 queue.await_retirement(wait.count, self)
                 self._is_awaiting = True

@@ -1,9 +1,10 @@
 """What the engines' models see of the run that they are part of; `machine` wires it."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Instruction
@@ -36,75 +37,89 @@ class Occupation:
     """For each instruction, from when on its engine would take a successor."""
 
 
-class QueueState(Protocol):
-    """What has entered an engine's queue and what has retired."""
+class EngineModel(ABC):
+    """What an engine does with the instructions that its queue offers, in order."""
 
-    num_sent: int
-    retirements: list[int]
-    """The cycle of each."""
+    @abstractmethod
+    def acceptance(self, number: int, offer: int) -> int | None:
+        """Return when an instruction that is offered from `offer` on is accepted.
 
-    @property
-    def is_full(self) -> bool: ...
+        None while that depends on what is yet to happen; the model asks for another try then.
+        """
 
-    def has_room(self, cycle: int) -> bool:
-        """Tell whether an entry is accepted; what issues in this cycle still counts."""
-
-    def enter(self, number: int, cycle: int) -> None:
-        """Take an instruction. Raises ExecutionError."""
-
-    def await_retirement(self, count: int, queue: Any) -> None:
-        """The head of `queue`, one of the run's, waits for so many retirements."""
+    @abstractmethod
+    def accept(self, number: int, cycle: int) -> None:
+        """Accept the instruction."""
 
 
-class MatrixState(Protocol):
+class MatrixState(EngineModel):
     """What others ask the model of MATRIX."""
 
     version: int
     """Counts the changes of what it reads and writes."""
 
 
-class DepthwiseState(Protocol):
+class DepthwiseState(EngineModel):
     """What others ask the model of DEPTHWISE."""
 
     version: int
     is_used: bool
 
+    @abstractmethod
+    def replan(self) -> bool:
+        """Plan what has not retired anew if there is news; tell whether anything changed."""
 
-class VectorState(Protocol):
+    @abstractmethod
+    def claims(self, kind: Kind, bank: int, begin: int) -> list[Claim]:
+        """Return when it reads that bank of activations or accumulators, from `begin` on."""
+
+
+class VectorState(EngineModel):
     """What others ask the model of VECTOR."""
 
     parameter_version: int
 
+    @abstractmethod
+    def replan(self) -> bool:
+        """Plan what has not retired anew if there is news; tell whether parameter reads moved."""
+
+    @abstractmethod
     def parameter_reads(self, begin: int) -> BankTimeline:
         """Return when it reads parameters, from `begin` on."""
 
+    @abstractmethod
     def may_write(self, begin: int) -> bool:
         """Tell whether it writes the activation SRAM from `begin` on."""
 
+    @abstractmethod
     def claims(self, kind: Literal["reads", "writes"], bank: int, begin: int) -> list[Claim]:
         """Return when it reads or writes that bank of the activation SRAM, from `begin` on."""
 
 
-class Channel(Protocol):
+class Channel(ABC):
     """The AXI read channel."""
 
     fetch_cycle: int
 
+    @abstractmethod
     def add(self, settle: Action, cycle: int) -> None: ...
 
+    @abstractmethod
     def first_beat(self, cycle: int) -> int: ...
 
+    @abstractmethod
     def occupy(self, first: int, free: int, engine: str, number: int) -> None: ...
 
 
-class FrontState(Protocol):
-    """Fetch and dispatch."""
+class QueueState(ABC):
+    """What has entered an engine's queue and what has retired."""
 
-    def release(self, queue: Any, cycle: int) -> None:
-        """The queue, one of the run's, has room from the next cycle on."""
+    num_sent: int
+    retirements: list[int]
+    """The cycle of each."""
 
 
-class Simulation(Protocol):
+class Simulation(ABC):
     """A run; lists are by instruction number, -1: not yet. Cycles count from the start write."""
 
     config: Config
@@ -116,43 +131,46 @@ class Simulation(Protocol):
     offered: list[int]
     issued: list[int]
     retired: list[int]
-    occupations: dict[Engine, Occupation]
+    occupations: list[Occupation]
+    """By engine."""
     activation_reads: BankTimeline
     accumulator_reads: BankTimeline
     accumulator_writes: BankTimeline
+    channel: Channel
+    matrix: MatrixState
+    depthwise: DepthwiseState
+    vector: VectorState
 
     @property
-    def cycles(self) -> int: ...
+    @abstractmethod
+    def cycles(self) -> int:
+        """From the start write to the interrupt."""
 
     @property
-    def queues(self) -> Mapping[Engine, QueueState]: ...
+    @abstractmethod
+    def queue_states(self) -> Sequence[QueueState]:
+        """The queues by engine."""
 
-    @property
-    def channel(self) -> Channel: ...
-
-    @property
-    def front(self) -> FrontState: ...
-
-    @property
-    def matrix(self) -> MatrixState: ...
-
-    @property
-    def depthwise(self) -> DepthwiseState: ...
-
-    @property
-    def vector(self) -> VectorState: ...
-
+    @abstractmethod
     def at(self, cycle: int, action: Action, *, is_late: bool = False) -> None:
         """Call `action` in a cycle; late ones behind the others of that cycle."""
 
-    def try_issue(self, engine: Engine, cycle: int) -> None:
+    @abstractmethod
+    def try_issue(self, engine: int, cycle: int) -> None:
         """Issue the head of an engine's queue, if it can be."""
 
+    @abstractmethod
+    def release(self, engine: int, cycle: int) -> None:
+        """An engine's queue has room from the next cycle on."""
+
+    @abstractmethod
     def refresh(self) -> None:
         """Bring the plans of DEPTHWISE and VECTOR, which meet each other, up to what is known."""
 
+    @abstractmethod
     def reads_before_vector(self, kind: Kind, bank: int, begin: int) -> list[Claim]:
         """Return when the engines before VECTOR read a bank, from `begin` on, as far as known."""
 
+    @abstractmethod
     def retire(self, number: int, cycle: int, now: int) -> None:
         """Note in cycle `now` that an instruction retires in `cycle`, which may be later."""

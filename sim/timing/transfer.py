@@ -1,9 +1,8 @@
 """What loads and stores share: runs, bursts, and the addresses that go out for them."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.loops import Space
@@ -11,24 +10,25 @@ from tilewright.hw.spec.operations import transfer as operations
 from tilewright.sim.timing.activity import ACTIVATION
 from tilewright.sim.timing.bursts import Shape, ShapeCache
 from tilewright.sim.timing.ports import BankTimeline
-from tilewright.sim.timing.simulation import Simulation
+from tilewright.sim.timing.simulation import EngineModel, Simulation
 
 
-class Transfer(NamedTuple):
-    """One instruction."""
+class Transfer:
+    """One instruction; shapes: of its bursts."""
 
-    number: int
-    sram_address: int
-    is_activation: bool
-    shapes: list[Shape]
-    """Of its bursts."""
+    __slots__ = ("is_activation", "number", "shapes", "sram_address")
+
+    def __init__(self, number: int, i: operations.Transfer, shapes: list[Shape]) -> None:
+        self.number, self.shapes = number, shapes
+        self.sram_address = i.sram_address
+        self.is_activation = i.space == Space.ACTIVATION
 
     def banks(self, shape: Shape, timeline: BankTimeline) -> Iterator[tuple[int, int]]:
         """Yield bank and number of words, in order, of one of its bursts."""
         return timeline.banks(self.sram_address + shape.sram_offset, shape.words)
 
 
-class TransferModel(ABC):
+class TransferModel(EngineModel):
     """Runs follow one another at one a cycle, and so do a run's bursts."""
 
     engine: Engine
@@ -59,9 +59,7 @@ class TransferModel(ABC):
         self._accepted = cycle
         i = self.machine.instructions[number]
         assert isinstance(i, operations.Transfer)
-        is_activation = i.space == Space.ACTIVATION
-        shapes = self._shapes.shapes(i)
-        self._transfers.append(Transfer(number, i.sram_address, is_activation, shapes))
+        self._transfers.append(Transfer(number, i, self._shapes.shapes(i)))
         if len(self._transfers) == 1:
             self._retry(self._offer(cycle))
 

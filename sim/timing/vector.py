@@ -11,7 +11,7 @@ from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.alarm import Alarm
 from tilewright.sim.timing.flight import Flight
 from tilewright.sim.timing.ports import BankTimeline, Claim, Interval
-from tilewright.sim.timing.simulation import Simulation
+from tilewright.sim.timing.simulation import Simulation, VectorState
 from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Planner
 from tilewright.sim.timing.vector_ports import Work, WorkCache
 from tilewright.sim.timing.vector_trace import note_ports
@@ -22,7 +22,7 @@ RECENT_FLIGHTS = 256
 """How many instructions back a transfer may meet."""
 
 
-class VectorModel:
+class VectorModel(VectorState):
     """Reads are final when their cycle has come: the matrix engine, which wins, plans ahead."""
 
     def __init__(self, machine: Simulation) -> None:
