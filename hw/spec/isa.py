@@ -6,7 +6,7 @@
 import dataclasses
 import enum
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from operator import attrgetter
 from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast, dataclass_transform
 
@@ -131,6 +131,29 @@ class Wait:
     count: int
 
 
+class Shape:
+    """An operation and the values of its fields that are no bases; the same object for the same."""
+
+    __slots__ = ("operation", "values")
+
+    def __init__(self, operation: "Operation", values: tuple[int, ...]) -> None:
+        self.operation, self.values = operation, values
+
+
+_shape_of: Any = lru_cache(maxsize=1 << 15)(Shape)
+"""Shapes that are forgotten become other objects, which costs what was remembered by them."""
+
+
+class _ShapeOf:
+    """Finds the shape of an instruction, which then has it as an attribute."""
+
+    def __get__(self, instruction: "Instruction | None", owner: object) -> Shape:
+        assert instruction is not None, "a class has no shape"
+        found: Shape = _shape_of(type(instruction), instruction._shape(instruction))
+        instruction.__dict__["shape"] = found
+        return found
+
+
 @record(frozen=True, kw_only=True)
 class Instruction:
     """One decoded instruction; a subclass is a row of the instruction table, its fields attributes.
@@ -161,6 +184,9 @@ class Instruction:
 
     waits: tuple[Wait, ...] = ()
     element_type: ElementType = ElementType.INT8
+
+    shape = _ShapeOf()
+    """Its operation and the fields that are no bases: what walks have in common."""
 
     @classmethod
     def of(
@@ -212,11 +238,6 @@ class Instruction:
         """Return the values alone."""
         values: tuple[int, ...] = self._values(self)
         return values
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """Return its operation and the fields that are no bases: what walks have in common."""
-        return type(self), self._shape(self)
 
     def cycles_key(self, config: Config) -> Hashable:
         """Return all that its cycles and its latency depend on."""

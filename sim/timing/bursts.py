@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import burst_limit, word_cycles
+from tilewright.hw.spec.isa import Shape as InstructionShape
 from tilewright.hw.spec.operations.transfer import Transfer
 
 BUFFERED_BEATS = 2
 """Between the bus and a load's assembler."""
-_RUN_FIELDS = attrgetter(
-    "run",
-    *(f"{name}{axis}" for axis in range(3) for name in ("count", "dram_stride", "sram_stride")),
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,20 +54,21 @@ class ShapeCache:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._limit = burst_limit(config)
-        self._runs: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        self._known: dict[tuple[int, tuple[int, ...]], list[Shape]] = {}
+        self._runs: dict[InstructionShape, list[tuple[int, int]]] = {}
+        self._known: dict[tuple[int, InstructionShape], list[Shape]] = {}
 
     def shapes(self, i: Transfer) -> list[Shape]:
         """Return the bursts of a LOAD or STORE, in order."""
-        run_key = (int(i.space), *_RUN_FIELDS(i))
-        key = (i.dram_address % self._limit, run_key)
-        if key not in self._known:
+        shape, first = i.shape, i.dram_address % self._limit
+        found = self._known.get((first, shape))
+        if found is None:
             pitch = i.pitch(self._config)
-            if run_key not in self._runs:
-                self._runs[run_key] = i.runs(self._config)
-            origin, size = key[0] & -pitch, i.run * pitch
-            self._known[key] = _cut(origin, size, self._runs[run_key], pitch, self._config)
-        return self._known[key]
+            runs = self._runs.get(shape)
+            if runs is None:
+                runs = self._runs[shape] = i.runs(self._config)
+            found = _cut(first & -pitch, i.run * pitch, runs, pitch, self._config)
+            self._known[first, shape] = found
+        return found
 
 
 @lru_cache(maxsize=1 << 12)

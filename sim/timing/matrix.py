@@ -36,14 +36,12 @@ class MatrixModel(MatrixState):
         self.version = 0
         """Of what is known of its reads."""
         adds = self._pipeline - 1
-        self._accesses = [
-            (activation_reads(machine.activation_reads), READ_CYCLES),
-            (accumulator_reads(machine.accumulator_reads), adds),
-        ]
+        self._activations = activation_reads(machine.activation_reads)
+        self._sums = [(accumulator_reads(machine.accumulator_reads), adds)]
         """And how long behind a tile's first cycle its first pixel's are."""
         if Engine.DEPTHWISE in machine.engines or machine.trace is not None:
             pattern = accumulator_writes(machine.accumulator_writes)
-            self._accesses.append((pattern, adds + ACCUMULATE_LATENCY - 1))
+            self._sums.append((pattern, adds + ACCUMULATE_LATENCY - 1))
 
     def acceptance(self, number: int, offer: int) -> int | None:
         """As EngineModel: when the last tile before it is taken."""
@@ -67,8 +65,9 @@ class MatrixModel(MatrixState):
         last_block = i.destination + (i.out_blocks - 1) * i.destination_stride
         self._last_word = last_block + pixels - 1
         self.version += 1
-        for pattern, delay in self._accesses:
-            pattern.occupy(i, tile_cycles, first + delay)
+        self._activations.occupy(i, i.source, tile_cycles, first + READ_CYCLES)
+        for pattern, delay in self._sums:
+            pattern.occupy(i, i.destination, tile_cycles, first + delay)
 
     def _after_pending_sum(self, first: int, destination: int) -> int:
         """A block that accumulates waits until the last two sums before it can be read."""

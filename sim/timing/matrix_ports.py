@@ -1,35 +1,30 @@
 """When the matrix engine takes the banks of the activation SRAM and of the accumulators."""
 
 from collections.abc import Callable
-from operator import attrgetter
 
+from tilewright.hw.spec.isa import Shape
 from tilewright.hw.spec.loops import Axis, Loop
 from tilewright.hw.spec.operations.matrix import Matrix
 from tilewright.sim.timing.ports import BankTimeline, Taken
 
-_ACTIVATION_FIELDS = attrgetter(
-    *Matrix.counts,
-    *("origin_y", "origin_x", "stride_y", "stride_x", "dilation_y", "dilation_x"),
-    *("height", "width", "source", "source_pitch", "source_out_stride", "source_in_stride"),
-)
-_ACCUMULATOR_FIELDS = attrgetter(*Matrix.counts, "destination", "destination_stride", "accumulate")
-
 
 class Pattern:
-    """A kind of access; what instructions with the same fields take is known."""
+    """A kind of access; what instructions of a shape that start at the same word take is known."""
 
     def __init__(
         self,
         timeline: BankTimeline,
-        fields: Callable[[Matrix], tuple[int, ...]],
         note: Callable[[Matrix, int, BankTimeline], None],
     ) -> None:
-        self._timeline, self._fields, self._note = timeline, fields, note
-        self._known: dict[tuple[int, ...], list[Taken]] = {}
+        self._timeline, self._note = timeline, note
+        self._known: dict[tuple[Shape, int], list[Taken]] = {}
 
-    def occupy(self, i: Matrix, tile_cycles: int, start: int) -> None:
-        """Take what an instruction does; its first pixel's turn is in cycle `start`."""
-        key = self._fields(i)
+    def occupy(self, i: Matrix, base: int, tile_cycles: int, start: int) -> None:
+        """Take what an instruction does from the word `base` on.
+
+        Its first pixel's turn is in cycle `start`.
+        """
+        key = (i.shape, base)
         pattern = self._known.get(key)
         if pattern is None:
             timeline = self._timeline.like()
@@ -40,17 +35,17 @@ class Pattern:
 
 def activation_reads(timeline: BankTimeline) -> Pattern:
     """Reads of activations: the window's words."""
-    return Pattern(timeline, _ACTIVATION_FIELDS, _activation_reads)
+    return Pattern(timeline, _activation_reads)
 
 
 def accumulator_reads(timeline: BankTimeline) -> Pattern:
     """Reads of accumulators: one word a pixel of every tile that adds."""
-    return Pattern(timeline, _ACCUMULATOR_FIELDS, _accumulator_reads)
+    return Pattern(timeline, _accumulator_reads)
 
 
 def accumulator_writes(timeline: BankTimeline) -> Pattern:
     """Writes of accumulators: one word a pixel of every tile."""
-    return Pattern(timeline, _ACCUMULATOR_FIELDS, _accumulator_writes)
+    return Pattern(timeline, _accumulator_writes)
 
 
 def _accumulator_reads(i: Matrix, tile_cycles: int, timeline: BankTimeline) -> None:

@@ -275,6 +275,10 @@ class Planner:
         """
         work, replay = flight.work, flight.replay
         turns = work.group_turns or work.turns
+        if replay is None and len(flight.runs) == 1 and not work.lead:
+            first, step = flight.runs[0][0] + MOVE_CYCLES, turns * self._spacing(flight)
+            groups = -(-work.turns // turns)
+            return tuple([(n, n + 1) for n in range(first, first + groups * step, step)])
         firsts = np.arange(work.lead, work.turns, turns)
         if work.lead:
             firsts = np.stack((firsts - 1, firsts), axis=1).reshape(-1)

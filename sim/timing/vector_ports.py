@@ -1,24 +1,16 @@
 """Which banks a VECTOR instruction reads, turn by turn."""
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Source
+from tilewright.hw.spec.isa import Shape, Source
 from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.ports import FREE_BANK, only_bank, step_banks
 
-_WORK_FIELDS = attrgetter(
-    *("groups", "out_height", "out_width", "kernel_height", "kernel_width", "height", "width"),
-    *(f"{name}_{axis}" for name in ("origin", "stride", "dilation") for axis in ("y", "x")),
-    *("source_kind", "source", "source_stride", "source_pitch", "source_group"),
-    *("operand", "operand_stride", "operand_pitch", "operand_group"),
-    *("combine", "use_table", "uniform", "negative_scales"),
-)
 Kind = Literal["reads", "sums"]
 """What the source reads: activations or accumulators."""
 
@@ -62,14 +54,15 @@ class WorkCache:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._known: dict[tuple[int, ...], Work] = {}
+        self._known: dict[tuple[Shape, int, int], Work] = {}
 
     def work(self, i: Vector) -> Work:
         """Return the work of a VECTOR."""
-        key = _WORK_FIELDS(i)
-        if key not in self._known:
-            self._known[key] = _work(i, self._config)
-        return self._known[key]
+        key = (i.shape, i.source, i.operand)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = _work(i, self._config)
+        return found
 
 
 def _work(i: Vector, config: Config) -> Work:
