@@ -121,6 +121,18 @@ def _as_convolution(context: Context, real: Real) -> Real:
     return real
 
 
+def is_line(context: Context, real: Real) -> bool:
+    """Whether it is a convolution's value, or a line of that through 0: exact without rounding."""
+    if isinstance(real.producer, Pooled | Combined):
+        is_sum = isinstance(real.producer, Combined) and real.producer.kind == "add"
+        is_mean = isinstance(real.producer, Pooled) and has_one_divisor(real.producer)
+        return real.is_plain and (is_sum or is_mean)
+    try:
+        return isinstance(real.producer, Linear) and bool(_without_clamp(context, real))
+    except UnsupportedError:
+        return False
+
+
 def _without_clamp(context: Context, real: Real) -> Real:
     """A convolution's value, or a line of it through 0, by slopes alone."""
     if not real.is_plain:

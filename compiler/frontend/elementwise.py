@@ -25,6 +25,7 @@ from tilewright.compiler.frontend.functions import (
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.linear import as_linear, scale_channels
 from tilewright.compiler.frontend.pieces import FEW_PIECES, LEVELS, MANY_PIECES
+from tilewright.compiler.frontend.rounded import combine_rounded
 from tilewright.compiler.frontend.slopes import SLOPED, with_slope
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
@@ -94,6 +95,12 @@ MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
         cost="as many drains, all but the first as those of a residual; of a sum, a "
         "depthwise convolution of up to 3 rows, a pass for the third one, and what Concat of the "
         "rows costs",
+    ),
+    Entry(
+        operators=("HardSigmoid",),
+        runs="bias, scale and clamp of the unrounded value",
+        conditions="behind a convolution or product, however it is written",
+        cost="none",
     ),
     Entry(
         operators=SLOPED,
@@ -221,6 +228,16 @@ def _apply_to_stored(
         cost="as a residual; of a mean or sum as for functions",
     ),
     Entry(
+        operators=("Add", "Mul", "Sub"),
+        runs="element-wise, of operands rounded to 8 bits by themselves, at most one step off "
+        "(docs/compiler.md has the rates)",
+        conditions="of values that no QuantizeLinear follows (gates of squeeze and excite, "
+        "functions of stored values), whose range a function or a QuantizeLinear for another "
+        "reader states, and where the result's scale is not too fine for that; one may be a "
+        "convolution's value, unrounded",
+        cost="as of two activations, and what each operand costs that is stored once more",
+    ),
+    Entry(
         operators=("Sub",),
         runs="element-wise, the second operand negated through a table",
         conditions="two activations, as for Add",
@@ -255,7 +272,13 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
         return apply_unary(context, node, values)
     if node.op_type not in KINDS:
         raise UnsupportedError("of two activations sum, difference and product are supported")
-    return [combine_activations(context, node, *reals)]
+    try:
+        return [combine_activations(context, node, *reals)]
+    except UnsupportedError:
+        rounded = combine_rounded(context, node, reals)
+        if rounded is None:
+            raise
+        return [rounded]
 
 
 @handles_quantized(combine, microsoft=("QLinearAdd", "QLinearMul"))

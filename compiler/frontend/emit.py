@@ -19,8 +19,8 @@ from tilewright.compiler.frontend.emit_linear import (
     mean_as_linear,
     of_read_channels,
 )
-from tilewright.compiler.frontend.lines import Line, line_of, with_line
-from tilewright.compiler.frontend.request import Request
+from tilewright.compiler.frontend.lines import Line, line_of, ramp_of, with_line, with_ramp
+from tilewright.compiler.frontend.request import Function, Request
 from tilewright.compiler.frontend.sums import sum_as_linear
 from tilewright.compiler.frontend.table import (
     epilogue_of,
@@ -63,11 +63,12 @@ def emit(
     """Append the nodes that store `value` with `quantization` under the ONNX tensor `name`."""
     producer = value.producer
     if isinstance(producer, Deferred):
+        inners = [(inner, quantization) for inner in producer.inners]
+        if producer.stored_as is not None:
+            inners = [*producer.stored_as(quantization)]
         stored = [
-            emit(
-                context, inner, quantization, is_unsigned, f"{name}/inner{number or ''}", node_name
-            )
-            for number, inner in enumerate(producer.inners)
+            emit(context, inner, target, is_unsigned, f"{name}/inner{number or ''}", node_name)
+            for number, (inner, target) in enumerate(inners)
         ]
         final = producer.then(stored)
         index = final.index.reshape(-1)[value.index]
@@ -75,8 +76,7 @@ def emit(
         return emit(context, final, quantization, is_unsigned, name, node_name)
     function = partial(results_at, context, value)
     if isinstance(producer, Linear):
-        line = None if value.is_plain else line_of(function)
-        value = of_read_channels((line and with_line(value, line)) or value)
+        value = of_read_channels(_by_scales(value, function, quantization))
     sources = (*value.names, node_name) if node_name else value.names
     bounds = _bounds(value, quantization)
     request = Request(context, name, quantization, sources, bounds, function)
@@ -92,6 +92,16 @@ def emit(
     if not result.is_border:
         context.stored.setdefault(result.origin, (name, result))
     return result
+
+
+def _by_scales(value: Real, function: Function, target: Quantization) -> Real:
+    """A function of a convolution's value as scales and clamps, where it is one of those."""
+    if value.is_plain:
+        return value
+    if (line := line_of(function)) is not None:
+        return with_line(value, line) or value
+    ramp = ramp_of(function)
+    return (ramp and with_ramp(value, ramp, target)) or value
 
 
 def _bounds(value: Real, quantization: Quantization) -> tuple[int, int]:

@@ -30,7 +30,7 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
     pieces: tuple[Piece, ...] = ()
     level, farthest = request.quantization.scale, 0.0
     if not value.is_plain:
-        pieces = pieces_of(request.function, producer, request.quantization)
+        pieces = pieces_of(request.function, producer, request.quantization, value.is_fine)
         level = min(piece.step for piece in pieces)
         farthest = max(abs(piece.middle) for piece in pieces)
     producer = with_room(producer, level, farthest)

@@ -5,18 +5,33 @@ pixels: exactly what ONNX asks for, with the pixels at the borders repeated furt
 coordinate_transformation_mode half_pixel, pytorch_half_pixel and asymmetric). With align_corners
 the distances between pixels grow by the factor, and nothing lies beyond the last one. A single
 pixel is repeated.
+
+Pixels that are not yet quantized are rounded by themselves, over all that they can be where no
+result saturates: one lies at least by its share in the result that is nearest to it. Mixing them
+makes their errors no larger.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.builder import natural_index
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
 from tilewright.compiler.frontend.resizing import resized
+from tilewright.compiler.frontend.rounded import rounded_pixels
 from tilewright.compiler.frontend.source import Operator
-from tilewright.compiler.frontend.store import as_activation
-from tilewright.compiler.frontend.values import Linear, Real, UnsupportedError
+from tilewright.compiler.frontend.store import storable
+from tilewright.compiler.frontend.values import (
+    Deferred,
+    Linear,
+    Quantized,
+    Real,
+    UnsupportedError,
+)
 from tilewright.compiler.frontend.window import spatial_index
+from tilewright.hw.spec.tensor import Quantization
 from tilewright.support.records import record
 
 HALF_PIXELS = ("half_pixel", "pytorch_half_pixel")
@@ -33,17 +48,54 @@ class Axis:
     positions: NDArray[np.int64]
     taps: NDArray[np.int16]
 
+    @property
+    def share(self) -> float:
+        """The least that a pixel has of the result nearest to it."""
+        windows = sliding_window_view(self.positions, len(self.taps))
+        shares = [
+            (windows == pixel) @ self.taps / self.taps.sum() for pixel in np.unique(self.positions)
+        ]
+        return float(min(share.max() for share in shares))
+
 
 def interpolate(context: Context, node: Operator, values: Values) -> Real:
-    """Linear Resize or Upsample of a stored map [1, C, H, W]."""
-    source = as_activation(context, values[0])
-    if source.index.ndim != 4:
+    """Linear Resize or Upsample of a map [1, C, H, W]."""
+    value = values[0]
+    assert isinstance(value, Real)
+    if value.index.ndim != 4:
         raise UnsupportedError("linear, it must be of a map [1, C, H, W]")
-    want = spatial_index(source.index)
-    channels, height, width = want.shape
+    channels, height, width = value.index.shape[1:]
     mode = _coordinates(context, node)
-    outputs = _sizes(node, values, source.index.shape, mode)
+    outputs = _sizes(node, values, value.index.shape, mode)
     rows, columns = _axis(height, outputs[0], mode), _axis(width, outputs[1], mode)
+    source = storable(context, value)
+    if source is not None:
+        return _interpolated(context, node, source, (rows, columns), outputs)
+    share = rows.share * columns.share
+
+    def stored_as(target: Quantization) -> list[tuple[Real, Quantization]]:
+        return [rounded_pixels(context, value, target, share)]
+
+    def then(stored: Sequence[Quantized]) -> Real:
+        return _interpolated(context, node, stored[0], (rows, columns), outputs)
+
+    return Real(
+        producer=Deferred(inners=(value,), then=then, stored_as=stored_as),
+        index=natural_index((1, channels, *outputs)),
+        names=(*value.names, node.name),
+    )
+
+
+def _interpolated(
+    context: Context,
+    node: Operator,
+    source: Quantized,
+    axes: "tuple[Axis, Axis]",
+    outputs: tuple[int, int],
+) -> Real:
+    rows, columns = axes
+    want = spatial_index(source.index)
+    channels = len(want)
     taps = np.outer(rows.taps, columns.taps)
     shape = (channels, *outputs)
     repeated = want[:, rows.positions][:, :, columns.positions]

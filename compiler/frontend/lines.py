@@ -1,6 +1,7 @@
 """Functions of one value that are two lines through 0, clamped: LeakyRelu however it is written.
 
-A function is taken for what its results are, not for the operators that it consists of.
+Or one rising line anywhere, clamped on both sides: HardSigmoid. A function is taken for what its
+results are, not for the operators that it consists of.
 """
 
 from collections.abc import Iterator
@@ -10,12 +11,17 @@ import numpy as np
 
 from tilewright.compiler.frontend.request import Function
 from tilewright.compiler.frontend.values import Linear, Real
+from tilewright.hw.spec.tensor import Quantization
 from tilewright.support.records import record
 
 SMALL, LARGE = 2.0**-24, 2.0**60
 SAMPLES = 1 << 10
 RELATIVE_ERROR = 2.0**-21
 """Between two orders of the same multiplications, of binary32."""
+FEWEST_SAMPLES = 8
+"""Of a rising line between its clamps."""
+LARGEST_SHARE = 1 / 16
+"""Of a step of the result: what half a step of an accumulator may be, by which a line moves."""
 
 
 @record(frozen=True, kw_only=True)
@@ -74,4 +80,52 @@ def with_line(real: Real, line: Line) -> Real | None:
             weight_scale=(producer.weight_scale * line.rise).astype(np.float32),
             slope=None if slope == 1 else np.full(producer.shape[0], slope, np.float32),
         ),
+    )
+
+
+@record(frozen=True, kw_only=True)
+class Ramp:
+    """v * rise + offset, clamped on both sides; rise > 0."""
+
+    rise: float
+    offset: float
+    low: float
+    high: float
+
+
+def ramp_of(function: Function) -> Ramp | None:
+    """The ramp that `function` is, None if it is none."""
+    grid = np.geomspace(SMALL, LARGE, SAMPLES).astype(np.float32)
+    values = np.concatenate([-grid[::-1], grid])
+    results = function(values).astype(np.float64)
+    low, high = float(results[0]), float(results[-1])
+    inner = np.flatnonzero((results > low) & (results < high))
+    is_clamped = results[1] == low and results[-2] == high
+    if not np.isfinite(results).all() or not is_clamped or len(inner) < FEWEST_SAMPLES:
+        return None
+    ends = inner[[0, -1]]
+    rise = float(np.diff(results[ends])[0] / np.diff(values[ends].astype(np.float64))[0])
+    offset = float(results[ends[0]] - values[ends[0]] * rise)
+    expected = np.clip(values * rise + offset, low, high)
+    is_ramp = (np.abs(results - expected) <= RELATIVE_ERROR * (high - low)).all()
+    return Ramp(rise=rise, offset=offset, low=low, high=high) if is_ramp and rise > 0 else None
+
+
+def with_ramp(real: Real, ramp: Ramp, target: Quantization) -> Real | None:
+    """What is the function `ramp` of a convolution's value, by its scales and bias, as a clamp.
+
+    None where the bias, rounded to steps of the accumulators, moves it too far for `target`.
+    """
+    producer = real.producer
+    assert isinstance(producer, Linear)
+    scale = (producer.weight_scale * ramp.rise).astype(np.float32)
+    steps = np.float64(producer.source.quantization.scale) * scale
+    if producer.slope is not None or steps.max() / 2 > LARGEST_SHARE * target.scale:
+        return None
+    return replace(
+        real,
+        is_plain=True,
+        low=ramp.low,
+        high=ramp.high,
+        producer=replace(producer, weight_scale=scale, bias=producer.bias + ramp.offset / steps),
     )

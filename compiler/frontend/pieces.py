@@ -36,24 +36,25 @@ LARGEST_ERROR_STEPS = 0.9
 """Of the real value, in steps of the result; below 1, the rounded result is off by 1 at most."""
 
 
-def pieces_of(function: Function, producer: Linear, target: Quantization) -> tuple[Piece, ...]:
+def pieces_of(
+    function: Function, producer: Linear, target: Quantization, is_fine: bool = False
+) -> tuple[Piece, ...]:
     """Return the pieces of `function` of the producer's value, stored with `target`.
+
+    is_fine: take many, where few would do.
 
     Raises:
         UnsupportedError: too steep or not finite; too few accumulator steps in a level.
     """
-    steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
-    sums = extreme_sums(producer)
-    low, high = float((sums[0] * steps).min()), float((sums[1] * steps).max())
-    inputs = _inputs(function, target, low, high)
-    results = _in_steps(function, inputs, target)
+    steps, sums, inputs, results = _sampled(function, producer, target)
+    low, high = _extremes(steps, sums)
     slopes = np.abs(np.diff(results)) / np.diff(inputs)
     limit = (LARGEST_ERROR_STEPS - float(slopes.max() * steps.max()) / 2) * 2 * (LEVELS - 1)
     exact = _exact_ends(sums, steps, inputs, results)
     if exact is not None:
         return _tables(function, exact, (low, high), target)
     rise, cuts = _cut(inputs, slopes, FEW_PIECES)
-    if rise > limit or np.abs(np.diff(results[cuts])).max() > LARGEST_RISE:
+    if is_fine or rise > limit or np.abs(np.diff(results[cuts])).max() > LARGEST_RISE:
         rise, cuts = _cut(inputs, slopes, MANY_PIECES)
     if rise > limit:
         raise UnsupportedError(
@@ -61,6 +62,33 @@ def pieces_of(function: Function, producer: Linear, target: Quantization) -> tup
             "QuantizeLinear and DequantizeLinear in front of it"
         )
     return _tables(function, _settled(inputs, results, cuts), (low, high), target)
+
+
+def level_error(function: Function, producer: Linear, target: Quantization, count: int) -> float:
+    """How far `count` pieces' levels are from the function, in steps of `target`, not rounded.
+
+    Raises UnsupportedError: the function is not finite.
+    """
+    steps, sums, inputs, results = _sampled(function, producer, target)
+    if _exact_ends(sums, steps, inputs, results) is not None:
+        return 0.0
+    slopes = np.abs(np.diff(results)) / np.diff(inputs)
+    rise, _ = _cut(inputs, slopes, count)
+    return (rise / (LEVELS - 1) + float(slopes.max() * steps.max())) / 2
+
+
+def _sampled(
+    function: Function, producer: Linear, target: Quantization
+) -> tuple[Floats, tuple[Floats, Floats], Floats, Floats]:
+    """A step of each channel's accumulator, its extreme sums, samples of all and their results."""
+    steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
+    sums = extreme_sums(producer)
+    inputs = _inputs(function, target, *_extremes(steps, sums))
+    return steps, sums, inputs, _in_steps(function, inputs, target)
+
+
+def _extremes(steps: Floats, sums: tuple[Floats, Floats]) -> tuple[float, float]:
+    return float((sums[0] * steps).min()), float((sums[1] * steps).max())
 
 
 def _exact_ends(

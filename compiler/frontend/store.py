@@ -130,6 +130,16 @@ def _stated_quantization(node: Operator, values: Values, first: int) -> tuple[Qu
     return scalar_quantization(scale, None, node.label, stated != TensorProto.INT8)
 
 
+def stated_range(context: Context, name: str) -> tuple[float, float] | None:
+    """The smallest and largest value that QuantizeLinears behind the float `name` hold."""
+    levels = []
+    for node in context.source.consumers(name):
+        if node.op_type == "QuantizeLinear":
+            values = [context.values.get(item) if item else None for item in node.inputs]
+            levels.append(dequantize_all(_stated_quantization(node, values, 1)[0]))
+    return (float(np.min(levels)), float(np.max(levels))) if levels else None
+
+
 def _check_attributes(node: Operator, arithmetic: str) -> None:
     """Refuse blocks, and an attribute `arithmetic` that asks for another type than float32."""
     if node.attribute("block_size", 0):
@@ -155,6 +165,14 @@ def as_activation(context: Context, value: Value | None, what: str = "input") ->
         if exact is not None:
             return exact
     return plain_source(value, what)
+
+
+def storable(context: Context, value: Real) -> Quantized | None:
+    """As as_activation; None where a QuantizeLinear is lacking."""
+    try:
+        return as_activation(context, value)
+    except UnsupportedError:
+        return None
 
 
 def padded_activation(context: Context, value: Value | None) -> tuple[Quantized, Pads]:

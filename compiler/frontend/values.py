@@ -164,11 +164,13 @@ class Padded:
 class Deferred:
     """An operator that commutes with quantizing, behind float values that are not stored yet.
 
-    Once the quantization is known, `inners` are stored with it and `then` applied to them.
+    Once the quantization is known, `inners` are stored with it, or as `stored_as` says for it, and
+    `then` applied to them.
     """
 
     inners: "tuple[Real, ...]"
     then: Callable[[Sequence[Quantized]], "Real"]
+    stored_as: "Callable[[Quantization], Sequence[tuple[Real, Quantization]]] | None" = None
 
     @property
     def sources(self) -> tuple[Quantized, ...]:
@@ -192,6 +194,8 @@ class Real:
     is_plain: bool = True
     low: float = -np.inf
     high: float = np.inf
+    is_fine: bool = False
+    """As many tables are taken as a function can have."""
     names: tuple[str, ...] = field(default=())
     """The ONNX nodes behind this value, for reports."""
     root: Producer | None = None

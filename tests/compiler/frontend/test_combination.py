@@ -145,28 +145,14 @@ def two_convolutions(builder):
     return builder.node("Add", [first, convolved(builder)[0]])
 
 
-def clamped_at_both_ends(builder):
-    value, channels = convolved(builder)
-    bounds = [builder.constant(np.float32(bound)) for bound in (0, 6)]
-    value = builder.node("Clip", [value, *bounds])
-    return builder.node("Add", [value, builder.activation((1, channels, 8, 8))])
-
-
 def smaller_convolution(builder):
     value = builder.node("MatMul", [builder.activation((1, 1, 8)), builder.weight((8, 8), 1)])
     return builder.node("Add", [value, builder.activation((1, 6, 8))])
 
 
-@pytest.mark.parametrize(
-    ("build", "reason"),
-    [
-        (two_convolutions, "is not quantized"),
-        (clamped_at_both_ends, "only Relu may clamp"),
-        (smaller_convolution, "must have the shape of the result"),
-    ],
-)
-def test_other_sums_stay_on_the_host(make_builder, agree, build, reason):
+@pytest.mark.parametrize("build", [two_convolutions, smaller_convolution])
+def test_other_sums_stay_on_the_host(make_builder, agree, build):
     builder = make_builder(seed=7)
     builder.output(builder.quantize(build(builder)))
-    with pytest.raises(ModelError, match=reason):
+    with pytest.raises(ModelError, match="that has no bounds; put a QuantizeLinear"):
         import_model(builder.model())

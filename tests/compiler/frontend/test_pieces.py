@@ -33,7 +33,7 @@ def apply(builder, name, value):
     return builder.node(name, [value])
 
 
-FUNCTIONS = ("SiLU", "HardSwish", "Sigmoid", "Tanh", "Gelu", "Mish by parts", "Elu", "HardSigmoid",
+FUNCTIONS = ("SiLU", "HardSwish", "Sigmoid", "Tanh", "Gelu", "Mish by parts", "Elu",
              "scaled Tanh", "squared Relu", "Softplus", "Erf")  # fmt: skip
 
 
@@ -41,7 +41,7 @@ FUNCTIONS = ("SiLU", "HardSwish", "Sigmoid", "Tanh", "Gelu", "Mish by parts", "E
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_behind_a_convolution_is_one_step_off_at_most(make_builder, agree, name, groups):
     builder = make_builder(seed=1, is_exact=False, opset=20)
-    is_bounded = name in ("Sigmoid", "Tanh", "HardSigmoid", "scaled Tanh", "Erf")
+    is_bounded = name in ("Sigmoid", "Tanh", "scaled Tanh", "Erf")
     value = apply(builder, name, convolved(builder, groups))
     builder.output(builder.quantize(value, around=2.0**-7 if is_bounded else 2.0**-4))
     (node,) = agree(builder, fraction=LARGEST_RATE).sections[0].graph.nodes
@@ -53,7 +53,6 @@ CURVES = {
     "Sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 2.0**-8, -128),
     "Tanh": (np.tanh, 2.0**-7, 0),
     "SiLU": (lambda x: x / (1 + np.exp(-x)), 2.0**-6, -110),
-    "HardSigmoid": (lambda x: np.clip(0.2 * x + 0.5, 0, 1), 2.0**-8, -128),
 }
 
 
@@ -79,7 +78,7 @@ def test_pieces_end_where_few_values_are_rounded_elsewhere(make_builder, agree):
         inputs = np.linspace(*ends, 100_000)
         expected = np.clip(np.rint(curve(inputs) / scale + zero_point), -128, 127)
         rates.append(np.mean(results_of(node.epilogue.pieces, inputs) != expected))
-    assert np.mean(rates) < 0.042, rates  # 0.050 where pieces are cut alone
+    assert np.mean(rates) < 0.042, rates  # 0.045 where pieces are cut alone
 
 
 def test_a_function_behind_gemm_with_uint8(make_builder, agree):

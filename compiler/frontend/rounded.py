@@ -1,0 +1,212 @@
+"""Sums and products of operands that no QuantizeLinear follows: those are rounded by themselves.
+
+Squeeze and excite in TensorRT's form (a gate, and what it opens), functions of stored values that
+are added or multiplied. One operand may be a convolution's value, which is taken unrounded; the
+others are stored as finely as 8 bits allow, over the range of their function, or over that which a
+QuantizeLinear for another reader states. That is done only where the result, as it is quantized, is
+one step off at most.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from tilewright.compiler.frontend.builder import natural_index
+from tilewright.compiler.frontend.combination import KINDS, Kind, combine_activations, is_line
+from tilewright.compiler.frontend.context import Context, dequantize_all
+from tilewright.compiler.frontend.lines import LARGEST_SHARE, ramp_of, with_ramp
+from tilewright.compiler.frontend.pieces import FEW_PIECES, MANY_PIECES, level_error
+from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.store import stated_range, storable
+from tilewright.compiler.frontend.table import real_results, results_at
+from tilewright.compiler.frontend.values import (
+    Deferred,
+    Dequantized,
+    Linear,
+    Quantized,
+    Real,
+    UnsupportedError,
+)
+from tilewright.hw.spec.tensor import Quantization
+from tilewright.support.records import record
+
+FARTHEST = 2.0**30
+"""A function that reaches further has no bound."""
+LEVELS = 254
+"""Of a range: one less than there are, for the zero point, which is rounded."""
+MARGIN = 0.99
+"""Of a step: how much the rounding of operands may make of it, less what binary32 does."""
+REMEDY = "put a QuantizeLinear and DequantizeLinear behind one of its inputs"
+TOO_COARSE = (
+    "it reads values that no QuantizeLinear follows, and rounded ones would make its result more "
+    f"than a step off; {REMEDY}"
+)
+
+
+@record(frozen=True, kw_only=True, eq=False)
+class Operand:
+    """An operand, the largest magnitude that it has, and by how much it is wrong.
+
+    `errors` are those with as many tables as a function has by itself, and with many of them. `own`
+    is how it is stored; None where it is stored already, or taken as it is.
+    """
+
+    real: Real
+    largest: float
+    errors: tuple[float, float] = (0.0, 0.0)
+    own: Quantization | None = None
+
+
+def combine_rounded(context: Context, node: Operator, reals: Sequence[Real]) -> Real | None:
+    """Add, Sub or Mul of two values, of which operands are rounded; None where none has to be.
+
+    Raises UnsupportedError where one has no known range.
+    """
+    kind = KINDS[node.op_type]
+    try:
+        shape = np.broadcast_shapes(*(real.index.shape for real in reals))
+    except ValueError:
+        return None
+    exact = next(
+        (real for real in reals if real.index.shape == shape and is_line(context, real)), None
+    )
+    operands = [
+        _operand(context, node, at, real, is_exact=real is exact) for at, real in enumerate(reals)
+    ]
+    rounded = [operand for operand in operands if operand.own is not None]
+    if not rounded:
+        return None
+
+    def stored_as(target: Quantization) -> list[tuple[Real, Quantization]]:
+        limit = MARGIN * target.scale
+        is_fine = not _error(kind, operands, target, is_fine=False) <= limit
+        if is_fine and not _error(kind, operands, target, is_fine=True) <= limit:
+            raise UnsupportedError(TOO_COARSE)
+        return [
+            (replace(operand.real, is_fine=is_fine), operand.own)
+            for operand in rounded
+            if operand.own is not None
+        ]
+
+    def then(stored: Sequence[Quantized]) -> Real:
+        left = iter(stored)
+        values = [
+            operand.real if operand.own is None else _dequantized(next(left))
+            for operand in operands
+        ]
+        return combine_activations(context, node, *values)
+
+    inners = tuple(operand.real for operand in rounded)
+    names = tuple(dict.fromkeys(name for real in reals for name in real.names))
+    return Real(
+        producer=Deferred(inners=inners, then=then, stored_as=stored_as),
+        index=natural_index(shape),
+        names=(*names, node.name),
+    )
+
+
+def rounded_pixels(
+    context: Context, real: Real, target: Quantization, share: float
+) -> tuple[Real, Quantization]:
+    """How pixels are stored that are mixed before they are quantized with `target`.
+
+    share: the least that a pixel has of some result. Raises UnsupportedError where they can be
+    anything, or results would be more than one step off.
+    """
+    low, high = _range(context, real)
+    ends = dequantize_all(target)[[0, -1]] + np.array([-0.5, 0.5]) * target.scale
+    if low > -np.inf:
+        high = min(high, (ends[1] - (1 - share) * low) / share)
+    if high < np.inf:
+        low = max(low, (ends[0] - (1 - share) * high) / share)
+    own = _quantization(min(low, 0.0), max(high, 0.0))
+    few, many = (0.5 + error for error in _function_errors(context, real, own))
+    limit = MARGIN * target.scale / own.scale
+    if not many <= limit:
+        raise UnsupportedError(TOO_COARSE)
+    return replace(real, is_fine=few > limit), own
+
+
+def _operand(context: Context, node: Operator, at: int, real: Real, *, is_exact: bool) -> Operand:
+    stated = stated_range(context, node.inputs[at])
+    if is_exact:
+        return Operand(real=real, largest=max(map(abs, stated)) if stated else np.inf)
+    stored = storable(context, real)
+    if stored is None:
+        low, high = _range(context, real)
+        if stated:
+            low, high = max(low, stated[0]), min(high, stated[1])
+        own = _quantization(min(low, 0.0), max(high, 0.0))
+        few, many = _function_errors(context, real, own)
+        errors = (0.5 + few) * own.scale, (0.5 + many) * own.scale
+        return Operand(real=real, largest=max(-low, high), errors=errors, own=own)
+    largest = float(np.abs(dequantize_all(stored.quantization)).max())
+    return Operand(real=_dequantized(stored), largest=largest)
+
+
+def _dequantized(stored: Quantized) -> Real:
+    return Real(producer=Dequantized(source=stored), index=stored.index)
+
+
+def _range(context: Context, real: Real) -> tuple[float, float]:
+    """The smallest and largest value of the function that `real` is."""
+    if real.is_plain:
+        return real.low, real.high
+    if isinstance(real.producer, Dequantized):
+        results = real_results(context, real)
+    else:
+        grid = np.geomspace(2.0**-24, 2.0**60, 1 << 10).astype(np.float32)
+        results = results_at(context, real, np.concatenate([-grid, grid]))
+    if not np.isfinite(results).all():
+        raise UnsupportedError("the function that it reads is not finite for every value")
+    return float(results.min()), float(results.max())
+
+
+def _quantization(low: float, high: float) -> Quantization:
+    """The finest that holds low ... high.
+
+    Raises UnsupportedError: these have no bounds.
+    """
+    if not high - low < FARTHEST:
+        raise UnsupportedError(
+            f"it reads a value that no QuantizeLinear follows and that has no bounds; {REMEDY}"
+        )
+    scale = float(np.float32((high - low) / LEVELS)) or 1.0
+    return Quantization(scale=scale, zero_point=round(-128 - low / scale))
+
+
+def _function_errors(context: Context, real: Real, own: Quantization) -> tuple[float, float]:
+    """What tables of a function of an unrounded value lose, in steps of `own`: few, and many."""
+    if real.is_plain or isinstance(real.producer, Dequantized) or is_line(context, real):
+        return 0.0, 0.0
+    if not isinstance(real.producer, Linear):
+        raise UnsupportedError("it reads a function of a value that no QuantizeLinear follows")
+    function = partial(results_at, context, real)
+    ramp = ramp_of(function)
+    if ramp is not None and with_ramp(real, ramp, own) is not None:
+        return LARGEST_SHARE, LARGEST_SHARE
+    few, many = (
+        level_error(function, real.producer, own, count) for count in (FEW_PIECES, MANY_PIECES)
+    )
+    return few, many
+
+
+def _error(
+    kind: Kind, operands: Sequence[Operand], target: Quantization, *, is_fine: bool
+) -> float:
+    """By how much the result is wrong at most, where it does not saturate.
+
+    Of a product of large factors, only what stays within the target counts.
+    """
+    wrong = [operand.errors[is_fine] for operand in operands]
+    if kind == "add":
+        return sum(wrong)
+    reach = float(np.abs(dequantize_all(target)).max()) + target.scale
+    return wrong[0] * wrong[1] + max(
+        operands[one].largest * wrong[other]
+        + min(operands[other].largest, reach / operands[one].largest) * wrong[one]
+        for one, other in ((0, 1), (1, 0))
+        if operands[one].largest > 0
+    )

@@ -1,0 +1,154 @@
+"""Operands that no QuantizeLinear follows, rounded by themselves: one step off at most."""
+
+import numpy as np
+import pytest
+from model_runs import run_on_iss, run_on_reference
+
+from tilewright.compiler.compile import compile_model
+from tilewright.compiler.frontend.importer import import_model
+from tilewright.compiler.graph.graph import Conv
+from tilewright.hw.spec.config import PRESETS
+
+FEW, SOME = 0.1, 0.25
+"""The part of the results that may be one step off where one operand is rounded, and where two
+are."""
+SHAPE = (1, 8, 12, 12)
+
+
+def convolved(builder, shape=SHAPE, *functions):
+    weight = builder.weight((shape[1], shape[1], 3, 3), 0, around=2.0**-9)
+    value = builder.node("Conv", [builder.activation(shape), weight], pads=[1, 1, 1, 1])
+    for function in functions:
+        value = builder.node(function, [value])
+    return value
+
+
+def quantized(builder, value, scale, zero_point=0):
+    """An output of the model."""
+    pair = [builder.constant(np.float32(scale)), builder.constant(builder.zero_point(zero_point))]
+    builder.output(builder.node("QuantizeLinear", [value, *pair]))
+
+
+def squeezed(builder, value, gate, scale):
+    """Squeeze and excite as TensorRT's tools write it: Q/DQ in front of pooling and products."""
+    channels = SHAPE[1]
+    pair = [builder.constant(np.float32(scale)), builder.constant(builder.zero_point(0))]
+    stored = builder.dequantize(builder.node("QuantizeLinear", [value, *pair]), pair)
+    mean = builder.node("GlobalAveragePool", [stored])
+    weight = builder.weight((channels, channels, 1, 1), around=2.0**-7)
+    inner = builder.node("Conv", [builder.requantized(mean, 2.0**-7), weight])
+    weight = builder.weight((channels, channels, 1, 1), around=2.0**-5)
+    return builder.node(gate, [builder.node("Conv", [builder.requantized(inner, 2.0**-7), weight])])
+
+
+def check(builder, imported):
+    expected = run_on_reference(imported, builder.feeds)
+    for config in ("nano", "edge"):
+        given = run_on_iss(compile_model(imported, PRESETS[config]), builder.feeds)
+        for name, array in expected.items():
+            np.testing.assert_array_equal(given[name], array)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("gate", ["HardSigmoid", "Sigmoid"])
+def test_squeeze_and_excite_of_a_convolutions_value(make_builder, agree, gate, dtype):
+    """What the gate opens is taken unrounded, the gate alone is rounded."""
+    builder = make_builder(seed=1, dtype=dtype, is_exact=False)
+    value = convolved(builder, SHAPE, "Relu")
+    gate = squeezed(builder, value, gate, 0.1)
+    quantized(builder, builder.node("Mul", [value, gate]), 0.04)
+    imported = agree(builder, fraction=FEW)
+    assert imported.host_operators == ()
+    check(builder, imported)
+
+
+def test_squeeze_and_excite_of_a_function(make_builder, agree):
+    """Both are rounded, over the range that the QuantizeLinear of the pooling states."""
+    builder = make_builder(seed=2, is_exact=False)
+    value = convolved(builder, SHAPE, "HardSwish")
+    gate = squeezed(builder, value, "HardSigmoid", 0.13)
+    quantized(builder, builder.node("Mul", [gate, value]), 0.08)
+    imported = agree(builder, fraction=SOME)
+    assert imported.host_operators == ()
+    check(builder, imported)
+
+
+def test_a_product_that_would_be_further_off_is_left_to_the_host(make_builder):
+    builder = make_builder(seed=3, is_exact=False)
+    value = convolved(builder, SHAPE, "HardSwish")
+    gate = squeezed(builder, value, "HardSigmoid", 0.13)
+    quantized(builder, builder.node("Mul", [value, gate]), 0.02)
+    reasons = {item.op_type: item.reason for item in import_model(builder.model()).host_operators}
+    assert "more than a step off; put a QuantizeLinear" in reasons["QuantizeLinear"]
+
+
+def test_a_product_of_values_without_bounds_is_left_to_the_host(make_builder):
+    builder = make_builder(seed=4)
+    value = builder.node("Mul", [convolved(builder), convolved(builder)])
+    builder.output(
+        builder.quantize(builder.node("MaxPool", [convolved(builder)], kernel_shape=[2, 2]))
+    )
+    builder.output(builder.quantize(value))
+    reasons = {item.op_type: item.reason for item in import_model(builder.model()).host_operators}
+    assert "that has no bounds; put a QuantizeLinear" in reasons["Mul"]
+
+
+@pytest.mark.parametrize("op_type", ["Add", "Sub", "Mul"])
+def test_functions_of_stored_values(make_builder, agree, op_type):
+    """Where convolutions alone are quantized, functions of their results are not."""
+    builder = make_builder(seed=5, is_exact=False)
+    values = [
+        builder.node(function, [builder.requantized(convolved(builder), 2.0**-4)])
+        for function in ("HardSwish", "Sigmoid")
+    ]
+    quantized(builder, builder.node(op_type, values), 0.08)
+    assert agree(builder, fraction=SOME).host_operators == ()
+
+
+def test_a_clamped_convolution_plus_an_activation(make_builder, agree):
+    """Relu6 has bounds on both sides."""
+    builder = make_builder(seed=6, is_exact=False)
+    bounds = [builder.constant(np.float32(bound)) for bound in (0, 6)]
+    value = builder.node("Clip", [convolved(builder), *bounds])
+    value = builder.node("Add", [value, builder.activation(SHAPE)])
+    builder.output(builder.quantize(value, 2.0**-4))
+    assert agree(builder, fraction=FEW).host_operators == ()
+
+
+@pytest.mark.parametrize("mode", ["half_pixel", "align_corners", "asymmetric"])
+@pytest.mark.parametrize("function", ["Relu", "HardSwish"])
+def test_pixels_that_are_mixed_before_they_are_quantized(make_builder, agree, mode, function):
+    builder = make_builder(seed=7, is_exact=False)
+    value = convolved(builder, SHAPE, function)
+    size = 23 if mode == "align_corners" else 24
+    sizes = builder.constant(np.array([1, 8, size, size]))
+    value = builder.node(
+        "Resize", [value, "", "", sizes], mode="linear", coordinate_transformation_mode=mode
+    )
+    joined = builder.node("Concat", [value, convolved(builder, (1, 8, size, size), "Relu")], axis=1)
+    builder.output(builder.quantize(joined, 2.0**-4, -115))
+    imported = agree(builder, fraction=SOME)
+    assert imported.host_operators == ()
+    check(builder, imported)
+
+
+def test_pixels_without_bounds_are_mixed_by_the_host(make_builder):
+    builder = make_builder(seed=8)
+    scales = builder.constant(np.array([1, 1, 2, 2], np.float32))
+    value = builder.node("Resize", [convolved(builder), "", scales], mode="linear")
+    builder.output(builder.quantize(value))
+    builder.output(builder.quantize(convolved(builder)))
+    reasons = {item.op_type: item.reason for item in import_model(builder.model()).host_operators}
+    assert "that has no bounds" in reasons["QuantizeLinear"]
+
+
+def test_a_hard_sigmoid_of_a_convolution_is_its_clamp(make_builder, agree):
+    """One drain, without tables, exact but for the bias."""
+    builder = make_builder(seed=9, is_exact=False)
+    value = convolved(builder, SHAPE, "HardSigmoid")
+    builder.output(builder.quantize(value, 2.0**-8, -128))
+    imported = agree(builder, fraction=0.02)
+    (node,) = imported.sections[0].graph.nodes
+    assert isinstance(node, Conv)
+    assert not node.epilogue.pieces
+    assert node.epilogue.table is None
