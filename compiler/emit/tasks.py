@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from tilewright.compiler.plan.rings import ChunkRing, Ring
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Instruction
-from tilewright.support.records import record
 
 
-@record(frozen=True, kw_only=True)
 class Task:
     """One instruction of layer number `layer`; tasks executed one by one give the result."""
 
-    instruction: Instruction
-    layer: int
+    __slots__ = ("instruction", "layer")
+
+    def __init__(self, instruction: Instruction, layer: int) -> None:
+        self.instruction, self.layer = instruction, layer
 
 
 @dataclass(kw_only=True)
@@ -58,7 +58,7 @@ class TaskList:
 
     def emit(self, instruction: Instruction) -> None:
         """Append one instruction."""
-        self.tasks.append(Task(instruction=instruction, layer=self.layer))
+        self.tasks.append(Task(instruction, self.layer))
 
     def take_parameters(self, words: int) -> int:
         """Return the first of `words` consecutive parameter words."""

@@ -11,10 +11,9 @@ Where instructions may still meet at a bank's port is listed (`meetings`).
 
 from collections import Counter
 from collections.abc import Sequence
-from operator import gt
 
 from tilewright.compiler.program.meetings import Meetings
-from tilewright.compiler.program.uses import Counts, Place, Uses
+from tilewright.compiler.program.uses import Counts, Place, Uses, is_behind, latest
 from tilewright.hw.spec.access import Access, Accesses, accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.hazard import overwrites_own_source, writes_twice
@@ -107,7 +106,7 @@ class _Checker:
                     f"instruction {index} waits for {wait.engine.name} {wait.count}, "
                     f"but only {len(self.clocks[wait.engine])} come before it"
                 )
-            clock = list(map(max, clock, self.clocks[wait.engine][wait.count - 1]))
+            clock = latest(clock, self.clocks[wait.engine][wait.count - 1]).copy()
             clock[wait.engine] = max(clock[wait.engine], wait.count)
         return clock
 
@@ -166,7 +165,7 @@ class _Checker:
     def _compare(
         self, index: int, engine: Engine, place: Place, last: Counts, clock: Counts
     ) -> None:
-        if not any(map(gt, last, clock)):
+        if is_behind(last, clock):
             return
         late = next(engine for engine in Engine if last[engine] > clock[engine])
         space, pairs, _ = place

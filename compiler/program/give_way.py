@@ -33,6 +33,8 @@ class GiveWay:
         self._config, self._ports = config, Ports(config)
         self._chain_of = {layer: n for n, chain in enumerate(chains) for layer in chain}
         self._busier = self._find_busier(tasks)
+        self._asking = {chain: {engine for pair in self._busier.get(chain, ()) for engine in pair}
+                        for chain in self._chain_of.values()}  # fmt: skip
         self._noted: dict[Engine, list[tuple[int, Mapping[Port, BankSet]]]] = defaultdict(list)
 
     def _find_busier(self, tasks: Sequence[Task]) -> dict[int, set[tuple[Engine, Engine]]]:
@@ -52,8 +54,7 @@ class GiveWay:
 
     def requests(self, task: Task, touched: Accesses) -> Mapping[Port, BankSet]:
         """Return the banks that a task asks for at each port; none where nobody gives way."""
-        pairs = self._busier.get(self._chain_of[task.layer])
-        if not pairs or not any(task.instruction.engine in pair for pair in pairs):
+        if task.instruction.engine not in self._asking[self._chain_of[task.layer]]:
             return {}
         found = self._ports.requests(task.instruction, touched)
         return {port: banks for port, banks in found.items() if port[0] != Space.PARAMETER}

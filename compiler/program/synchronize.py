@@ -7,14 +7,12 @@ engine is the order of its tasks.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from operator import gt
 
 from tilewright.compiler.emit.tasks import Task
 from tilewright.compiler.program.give_way import GiveWay
-from tilewright.compiler.program.uses import NOTHING, Counts, Uses
+from tilewright.compiler.program.uses import NOTHING, Counts, Uses, is_behind, latest
 from tilewright.hw.spec import isa
-from tilewright.hw.spec.access import accesses
+from tilewright.hw.spec.access import footprints
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Wait
 
@@ -32,24 +30,25 @@ def synchronize(
     """
     give_way = GiveWay(tasks, chains, config)
     uses = Uses(config, dram_bytes=dram_bytes, granule=DRAM_GRANULE)
-    issued = dict.fromkeys(Engine, NOTHING)
-    history: dict[Engine, list[Counts]] = {engine: [] for engine in Engine}
+    touches = footprints(config)
+    issued: list[Counts] = [NOTHING for _ in Engine]
+    history: list[list[Counts]] = [[] for _ in Engine]
     result: list[Task] = []
     for task in tasks:
         engine = task.instruction.engine
         assert engine is not None
-        touched = accesses(task.instruction, config)
+        touched = touches.accesses(task.instruction)
         reads, writes = uses.places(touched.reads), uses.places(touched.writes)
         need = uses.needed(engine, reads, writes)
         asked = give_way.requests(task, touched)
         known = issued[engine]
         if asked:
             need = need.copy()
-            for other, last in give_way.needs(task, asked, _latest(need, known)):
+            for other, last in give_way.needs(task, asked, latest(need, known)):
                 need[other] = last
         waits = _reduced(need, known, history)
         for wait in waits:
-            known = _latest(known, history[wait.engine][wait.count - 1])
+            known = latest(known, history[wait.engine][wait.count - 1]).copy()
             known[wait.engine] = max(known[wait.engine], wait.count)
         issued[engine] = known
         for extra in range(isa.NUM_WAITS, len(waits), isa.NUM_WAITS):
@@ -63,24 +62,20 @@ def synchronize(
     return result
 
 
-def _latest(some: Counts, others: Counts) -> Counts:
-    return list(map(max, some, others))
-
-
 def _waiting(task: Task, waits: tuple[Wait, ...]) -> Task:
     if waits == task.instruction.waits:
         return task
-    return Task(instruction=task.instruction.waiting(waits), layer=task.layer)
+    return Task(task.instruction.waiting(waits), task.layer)
 
 
 def _carrier(task: Task, waits: tuple[Wait, ...]) -> Task:
     """A zero-length instruction of the task's engine that only waits."""
-    return replace(task, instruction=type(task.instruction)(waits=waits))
+    return Task(type(task.instruction)(waits=waits), task.layer)
 
 
-def _reduced(need: Counts, known: Counts, history: dict[Engine, list[Counts]]) -> list[Wait]:
+def _reduced(need: Counts, known: Counts, history: list[list[Counts]]) -> list[Wait]:
     """Drop needs that are known already or implied by another need."""
-    if not any(map(gt, need, known)):
+    if is_behind(need, known):
         return []
     waits = [
         Wait(engine=engine, count=count)

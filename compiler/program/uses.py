@@ -20,6 +20,29 @@ Counts = list[int]
 
 NOTHING: Counts = [0] * len(Engine)
 
+
+def latest(some: Counts, others: Counts) -> Counts:
+    """Return the later one of each engine's."""
+    if some is others:
+        return some
+    a, b, c, d, e = some
+    v, w, x, y, z = others
+    return [
+        a if a > v else v,
+        b if b > w else w,
+        c if c > x else x,
+        d if d > y else y,
+        e if e > z else z,
+    ]
+
+
+def is_behind(some: Counts, others: Counts) -> bool:
+    """Tell whether none of them is later than the other one of its engine."""
+    a, b, c, d, e = some
+    v, w, x, y, z = others
+    return a <= v and b <= w and c <= x and d <= y and e <= z
+
+
 Place = tuple[Space, Pairs, Addresses | None]
 """Words of a memory in intervals; if these are many, their bounds and the words one by one."""
 
@@ -33,10 +56,11 @@ class Uses:
     def __init__(self, config: Config, *, dram_bytes: int, granule: int) -> None:
         self._granule, self._dram_words = granule, -(-dram_bytes // granule)
         self._dram_bytes = self._dram_words * granule
-        self._cells = {
-            space: _Cells(self._dram_words if space == Space.DRAM else num_words(space, config))
+        self._cells = [
+            _Cells(self._dram_words if space == Space.DRAM else num_words(space, config))
             for space in Space
-        }
+        ]
+        """By memory."""
 
     def places(self, touched: Sequence[Access]) -> list[Place]:
         """Return where accesses lie; a granule of DRAM that is touched in part counts whole."""
@@ -67,9 +91,12 @@ class Uses:
 
     def needed(self, engine: Engine, reads: Sequence[Place], writes: Sequence[Place]) -> Counts:
         """Return the instructions behind which an engine may read and write those words."""
-        needs = [self.before_read(engine, place) for place in reads]
-        needs += [self.before_write(engine, place) for place in writes]
-        return list(map(max, *needs)) if len(needs) > 1 else needs[0] if needs else NOTHING
+        needed = NOTHING
+        for place in reads:
+            needed = latest(needed, self.before_read(engine, place))
+        for place in writes:
+            needed = latest(needed, self.before_write(engine, place))
+        return needed
 
     def before_read(self, engine: Engine, place: Place) -> Counts:
         """Return the instructions behind which an engine may read words.
@@ -78,7 +105,7 @@ class Uses:
         """
         space, pairs, words = place
         cells = self._cells[space]
-        last = cells.latest(cells.written, pairs, words)
+        last = cells.last(cells.written, pairs, words)
         is_sum = engine == Engine.MATRIX and space == Space.ACCUMULATOR
         return _without(engine, last) if is_sum else last
 
@@ -86,7 +113,7 @@ class Uses:
         """Return the instructions behind which an engine may write words: others' alone."""
         space, pairs, words = place
         cells = self._cells[space]
-        last = cells.latest(cells.touched, pairs, words)
+        last = cells.last(cells.touched, pairs, words)
         if cells.has_single_reads:
             last = cells.with_single_reads(last, pairs, words)
         return _without(engine, last)
@@ -136,18 +163,22 @@ class _Cells:
         """By engine and word, the last reads that are noted by word; no words while none is."""
         self._singly_from, self._singly_to = words, 0
 
-    def latest(self, uses: Sequence[Counts], pairs: Pairs, words: Addresses | None) -> Counts:
+    def last(self, uses: list[Counts], pairs: Pairs, words: Addresses | None) -> Counts:
         """Return the last of the uses of any of some words."""
         starts = self.starts
         if words is None and len(pairs) == 1:
-            ((start, end),) = pairs
+            start, end = pairs[0]
             behind = bisect_right(starts, start)
-            found: Sequence[Counts] = uses[behind - 1 : bisect_left(starts, end, behind)]
-        else:
-            found = [uses[cell] for cell in self._meeting(pairs, words)]
-        return found[0] if len(found) == 1 else list(map(max, NOTHING, *found))
+            last = uses[behind - 1]
+            for cell in range(behind, bisect_left(starts, end, behind)):
+                last = latest(last, uses[cell])
+            return last
+        last = NOTHING
+        for cell in self._meeting(pairs, words):
+            last = latest(last, uses[cell])
+        return last
 
-    def _meeting(self, pairs: Pairs, words: Addresses | None) -> Sequence[int]:
+    def _meeting(self, pairs: Pairs, words: Addresses | None) -> list[int]:
         """Return the cells that have any of some words."""
         starts = self.starts
         found: list[int] = []
@@ -165,7 +196,7 @@ class _Cells:
         for start, end in pairs:
             if start < self._singly_to and end > self._singly_from:
                 read = self._singly[:, start:end] if words is None else self._singly[:, words]
-                last = list(map(max, last, np.maximum.reduce(read, axis=1).tolist()))
+                last = latest(last, np.maximum.reduce(read, axis=1).tolist())
         return last
 
     def unwritten(self, pairs: Pairs, words: Addresses | None) -> int | None:

@@ -4,15 +4,14 @@ Derived from its walks (`hw.spec.loops`). Units: SRAM words; DRAM bytes, a word 
 whole pitch. Accesses out of range are dropped, as the hardware does, and reported.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.intervals import intervals, merge, wrap
-from tilewright.hw.spec.isa import Instruction
+from tilewright.hw.spec.isa import Instruction, Shape
 from tilewright.hw.spec.loops import (
     DRAM_MODULUS,
     SRAM_MODULUS,
@@ -22,7 +21,6 @@ from tilewright.hw.spec.loops import (
     Walks,
     num_words,
 )
-from tilewright.support.records import record
 
 Pairs = Sequence[tuple[int, int]]
 """Half-open intervals [start, end)."""
@@ -34,10 +32,11 @@ _MAX_FOOTPRINTS = 1 << 14
 class _Extent:
     """Intervals, sorted, disjoint and not adjacent, counted from where they are put."""
 
-    __slots__ = ("_pairs", "end", "ends", "num_words", "start", "starts")
+    __slots__ = ("_pairs", "end", "ends", "num_pairs", "num_words", "start", "starts")
 
     def __init__(self, starts: Addresses, ends: Addresses) -> None:
         self.starts, self.ends = starts, ends
+        self.num_pairs = len(starts)
         self.num_words = int((ends - starts).sum())
         self.start, self.end = (int(starts[0]), int(ends[-1])) if starts.size else (0, 0)
         self._pairs: Pairs | None = None
@@ -94,16 +93,15 @@ class Access:
     @property
     def run(self) -> tuple[int, int] | None:
         """The interval, if there is only one."""
-        pairs = self._extent.pairs
-        if len(pairs) > 1:
+        extent = self._extent
+        if extent.num_pairs > 1:
             return None
-        start, end = pairs[0]
-        return self._base + start, self._base + end
+        return self._base + extent.start, self._base + extent.end
 
     @property
     def num_pairs(self) -> int:
         """The intervals, counted."""
-        return int(self._extent.starts.size)
+        return self._extent.num_pairs
 
     @property
     def addresses(self) -> Addresses:
@@ -130,19 +128,26 @@ class Access:
         return bool((starts[following[inside]] < other.ends[inside]).any())
 
 
-@record(frozen=True, kw_only=True, eq=False)
 class Accesses:
     """Everything one instruction touches, at most one Access a memory and direction.
 
     Accumulators count as read only where an instruction adds to what they held before it.
+    out_of_range: the hardware raises SRAM_RANGE; exclusive_words: of the walks that may write no
+    word twice, every time counted.
     """
 
-    reads: tuple[Access, ...] = ()
-    writes: tuple[Access, ...] = ()
-    out_of_range: bool = False
-    """The hardware raises SRAM_RANGE."""
-    exclusive_words: int = 0
-    """Of the walks that may write no word twice, every time counted."""
+    __slots__ = ("exclusive_words", "out_of_range", "reads", "writes")
+
+    def __init__(
+        self,
+        reads: tuple[Access, ...] = (),
+        writes: tuple[Access, ...] = (),
+        *,
+        out_of_range: bool = False,
+        exclusive_words: int = 0,
+    ) -> None:
+        self.reads, self.writes = reads, writes
+        self.out_of_range, self.exclusive_words = out_of_range, exclusive_words
 
     def conflicts(self, later: "Accesses") -> bool:
         """Tell whether a later instruction must be ordered behind this one."""
@@ -155,41 +160,60 @@ class Accesses:
 
 def accesses(instruction: Instruction, config: Config) -> Accesses:
     """Return the words an instruction reads and writes (its own fetch from DRAM not included)."""
-    return _footprints(config).accesses(instruction)
+    return footprints(config).accesses(instruction)
 
 
-class _Part(NamedTuple):
-    """The words of one walk, counted from its base."""
+class _Part:
+    """The words of one walk, counted from its base: that field of the instruction, masked.
 
-    base_field: str
-    mask: int
-    """Of the field, which gives the base."""
-    extent: _Extent
-    last: int | None
-    """Of a ring: where the run begins that does so farthest behind the base."""
+    limit: the memory's size; last: of a ring, where the run begins that does so farthest behind the
+    base.
+    """
+
+    __slots__ = ("_base_field", "_extent", "_last", "_limit", "_mask", "space")
+
+    def __init__(self, walk: Walk, limit: int, extent: _Extent, last: int | None) -> None:
+        self.space, self._limit, self._extent, self._last = walk.space, limit, extent, last
+        self._base_field, self._mask = walk.start.base, -walk.start.alignment
+
+    def at(self, instruction: Instruction) -> Access | None:
+        """Return them at an instruction's base; None where that leaves the memory."""
+        extent, limit = self._extent, self._limit
+        base = getattr(instruction, self._base_field) & self._mask
+        if base + extent.start >= 0 and base + extent.end <= limit:
+            return Access(self.space, extent, base)
+        if self._last is None or base + self._last >= limit:
+            return None
+        if extent.num_pairs == 1 and extent.end < limit:  # the end of one run leaves the ring
+            return _around(self.space, base, extent.end, limit)
+        return None
 
 
-_Side = tuple[tuple[Space, int, tuple[_Part, ...]], ...]
-"""Of each memory: its size and the walks in it."""
+_Side = tuple[tuple[_Part, ...], ...]
+"""Of each memory the walks in it."""
 
 
-class _Footprint(NamedTuple):
+class _Footprint:
     """What all instructions of a shape touch, counted from their bases."""
 
-    reads: _Side
-    writes: _Side
-    exclusive_words: int
-    has_bad_group: bool
+    __slots__ = ("exclusive_words", "has_bad_group", "reads", "writes")
+
+    def __init__(
+        self, reads: _Side, writes: _Side, exclusive_words: int, *, has_bad_group: bool
+    ) -> None:
+        self.reads, self.writes = reads, writes
+        self.exclusive_words, self.has_bad_group = exclusive_words, has_bad_group
 
 
-class _Footprints:
+class Footprints:
     """The footprints of a config; an instruction whose words wrap or leave a memory has none."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._known: dict[Hashable, _Footprint] = {}
+        self._known: dict[Shape, _Footprint] = {}
 
     def accesses(self, instruction: Instruction) -> Accesses:
+        """Return the words an instruction reads and writes."""
         shape = instruction.shape
         footprint = self._known.get(shape)
         if footprint is None:
@@ -202,16 +226,16 @@ class _Footprints:
         writes = _moved(footprint.writes, instruction)
         if reads is None or writes is None:
             return self._placed(instruction)
-        return Accesses(reads=reads, writes=writes, exclusive_words=footprint.exclusive_words)
+        return Accesses(reads, writes, exclusive_words=footprint.exclusive_words)
 
     def _footprint(self, instruction: Instruction) -> _Footprint:
         if instruction.is_empty:
             return _NO_FOOTPRINT
         walks = instruction.walks(self._config)
         return _Footprint(
-            reads=_side(walks.reads, self._config),
-            writes=_side(walks.writes, self._config),
-            exclusive_words=_exclusive(walks),
+            _side(walks.reads, self._config),
+            _side(walks.writes, self._config),
+            _exclusive(walks),
             has_bad_group=walks.has_bad_group,
         )
 
@@ -221,15 +245,15 @@ class _Footprints:
         reads, reads_outside = _place(walks.reads, self._config)
         writes, writes_outside = _place(walks.writes, self._config)
         return Accesses(
-            reads=reads,
-            writes=writes,
+            reads,
+            writes,
             out_of_range=reads_outside or writes_outside,
             exclusive_words=_exclusive(walks),
         )
 
 
-_footprints = lru_cache(maxsize=8)(_Footprints)
-_NO_FOOTPRINT = _Footprint(reads=(), writes=(), exclusive_words=0, has_bad_group=False)
+footprints = lru_cache(maxsize=8)(Footprints)
+_NO_FOOTPRINT = _Footprint((), (), 0, has_bad_group=False)
 
 
 def _exclusive(walks: Walks) -> int:
@@ -245,9 +269,9 @@ def _side(walks: Iterable[Walk], config: Config) -> _Side:
         found = np.atleast_1d(np.asarray(starts, np.int64)) - walk.base
         extent = _Extent(*merge(found, found + length))
         last = int(found.max()) if walk.is_ring else None
-        part = _Part(walk.start.base, -walk.start.alignment, extent, last)
+        part = _Part(walk, _limit(walk.space, config), extent, last)
         parts.setdefault(walk.space, []).append(part)
-    return tuple((space, _limit(space, config), tuple(parts[space])) for space in sorted(parts))
+    return tuple(tuple(parts[space]) for space in sorted(parts))
 
 
 def _limit(space: Space, config: Config) -> int:
@@ -258,25 +282,16 @@ def _limit(space: Space, config: Config) -> int:
 def _moved(side: _Side, instruction: Instruction) -> tuple[Access, ...] | None:
     """Return a footprint at an instruction's bases; None where that leaves a memory."""
     found = []
-    for space, limit, parts in side:
+    for parts in side:
         whole = None
-        for name, mask, extent, last in parts:
-            base = getattr(instruction, name) & mask
-            if base + extent.start >= 0 and base + extent.end <= limit:
-                access = Access(space, extent, base)
-            elif last is not None and base + last < limit and _wraps_once(extent, limit):
-                access = _around(space, base, extent.end, limit)
-            else:
+        for part in parts:
+            access = part.at(instruction)
+            if access is None:
                 return None
-            whole = access if whole is None else _union(space, (whole, access))
+            whole = access if whole is None else _union(access.space, (whole, access))
         assert whole is not None
         found.append(whole)
     return tuple(found)
-
-
-def _wraps_once(extent: _Extent, limit: int) -> bool:
-    """Whether what leaves a ring at its end is the end of one run of words."""
-    return len(extent.pairs) == 1 and extent.end < limit
 
 
 def _around(space: Space, first: int, words: int, limit: int) -> Access:
