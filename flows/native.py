@@ -39,12 +39,15 @@ NO_MYPYC = 'there is no mypyc: pip install "tilewright[sweep]"'
 PROGRAM = ROOT / "flows" / "native_build.py"
 GROUPS: Mapping[str, Sequence[str]] = {
     "listing": (
+        "compiler/emit/tasks.py",
+        "compiler/plan/estimate.py",
         "compiler/program/give_way.py",
         "compiler/program/order.py",
         "compiler/program/synchronize.py",
         "compiler/program/uses.py",
         "hw/spec/access.py",
         "hw/spec/intervals.py",
+        "hw/spec/ports.py",
     ),
     "timing": ("sim/timing/*.py",),
 }

@@ -1,6 +1,6 @@
 """Lower a convolution to loads, MATRIX, VECTOR and stores, tile by tile."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -37,6 +37,7 @@ from tilewright.compiler.plan.epilogue import (
 from tilewright.compiler.plan.rings import Ring
 from tilewright.hw.spec.isa import Engine, Source
 from tilewright.hw.spec.operations.matrix import Matrix
+from tilewright.hw.spec.operations.vector import Vector
 from tilewright.support.records import replace
 
 
@@ -75,6 +76,9 @@ class ConvLowering(Lowering):
         self.total_groups = context.place(node.output).blocks * self.config.row_groups
         self.fill = -1
         self._source_boxes: dict[Box, Box] = {}
+        self._matrices: dict[tuple[Hashable, ...], Matrix] = {}
+        self._vectors: dict[tuple[Hashable, ...], Vector] = {}
+        """By all but their bases."""
         self._define_weights()
         self._define_parameters()
 
@@ -275,22 +279,36 @@ class ConvLowering(Lowering):
     def _matrix(
         self, tile: Box, group: BlockGroup, number: int, part: KernelPart, accumulators: int
     ) -> None:
-        node = self.node
         weights = self.weights.get((group.number, number))
         view = self._source_view(tile, group, part)
+        box, (stride_y, stride_x) = view.box, self.node.strides
+        start = tile.top * stride_y - box.top, tile.left * stride_x - box.left
+        sizes = tile.height, tile.width, box.height, box.width
+        key = (group.number, number, start, sizes, view.layout.strides)
+        matrix = self._matrices.get(key)
+        if matrix is None:
+            matrix = self._matrices[key] = self._matrix_at_0(tile, group, number, part, view)
+        self.context.tasks.emit(
+            matrix.based(
+                source=view.first_word(part.first), weights=weights, destination=accumulators
+            )
+        )
+
+    def _matrix_at_0(
+        self, tile: Box, group: BlockGroup, number: int, part: KernelPart, view: View
+    ) -> Matrix:
+        """Return the MATRIX of a part without its bases."""
+        node = self.node
         matrix = Matrix(
             out_blocks=group.blocks,
             in_blocks=part.blocks,
-            source=view.first_word(part.first),
             source_out_stride=group.step * view.block_stride,
             source_in_stride=view.block_stride,
             source_pitch=view.pitch,
-            weights=weights,
-            destination=accumulators,
             destination_stride=tile.pixels,
             accumulate=int(number > 0),
         )
-        matrix = with_window(
+        return with_window(
             matrix,
             tile,
             view,
@@ -301,35 +319,59 @@ class ConvLowering(Lowering):
             padding=self.context.map(node.input).quantization.zero_point,
             kernel_start=(part.rows[0], part.columns[0]),
         )
-        self.context.tasks.emit(matrix)
 
     def _drain(
         self, tile: Box, group: BlockGroup, accumulators: int, out: View, blocks: tuple[int, int]
     ) -> None:
-        first_group = group.first * self.config.col_groups
-        for number, part in enumerate(self.drains):
+        block = group.first * self.config.col_groups // self.config.row_groups
+        for number in range(len(self.drains)):
             parameters = self.parameters.get(group.number * len(self.drains) + number)
-            vector = replace(
-                drain(tile, out, first_group, self.config),
-                groups=self._lane_groups(group),
-                height=tile.height,
-                source_kind=Source.ACCUMULATOR,
-                source=accumulators,
-                source_stride=tile.pixels,
-                use_table=int(part.epilogue.table is not None),
-                negative_scales=int(part.negative_scale is not None),
-                parameters=parameters.header,
-                table=parameters.table,
-            )
+            operand = None
             if number > 0:
-                vector = with_operand(vector, "add", out, tile, first_group, self.config)
-            elif self.operand is not None and self.node.residual is not None:
-                view, residual = self.operand.view(tile, blocks, blocks), self.node.residual
-                vector = with_operand(
-                    vector, residual.kind, view, tile, first_group, self.config,
-                    unrounded=residual.unrounded,
-                )  # fmt: skip
-            self.context.tasks.emit(vector)
+                operand = out
+            elif self.operand is not None:
+                operand = self.operand.view(tile, blocks, blocks)
+            strides = out.layout.strides, operand.layout.strides if operand else None
+            key = (group.number, number, tile.height, tile.width, strides)
+            vector = self._vectors.get(key)
+            if vector is None:
+                vector = self._vectors[key] = self._vector_at_0(tile, group, number, out, operand)
+            self.context.tasks.emit(
+                vector.based(
+                    source=accumulators,
+                    operand=operand.word(block, tile.top, tile.left) if operand else 0,
+                    destination=out.word(block, tile.top, tile.left),
+                    parameters=parameters.header,
+                    table=parameters.table,
+                )
+            )
+
+    def _vector_at_0(
+        self, tile: Box, group: BlockGroup, number: int, out: View, operand: View | None
+    ) -> Vector:
+        """Return the VECTOR of a drain, whose bases are not yet what they will be."""
+        first_group, part = group.first * self.config.col_groups, self.drains[number]
+        vector = replace(
+            drain(tile, out, first_group, self.config),
+            groups=self._lane_groups(group),
+            height=tile.height,
+            source_kind=Source.ACCUMULATOR,
+            source_stride=tile.pixels,
+            use_table=int(part.epilogue.table is not None),
+            negative_scales=int(part.negative_scale is not None),
+        )
+        if operand is None:
+            return vector
+        residual = self.node.residual if number == 0 else None
+        return with_operand(
+            vector,
+            residual.kind if residual else "add",
+            operand,
+            tile,
+            first_group,
+            self.config,
+            unrounded=residual.unrounded if residual else False,
+        )
 
     def _fill_rest(self, tile: Box, out: View) -> None:
         """Write the zero point to the lanes behind the last output block."""

@@ -251,6 +251,15 @@ class Instruction:
         other.__dict__ = values
         return other
 
+    def based(self, **bases: int) -> Self:
+        """Return the same instruction, thus the same shape, with other bases."""
+        other = object.__new__(type(self))
+        values = self.__dict__ | {"shape": self.shape}
+        values.update(bases)
+        assert len(values) == len(self.__dict__), f"no such fields: {bases}"
+        other.__dict__ = values
+        return other
+
     @property
     def is_empty(self) -> bool:
         """Tell whether a count is zero, so that the instruction touches nothing."""

@@ -1,8 +1,10 @@
 """Where the cycles of each engine go, as the hardware's counters have it."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
@@ -20,31 +22,30 @@ def bucket_sums(machine: Simulation) -> Mapping[Engine, Mapping[Bucket, int]]:
 
 
 class _Strip:
-    """Cycles 1 .. total, painted in intervals: what is painted last shows."""
+    """Cycles 1 .. total, painted in coats of intervals: what is painted last shows."""
 
     def __init__(self, total: int) -> None:
         self._end = total + 1
-        self._intervals: list[tuple[int, int]] = [(1, self._end)]
-        self._buckets: list[Bucket] = [Bucket.IDLE]
+        self._coats: list[tuple[Bucket, NDArray[np.int64]]] = []
 
-    def paint(self, start: int, end: int, bucket: Bucket) -> None:
-        """Paint the cycles [start, end)."""
-        self._intervals.append((start, end))
-        self._buckets.append(bucket)
-
-    def paint_all(self, intervals: Sequence[Interval], bucket: Bucket) -> None:
-        """Paint the cycles of all intervals."""
-        self._intervals += intervals
-        self._buckets += [bucket] * len(intervals)
+    def paint(self, intervals: Sequence[Interval], bucket: Bucket) -> None:
+        """Paint the cycles [start, end) of all intervals."""
+        cycles = np.fromiter(chain.from_iterable(intervals), np.int64, 2 * len(intervals))
+        self._coats.append((bucket, cycles.clip(1, self._end)))
 
     def sums(self) -> dict[Bucket, int]:
         """Return how many cycles each bucket shows in."""
-        intervals = np.array(self._intervals, np.int64).clip(1, self._end)
-        borders, places = np.unique(intervals, return_inverse=True)
+        cycles = [np.array([1, self._end]), *(cycles for _, cycles in self._coats)]
+        borders, places = np.unique(np.concatenate(cycles), return_inverse=True)
         shown = np.full(len(borders) - 1, Bucket.IDLE, np.uint8)
-        pairs = places.reshape(-1, 2).tolist()
-        for (first, behind), bucket in zip(pairs, self._buckets, strict=True):
-            shown[first:behind] = bucket
+        behind = 2
+        for bucket, painted in self._coats:
+            first, behind = behind, behind + len(painted)
+            starts, ends = (
+                np.bincount(places[start:behind:2], minlength=len(borders))
+                for start in (first, first + 1)
+            )
+            shown[np.cumsum(starts - ends)[:-1] > 0] = bucket
         sums = np.bincount(shown, np.diff(borders), len(Bucket)).astype(np.int64).tolist()
         return {bucket: sums[bucket] for bucket in Bucket}
 
@@ -57,16 +58,16 @@ def _sums_of(machine: Simulation, engine: Engine, total: int) -> dict[Bucket, in
     at_work = [(machine.issued[number] + 1, machine.retired[number] + 1) for number in numbers]
     is_transfer = engine in (Engine.LOAD, Engine.STORE)
     if is_transfer:
-        strip.paint_all(at_work, Bucket.MEMORY)
+        strip.paint(at_work, Bucket.MEMORY)
     _paint_waits(machine, engine, numbers, strip)
     if not is_transfer:
-        strip.paint_all(at_work, Bucket.BUSY)
+        strip.paint(at_work, Bucket.BUSY)
     if engine == Engine.VECTOR:
         prepared = [(machine.offered[number], machine.issued[number] + 1) for number in numbers]
-        strip.paint_all(prepared, Bucket.BUSY)
-    strip.paint_all(occupation.busy, Bucket.BUSY)
-    for refused in (occupation.own_refusals, *occupation.refusals.values()):
-        strip.paint_all(refused, Bucket.BANK)
+        strip.paint(prepared, Bucket.BUSY)
+    strip.paint(occupation.busy, Bucket.BUSY)
+    refused = chain(occupation.own_refusals, *occupation.refusals.values())
+    strip.paint(list(refused), Bucket.BANK)
     sums = strip.sums()
     cycles = occupation.refused.total()
     sums[Bucket.BANK] += cycles
@@ -77,6 +78,7 @@ def _sums_of(machine: Simulation, engine: Engine, total: int) -> dict[Bucket, in
 def _paint_waits(machine: Simulation, engine: Engine, numbers: list[int], strip: _Strip) -> None:
     """The head of the queue waits for the engine of its first unmet slot."""
     occupation = machine.occupations[engine]
+    waits: dict[Engine, list[Interval]] = {other: [] for other in Engine}
     previous = None
     for number in numbers:
         start = machine.taken[number] + 1
@@ -86,6 +88,8 @@ def _paint_waits(machine: Simulation, engine: Engine, numbers: list[int], strip:
             if wait.count:
                 met = machine.queue_states[wait.engine].retirements[wait.count - 1] + 1
                 if met > start:
-                    strip.paint(start, met, Bucket[f"WAIT_{wait.engine.name}"])
+                    waits[wait.engine].append((start, met))
                     start = met
         previous = number
+    for other, intervals in waits.items():  # which are disjoint
+        strip.paint(intervals, Bucket[f"WAIT_{other.name}"])
