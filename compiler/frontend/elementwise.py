@@ -121,7 +121,7 @@ MICROSOFT_UNARY = ("FastGelu", "Gelu", "QuickGelu")
     Entry(
         operators=("Max", "Min"),
         runs="pooling of pairs",
-        conditions="two activations, as for Add",
+        conditions="two activations, as for Add; of values not yet quantized, too",
         cost="what Concat of both along the pixels costs, and a pass over both; for Min two more",
     ),
 )

@@ -8,9 +8,12 @@ one row. The smaller of two is the larger of the negatives, negated.
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from tilewright.compiler.frontend.builder import natural_index
 from tilewright.compiler.frontend.concatenation import join
 from tilewright.compiler.frontend.context import Context
+from tilewright.compiler.frontend.later import when_stored
 from tilewright.compiler.frontend.operands import broadcast, negated, negative_of
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation
@@ -33,6 +36,17 @@ def take_extreme(
         raise UnsupportedError(
             "of several activations only two can be combined, by Add, Mul, Sub, Max or Min"
         )
+    try:
+        shape = np.broadcast_shapes(*(real.index.shape for real in reals))
+    except ValueError as error:
+        raise UnsupportedError(f"its shapes do not fit: {error}") from error
+    return when_stored(
+        context, reals, shape, node.name, lambda stored: _side_by_side(context, node, stored)
+    )
+
+
+def _side_by_side(context: Context, node: Operator, reals: Sequence[Real]) -> Real:
+    """The extreme of two stored activations, which are joined for a pooling."""
     pair = broadcast(*(as_activation(context, value) for value in reals))
     first, second = sorted(pair, key=lambda value: value.is_border)
     builder = context.builder

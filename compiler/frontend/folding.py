@@ -24,7 +24,8 @@ def fold_into_linear(node: Operator, values: Values, real: Real, factor: Constan
     named = replace(real, names=(*real.names, node.name), root=root)
     is_quotient = node.op_type == "Div" and not is_first
     if not is_open_linear(real):
-        if is_single and (is_quotient or node.op_type == "Mul") and array.item() > 0:
+        is_factor = (is_quotient or node.op_type == "Mul") and bool((array > 0).all())
+        if is_factor and (is_single or _is_cone(real)):
             return _scaled(named, 1 / array if is_quotient else array)
         if root is not None:
             return None
@@ -44,8 +45,15 @@ def fold_into_linear(node: Operator, values: Values, real: Real, factor: Constan
     return scale_channels(named, 1 / array if is_quotient else array, zero)
 
 
+def _is_cone(real: Real) -> bool:
+    """Whether a positive factor of each channel leaves its clamp as it is."""
+    return real.is_plain and {real.low, real.high} <= {-np.inf, 0.0, np.inf}
+
+
 def _scaled(real: Real, gain: NDArray[np.float64]) -> Real:
-    """A clamped value, or one of two slopes, times one positive number."""
-    factor = np.float32(gain.item())
-    low, high = (float(np.float32(bound) * factor) for bound in (real.low, real.high))
+    """A clamped value, or one of two slopes, times positive numbers."""
+    low, high = real.low, real.high
+    if not _is_cone(real):
+        factor = np.float32(gain.item())
+        low, high = (float(np.float32(bound) * factor) for bound in (low, high))
     return replace(scale_channels(real, gain, np.zeros(())), low=low, high=high)

@@ -7,12 +7,15 @@ import numpy as np
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
+from tilewright.compiler.frontend.later import when_stored
+from tilewright.compiler.frontend.rounded import mean_of_function
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
     as_activation,
     dequantize_input,
     is_pending,
     quantize_output,
+    storable,
     store_exactly,
 )
 from tilewright.compiler.frontend.values import (
@@ -105,15 +108,27 @@ def pool_average_quantized(context: Context, node: Operator, values: Values) -> 
     Entry(
         operators=("GlobalAveragePool", "GlobalMaxPool"),
         runs="pooling",
-        conditions="1-D or 2-D",
-        cost="a pass over the input",
+        conditions="1-D or 2-D; of values not yet quantized, too: of the average, functions with "
+        "bounds, one step off at most",
+        cost="a pass over the input; of functions of stored values two more, and a depthwise "
+        "convolution whose kernel is the map, where 8 bits are too coarse",
     )
 )
 def pool_global(context: Context, node: Operator, values: Values) -> list[Value]:
     """GlobalAveragePool, GlobalMaxPool of a real activation [1, C, ...]."""
-    source = as_activation(context, values[0])
-    kind: Kind = "max" if node.op_type == "GlobalMaxPool" else "average"
-    return [_global(context, node, source, kind)]
+    value = values[0]
+    if node.op_type == "GlobalAveragePool" or not isinstance(value, Real):
+        return [_global_mean(context, node, value)]
+    shape = (*value.index.shape[:2], *[1] * (value.index.ndim - 2))
+    return [
+        when_stored(
+            context,
+            [value],
+            shape,
+            node.name,
+            lambda reals: _global(context, node, as_activation(context, reals[0]), "max"),
+        )
+    ]
 
 
 @handles_quantized(pool_global, microsoft=("QLinearGlobalAveragePool",))
@@ -170,6 +185,14 @@ def _padded(
     )
     name = node.outputs[0] + "/padded"
     return emit(context, real, source.quantization, source.is_unsigned, name, "")
+
+
+def _global_mean(context: Context, node: Operator, value: Value | None) -> Real:
+    if not isinstance(value, Real) or storable(context, value) is not None:
+        return _global(context, node, as_activation(context, value), "average")
+    return mean_of_function(
+        context, node, value, lambda stored: _global(context, node, stored, "average")
+    )
 
 
 def _global(context: Context, node: Operator, source: Quantized, kind: Kind) -> Real:

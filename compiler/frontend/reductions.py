@@ -5,6 +5,7 @@ largest channel of the largest pixels. The smallest value is the negative of the
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,11 @@ from tilewright.compiler.frontend.builder import index_by_channels, pixels_aroun
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
 from tilewright.compiler.frontend.handlers import Entry, handles
 from tilewright.compiler.frontend.largest_channel import largest_channel
+from tilewright.compiler.frontend.later import when_stored
 from tilewright.compiler.frontend.operands import negated, negative_of
+from tilewright.compiler.frontend.rounded import mean_of_function
 from tilewright.compiler.frontend.source import Operator
-from tilewright.compiler.frontend.store import as_activation, store_exactly
+from tilewright.compiler.frontend.store import as_activation, storable, store_exactly
 from tilewright.compiler.frontend.values import (
     Index,
     Linear,
@@ -35,7 +38,9 @@ SUMS = ("ReduceMean", "ReduceSum")
         operators=("ReduceMax", "ReduceMean", "ReduceMin"),
         runs="pooling; a convolution for means over channels",
         conditions="constant axes, any (the host reorders what is neither pixels of one run of "
-        "axes nor the channels; for ReduceMax and ReduceMin both may be given)",
+        "axes nor the channels; for ReduceMax and ReduceMin both may be given); of "
+        "values not yet quantized, too: of ReduceMean over the pixels of a map as for "
+        "GlobalAveragePool",
         cost="a pass over the input, or the array, with one output channel; of ReduceMin two more "
         "for the signs; over axes of one element none; the largest channel: a resampling and a "
         "pooling for the input, for a quarter of its channels and so on, and a 1x1 convolution "
@@ -62,12 +67,28 @@ def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]
     reduced = [axis for axis in axes if shape[axis] > 1]
     if not reduced:
         return [replace(value, index=value.index.reshape(result), tensor=node.outputs[0])]
-    source = as_activation(context, value)
-    if node.op_type == "ReduceMin":
-        source = negated(context, source, f"{node.outputs[0]}/negative", node)
-    real = _reduced(context, node, source, reduced)
-    real = replace(real, index=real.index.reshape(result))
-    return [negative_of(context, node, real, source) if node.op_type == "ReduceMin" else real]
+    if node.op_type in SUMS:
+        real = _sum_or_mean(context, node, value, reduced)
+        return [replace(real, index=real.index.reshape(result))]
+
+    def extreme(reals: Sequence[Real]) -> Real:
+        source, is_smallest = as_activation(context, reals[0]), node.op_type == "ReduceMin"
+        if is_smallest:
+            source = negated(context, source, f"{node.outputs[0]}/negative", node)
+        real = _reduced(context, node, source, reduced)
+        real = replace(real, index=real.index.reshape(result))
+        return negative_of(context, node, real, source) if is_smallest else real
+
+    return [when_stored(context, [value], result, node.name, extreme)]
+
+
+def _sum_or_mean(context: Context, node: Operator, value: Real, reduced: list[int]) -> Real:
+    is_map = value.index.ndim > 2 and reduced == list(range(2, value.index.ndim))
+    if node.op_type == "ReduceMean" and is_map and storable(context, value) is None:
+        return mean_of_function(
+            context, node, value, lambda stored: _reduced(context, node, stored, reduced)
+        )
+    return _reduced(context, node, as_activation(context, value), reduced)
 
 
 def _reduced(context: Context, node: Operator, source: Quantized, reduced: list[int]) -> Real:

@@ -3,11 +3,11 @@
 Squeeze and excite in TensorRT's form (a gate, and what it opens), functions of stored values that
 are added or multiplied. One operand may be a convolution's value, which is taken unrounded; the
 others are stored as finely as 8 bits allow, over the range of their function, or over that which a
-QuantizeLinear for another reader states. That is done only where the result, as it is quantized, is
-one step off at most.
+QuantizeLinear for another reader states; where that is too coarse, a function of stored values as
+two tables. That is done only where the result, as it is quantized, is one step off at most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +16,7 @@ import numpy as np
 from tilewright.compiler.frontend.builder import natural_index
 from tilewright.compiler.frontend.combination import KINDS, Kind, combine_activations, is_line
 from tilewright.compiler.frontend.context import Context, dequantize_all
+from tilewright.compiler.frontend.later import dequantized
 from tilewright.compiler.frontend.lines import LARGEST_SHARE, ramp_of, with_ramp
 from tilewright.compiler.frontend.pieces import FEW_PIECES, MANY_PIECES, level_error
 from tilewright.compiler.frontend.source import Operator
@@ -29,6 +30,7 @@ from tilewright.compiler.frontend.values import (
     Real,
     UnsupportedError,
 )
+from tilewright.compiler.frontend.wide import as_sum, mean_of_pixels
 from tilewright.hw.spec.tensor import Quantization
 from tilewright.support.records import record
 
@@ -64,7 +66,6 @@ def combine_rounded(context: Context, node: Operator, reals: Sequence[Real]) -> 
 
     Raises UnsupportedError where one has no known range.
     """
-    kind = KINDS[node.op_type]
     try:
         shape = np.broadcast_shapes(*(real.index.shape for real in reals))
     except ValueError:
@@ -72,39 +73,80 @@ def combine_rounded(context: Context, node: Operator, reals: Sequence[Real]) -> 
     exact = next(
         (real for real in reals if real.index.shape == shape and is_line(context, real)), None
     )
-    operands = [
+    operands = tuple(
         _operand(context, node, at, real, is_exact=real is exact) for at, real in enumerate(reals)
-    ]
-    rounded = [operand for operand in operands if operand.own is not None]
-    if not rounded:
+    )
+    pair = Pair(context=context, node=node, operands=operands, shape=shape)
+    if not pair.rounded:
         return None
-
-    def stored_as(target: Quantization) -> list[tuple[Real, Quantization]]:
-        limit = MARGIN * target.scale
-        is_fine = not _error(kind, operands, target, is_fine=False) <= limit
-        if is_fine and not _error(kind, operands, target, is_fine=True) <= limit:
-            raise UnsupportedError(TOO_COARSE)
-        return [
-            (replace(operand.real, is_fine=is_fine), operand.own)
-            for operand in rounded
-            if operand.own is not None
-        ]
-
-    def then(stored: Sequence[Quantized]) -> Real:
-        left = iter(stored)
-        values = [
-            operand.real if operand.own is None else _dequantized(next(left))
-            for operand in operands
-        ]
-        return combine_activations(context, node, *values)
-
-    inners = tuple(operand.real for operand in rounded)
     names = tuple(dict.fromkeys(name for real in reals for name in real.names))
     return Real(
-        producer=Deferred(inners=inners, then=then, stored_as=stored_as),
+        producer=Deferred(
+            inners=tuple(operand.real for operand in pair.rounded),
+            then=pair.combined,
+            stored_as=pair.stored_as,
+        ),
         index=natural_index(shape),
         names=(*names, node.name),
     )
+
+
+@record(frozen=True, kw_only=True, eq=False)
+class Pair:
+    """Two operands of one operator, of which some are rounded."""
+
+    context: Context
+    node: Operator
+    operands: tuple[Operand, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def rounded(self) -> list[Operand]:
+        return [operand for operand in self.operands if operand.own is not None]
+
+    @property
+    def wide(self) -> Operand | None:
+        """What may be taken as the sum of two tables, of the result's shape."""
+        return next((operand for operand in self.rounded if self._may_be_wide(operand)), None)
+
+    def _may_be_wide(self, operand: Operand) -> bool:
+        is_stored = isinstance(operand.real.producer, Dequantized)
+        return is_stored and operand.real.index.shape == self.shape
+
+    def stored_as(self, target: Quantization) -> list[tuple[Real, Quantization]]:
+        """What is stored and how, so that the result is one step of `target` off at most.
+
+        All that is rounded, or all but what is wide. Raises UnsupportedError: neither is enough.
+        """
+        kind, wide, limit = KINDS[self.node.op_type], self.wide, MARGIN * target.scale
+        for is_fine in (False, True):
+            if _error(kind, self.operands, target, is_fine=is_fine) <= limit:
+                return [_stored(operand, is_fine) for operand in self.rounded]
+        others = [
+            replace(operand, errors=(0.0, 0.0)) if operand is wide else operand
+            for operand in self.operands
+        ]
+        if wide is None or not _error(kind, others, target, is_fine=True) <= limit:
+            raise UnsupportedError(TOO_COARSE)
+        return [_stored(operand, True) for operand in self.rounded if operand is not wide]
+
+    def combined(self, stored: Sequence[Quantized]) -> Real:
+        """The result for what `stored_as` lists, as it is stored."""
+        left, is_wide = iter(stored), len(stored) < len(self.rounded)
+        values = []
+        for operand in self.operands:
+            if operand.own is None:
+                values.append(operand.real)
+            elif is_wide and operand is self.wide:
+                values.append(as_sum(self.context, self.node, operand.real, operand.own))
+            else:
+                values.append(dequantized(next(left)))
+        return combine_activations(self.context, self.node, *values)
+
+
+def _stored(operand: Operand, is_fine: bool) -> tuple[Real, Quantization]:
+    assert operand.own is not None
+    return replace(operand.real, is_fine=is_fine), operand.own
 
 
 def rounded_pixels(
@@ -121,12 +163,42 @@ def rounded_pixels(
         high = min(high, (ends[1] - (1 - share) * low) / share)
     if high < np.inf:
         low = max(low, (ends[0] - (1 - share) * high) / share)
-    own = _quantization(min(low, 0.0), max(high, 0.0))
-    few, many = (0.5 + error for error in _function_errors(context, real, own))
-    limit = MARGIN * target.scale / own.scale
-    if not many <= limit:
+    rounded = _rounded(context, real, (low, high))
+    limit = MARGIN * target.scale
+    if not rounded.errors[1] <= limit:
         raise UnsupportedError(TOO_COARSE)
-    return replace(real, is_fine=few > limit), own
+    return _stored(rounded, rounded.errors[0] > limit)
+
+
+def mean_of_function(
+    context: Context, node: Operator, real: Real, mean: Callable[[Quantized], Real]
+) -> Real:
+    """The mean over all pixels of a function [1, C, ...] that no QuantizeLinear follows.
+
+    mean: that of stored values. Raises UnsupportedError: the function has no bounds.
+    """
+    rounded = _rounded(context, real, _range(context, real))
+    assert rounded.own is not None
+    coarse = rounded.own
+
+    def stored_as(target: Quantization) -> list[tuple[Real, Quantization]]:
+        limit = MARGIN * target.scale
+        if rounded.errors[1] <= limit:
+            return [_stored(rounded, rounded.errors[0] > limit)]
+        if not isinstance(real.producer, Dequantized):
+            raise UnsupportedError(TOO_COARSE)
+        return []
+
+    def then(stored: Sequence[Quantized]) -> Real:
+        if stored:
+            return mean(stored[0])
+        return mean_of_pixels(context, node, as_sum(context, node, real, coarse))
+
+    return Real(
+        producer=Deferred(inners=(real,), then=then, stored_as=stored_as),
+        index=natural_index((*real.index.shape[:2], *[1] * (real.index.ndim - 2))),
+        names=(*real.names, node.name),
+    )
 
 
 def _operand(context: Context, node: Operator, at: int, real: Real, *, is_exact: bool) -> Operand:
@@ -138,16 +210,18 @@ def _operand(context: Context, node: Operator, at: int, real: Real, *, is_exact:
         low, high = _range(context, real)
         if stated:
             low, high = max(low, stated[0]), min(high, stated[1])
-        own = _quantization(min(low, 0.0), max(high, 0.0))
-        few, many = _function_errors(context, real, own)
-        errors = (0.5 + few) * own.scale, (0.5 + many) * own.scale
-        return Operand(real=real, largest=max(-low, high), errors=errors, own=own)
+        return _rounded(context, real, (low, high))
     largest = float(np.abs(dequantize_all(stored.quantization)).max())
-    return Operand(real=_dequantized(stored), largest=largest)
+    return Operand(real=dequantized(stored), largest=largest)
 
 
-def _dequantized(stored: Quantized) -> Real:
-    return Real(producer=Dequantized(source=stored), index=stored.index)
+def _rounded(context: Context, real: Real, bounds: tuple[float, float]) -> Operand:
+    """`real`, stored as finely as 8 bits hold what lies within the bounds."""
+    low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
+    own = _quantization(low, high)
+    few, many = _function_errors(context, real, own)
+    errors = (0.5 + few) * own.scale, (0.5 + many) * own.scale
+    return Operand(real=real, largest=max(-low, high), errors=errors, own=own)
 
 
 def _range(context: Context, real: Real) -> tuple[float, float]:

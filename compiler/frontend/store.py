@@ -19,7 +19,11 @@ from tilewright.compiler.frontend.context import (
 )
 from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.handlers import Entry, handles
-from tilewright.compiler.frontend.source import Operator
+from tilewright.compiler.frontend.source import (
+    LAYOUT_OPERATORS,
+    REINDEXING_OPERATORS,
+    Operator,
+)
 from tilewright.compiler.frontend.table import quantize_all, real_results
 from tilewright.compiler.frontend.values import (
     Array,
@@ -131,13 +135,22 @@ def _stated_quantization(node: Operator, values: Values, first: int) -> tuple[Qu
 
 
 def stated_range(context: Context, name: str) -> tuple[float, float] | None:
-    """The smallest and largest value that QuantizeLinears behind the float `name` hold."""
+    """The smallest and largest value that QuantizeLinears behind the float `name` hold.
+
+    Or behind what `name` only moves elsewhere.
+    """
     levels = []
     for node in context.source.consumers(name):
         if node.op_type == "QuantizeLinear":
             values = [context.values.get(item) if item else None for item in node.inputs]
             levels.append(dequantize_all(_stated_quantization(node, values, 1)[0]))
-    return (float(np.min(levels)), float(np.max(levels))) if levels else None
+    if levels:
+        return float(np.min(levels)), float(np.max(levels))
+    maker = context.producers.get(name)
+    moves = maker is not None and maker.op_type in (*LAYOUT_OPERATORS, *REINDEXING_OPERATORS)
+    if maker is None or not moves or maker.attribute("mode", "nearest") in ("linear", "cubic"):
+        return None
+    return stated_range(context, maker.inputs[0])
 
 
 def _check_attributes(node: Operator, arithmetic: str) -> None:

@@ -152,3 +152,79 @@ def test_a_hard_sigmoid_of_a_convolution_is_its_clamp(make_builder, agree):
     assert isinstance(node, Conv)
     assert not node.epilogue.pieces
     assert node.epilogue.table is None
+
+
+@pytest.mark.parametrize("op_type", ["GlobalAveragePool", "ReduceMean"])
+@pytest.mark.parametrize("scale", [0.05, 0.005])
+def test_a_mean_of_a_function_of_stored_values(make_builder, agree, op_type, scale):
+    """Rounded, or where that is too coarse in 16 bits."""
+    builder = make_builder(seed=10, is_exact=False)
+    value = builder.requantized(convolved(builder), 2.0**-4)
+    value = builder.node("HardSwish", [value])
+    attributes = {"axes": [2, 3]} if op_type == "ReduceMean" else {}
+    quantized(builder, builder.node(op_type, [value], **attributes), scale)
+    imported = agree(builder, fraction=SOME)
+    assert imported.host_operators == ()
+    check(builder, imported)
+
+
+@pytest.mark.parametrize("op_type", ["Add", "Sub", "Mul"])
+def test_a_function_of_stored_values_in_16_bits(make_builder, agree, op_type):
+    """At a scale of the result that is too fine for 8 bits of both operands."""
+    builder = make_builder(seed=11, is_exact=False)
+    values = [
+        builder.node(function, [builder.requantized(convolved(builder), 2.0**-4)])
+        for function in ("HardSwish", "Sigmoid")
+    ]
+    quantized(builder, builder.node(op_type, values), 0.018 if op_type == "Mul" else 0.012)
+    imported = agree(builder, fraction=SOME)
+    assert imported.host_operators == ()
+    assert any(map_name.endswith("/rest") for map_name in imported.sections[0].graph.maps)
+    check(builder, imported)
+
+
+EXTREMES = {
+    "GlobalMaxPool": {},
+    "ReduceMax": {"axes": [1]},
+    "ReduceMin": {"axes": [2, 3]},
+    "Max": {},
+    "Min": {},
+}
+
+
+@pytest.mark.parametrize("op_type", EXTREMES)
+def test_extremes_of_unrounded_values_are_exact(make_builder, agree, op_type):
+    """Quantizing keeps the order."""
+    builder = make_builder(seed=12)
+    num_values = 2 if op_type in ("Max", "Min") else 1
+    values = [convolved(builder) for _ in range(num_values)]
+    value = builder.node(op_type, values, **EXTREMES[op_type])
+    builder.output(builder.quantize(value, 2.0**-4))
+    imported = agree(builder)
+    assert imported.host_operators == ()
+    check(builder, imported)
+
+
+@pytest.mark.parametrize("op_type", ["Mul", "Div"])
+@pytest.mark.parametrize("function", ["Relu", "LeakyRelu"])
+def test_positive_factors_of_channels_behind_relu_are_exact(make_builder, agree, function, op_type):
+    builder = make_builder(seed=13)
+    factors = 2.0 ** np.arange(-4, 4).reshape(1, 8, 1, 1)
+    factors = builder.constant(factors.astype(np.float32))
+    value = builder.node(op_type, [convolved(builder, SHAPE, function), factors])
+    builder.output(builder.quantize(value, 2.0**-3))
+    (node,) = agree(builder, fraction=0.01).sections[0].graph.nodes
+    assert isinstance(node, Conv)
+
+
+def test_the_range_of_what_only_moves_is_that_of_its_source(make_builder, agree):
+    """A pyramid: pixels that are repeated are added to a convolution, and quantized for another."""
+    builder = make_builder(seed=14, is_exact=False)
+    coarse = convolved(builder, (1, 8, 6, 6))
+    scales = builder.constant(np.array([1, 1, 2, 2], np.float32))
+    repeated = builder.node("Resize", [coarse, "", scales], mode="nearest")
+    quantized(builder, builder.node("Add", [convolved(builder), repeated]), 0.4)
+    quantized(builder, coarse, 0.4)
+    imported = agree(builder, fraction=SOME)
+    assert imported.host_operators == ()
+    check(builder, imported)

@@ -148,8 +148,8 @@ REFUSED = {
         [CLIP, ("PRelu", [np.arange(1, 9).reshape(8, 1, 1)], {})],
         "behind a clamp its slope must be positive and the same for all channels",
     ),
-    "a factor a channel behind a slope": (
-        [LEAKY, ("Mul", [np.arange(1, 9).reshape(8, 1, 1)], {})],
+    "a negative factor a channel behind a slope": (
+        [LEAKY, ("Mul", [-np.arange(1, 9).reshape(8, 1, 1)], {})],
         "it works on an activation's float result",
     ),
     "slope a pixel": (
