@@ -74,7 +74,7 @@ def interpolate(context: Context, node: Operator, values: Values) -> Real:
     share = rows.share * columns.share
 
     def stored_as(target: Quantization) -> list[tuple[Real, Quantization]]:
-        return [rounded_pixels(context, value, target, share)]
+        return [rounded_pixels(context, node, value, target, share)]
 
     def then(stored: Sequence[Quantized]) -> Real:
         return _interpolated(context, node, stored[0], (rows, columns), outputs)

@@ -133,6 +133,8 @@ class Pair:
     def combined(self, stored: Sequence[Quantized]) -> Real:
         """The result for what `stored_as` lists, as it is stored."""
         left, is_wide = iter(stored), len(stored) < len(self.rounded)
+        if stored:
+            _note(self.context, self.node)
         values = []
         for operand in self.operands:
             if operand.own is None:
@@ -150,9 +152,9 @@ def _stored(operand: Operand, is_fine: bool) -> tuple[Real, Quantization]:
 
 
 def rounded_pixels(
-    context: Context, real: Real, target: Quantization, share: float
+    context: Context, node: Operator, real: Real, target: Quantization, share: float
 ) -> tuple[Real, Quantization]:
-    """How pixels are stored that are mixed before they are quantized with `target`.
+    """How pixels are stored that `node` mixes before they are quantized with `target`.
 
     share: the least that a pixel has of some result. Raises UnsupportedError where they can be
     anything, or results would be more than one step off.
@@ -167,6 +169,7 @@ def rounded_pixels(
     limit = MARGIN * target.scale
     if not rounded.errors[1] <= limit:
         raise UnsupportedError(TOO_COARSE)
+    _note(context, node)
     return _stored(rounded, rounded.errors[0] > limit)
 
 
@@ -191,6 +194,7 @@ def mean_of_function(
 
     def then(stored: Sequence[Quantized]) -> Real:
         if stored:
+            _note(context, node)
             return mean(stored[0])
         return mean_of_pixels(context, node, as_sum(context, node, real, coarse))
 
@@ -213,6 +217,16 @@ def _operand(context: Context, node: Operator, at: int, real: Real, *, is_exact:
         return _rounded(context, real, (low, high))
     largest = float(np.abs(dequantize_all(stored.quantization)).max())
     return Operand(real=dequantized(stored), largest=largest)
+
+
+def _note(context: Context, node: Operator) -> None:
+    """Tell the user, once."""
+    note = (
+        f"{node.name}: what it reads without a QuantizeLinear was rounded to 8 bits; its result is "
+        "one step off at most"
+    )
+    if note not in context.notes:
+        context.notes.append(note)
 
 
 def _rounded(context: Context, real: Real, bounds: tuple[float, float]) -> Operand:
