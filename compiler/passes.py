@@ -5,6 +5,7 @@ pass with what there is by then.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -145,8 +146,9 @@ def _emit(section: Section) -> None:
 
 
 def _synchronize(section: Section) -> None:
+    tasks, section.tasks = deque(section.tasks), ()
     section.tasks = tuple(
-        synchronize(section.tasks, section.chains, section.config, section.constants.start)
+        synchronize(tasks, section.chains, section.config, section.constants.start)
     )
 
 

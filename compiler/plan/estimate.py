@@ -27,10 +27,10 @@ def latency_cycles(instruction: Instruction, config: Config) -> int:
 
 def task_cycles(instruction: Instruction, config: Config) -> tuple[int, int]:
     """Return the issue and the latency cycles."""
-    return _estimates(config).cycles(instruction)
+    return estimates_of(config).cycles(instruction)
 
 
-class _Estimates:
+class Estimates:
     """Issue and latency cycles of a config's instructions, by what they depend on."""
 
     def __init__(self, config: Config) -> None:
@@ -38,6 +38,7 @@ class _Estimates:
         self._known: dict[Hashable, tuple[int, int]] = {}
 
     def cycles(self, instruction: Instruction) -> tuple[int, int]:
+        """Return the issue and the latency cycles."""
         key = instruction.cycles_key(self._config)
         found = self._known.get(key)
         if found is None:
@@ -53,4 +54,4 @@ class _Estimates:
         return issue, max(instruction.latency(self._config) - issue, 1)
 
 
-_estimates = lru_cache(maxsize=8)(_Estimates)
+estimates_of = lru_cache(maxsize=8)(Estimates)

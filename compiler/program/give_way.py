@@ -8,7 +8,7 @@ to the hardware.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tilewright.compiler.emit.tasks import Task
 from tilewright.compiler.plan.estimate import issue_cycles
@@ -29,7 +29,7 @@ class GiveWay:
     chains: numbers of the layers that run together.
     """
 
-    def __init__(self, tasks: Sequence[Task], chains: Sequence[range], config: Config) -> None:
+    def __init__(self, tasks: Iterable[Task], chains: Sequence[range], config: Config) -> None:
         self._config, self._ports = config, Ports(config)
         self._chain_of = {layer: n for n, chain in enumerate(chains) for layer in chain}
         self._busier = self._find_busier(tasks)
@@ -37,7 +37,7 @@ class GiveWay:
                         for chain in self._chain_of.values()}  # fmt: skip
         self._noted: dict[Engine, list[tuple[int, Mapping[Port, BankSet]]]] = defaultdict(list)
 
-    def _find_busier(self, tasks: Sequence[Task]) -> dict[int, set[tuple[Engine, Engine]]]:
+    def _find_busier(self, tasks: Iterable[Task]) -> dict[int, set[tuple[Engine, Engine]]]:
         """Return, by chain, who is served before whom and has less to do."""
         busy: dict[int, Counter[Engine]] = defaultdict(Counter)
         for task in tasks:

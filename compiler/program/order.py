@@ -8,15 +8,16 @@ which is in order, never holds an engine up for another one's full queue.
 from collections.abc import Sequence
 
 from tilewright.compiler.emit.tasks import Task
-from tilewright.compiler.plan.estimate import task_cycles
+from tilewright.compiler.plan.estimate import estimates_of
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 
 
 def start_times(tasks: Sequence[Task], config: Config) -> list[int]:
     """Return each task's estimated issue cycle; tasks are in an order without future waits."""
-    free = dict.fromkeys(Engine, 0)
-    retired: dict[Engine, list[int]] = {engine: [] for engine in Engine}
+    estimates = estimates_of(config)
+    free = [0 for _ in Engine]
+    retired: list[list[int]] = [[] for _ in Engine]
     starts = []
     for task in tasks:
         engine = task.instruction.engine
@@ -26,7 +27,7 @@ def start_times(tasks: Sequence[Task], config: Config) -> list[int]:
             if wait.count:
                 start = max(start, retired[wait.engine][wait.count - 1])
         starts.append(start)
-        issue, latency = task_cycles(task.instruction, config)
+        issue, latency = estimates.cycles(task.instruction)
         free[engine] = start + max(issue, 1)
         end, before = free[engine] + latency, retired[engine]
         before.append(max(end, before[-1]) if before else end)

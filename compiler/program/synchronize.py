@@ -6,6 +6,7 @@ its engine's earlier tasks, or its other waits, imply already are dropped. Progr
 engine is the order of its tasks.
 """
 
+from collections import deque
 from collections.abc import Sequence
 
 from tilewright.compiler.emit.tasks import Task
@@ -22,10 +23,11 @@ DRAM_GRANULE = 64
 
 
 def synchronize(
-    tasks: Sequence[Task], chains: Sequence[range], config: Config, dram_bytes: int
+    tasks: deque[Task], chains: Sequence[range], config: Config, dram_bytes: int
 ) -> list[Task]:
     """Return the tasks with waits. Extra zero-length tasks carry waits beyond the four slots.
 
+    tasks: taken out one by one, so that nobody holds both.
     chains: numbers of the layers that run together; dram_bytes: tasks write nothing behind them.
     """
     give_way = GiveWay(tasks, chains, config)
@@ -34,7 +36,8 @@ def synchronize(
     issued: list[Counts] = [NOTHING for _ in Engine]
     history: list[list[Counts]] = [[] for _ in Engine]
     result: list[Task] = []
-    for task in tasks:
+    while tasks:
+        task = tasks.popleft()
         engine = task.instruction.engine
         assert engine is not None
         touched = touches.accesses(task.instruction)

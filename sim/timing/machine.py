@@ -28,6 +28,9 @@ from tilewright.sim.timing.vector_ports import Kind
 from tilewright.support.collector import no_collections
 from tilewright.support.errors import ExecutionError
 
+FORGET_INTERVAL = 256
+"""Instructions."""
+
 
 class Machine(Simulation):
     """One run of one section's instructions; cycles count from the start write."""
@@ -40,7 +43,7 @@ class Machine(Simulation):
         trace: Trace | None = None,
     ) -> None:
         self.config = config
-        self.instructions = instructions
+        self.instructions = list(instructions)
         self.engines = [instruction.engine for instruction in self.instructions]
         self.latency = latency
         self.trace = trace
@@ -68,6 +71,9 @@ class Machine(Simulation):
         for engine in Engine:
             self.queues.append(Queue(self, engine, models[engine], self.queues))
         self.front = Front(self, self.queues)
+        self._oldest, self._forgotten = 0, 0
+        """An instruction before which all have retired; the one that was to retire when what is
+        over was forgotten."""
         self._events: list[tuple[int, int, int, Action]] = []
         self._sequence = count()
 
@@ -155,6 +161,22 @@ class Machine(Simulation):
         assert engine is not None
         self.retired[number] = cycle
         self.queues[engine].retire(cycle, now)
+        if number >= self._forgotten + FORGET_INTERVAL and self.trace is None:
+            self._forgotten = number
+            self._forget()
+
+    def _forget(self) -> None:
+        """Forget what the matrix engine did before the oldest instruction under way was sent."""
+        while self.retired[self._oldest] >= 0:
+            self._oldest += 1
+        cycle = self.taken[self._oldest]
+        if cycle >= 0:
+            for timeline in (
+                self.activation_reads,
+                self.accumulator_reads,
+                self.accumulator_writes,
+            ):
+                timeline.forget(cycle)
 
 
 @no_collections()

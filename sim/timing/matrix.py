@@ -1,12 +1,13 @@
 """The matrix engine: it never stalls, so that an instruction's times are known on acceptance."""
 
+from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import (
     ACCUMULATE_LATENCY,
     matrix_first_tile_cycles,
     matrix_pipeline,
     matrix_tile_cycles,
 )
-from tilewright.hw.spec.isa import Engine
+from tilewright.hw.spec.isa import Engine, Shape
 from tilewright.hw.spec.operations.matrix import Matrix
 from tilewright.sim.timing.activity import ACCUMULATOR, ACTIVATION, Trace
 from tilewright.sim.timing.matrix_ports import (
@@ -18,6 +19,29 @@ from tilewright.sim.timing.simulation import MatrixState, Simulation
 
 READ_CYCLES = 2
 """From the cycle in which a weight tile is taken to its first pixel's activation read."""
+
+
+class _Size:
+    """What the times of instructions of a shape depend on."""
+
+    __slots__ = (
+        "accumulates",
+        "earlier_cycles",
+        "is_empty",
+        "last_word",
+        "pixels",
+        "tile_cycles",
+    )
+
+    def __init__(self, i: Matrix, config: Config) -> None:
+        self.is_empty = i.is_empty
+        self.accumulates = bool(i.accumulate) and not self.is_empty
+        self.pixels, tiles = (1, 1) if self.is_empty else (i.pixels, i.tiles)
+        self.tile_cycles = matrix_tile_cycles(self.pixels, config)
+        self.earlier_cycles = (tiles - 1) * self.tile_cycles
+        """Of all tiles but the last."""
+        self.last_word = (i.out_blocks - 1) * i.destination_stride + self.pixels - 1
+        """Of its sums, from the first one on."""
 
 
 class MatrixModel(MatrixState):
@@ -33,6 +57,7 @@ class MatrixModel(MatrixState):
         self._pixels_end = 0
         """When the next tile can be taken."""
         self._last_word = -1
+        self._sizes: dict[Shape, _Size] = {}
         self.version = 0
         """Of what is known of its reads."""
         adds = self._pipeline - 1
@@ -51,23 +76,24 @@ class MatrixModel(MatrixState):
         """As EngineModel: notes its retirement and its reads."""
         i = self._machine.instructions[number]
         assert isinstance(i, Matrix)
-        pixels, tiles = (1, 1) if i.is_empty else (i.pixels, i.tiles)
+        size = self._sizes.get(i.shape)
+        if size is None:
+            size = self._sizes[i.shape] = _Size(i, self._config)
         first = max(cycle + self._first_load, self._pixels_end)
-        if not i.is_empty and i.accumulate:
+        if size.accumulates:
             first = self._after_pending_sum(first, i.destination)
-        tile_cycles = matrix_tile_cycles(pixels, self._config)
-        self._ready = first + (tiles - 1) * tile_cycles
-        self._pixels_end = self._ready + pixels
-        self._machine.retire(number, self._ready + pixels + self._pipeline, cycle)
-        if i.is_empty:
+        self._ready = first + size.earlier_cycles
+        self._pixels_end = self._ready + size.pixels
+        self._machine.retire(number, self._pixels_end + self._pipeline, cycle)
+        if size.is_empty:
             self._last_word = -1
             return
-        last_block = i.destination + (i.out_blocks - 1) * i.destination_stride
-        self._last_word = last_block + pixels - 1
+        destination: int = i.destination
+        self._last_word = destination + size.last_word
         self.version += 1
-        self._activations.occupy(i, i.source, tile_cycles, first + READ_CYCLES)
+        self._activations.occupy(i, i.source, size.tile_cycles, first + READ_CYCLES)
         for pattern, delay in self._sums:
-            pattern.occupy(i, i.destination, tile_cycles, first + delay)
+            pattern.occupy(i, destination, size.tile_cycles, first + delay)
 
     def _after_pending_sum(self, first: int, destination: int) -> int:
         """A block that accumulates waits until the last two sums before it can be read."""

@@ -12,6 +12,9 @@ from tilewright.hw.spec.loops import SRAM_MODULUS, Walk, addresses, bank_words, 
 FREE_BANK = -1
 """In place of a bank: a turn that needs no port, for example a window position in the padding."""
 
+MAX_KEPT = 1 << 10
+"""Intervals of a bank that are kept though they are over."""
+
 Run = tuple[int, int]
 """Cycle of the first of so many turns, equally spaced."""
 
@@ -123,6 +126,13 @@ class BankTimeline:
             is_first = np.append(True, begins[1:] > behind[:-1])
             is_last = np.append(is_first[1:], True)
             self.occupy_all(bank, begins[is_first].tolist(), behind[is_last].tolist())
+
+    def forget(self, cycle: int) -> None:
+        """Forget, where that is much, in which cycles before that one a bank is taken."""
+        for starts, ends in zip(self._starts, self._ends, strict=True):
+            if len(ends) > MAX_KEPT and ends[MAX_KEPT] <= cycle:
+                place = bisect_right(ends, cycle)
+                del starts[:place], ends[:place]
 
     def taken(self) -> list[Taken]:
         """Return the banks that are taken in any cycle."""

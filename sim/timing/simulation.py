@@ -123,7 +123,7 @@ class Simulation(ABC):
     """A run; lists are by instruction number, -1: not yet. Cycles count from the start write."""
 
     config: Config
-    instructions: Sequence[Instruction]
+    instructions: list[Instruction]
     engines: list[Engine | None]
     latency: int
     trace: Trace | None

@@ -1,5 +1,7 @@
 """Who waits for whom at a bank's port that two engines of a chain use."""
 
+from collections import deque
+
 import pytest
 
 from tilewright.compiler.emit.tasks import Task
@@ -31,7 +33,7 @@ def multiply(width, source):
 def waits(*items, chains=(range(1),)):
     """The waits of the last of some instructions, each of its own layer where there are several."""
     layers = range(len(items)) if len(chains) > 1 else [0] * len(items)
-    tasks = [Task(instruction=item, layer=n) for item, n in zip(items, layers, strict=True)]
+    tasks = deque(Task(item, n) for item, n in zip(items, layers, strict=True))
     found = synchronize(tasks, chains, NANO, 0)[-1].instruction.waits
     return [(wait.engine, wait.count) for wait in found if wait.count]
 

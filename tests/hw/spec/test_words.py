@@ -11,6 +11,7 @@ from tilewright.hw.spec.isa import Engine, Wait
 from tilewright.hw.spec.random_program import random_program
 from tilewright.hw.spec.words import decode_program, encode_program, representatives
 from tilewright.support.errors import ProgramError
+from tilewright.support.records import replace
 
 CONFIGS = (*PRESETS.values(), PRESETS["base"].replace(depthwise_taps=0))
 
@@ -60,6 +61,21 @@ def test_programs_encode_as_their_instructions_do(config):
         instructions = random_program(config, seed).instructions
         expected = b"".join(encode(instruction, config) for instruction in instructions)
         assert encode_program(instructions, config) == expected
+
+
+def test_instructions_that_differ_in_bases_and_waits_alone_share_a_shape():
+    load = instruction("LOAD", run=4, count0=2, dram_address=64)
+    wait = Wait(engine=Engine.LOAD, count=1)
+    other = load.based(dram_address=128, sram_address=3)
+    alike = instruction("LOAD", run=4, count0=2, dram_address=128, sram_address=3)
+    assert other == alike
+    assert load == instruction("LOAD", run=4, count0=2, dram_address=64)
+    assert load.shape is other.shape is alike.shape is other.waiting((wait,)).shape
+    changed = replace(load, run=5)
+    assert changed.shape is not load.shape
+    assert changed.shape is instruction("LOAD", run=5, count0=2).shape
+    with pytest.raises(AssertionError, match="no such fields"):
+        load.based(run_of=5)
 
 
 def test_representatives_have_every_shape_and_the_extremes_of_the_other_fields():

@@ -7,6 +7,7 @@ RTL again.
 """
 
 import json
+from bisect import bisect_right
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from tilewright.hw.spec.config import PRESETS
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.random_program import random_program
 from tilewright.hw.spec.registers import Bucket
-from tilewright.sim.timing import simulate
+from tilewright.sim.timing import machine, simulate
+from tilewright.sim.timing.ports import MAX_KEPT, BankTimeline
 from tilewright.support.errors import ExecutionError
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -36,6 +38,37 @@ FIRST_DISPATCH, FIRST_ISSUE = 73, 74
 
 def timing(*lines, config=BASE, latency=64):
     return simulate(assemble("\n".join([*lines, "END", ""]), config), latency=latency)
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("*.asm")), ids=lambda path: path.stem)
+def test_what_is_over_can_be_forgotten(path, monkeypatch):
+    program = assemble(path.read_text(), PRESETS[path.stem.split("_")[1]])
+    kept = simulate(program)
+    forgotten = []
+
+    def forget(timeline, cycle):
+        forgotten.append(cycle)
+        for starts, ends in zip(timeline._starts, timeline._ends, strict=True):
+            place = bisect_right(ends, cycle)
+            del starts[:place], ends[:place]
+
+    monkeypatch.setattr(machine, "FORGET_INTERVAL", 1)
+    monkeypatch.setattr(BankTimeline, "forget", forget)
+    found = simulate(program)
+    assert forgotten
+    assert (found, found.buckets, found.refused) == (kept, kept.buckets, kept.refused)
+
+
+def test_a_timeline_forgets_what_is_over_and_much():
+    timeline = BankTimeline(8, 2)
+    for start in range(0, 4 * MAX_KEPT, 2):
+        timeline.occupy_bank(1, start, start + 1)
+    timeline.forget(2 * MAX_KEPT)
+    assert len(timeline.intervals(1)[0]) == 2 * MAX_KEPT
+    timeline.forget(3 * MAX_KEPT)
+    starts, ends = timeline.intervals(1)
+    assert starts == list(range(3 * MAX_KEPT, 4 * MAX_KEPT, 2))
+    assert ends == [start + 1 for start in starts]
 
 
 def test_an_empty_program_ends_with_its_prefetch():
