@@ -9,6 +9,7 @@ to the hardware.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from tilewright.compiler.emit.tasks import Task
 from tilewright.compiler.plan.estimate import issue_cycles
@@ -20,6 +21,7 @@ from tilewright.hw.spec.ports import BankSet, Port, Ports
 
 GIVING = ((Engine.MATRIX, Engine.DEPTHWISE), (Engine.MATRIX, Engine.VECTOR))
 """Who is served before whom, and may give way."""
+PARAMETER: Final = Space.PARAMETER
 RIVALS = {engine for pair in GIVING for engine in pair}
 
 
@@ -57,7 +59,7 @@ class GiveWay:
         if task.instruction.engine not in self._asking[self._chain_of[task.layer]]:
             return {}
         found = self._ports.requests(task.instruction, touched)
-        return {port: banks for port, banks in found.items() if port[0] != Space.PARAMETER}
+        return {port: banks for port, banks in found.items() if port[0] is not PARAMETER}
 
     def needs(
         self, task: Task, asked: Mapping[Port, BankSet], known: Sequence[int]

@@ -8,6 +8,7 @@ engine is the order of its tasks.
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from tilewright.compiler.emit.tasks import Task
 from tilewright.compiler.program.give_way import GiveWay
@@ -17,7 +18,7 @@ from tilewright.hw.spec.access import footprints
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Wait
 
-ENGINES = tuple(Engine)
+ENGINES: Final = tuple(Engine)
 DRAM_GRANULE = 64
 """DRAM is tracked in units of 64 bytes, rounded outward."""
 
@@ -80,11 +81,7 @@ def _reduced(need: Counts, known: Counts, history: list[list[Counts]]) -> list[W
     """Drop needs that are known already or implied by another need."""
     if is_behind(need, known):
         return []
-    waits = [
-        Wait(engine=engine, count=count)
-        for engine, count, before in zip(ENGINES, need, known, strict=True)
-        if count > before
-    ]
+    waits = [Wait(engine=ENGINES[n], count=need[n]) for n in range(len(need)) if need[n] > known[n]]
     if len(waits) < 2:
         return waits
     kept = []

@@ -7,6 +7,7 @@ behind that is behind all that it waited for.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -46,6 +47,11 @@ def is_behind(some: Counts, others: Counts) -> bool:
 Place = tuple[Space, Pairs, Addresses | None]
 """Words of a memory in intervals; if these are many, their bounds and the words one by one."""
 
+MATRIX: Final = Engine.MATRIX
+ACCUMULATOR: Final = Space.ACCUMULATOR
+DRAM: Final = Space.DRAM
+"""Native code has what is final at hand."""
+
 MAX_PAIRS = 32
 """More intervals than that are looked up word by word."""
 
@@ -67,7 +73,7 @@ class Uses:
         places: list[Place] = []
         for access in touched:
             space, run = access.space, access.run
-            if space == Space.DRAM:
+            if space is DRAM:
                 if access.bounds[0] < self._dram_bytes:
                     places.append((space, self._granules(access.pairs), None))
             elif run is not None:
@@ -106,7 +112,7 @@ class Uses:
         space, pairs, words = place
         cells = self._cells[space]
         last = cells.last(cells.written, pairs, words)
-        is_sum = engine == Engine.MATRIX and space == Space.ACCUMULATOR
+        is_sum = engine is MATRIX and space is ACCUMULATOR
         return _without(engine, last) if is_sum else last
 
     def before_write(self, engine: Engine, place: Place) -> Counts:

@@ -6,6 +6,7 @@ meet where two engines ask for the same port in the same cycle; all but the firs
 
 import enum
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -35,6 +36,17 @@ PRIORITIES: Mapping[Port, tuple[Engine, ...]] = {
 }
 """The engines that share a port, the one that is served first in front."""
 
+
+def _ports(side: Side) -> list[Port | None]:
+    """Return a side's port of each memory; None where no engines share one."""
+    return [(space, side) if (space, side) in PRIORITIES else None for space in Space]
+
+
+READ_PORTS: Final = _ports(Side.READ)
+WRITE_PORTS: Final = _ports(Side.WRITE)
+SUM_READS: Final[Port] = (Space.ACCUMULATOR, Side.READ)
+SUM_WRITES: Final[Port] = (Space.ACCUMULATOR, Side.WRITE)
+
 BankSet = int
 """Bit b: bank b."""
 
@@ -53,12 +65,16 @@ class Ports:
     def requests(self, instruction: Instruction, touched: Accesses) -> dict[Port, BankSet]:
         """Return the banks that an instruction asks for at each port that engines share."""
         found: dict[Port, BankSet] = {}
-        for side, accesses in ((Side.READ, touched.reads), (Side.WRITE, touched.writes)):
-            for access in accesses:
-                if (access.space, side) in PRIORITIES:
-                    found[access.space, side] = self._banks(access)
-        if _adds_to_own_sums(instruction) and (Space.ACCUMULATOR, Side.WRITE) in found:
-            found[Space.ACCUMULATOR, Side.READ] = found[Space.ACCUMULATOR, Side.WRITE]
+        for access in touched.reads:
+            port = READ_PORTS[access.space]
+            if port is not None:
+                found[port] = self._banks(access)
+        for access in touched.writes:
+            port = WRITE_PORTS[access.space]
+            if port is not None:
+                found[port] = self._banks(access)
+        if SUM_WRITES in found and _adds_to_own_sums(instruction):
+            found[SUM_READS] = found[SUM_WRITES]
         return found
 
     def _banks(self, access: Access) -> BankSet:

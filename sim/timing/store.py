@@ -26,6 +26,7 @@ class StoreModel(TransferModel):
     def __init__(self, machine: Simulation) -> None:
         super().__init__(machine)
         self._capacity = machine.config.axi_outstanding
+        self._occupation = machine.occupations[Engine.STORE]
         self._data = InOrder(machine)
         self._unsettled = 0
         self._unread = 0
@@ -69,7 +70,7 @@ class StoreModel(TransferModel):
             if granted > cycle:
                 return granted
             self._granted, self._beat, self._taken = granted, beat, None
-            occupation = self.machine.occupations[Engine.STORE]
+            occupation = self._occupation
             occupation.busy.append((taken + 1, granted + 1))
             occupation.busy.append((beat - shape.beats + 1, beat + 1))
             self._note(transfer, shape, taken + 1, granted + 1, "read")

@@ -35,6 +35,8 @@ class TransferModel(EngineModel):
 
     def __init__(self, machine: Simulation) -> None:
         self.machine = machine
+        self._engine = int(self.engine)
+        self._taken_over = machine.occupations[self._engine].ready
         self._shapes = ShapeCache(machine.config)
         self._transfers: deque[Transfer] = deque()
         """Those whose addresses have yet to be taken."""
@@ -77,8 +79,8 @@ class TransferModel(EngineModel):
             self._due = self._run_taken + 1
         if shape.starts_last_run:
             self._ready = self._run_taken
-            self.machine.occupations[self.engine].ready[transfer.number] = self._ready
-            self.machine.try_issue(self.engine, cycle)
+            self._taken_over[transfer.number] = self._ready
+            self.machine.try_issue(self._engine, cycle)
         return self._find_place(shape)
 
     def _find_place(self, shape: Shape) -> int | None:

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections import deque
 from functools import partial
 from operator import itemgetter
-from typing import Literal
+from typing import Final, Literal
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.operations.vector import Vector
@@ -18,6 +18,7 @@ from tilewright.sim.timing.vector_trace import note_ports
 
 ACCEPT_INTERVAL = 2
 """A successor's header is read from this many cycles after an acceptance on."""
+VECTOR: Final = int(Engine.VECTOR)
 RECENT_FLIGHTS = 256
 """How many instructions back a transfer may meet."""
 
@@ -35,6 +36,7 @@ class VectorModel(VectorState):
             for number, instruction in enumerate(machine.instructions)
             if isinstance(instruction, Vector)
         }
+        self._occupation = machine.occupations[VECTOR]
         self._prefetches: deque[tuple[int, int, int]] = deque(maxlen=RECENT_FLIGHTS)
         """Instruction, first cycle and end of the latest reads of headers and tables."""
         self.parameter_version = 0
@@ -125,7 +127,7 @@ class VectorModel(VectorState):
         self._refresh(flight)
         if flight.walker_free is None and flight.walker_due <= cycle:
             flight.walker_free = flight.walker_due
-            self._machine.try_issue(Engine.VECTOR, cycle)
+            self._machine.try_issue(VECTOR, cycle)
         if flight.settles > cycle or (before is not None and before.retired is None):
             flight.alarm.set(max(flight.settles, cycle + 1), partial(self._check, flight))
             return
@@ -134,7 +136,7 @@ class VectorModel(VectorState):
         self._retire(flight, retired, cycle)
 
     def _note_refusals(self, flight: Flight) -> None:
-        occupation = self._machine.occupations[Engine.VECTOR]
+        occupation = self._occupation
         if flight.replay is not None:
             occupation.refusals[flight.number] = flight.replay.refusals
             occupation.own_refusals += flight.replay.own_refusals
@@ -156,7 +158,7 @@ class VectorModel(VectorState):
         last = self._last
         if last is not flight and last is not None and last.is_empty and last.retired is None:
             self._check(last, cycle)
-        self._machine.try_issue(Engine.VECTOR, cycle)
+        self._machine.try_issue(VECTOR, cycle)
 
     def _refresh(self, flight: Flight) -> None:
         """Bring the plan of an instruction that is not empty up to what is known."""
