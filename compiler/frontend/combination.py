@@ -56,12 +56,12 @@ def combine_activations(context: Context, node: Operator, first: Real, second: R
         stored = as_activation(context, second)
         if is_difference:
             stored = negated(context, stored, negative, node)
-        return _with_linear(context, kind, first, stored, node.name)
+        return with_linear(context, kind, first, stored, node.name)
     if isinstance(second.producer, Linear):
         stored = as_activation(context, first)
         if is_difference:
             second = _negative_linear(second)
-        return _with_linear(context, kind, second, stored, node.name)
+        return with_linear(context, kind, second, stored, node.name)
     left, right = (as_activation(context, value) for value in (first, second))
     if is_difference:
         right = negated(context, right, negative, node)
@@ -87,9 +87,9 @@ def combine_stored(
     return Real(producer=producer, index=index, names=(name,))
 
 
-def _with_linear(context: Context, kind: Kind, real: Real, other: Quantized, name: str) -> Real:
+def with_linear(context: Context, kind: Kind, real: Real, other: Quantized, name: str) -> Real:
     """Combine a convolution's value with `other`, brought into its layout and repeated."""
-    real = of_read_channels(_without_clamp(context, real))
+    real = of_read_channels(as_line(context, real))
     producer = real.producer
     assert isinstance(producer, Linear)
     try:
@@ -128,13 +128,16 @@ def is_line(context: Context, real: Real) -> bool:
         is_mean = isinstance(real.producer, Pooled) and has_one_divisor(real.producer)
         return real.is_plain and (is_sum or is_mean)
     try:
-        return isinstance(real.producer, Linear) and bool(_without_clamp(context, real))
+        return isinstance(real.producer, Linear) and bool(as_line(context, real))
     except UnsupportedError:
         return False
 
 
-def _without_clamp(context: Context, real: Real) -> Real:
-    """A convolution's value, or a line of it through 0, by slopes alone."""
+def as_line(context: Context, real: Real) -> Real:
+    """A convolution's value, or a line of it through 0, by slopes alone.
+
+    Raises UnsupportedError: another function of it, or a clamped one.
+    """
     if not real.is_plain:
         line = line_of(partial(results_at, context, real))
         sloped = with_line(real, line) if line else None

@@ -28,10 +28,22 @@ def too_large(
 def oversized_poolings(graphs: Sequence[Graph], config: Config) -> list[Pool]:
     """Return the poolings whose window and result do not fit into activation SRAM.
 
-    The vector unit reduces a window in one instruction, from one tile.
+    The vector unit reduces a window in one instruction, from one tile, which holds the pixels that
+    a dilation leaves out, too.
     """
-    nodes = (node for graph in graphs for node in graph.nodes if isinstance(node, Pool))
-    return [node for node in nodes if prod(node.kernel) >= config.activation_words]
+    return [
+        node
+        for graph in graphs
+        for node in graph.nodes
+        if isinstance(node, Pool) and _num_pixels(graph, node) >= config.activation_words
+    ]
+
+
+def _num_pixels(graph: Graph, node: Pool) -> int:
+    """How many pixels of its input lie within a window, at most."""
+    sides = graph.maps[node.input].shape[1:]
+    taps = zip(node.kernel, node.dilations, sides, strict=True)
+    return prod(min((kernel - 1) * dilation + 1, side) for kernel, dilation, side in taps)
 
 
 def _is_pooling(op_type: str) -> bool:

@@ -151,21 +151,19 @@ def _stored(operand: Operand, is_fine: bool) -> tuple[Real, Quantization]:
     return replace(operand.real, is_fine=is_fine), operand.own
 
 
+def is_unrounded(context: Context, real: Real) -> bool:
+    """Whether it is a convolution's value, or that with Relu or slopes: without bounds."""
+    return isinstance(real.producer, Linear) and is_line(context, real)
+
+
 def rounded_pixels(
-    context: Context, node: Operator, real: Real, target: Quantization, share: float
+    context: Context, node: Operator, real: Real, target: Quantization
 ) -> tuple[Real, Quantization]:
     """How pixels are stored that `node` mixes before they are quantized with `target`.
 
-    share: the least that a pixel has of some result. Raises UnsupportedError where they can be
-    anything, or results would be more than one step off.
+    Raises UnsupportedError where they have no bounds, or results would be more than one step off.
     """
-    low, high = _range(context, real)
-    ends = dequantize_all(target)[[0, -1]] + np.array([-0.5, 0.5]) * target.scale
-    if low > -np.inf:
-        high = min(high, (ends[1] - (1 - share) * low) / share)
-    if high < np.inf:
-        low = max(low, (ends[0] - (1 - share) * high) / share)
-    rounded = _rounded(context, real, (low, high))
+    rounded = _rounded(context, real, _range(context, real))
     limit = MARGIN * target.scale
     if not rounded.errors[1] <= limit:
         raise UnsupportedError(TOO_COARSE)

@@ -1,16 +1,21 @@
-"""Functions of stored values in 16 bits: a table for what 8 bits hold, and one for the rest.
+"""Values in 16 bits: one map for what 8 bits hold, and one for the rest.
 
-Their sum is the function to 1/254 of a step of the first table. It is taken unrounded like any sum
-of two stored activations (frontend/sums.py).
+Of a function of stored values these are two tables; their sum is the function to 1/254 of a step of
+the first one, and is taken unrounded like any sum of two stored activations (frontend/sums.py). A
+convolution's value with Relu or slopes is stored first, then what that leaves of the unrounded
+value: its range is all that its accumulators can hold.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from tilewright.compiler.frontend.combination import combine_stored
+from tilewright.compiler.frontend.combination import as_line, combine_stored, with_linear
 from tilewright.compiler.frontend.context import Context, dequantize_all
-from tilewright.compiler.frontend.emit import store_results
+from tilewright.compiler.frontend.emit import emit, store_results
+from tilewright.compiler.frontend.emit_linear import of_read_channels
+from tilewright.compiler.frontend.operands import negated
+from tilewright.compiler.frontend.room import extreme_sums
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.sums import sum_as_linear
 from tilewright.compiler.frontend.table import quantize_all, real_results
@@ -76,3 +81,27 @@ def mean_of_pixels(context: Context, node: Operator, total: Real) -> Real:
         index=owner[:, 0].reshape(shape),
         names=(node.name,),
     )
+
+
+def largest_value(context: Context, real: Real) -> float:
+    """The largest magnitude of a line of a convolution's value that its accumulators can hold."""
+    producer = as_line(context, real).producer
+    assert isinstance(producer, Linear)
+    steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
+    slope = 1.0 if producer.slope is None else np.abs(producer.slope)
+    low, high = (sums * steps for sums in extreme_sums(producer))
+    return float(np.maximum(np.abs(low) * slope, high).max())
+
+
+def as_parts(
+    context: Context, node: Operator, real: Real, largest: float
+) -> tuple[Quantized, Quantized]:
+    """A line of a convolution's value, at most `largest`: 8 bits of it, and the rest."""
+    line = of_read_channels(as_line(context, real))
+    coarse = Quantization(scale=float(np.float32(largest / LARGEST_WEIGHT)), zero_point=0)
+    fine = Quantization(scale=float(np.float32(coarse.scale / LARGEST_WEIGHT)), zero_point=0)
+    name = node.outputs[0]
+    first = emit(context, line, coarse, False, f"{name}/coarse", node.name)
+    negative = negated(context, first, f"{name}/negative", node)
+    rest = with_linear(context, "add", line, negative, node.name)
+    return first, emit(context, rest, fine, False, f"{name}/rest", node.name)

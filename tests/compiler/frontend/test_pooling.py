@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tilewright.compiler.compile import compile_model
 from tilewright.compiler.frontend.importer import import_model
 from tilewright.compiler.graph.graph import Conv, Pad, Pool
 from tilewright.compiler.options import ImportOptions
@@ -158,6 +159,19 @@ def test_a_window_larger_than_activation_sram_is_left_to_the_host(make_builder):
         )
         == 0
     )
+
+
+def test_a_dilated_window_larger_than_activation_sram_is_left_to_the_host(make_builder):
+    """The tile holds what the dilation leaves out."""
+    builder = make_builder(seed=1)
+    source = builder.activation((1, 2, 96, 100))
+    largest = builder.node("MaxPool", [source], kernel_shape=[48, 50], dilations=[2, 2])
+    builder.output(builder.quantize(largest))
+    builder.output(builder.quantize(builder.node("Conv", [source, builder.weight((2, 2, 3, 3))])))
+    imported = import_model(builder.model(), PRESETS["nano"], ImportOptions(keep_sections=True))
+    reasons = {item.op_type: item.reason for item in imported.host_operators}
+    assert "must fit into activation SRAM" in reasons["MaxPool"]
+    compile_model(imported, PRESETS["nano"])
 
 
 def test_max_pool_behind_a_table_waits_for_quantize(make_builder, agree):

@@ -117,7 +117,7 @@ def test_a_clamped_convolution_plus_an_activation(make_builder, agree):
 
 
 @pytest.mark.parametrize("mode", ["half_pixel", "align_corners", "asymmetric"])
-@pytest.mark.parametrize("function", ["Relu", "HardSwish"])
+@pytest.mark.parametrize("function", ["Relu", "LeakyRelu", "Identity", "Sigmoid"])
 def test_pixels_that_are_mixed_before_they_are_quantized(make_builder, agree, mode, function):
     builder = make_builder(seed=7, is_exact=False)
     value = convolved(builder, SHAPE, function)
@@ -127,16 +127,27 @@ def test_pixels_that_are_mixed_before_they_are_quantized(make_builder, agree, mo
         "Resize", [value, "", "", sizes], mode="linear", coordinate_transformation_mode=mode
     )
     joined = builder.node("Concat", [value, convolved(builder, (1, 8, size, size), "Relu")], axis=1)
-    builder.output(builder.quantize(joined, 2.0**-4, -115))
+    zero_point, scale = (-128, 2.0**-8) if function == "Sigmoid" else (-60, 0.1)
+    quantized(builder, joined, scale, zero_point)
     imported = agree(builder, fraction=SOME)
     assert imported.host_operators == ()
     check(builder, imported)
 
 
+def test_pixels_next_to_a_saturated_result_are_as_near(make_builder, agree):
+    """Pixels have all the range that the accumulators can hold, not that of the result."""
+    builder = make_builder(seed=15, is_exact=False)
+    scales = builder.constant(np.array([1, 1, 2, 2], np.float32))
+    value = builder.node("Resize", [convolved(builder, SHAPE, "Relu"), "", scales], mode="linear")
+    quantized(builder, value, 0.02)
+    assert agree(builder, fraction=SOME).host_operators == ()
+
+
 def test_pixels_without_bounds_are_mixed_by_the_host(make_builder):
     builder = make_builder(seed=8)
     scales = builder.constant(np.array([1, 1, 2, 2], np.float32))
-    value = builder.node("Resize", [convolved(builder), "", scales], mode="linear")
+    value = convolved(builder, SHAPE, "HardSwish")
+    value = builder.node("Resize", [value, "", scales], mode="linear")
     builder.output(builder.quantize(value))
     builder.output(builder.quantize(convolved(builder)))
     reasons = {item.op_type: item.reason for item in import_model(builder.model()).host_operators}
