@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,12 @@ from tilewright.hw.spec.parameters import (
 from tilewright.support.records import record
 
 Key = tuple[int, int]
+
+
+@lru_cache(maxsize=1 << 10)
+def _load_of(target: Target, words: int) -> Load:
+    """Return a LOAD of consecutive words, without its bases."""
+    return Load(target=target, run=words, count0=1, count1=1, count2=1)
 
 
 @dataclass(kw_only=True)
@@ -64,14 +70,9 @@ class WeightStream:
         first = tasks.weights.take((self.layer, key), words)
         for at in range(0, words, MAX_RUN):
             tasks.emit(
-                Load(
-                    target=Target.WEIGHT,
+                _load_of(Target.WEIGHT, min(MAX_RUN, words - at)).based(
                     dram_address=address + at * config.weight_pitch,
                     sram_address=(first + at) % config.weight_words,
-                    run=min(MAX_RUN, words - at),
-                    count0=1,
-                    count1=1,
-                    count2=1,
                 )
             )
         return first
@@ -193,14 +194,8 @@ class ParameterStream:
             )
         first = self._ring.take(key, words)
         self.context.tasks.emit(
-            Load(
-                target=Target.PARAMETER,
-                dram_address=self._address[key],
-                sram_address=first,
-                run=words,
-                count0=1,
-                count1=1,
-                count2=1,
+            _load_of(Target.PARAMETER, words).based(
+                dram_address=self._address[key], sram_address=first
             )
         )
         return first

@@ -6,8 +6,8 @@ A resident map is one view. A map in DRAM gets ring slots: `MapReader` loads wha
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from typing import Literal, TypeVar
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
 
 from tilewright.compiler.emit.context import Context
 from tilewright.compiler.limits import MAX_COUNT, MAX_RUN
@@ -23,6 +23,7 @@ from tilewright.support.records import record, replace
 
 Windowed = TypeVar("Windowed", bound=Window)
 Moving = TypeVar("Moving", Load, Store)
+Pair = tuple[int, int]
 
 
 @record(frozen=True, kw_only=True)
@@ -83,37 +84,47 @@ def transfers(
 def _transfer(
     kind: type[Moving], context: Context, name: str, view: View, first_block: int, blocks: int
 ) -> Moving:
-    feature_map, box = context.map(name), view.box
-    dram, pixels = context.placement.in_dram(feature_map, context.config), feature_map.pixels
-    copy = partial(
-        kind,
-        dram_address=dram.word(first_block, box.top, box.left),
+    dram = context.placement.in_dram(context.map(name), context.config)
+    moving: Moving = _moving(kind, *_runs(context, name, view, dram, blocks))
+    return moving.based(
+        dram_address=dram.word(first_block, view.box.top, view.box.left),
         sram_address=view.first_word(first_block),
-        count2=1,
     )
-    pitch = context.config.activation_pitch
+
+
+def _moving_runs(
+    kind: type[Moving], run: int, counts: Pair, dram_strides: Pair, sram_strides: Pair
+) -> Moving:
+    """Return a LOAD or STORE of runs in two dimensions, without its bases."""
+    return kind(
+        run=run,
+        count0=counts[0],
+        count1=counts[1],
+        count2=1,
+        dram_stride0=dram_strides[0],
+        dram_stride1=dram_strides[1],
+        sram_stride0=sram_strides[0],
+        sram_stride1=sram_strides[1],
+    )
+
+
+_moving: Any = lru_cache(maxsize=1 << 10)(_moving_runs)
+
+
+def _runs(
+    context: Context, name: str, view: View, dram: Layout, blocks: int
+) -> tuple[int, Pair, Pair, Pair]:
+    """Return the run, the counts and the strides of a transfer of blocks of a view's box."""
+    box, pixels, pitch = view.box, context.map(name).pixels, context.config.activation_pitch
     if box.width * pitch == dram.strides[1] and box.pixels <= MAX_RUN:
         is_dense = dram.strides[0] == pixels * pitch
         whole = is_dense and box.pixels == pixels == view.block_stride
         whole = whole and blocks * pixels <= MAX_RUN
         if whole:
-            return copy(run=blocks * pixels, count0=1, count1=1)
-        return copy(
-            run=box.pixels,
-            count0=blocks,
-            count1=1,
-            dram_stride0=dram.strides[0],
-            sram_stride0=view.block_stride,
-        )
-    return copy(
-        run=box.width,
-        count0=box.height,
-        dram_stride0=dram.strides[1],
-        sram_stride0=view.pitch,
-        count1=blocks,
-        dram_stride1=dram.strides[0],
-        sram_stride1=view.block_stride,
-    )
+            return blocks * pixels, (1, 1), (0, 0), (0, 0)
+        return box.pixels, (blocks, 1), (dram.strides[0], 0), (view.block_stride, 0)
+    counts, dram_strides = (box.height, blocks), (dram.strides[1], dram.strides[0])
+    return box.width, counts, dram_strides, (view.pitch, view.block_stride)
 
 
 @dataclass(kw_only=True)
