@@ -48,7 +48,7 @@ def emit_verilog(config: Config) -> str:
             *(f"/* verilator lint_off {name} */ // {why}" for name, why in LINT_NOISE.items()),
             convert(accelerator, TOP_MODULE),
             convert(Tile(config), TILE_MODULE),
-            *(convert(lane(), module) for module, lane in LANE_MODULES.items()),
+            *(convert(lane(config=config), module) for module, lane in LANE_MODULES.items()),
             *(bank_verilog(shape) for shape in banks),
             "/* verilator lint_restore */",
             "",

@@ -62,6 +62,11 @@ class Config:
     """Results a cycle of the vector unit's stage 1; divides gcd(rows, cols)."""
     operand_lanes: int = 4
     """Results a cycle of stage 2 (second operand); divides lanes."""
+    multiplier_bits: int = 9
+    """Bits that each multiplier in the vector lanes takes of a scale, or of a value that meets one.
+
+    9 suits the multipliers of an FPGA; 3 is smaller and faster in gates (docs/silicon.md).
+    """
     depthwise_taps: int = -1
     """Horizontal taps of the depthwise unit: 0 (no unit), 1 or 3; -1 picks 3 where rows <= cols."""
     axi_data_bits: int = 128
@@ -288,6 +293,7 @@ _RULES: tuple[Rule, ...] = (
         and math.gcd(c.rows, c.cols) % c.lanes == 0),
     ("operand_lanes", "a divisor of lanes", lambda c: c.operand_lanes >= 1
         and c.lanes % c.operand_lanes == 0),
+    ("multiplier_bits", "2 to 9", lambda c: 2 <= c.multiplier_bits <= 9),
     ("depthwise_taps", "0, 1 or 3, and 0 where rows > cols", lambda c:
         c.depthwise_taps in ((0, 1, 3) if c.rows <= c.cols else (0,))),
     ("axi_data_bits", "64, 128, 256 or 512", lambda c: c.axi_data_bits in (64, 128, 256, 512)),

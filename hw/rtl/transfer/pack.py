@@ -72,14 +72,12 @@ class WordReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, port, head = self._config, self.activation, self.burst.payload
+        config, port = self._config, self.activation
         # One word being read and two waiting keep the packer busy at one word a cycle.
         m.submodules.words = words = SyncFIFO(width=placed_layout(config).size, depth=3)
-        burst = Signal(burst_words_layout(STORE, config), reset_less=True)
-        address = Signal(address_shape(), reset_less=True)
-        placement = Signal(placement_layout(config))
-        occupied, reading, room, in_range = bits("occupied", "reading", "room", "in_range")
-        offset = Signal.like(burst.offset)
+        placement = Signal(placement_layout(config), reset_less=True)
+        reading, room, in_range, moves = bits("reading", "room", "in_range", "moves")
+        burst, address, occupied = self._present(m, moves)
         burst_ends = burst.last_word == 0
         placed = Signal(placed_layout(config))
 
@@ -89,11 +87,11 @@ class WordReader(wiring.Component):
             port.request.eq(occupied & room & in_range),
             port.address.eq(address),
             self.moving.eq(occupied & room & (port.grant | ~in_range)),
+            moves.eq(self.moving | ~occupied),
             self.fault.eq(occupied & room & ~in_range),
             self.fault_index.eq(burst.index),
             self.active.eq(occupied | reading | words.r_rdy),
             self.burst.ready.eq(~occupied | (self.moving & burst_ends)),
-            offset.eq(burst.offset + config.activation_pitch),
             placed.data.eq(port.data),
             placed.placement.eq(placement),
             words.w_en.eq(reading),
@@ -102,24 +100,52 @@ class WordReader(wiring.Component):
             self.word.payload.eq(words.r_data),
             words.r_en.eq(self.word.ready),
         ]
-        m.d.sync += reading.eq(self.moving)
-        with m.If(self.moving):
-            m.d.sync += [
-                burst.offset.eq(offset),
-                burst.last_word.eq(burst.last_word - 1),
-                address.eq(address + 1),
-                placement.offset.eq(burst.offset),
-                placement.ends.eq((offset == 0) | burst_ends),
-                placement.last.eq(burst_ends),
-                placement.present.eq(in_range),
-            ]
-        with m.If(self.burst.ready):
-            m.d.sync += occupied.eq(self.burst.valid)
-        with m.If(self.burst.ready & self.burst.valid):
-            m.d.sync += burst.eq(head)
-            with m.If(head.first):
-                m.d.sync += address.eq(head.sram_address)
+        m.d.sync += [
+            reading.eq(self.moving),
+            placement.offset.eq(burst.offset),
+            placement.ends.eq((_next_offset(burst, config) == 0) | burst_ends),
+            placement.last.eq(burst_ends),
+            placement.present.eq(in_range),
+        ]
         return m
+
+    def _present(self, m, moves):
+        """Return the burst, the word's address and whether there is one, in this cycle.
+
+        What follows the word is a register before it is known whether the word moves, so that
+        the grant, which comes late, decides one register alone.
+        """
+        config, head = self._config, self.burst.payload
+        layout = data.StructLayout(
+            {
+                "burst": burst_words_layout(STORE, config),
+                "address": address_shape(),
+                "occupied": 1,
+            }
+        )
+        present = Signal(layout)
+        same = Signal(layout)
+        following = Signal(layout)
+        moved = Signal()
+        m.d.comb += present.eq(Mux(moved, following, same))
+        m.d.sync += [moved.eq(moves), same.eq(present)]
+        burst = present.burst
+        m.d.sync += [
+            following.eq(present),
+            following.burst.offset.eq(_next_offset(burst, config)),
+            following.burst.last_word.eq(burst.last_word - 1),
+            following.address.eq(present.address + present.occupied),
+        ]
+        with m.If(~present.occupied | (burst.last_word == 0)):
+            m.d.sync += [following.burst.eq(head), following.occupied.eq(self.burst.valid)]
+            with m.If(self.burst.valid & head.first):
+                m.d.sync += following.address.eq(head.sram_address)
+        return burst, present.address, present.occupied
+
+
+def _next_offset(burst, config):
+    """Where the next word of a burst goes, in a beat."""
+    return (burst.offset + config.activation_pitch)[: len(burst.offset)]
 
 
 class BeatPacker(wiring.Component):

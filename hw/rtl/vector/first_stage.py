@@ -174,7 +174,7 @@ class FirstStage(wiring.Component):
         m.d.comb += enable.eq(Mux(self._advance, self._valid[: RequantizeLane.LATENCY], 0))
         results, products = [], []
         for index in range(self._config.lanes):
-            unit, lane = make_lane(RequantizeLane, instance=self._instances)
+            unit, lane = make_lane(RequantizeLane, self._config, instance=self._instances)
             m.submodules[f"lane{index}"] = unit
             m.d.comb += [
                 lane.enable.eq(enable),

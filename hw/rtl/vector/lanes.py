@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In
 
 from tilewright.hw.rtl.vector.operand import OperandLane
 from tilewright.hw.rtl.vector.requantize import RequantizeLane
+from tilewright.hw.spec.config import Config
 
-LANE_MODULES: dict[str, type[wiring.Component]] = {
+LANE_MODULES: dict[str, type[RequantizeLane | OperandLane]] = {
     "tilewright_requantize_lane": RequantizeLane,
     "tilewright_operand_lane": OperandLane,
 }
@@ -17,7 +18,7 @@ LANE_MODULES: dict[str, type[wiring.Component]] = {
 
 
 def make_lane(
-    lane_type: type[wiring.Component], *, instance: bool
+    lane_type: type[RequantizeLane | OperandLane], config: Config, *, instance: bool
 ) -> tuple[Elaboratable, wiring.Component | SimpleNamespace]:
     """Return a lane for `m.submodules` and the object whose attributes are its ports.
 
@@ -25,7 +26,7 @@ def make_lane(
     of lanes then take no longer to generate than one.
     """
     if not instance:
-        lane = lane_type()
+        lane = lane_type(config=config)
         return lane, lane
     (module,) = (name for name, known in LANE_MODULES.items() if known is lane_type)
     ports, connections = {}, {}

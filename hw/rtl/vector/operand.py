@@ -24,8 +24,10 @@ from tilewright.hw.rtl.vector.rounding import (
     round_half_even,
     shift_right_sticky,
     signed_sum,
+    times,
     unpack_scale,
 )
+from tilewright.hw.spec.config import Config
 
 SIDES = ("left", "right")
 SCALE_LAYOUT = data.StructLayout({"negative": 1, "mantissa": MANTISSA_BITS, "exponent": signed(7)})
@@ -74,6 +76,10 @@ class OperandLane(wiring.Component):
     high: In(signed(8))
     result: Out(signed(8))
 
+    def __init__(self, *, config: Config):
+        self._multiplier_bits = config.multiplier_bits
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
         multiply = self.multiply
@@ -97,11 +103,13 @@ class OperandLane(wiring.Component):
         """Stage 0: zero points off; sign and magnitude of the left and the right integer."""
         parts = []
         for name in ("first", "second"):
+            value, zero_point = getattr(self, name), getattr(self, f"{name}_zero_point")
             difference = Signal(signed(9), name=f"{name}_difference")
             magnitude = Signal(8, name=f"{name}_magnitude")
+            # Both differences side by side: no carry of a negation behind that of the first.
             m.d.comb += [
-                difference.eq(getattr(self, name) - getattr(self, f"{name}_zero_point")),
-                magnitude.eq(abs(difference)),
+                difference.eq(value - zero_point),
+                magnitude.eq(Mux(difference[8], zero_point - value, difference)),
             ]
             parts.append((difference[8], magnitude))
         (first_negative, first), (second_negative, second) = parts
@@ -153,8 +161,8 @@ class OperandLane(wiring.Component):
         right_exponent = right_scale.exponent + right_position
         right_part = Mux(multiply, left[:8], right)
         m.d.sync += [
-            left_product.eq(left[8:] * left_scale.mantissa),
-            right_product.eq(right_part * right_scale.mantissa),
+            left_product.eq(times(left_scale.mantissa, left[8:], self._multiplier_bits)),
+            right_product.eq(times(right_scale.mantissa, right_part, self._multiplier_bits)),
             addend.eq(right),
             exponents[0].eq(Mux(left_zero, ZERO_EXPONENT, left_scale.exponent + left_position)),
             exponents[1].eq(Mux(right_zero, ZERO_EXPONENT, right_exponent)),

@@ -22,8 +22,10 @@ from tilewright.hw.rtl.vector.rounding import (
     round_half_even,
     shift_right_sticky,
     signed_sum,
+    times,
     unpack_scale,
 )
+from tilewright.hw.spec.config import Config
 
 PART_BITS = (7, 9, 8)
 """Bits of the scale's mantissa that each stage of the product multiplies by: together all.
@@ -82,6 +84,10 @@ class RequantizeLane(wiring.Component):
     result: Out(signed(8))
     product: Out(32)
 
+    def __init__(self, *, config: Config):
+        self._multiplier_bits = config.multiplier_bits
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
         scale, lowest_part, *converted = self._convert_to_float(m)
@@ -138,7 +144,7 @@ class RequantizeLane(wiring.Component):
         for stage, part_bits in enumerate(PART_BITS):
             product = Signal(MANTISSA_BITS + part_bits, name=f"sum{stage}")
             part = lowest_part if stage == 0 else mantissa[:part_bits]
-            m.d.comb += product.eq(factor * part + carried)
+            m.d.comb += product.eq(times(factor, part, self._multiplier_bits) + carried)
             lost = product[:part_bits] if stage < len(PART_BITS) - 1 else product[:-PRODUCT_BITS]
             moving = {
                 "factor": factor,

@@ -4,6 +4,9 @@ Only what the lanes need: no infinities, no subnormals, no generic floating-poin
 is a sign, a 24-bit mantissa whose leading one is explicit, and an unbiased exponent.
 """
 
+from functools import reduce
+from operator import add
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 MANTISSA_BITS = 24
@@ -26,6 +29,15 @@ def unpack_scale(scale: Value) -> tuple[Value, Value, Value, Value]:
     )
     exponent = (field - EXPONENT_BIAS)[0:7].as_signed()
     return usable, scale[31], Cat(scale[0:23], Const(1, 1)), exponent
+
+
+def times(factor: Value, other: Value, multiplier_bits: int) -> Value:
+    """Return the product as the sum of products with so many bits of `other` each."""
+    parts = [
+        factor * other[first : first + multiplier_bits] << first
+        for first in range(0, len(other), multiplier_bits)
+    ]
+    return reduce(add, parts)
 
 
 def normalize(module: Module, value: Value, name: str) -> tuple[Value, Value]:

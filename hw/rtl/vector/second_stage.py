@@ -73,7 +73,7 @@ class SecondStage(wiring.Component):
         )
         is_placed = ~multiplied | self.slots[slots[OperandLane.CLAMP_STAGE]].unrounded
         for index in range(self._config.operand_lanes):
-            unit, lane = make_lane(OperandLane, instance=self._instances)
+            unit, lane = make_lane(OperandLane, self._config, instance=self._instances)
             m.submodules[f"lane{index}"] = unit
             m.d.comb += [
                 lane.multiply.eq(multiplies),

@@ -6,6 +6,7 @@ from amaranth.sim import Simulator
 
 from tilewright.hw.rtl.vector.operand import OperandLane
 from tilewright.hw.spec import numerics
+from tilewright.hw.spec.config import Config
 
 INT8_PORTS = ("first", "second", "first_zero_point", "second_zero_point", "zero_point")
 EDGE_SCALES = np.array(
@@ -165,9 +166,14 @@ def check(vectors, results):
     assert not len(wrong), f"{len(wrong)} wrong: {report}"
 
 
-def test_lane_equals_numerics_on_random_vectors():
+def lane(multiplier_bits=9):
+    return OperandLane(config=Config(multiplier_bits=multiplier_bits))
+
+
+@pytest.mark.parametrize("multiplier_bits", [9, 3, 5])
+def test_lane_equals_numerics_on_random_vectors(multiplier_bits):
     vectors = random_vectors(1, 4_000)
-    check(vectors, simulate(OperandLane(), vectors, [True] * 4_000))
+    check(vectors, simulate(lane(multiplier_bits), vectors, [True] * 4_000))
 
 
 def test_lane_equals_numerics_where_operands_cancel():
@@ -191,18 +197,18 @@ def test_lane_equals_numerics_where_operands_cancel():
         "first_scale": first,
         "second_scale": second.view(np.float32),
     }
-    check(vectors, simulate(OperandLane(), vectors, [True] * count))
+    check(vectors, simulate(lane(), vectors, [True] * count))
 
 
 def test_lane_keeps_results_apart_from_what_is_between_them():
     random = np.random.default_rng(7)
     valid = list(random.random(1500) < 0.4)
     vectors = random_vectors(7, sum(valid))
-    check(vectors, simulate(OperandLane(), vectors, valid))
+    check(vectors, simulate(lane(), vectors, valid))
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_lane_equals_numerics_in_a_long_run(seed):
     vectors = random_vectors(seed, 100_000)
-    check(vectors, simulate(OperandLane(), vectors, [True] * 100_000))
+    check(vectors, simulate(lane(), vectors, [True] * 100_000))

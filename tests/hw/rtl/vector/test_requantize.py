@@ -6,6 +6,7 @@ from amaranth.sim import Simulator
 
 from tilewright.hw.rtl.vector.requantize import PART_BITS, RequantizeLane
 from tilewright.hw.spec import numerics
+from tilewright.hw.spec.config import Config
 
 
 def float_bits(value):
@@ -164,9 +165,17 @@ def check(vectors, outputs):
     assert not len(wrong), f"{len(wrong)} wrong: {report}"
 
 
-def test_lane_equals_numerics_on_random_vectors():
+def lane(multiplier_bits=9):
+    return RequantizeLane(config=Config(multiplier_bits=multiplier_bits))
+
+
+@pytest.mark.parametrize("multiplier_bits", [9, 3, 5])
+def test_lane_equals_numerics_on_random_vectors(multiplier_bits):
     vectors = random_vectors(1, 5_000)
-    check(vectors, simulate(RequantizeLane(), STAGES, lane_inputs(vectors), [True] * 5_000))
+    check(
+        vectors,
+        simulate(lane(multiplier_bits), STAGES, lane_inputs(vectors), [True] * 5_000),
+    )
 
 
 def test_lane_equals_numerics_on_every_extreme():
@@ -182,18 +191,24 @@ def test_lane_equals_numerics_on_every_extreme():
         "high": np.full(len(grid), 127, np.int8),
         "keep_product": np.ones(len(grid), bool),
     }
-    check(vectors, simulate(RequantizeLane(), STAGES, lane_inputs(vectors), [True] * len(grid)))
+    check(
+        vectors,
+        simulate(lane(), STAGES, lane_inputs(vectors), [True] * len(grid)),
+    )
 
 
 def test_lane_keeps_results_apart_when_enabled_with_gaps():
     random = np.random.default_rng(7)
     valid = list(random.random(1500) < 0.4)
     vectors = random_vectors(7, sum(valid))
-    check(vectors, simulate(RequantizeLane(), STAGES, lane_inputs(vectors), valid))
+    check(vectors, simulate(lane(), STAGES, lane_inputs(vectors), valid))
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_lane_equals_numerics_in_a_long_run(seed):
     vectors = random_vectors(seed, 100_000)
-    check(vectors, simulate(RequantizeLane(), STAGES, lane_inputs(vectors), [True] * 100_000))
+    check(
+        vectors,
+        simulate(lane(), STAGES, lane_inputs(vectors), [True] * 100_000),
+    )
