@@ -221,7 +221,7 @@ def _note(context: Context, node: Operator) -> None:
     """Tell the user, once."""
     note = (
         f"{node.name}: what it reads without a QuantizeLinear was rounded to 8 bits; its result is "
-        "one step off at most"
+        "one step off at most while values stay within the ranges that the model states"
     )
     if note not in context.notes:
         context.notes.append(note)
