@@ -83,17 +83,15 @@ class GraphMaker:
         weight = self.random.integers(-127, 128, (filters, inputs, *kernel)).astype(np.int8)
         scale = 0.3 / (60 * 70 * (inputs * kernel[0] * kernel[1]) ** 0.5)
         result = self.maps[output].quantization
-        own = self.quantization() if residual else result
-        epilogue = self._epilogue(own, table=table)
+        epilogue = self._epilogue(self.quantization() if residual else result, table=table)
         if unrounded:
-            operand = self.maps[residual].quantization.scale if kind == "multiply" else 1.0
-            steps = Quantization(scale=float(np.float32(result.scale / operand)), zero_point=0)
-            epilogue = Epilogue(quantization=steps, low=1, high=1)
+            epilogue = self._unrounded_epilogue(result, residual, kind)
         bias = self.random.integers(-2000, 2000, filters).astype(np.int32)
         scales = self.random.uniform(scale, 40 * scale, filters).astype(np.float32)
         if pieces:
             epilogue = replace(epilogue, pieces=self._pieces(pieces))
         factors = self.random.uniform(-0.5, 1.5, filters).astype(np.float32) if slopes else None
+        added = Residual(kind=kind, other=residual, unrounded=unrounded) if residual else None
         self.nodes.append(
             Conv(
                 name=f"conv{len(self.nodes)}",
@@ -108,12 +106,15 @@ class GraphMaker:
                 dilations=dilations,
                 groups=groups,
                 epilogue=epilogue,
-                residual=Residual(kind=kind, other=residual, unrounded=unrounded)
-                if residual
-                else None,
+                residual=added,
             )
         )
         return output
+
+    def _unrounded_epilogue(self, result: Quantization, residual: str, kind: str) -> Epilogue:
+        operand = self.maps[residual].quantization.scale if kind == "multiply" else 1.0
+        steps = Quantization(scale=float(np.float32(result.scale / operand)), zero_point=0)
+        return Epilogue(quantization=steps, low=1, high=1)
 
     def _epilogue(self, own: Quantization, *, table: bool) -> Epilogue:
         entries = self.random.integers(-128, 128, 256).astype(np.int8) if table else None
