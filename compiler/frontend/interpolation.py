@@ -62,11 +62,10 @@ def interpolate(context: Context, node: Operator, values: Values) -> Real:
     channels, height, width = value.index.shape[1:]
     mode = _coordinates(context, node)
     outputs = _sizes(node, values, value.index.shape, mode)
-    rows, columns = _axis(height, outputs[0], mode), _axis(width, outputs[1], mode)
+    axes = _axis(height, outputs[0], mode), _axis(width, outputs[1], mode)
     source = storable(context, value)
     if source is not None:
-        return _interpolated(context, node, source, (rows, columns), outputs)
-    axes = rows, columns
+        return _interpolated(context, node, source, axes, outputs)
     largest = largest_value(context, value) if is_unrounded(context, value) else None
 
     def stored_as(target: Quantization) -> list[tuple[Real, Quantization]]:
@@ -97,9 +96,10 @@ def _interpolated(
     context: Context,
     node: Operator,
     source: Quantized,
-    axes: "tuple[Axis, Axis]",
+    axes: tuple[Axis, Axis],
     outputs: tuple[int, int],
 ) -> Real:
+    """A stored map [1, C, H, W] with `outputs` rows and columns: a depthwise convolution."""
     rows, columns = axes
     want = spatial_index(source.index)
     channels = len(want)

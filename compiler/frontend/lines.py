@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.request import Function
 from tilewright.compiler.frontend.values import Linear, Real
@@ -20,7 +21,7 @@ RELATIVE_ERROR = 2.0**-21
 """Between two orders of the same multiplications, of binary32."""
 FEWEST_SAMPLES = 8
 """Of a rising line between its clamps."""
-LARGEST_SHARE = 1 / 16
+LARGEST_MOVE = 1 / 16
 """Of a step of the result: what half a step of an accumulator may be, by which a line moves."""
 
 
@@ -45,10 +46,15 @@ class Line:
             yield self.fall, self.low, min(self.high, 0.0)
 
 
+def samples() -> NDArray[np.float32]:
+    """Values of every magnitude that a function is looked at with, ascending: 2 * SAMPLES."""
+    grid = np.geomspace(SMALL, LARGE, SAMPLES).astype(np.float32)
+    return np.concatenate([-grid[::-1], grid])
+
+
 def line_of(function: Function) -> Line | None:
     """The line that `function` is, None if it is none."""
-    grid = np.geomspace(SMALL, LARGE, SAMPLES).astype(np.float32)
-    values = np.concatenate([-grid[::-1], grid, np.array([-2 * LARGE, 2 * LARGE], np.float32)])
+    values = np.append(samples(), np.array([-2 * LARGE, 2 * LARGE], np.float32))
     results = function(values).astype(np.float64)
     slope_below, slope_above = (results[SAMPLES - 1 : SAMPLES + 1] / [-SMALL, SMALL]).tolist()
     low = results[0] if results[0] == results[-2] else -np.inf
@@ -95,8 +101,7 @@ class Ramp:
 
 def ramp_of(function: Function) -> Ramp | None:
     """The ramp that `function` is, None if it is none."""
-    grid = np.geomspace(SMALL, LARGE, SAMPLES).astype(np.float32)
-    values = np.concatenate([-grid[::-1], grid])
+    values = samples()
     results = function(values).astype(np.float64)
     low, high = float(results[0]), float(results[-1])
     inner = np.flatnonzero((results > low) & (results < high))
@@ -119,13 +124,13 @@ def with_ramp(real: Real, ramp: Ramp, target: Quantization) -> Real | None:
     producer = real.producer
     assert isinstance(producer, Linear)
     scale = (producer.weight_scale * ramp.rise).astype(np.float32)
-    steps = np.float64(producer.source.quantization.scale) * scale
-    if producer.slope is not None or steps.max() / 2 > LARGEST_SHARE * target.scale:
+    scaled = replace(producer, weight_scale=scale)
+    if producer.slope is not None or scaled.steps.max() / 2 > LARGEST_MOVE * target.scale:
         return None
     return replace(
         real,
         is_plain=True,
         low=ramp.low,
         high=ramp.high,
-        producer=replace(producer, weight_scale=scale, bias=producer.bias + ramp.offset / steps),
+        producer=replace(scaled, bias=producer.bias + ramp.offset / scaled.steps),
     )

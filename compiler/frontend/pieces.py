@@ -81,7 +81,7 @@ def _sampled(
     function: Function, producer: Linear, target: Quantization
 ) -> tuple[Floats, tuple[Floats, Floats], Floats, Floats]:
     """A step of each channel's accumulator, its extreme sums, samples of all and their results."""
-    steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
+    steps = producer.steps
     sums = extreme_sums(producer)
     inputs = _inputs(function, target, *_extremes(steps, sums))
     return steps, sums, inputs, _in_steps(function, inputs, target)

@@ -42,7 +42,7 @@ def with_room(producer: Linear, level: float, farthest: float = 0.0) -> Linear:
     Raises:
         UnsupportedError: the smaller weights, rounded, are not near enough to the given ones.
     """
-    steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
+    steps = producer.steps
     room = np.abs(extreme_sums(producer)).max(axis=0) + farthest / steps
     by_rounding = producer.weight[0].size * LARGEST_INPUT / 2
     ratio = np.where(room <= LARGEST_SUM, 1.0, room / (LARGEST_SUM - by_rounding))

@@ -17,7 +17,7 @@ from tilewright.compiler.frontend.builder import natural_index
 from tilewright.compiler.frontend.combination import KINDS, Kind, combine_activations, is_line
 from tilewright.compiler.frontend.context import Context, dequantize_all
 from tilewright.compiler.frontend.later import dequantized
-from tilewright.compiler.frontend.lines import LARGEST_SHARE, ramp_of, with_ramp
+from tilewright.compiler.frontend.lines import LARGEST_MOVE, ramp_of, samples, with_ramp
 from tilewright.compiler.frontend.pieces import FEW_PIECES, MANY_PIECES, level_error
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import stated_range, storable
@@ -243,8 +243,7 @@ def _range(context: Context, real: Real) -> tuple[float, float]:
     if isinstance(real.producer, Dequantized):
         results = real_results(context, real)
     else:
-        grid = np.geomspace(2.0**-24, 2.0**60, 1 << 10).astype(np.float32)
-        results = results_at(context, real, np.concatenate([-grid, grid]))
+        results = results_at(context, real, samples())
     if not np.isfinite(results).all():
         raise UnsupportedError("the function that it reads is not finite for every value")
     return float(results.min()), float(results.max())
@@ -272,11 +271,9 @@ def _function_errors(context: Context, real: Real, own: Quantization) -> tuple[f
     function = partial(results_at, context, real)
     ramp = ramp_of(function)
     if ramp is not None and with_ramp(real, ramp, own) is not None:
-        return LARGEST_SHARE, LARGEST_SHARE
-    few, many = (
-        level_error(function, real.producer, own, count) for count in (FEW_PIECES, MANY_PIECES)
-    )
-    return few, many
+        return LARGEST_MOVE, LARGEST_MOVE
+    few = level_error(function, real.producer, own, FEW_PIECES)
+    return few, level_error(function, real.producer, own, MANY_PIECES)
 
 
 def _error(

@@ -93,6 +93,11 @@ class Linear:
     def sources(self) -> tuple[Quantized, ...]:
         return (self.source,)
 
+    @property
+    def steps(self) -> NDArray[np.float64]:
+        """What a step of each channel's accumulator is worth."""
+        return np.float64(self.source.quantization.scale) * self.weight_scale
+
 
 @record(frozen=True, kw_only=True, eq=False)
 class Combined:

@@ -87,7 +87,7 @@ def largest_value(context: Context, real: Real) -> float:
     """The largest magnitude of a line of a convolution's value that its accumulators can hold."""
     producer = as_line(context, real).producer
     assert isinstance(producer, Linear)
-    steps = np.float64(producer.source.quantization.scale) * producer.weight_scale
+    steps = producer.steps
     slope = 1.0 if producer.slope is None else np.abs(producer.slope)
     low, high = (sums * steps for sums in extreme_sums(producer))
     return float(np.maximum(np.abs(low) * slope, high).max())

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 
-from tilewright.flows import native
+from tilewright.flows.sweep import speed
 from tilewright.flows.sweep.area import with_area
 from tilewright.flows.sweep.cluster import DaskWorkers
 from tilewright.flows.sweep.limits import OF_SYNTHESIS, OF_TIME
@@ -83,7 +83,7 @@ def carry_out(sweep: Sweep, wishes: Wishes, store: Store) -> Outcome:
         workers = None
         if wishes.dask is not None:
             if wishes.native:
-                native.build()
+                speed.build()
             workers = resources.enter_context(DaskWorkers(wishes.dask, wishes.jobs, crashed))
         runner = resources.enter_context(
             Runner(sweep, store, wishes.jobs, workers, native=wishes.native)

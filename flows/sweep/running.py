@@ -144,14 +144,15 @@ class Runner(contextlib.AbstractContextManager["Runner"]):
                 advance(_sentence(job, result))
 
     def _in_processes(self, jobs: Sequence[Job]) -> Generator[tuple[Job, Result]]:
-        """Yield jobs as they are done, which are the sooner the more is known of their time."""
+        """Yield jobs as they are done: a few first, which tell whether native code pays."""
         run = functools.partial(run_job, readings=self._readings)
         while jobs:
             count, build = self._speed.next_part(jobs)
             pool = Pool(run, min(self.num_processes, count), crashed, PRELOADED, build)
-            for job, result in pool.results(jobs[:count]):
-                self._speed.note(result)
-                yield job, result
+            with contextlib.closing(pool.results(jobs[:count])) as results:
+                for job, result in results:
+                    self._speed.note(result)
+                    yield job, result
             jobs = jobs[count:]
 
 

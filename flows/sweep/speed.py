@@ -43,7 +43,7 @@ class Speed:
         if self.wanted is False or jobs[0].setup.fidelity != "replay":
             return len(jobs), None
         if self.wanted:
-            return len(jobs), self._build()
+            return len(jobs), build()
         num_tried = TRIED * self.num_processes
         if len(jobs) <= num_tried:
             return len(jobs), None
@@ -57,16 +57,21 @@ class Speed:
         seconds = self._seconds * (1 + num_left / self._num_points)
         return seconds / self.num_processes >= PAYS_SECONDS
 
-    def _build(self) -> Path:
-        if found := native.find():
-            return found
-        line("native code of the tools is built, once; this takes a minute or two ...")
-        return native.build()
-
     def _build_if_possible(self) -> Path | None:
         try:
-            return self._build()
+            return build()
         except ToolError as error:
             self.wanted = False
-            LOG.warning("no native code, points take twice the time: %s", error)
+            LOG.warning("no native code, points take half as long again: %s", error)
             return None
+
+
+def build() -> Path:
+    """Return the build of native code; where it has to be made first, say so.
+
+    Raises ToolError.
+    """
+    if found := native.find():
+        return found
+    line("native code of the tools is built, once; this takes a minute or two ...")
+    return native.build()

@@ -41,6 +41,13 @@ def squeezed(builder, value, gate, scale):
     return builder.node(gate, [builder.node("Conv", [builder.requantized(inner, 2.0**-7), weight])])
 
 
+def functions_of_stored(builder):
+    return [
+        builder.node(function, [builder.requantized(convolved(builder), 2.0**-4)])
+        for function in ("HardSwish", "Sigmoid")
+    ]
+
+
 def check(builder, imported):
     expected = run_on_reference(imported, builder.feeds)
     for config in ("nano", "edge"):
@@ -98,10 +105,7 @@ def test_a_product_of_values_without_bounds_is_left_to_the_host(make_builder):
 def test_functions_of_stored_values(make_builder, agree, op_type):
     """Where convolutions alone are quantized, functions of their results are not."""
     builder = make_builder(seed=5, is_exact=False)
-    values = [
-        builder.node(function, [builder.requantized(convolved(builder), 2.0**-4)])
-        for function in ("HardSwish", "Sigmoid")
-    ]
+    values = functions_of_stored(builder)
     quantized(builder, builder.node(op_type, values), 0.08)
     assert agree(builder, fraction=SOME).host_operators == ()
 
@@ -184,10 +188,7 @@ def test_a_mean_of_a_function_of_stored_values(make_builder, agree, op_type, sca
 def test_a_function_of_stored_values_in_16_bits(make_builder, agree, op_type):
     """At a scale of the result that is too fine for 8 bits of both operands."""
     builder = make_builder(seed=11, is_exact=False)
-    values = [
-        builder.node(function, [builder.requantized(convolved(builder), 2.0**-4)])
-        for function in ("HardSwish", "Sigmoid")
-    ]
+    values = functions_of_stored(builder)
     quantized(builder, builder.node(op_type, values), 0.018 if op_type == "Mul" else 0.012)
     imported = agree(builder, fraction=SOME)
     assert imported.host_operators == ()
