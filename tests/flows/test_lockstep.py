@@ -36,7 +36,10 @@ CAMPAIGN = {
         rows=3, cols=5, lanes=1, operand_lanes=1, activation_kib=8, weight_kib=2,
         accumulator_kib=4, parameter_kib=2, activation_banks=1,
     ),
-    "8x16": Config(rows=8, cols=16, lanes=8, operand_lanes=2, activation_kib=16, weight_kib=16),
+    "8x16": Config(
+        rows=8, cols=16, lanes=8, operand_lanes=2, activation_kib=16, weight_kib=16,
+        multiplier_bits=3,
+    ),
     "12x20": Config(
         rows=12, cols=20, lanes=4, operand_lanes=2, activation_kib=48, weight_kib=20,
         accumulator_kib=40, parameter_kib=4, axi_data_bits=256,
