@@ -51,7 +51,7 @@ def combine_activations(context: Context, node: Operator, first: Real, second: R
     """Add, Sub or Mul of two activations. Raises UnsupportedError."""
     kind, is_difference = KINDS[node.op_type], node.op_type == "Sub"
     negative = f"{node.outputs[0]}/negative"
-    first, second = (_as_convolution(context, value) for value in (first, second))
+    first, second = (as_convolution(context, value) for value in (first, second))
     if isinstance(first.producer, Linear):
         stored = as_activation(context, second)
         if is_difference:
@@ -112,7 +112,8 @@ def with_linear(context: Context, kind: Kind, real: Real, other: Quantized, name
     return Real(producer=combined, index=index, names=(*real.names, name))
 
 
-def _as_convolution(context: Context, real: Real) -> Real:
+def as_convolution(context: Context, real: Real) -> Real:
+    """A mean of windows or a sum of stored activations as the depthwise convolution that it is."""
     producer = real.producer
     if isinstance(producer, Pooled) and real.is_plain and has_one_divisor(producer):
         return replace(real, producer=mean_as_linear(producer))

@@ -25,7 +25,7 @@ from tilewright.compiler.frontend.functions import (
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.linear import as_linear, scale_channels
 from tilewright.compiler.frontend.pieces import FEW_PIECES, LEVELS, MANY_PIECES
-from tilewright.compiler.frontend.rounded import combine_rounded
+from tilewright.compiler.frontend.rounded import combine_rounded, one_more
 from tilewright.compiler.frontend.slopes import SLOPED, with_slope
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
@@ -275,7 +275,8 @@ def combine(context: Context, node: Operator, values: Values) -> list[Value]:
     try:
         return [combine_activations(context, node, *reals)]
     except UnsupportedError:
-        rounded = combine_rounded(context, node, reals)
+        product, factors = one_more(context, node, reals) or (node, reals)
+        rounded = combine_rounded(context, product, factors)
         if rounded is None:
             raise
         return [rounded]

@@ -63,14 +63,7 @@ def emit(
     """Append the nodes that store `value` with `quantization` under the ONNX tensor `name`."""
     producer = value.producer
     if isinstance(producer, Deferred):
-        inners = [(inner, quantization) for inner in producer.inners]
-        if producer.stored_as is not None:
-            inners = [*producer.stored_as(quantization)]
-        stored = [
-            emit(context, inner, target, is_unsigned, f"{name}/inner{number or ''}", node_name)
-            for number, (inner, target) in enumerate(inners)
-        ]
-        final = producer.then(stored)
+        final = _made(context, producer, quantization, is_unsigned, name, node_name)
         index = final.index.reshape(-1)[value.index]
         final = replace(final, low=value.low, high=value.high, index=index)
         return emit(context, final, quantization, is_unsigned, name, node_name)
@@ -92,6 +85,25 @@ def emit(
     if not result.is_border:
         context.stored.setdefault(result.origin, (name, result))
     return result
+
+
+def _made(
+    context: Context,
+    producer: Deferred,
+    quantization: Quantization,
+    is_unsigned: bool,
+    name: str,
+    node_name: str,
+) -> Real:
+    """What `producer` makes for this quantization."""
+    if producer.made is not None:
+        return producer.made(quantization)
+    assert producer.then is not None
+    stored = [
+        emit(context, inner, quantization, is_unsigned, f"{name}/inner{number or ''}", node_name)
+        for number, inner in enumerate(producer.inners)
+    ]
+    return producer.then(stored)
 
 
 def _by_scales(value: Real, function: Function, target: Quantization) -> Real:

@@ -6,42 +6,31 @@ coordinate_transformation_mode half_pixel, pytorch_half_pixel and asymmetric). W
 the distances between pixels grow by the factor, and nothing lies beyond the last one. A single
 pixel is repeated.
 
-Pixels that are not yet quantized are rounded by themselves, over the range of their function; those
-of a convolution with Relu or slopes are stored in 16 bits. Mixing them makes errors no larger.
+Pixels that are not yet quantized are stored by themselves (frontend/mixing.py).
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.frontend.builder import natural_index
-from tilewright.compiler.frontend.combination import with_linear
 from tilewright.compiler.frontend.context import Context, Values, constant, optional
-from tilewright.compiler.frontend.emit import emit
+from tilewright.compiler.frontend.mixing import mixed_pixels
 from tilewright.compiler.frontend.resizing import resized
-from tilewright.compiler.frontend.rounded import MARGIN, TOO_COARSE, is_unrounded, rounded_pixels
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import storable
 from tilewright.compiler.frontend.values import (
-    Deferred,
     Linear,
     Quantized,
     Real,
     UnsupportedError,
 )
-from tilewright.compiler.frontend.weights import LARGEST_WEIGHT
-from tilewright.compiler.frontend.wide import as_parts, largest_value
 from tilewright.compiler.frontend.window import spatial_index
-from tilewright.hw.spec.tensor import Quantization
 from tilewright.support.records import record
 
 HALF_PIXELS = ("half_pixel", "pytorch_half_pixel")
 ALIGNED = "align_corners"
 MODES = (*HALF_PIXELS, "asymmetric", ALIGNED)
 LARGEST_FACTOR = 8
-REST = 1 / LARGEST_WEIGHT**2
-"""What pixels in 16 bits and the mixed rest lose at most, of their largest value."""
 FIRST_OPSET_OF_HALF_PIXELS = 11
 
 
@@ -66,29 +55,12 @@ def interpolate(context: Context, node: Operator, values: Values) -> Real:
     source = storable(context, value)
     if source is not None:
         return _interpolated(context, node, source, axes, outputs)
-    largest = largest_value(context, value) if is_unrounded(context, value) else None
-
-    def stored_as(target: Quantization) -> list[tuple[Real, Quantization]]:
-        if largest is None:
-            return [rounded_pixels(context, node, value, target)]
-        if not largest * REST <= MARGIN * target.scale:
-            raise UnsupportedError(TOO_COARSE)
-        return []
-
-    def then(stored: Sequence[Quantized]) -> Real:
-        if largest is None:
-            return _interpolated(context, node, stored[0], axes, outputs)
-        first, rest = as_parts(context, node, value, largest)
-        mixed = _interpolated(context, node, rest, axes, outputs)
-        name = f"{node.outputs[0]}/mixed"
-        other = emit(context, mixed, rest.quantization, False, name, node.name)
-        line = _interpolated(context, node, first, axes, outputs)
-        return with_linear(context, "add", line, other, node.name)
-
-    return Real(
-        producer=Deferred(inners=(value,), then=then, stored_as=stored_as),
-        index=natural_index((1, channels, *outputs)),
-        names=(*value.names, node.name),
+    return mixed_pixels(
+        context,
+        node,
+        value,
+        (1, channels, *outputs),
+        lambda stored: _interpolated(context, node, stored, axes, outputs),
     )
 
 

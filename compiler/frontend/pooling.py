@@ -1,14 +1,16 @@
 """MaxPool, AveragePool and global pooling."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from tilewright.compiler.frontend.context import Context, Values
 from tilewright.compiler.frontend.emit import emit
+from tilewright.compiler.frontend.emit_linear import has_one_divisor, mean_as_linear
 from tilewright.compiler.frontend.handlers import Entry, handles, handles_quantized
 from tilewright.compiler.frontend.later import when_stored
-from tilewright.compiler.frontend.rounded import mean_of_function
+from tilewright.compiler.frontend.mixing import mean_of_all, mixed_pixels
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import (
     as_activation,
@@ -52,9 +54,7 @@ def pool_max(context: Context, node: Operator, values: Values) -> list[Value]:
     source = _available(context, stored)
     if source is None:
         assert isinstance(stored, Real)
-        want = spatial_index(stored.index)
-        output = window_of(node, node.attribute("kernel_shape", []), stored.index.shape[2:]).output
-        shape = (1, want.shape[0], *output[2 - (stored.index.ndim - 2) :])
+        shape = _pooled_shape(node, stored)
         return [
             Real(
                 producer=Deferred(
@@ -69,6 +69,13 @@ def pool_max(context: Context, node: Operator, values: Values) -> list[Value]:
         return [real]
     name = node.outputs[0]
     return [emit(context, real, stored.quantization, stored.is_unsigned, name, "")]
+
+
+def _pooled_shape(node: Operator, real: Real) -> tuple[int, ...]:
+    channels, *sides = spatial_index(real.index).shape
+    rank = real.index.ndim - 2
+    output = window_of(node, node.attribute("kernel_shape", []), tuple(sides[2 - rank :])).output
+    return (1, channels, *output[2 - rank :])
 
 
 def _available(context: Context, value: Value | None) -> Quantized | None:
@@ -87,13 +94,27 @@ def _available(context: Context, value: Value | None) -> Quantized | None:
     Entry(
         operators=("AveragePool",),
         runs="pooling",
-        conditions="1-D or 2-D; padding, dilation, count_include_pad, ceil_mode",
-        cost="a pass of kernel cycles a pixel",
+        conditions="1-D or 2-D; padding, dilation, count_include_pad, ceil_mode; of values not yet "
+        "quantized, too, where windows have one size, one step off at most",
+        cost="a pass of kernel cycles a pixel; of values not yet quantized as of Resize",
     )
 )
 def pool_average(context: Context, node: Operator, values: Values) -> list[Value]:
-    """AveragePool of a real activation."""
-    return [_pooled(context, node, as_activation(context, values[0]), "average")]
+    """AveragePool of a real activation; of one not yet quantized where windows have one size."""
+    value = values[0]
+    if not isinstance(value, Real) or storable(context, value) is not None:
+        return [_pooled(context, node, as_activation(context, value), "average")]
+
+    def mean(stored: Quantized) -> Real:
+        real = _pooled(context, node, stored, "average")
+        assert isinstance(real.producer, Pooled)
+        if not has_one_divisor(real.producer):
+            raise UnsupportedError(
+                "it reads values that no QuantizeLinear follows, by windows of several sizes"
+            )
+        return replace(real, producer=mean_as_linear(real.producer))
+
+    return [mixed_pixels(context, node, value, _pooled_shape(node, value), mean)]
 
 
 @handles_quantized(pool_average, microsoft=("QLinearAveragePool",))
@@ -190,7 +211,7 @@ def _padded(
 def _global_mean(context: Context, node: Operator, value: Value | None) -> Real:
     if not isinstance(value, Real) or storable(context, value) is not None:
         return _global(context, node, as_activation(context, value), "average")
-    return mean_of_function(
+    return mean_of_all(
         context, node, value, lambda stored: _global(context, node, stored, "average")
     )
 

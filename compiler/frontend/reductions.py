@@ -15,8 +15,8 @@ from tilewright.compiler.frontend.context import Context, Values, constant, opti
 from tilewright.compiler.frontend.handlers import Entry, handles
 from tilewright.compiler.frontend.largest_channel import largest_channel
 from tilewright.compiler.frontend.later import when_stored
+from tilewright.compiler.frontend.mixing import mean_of_all
 from tilewright.compiler.frontend.operands import negated, negative_of
-from tilewright.compiler.frontend.rounded import mean_of_function
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import as_activation, storable, store_exactly
 from tilewright.compiler.frontend.values import (
@@ -85,7 +85,7 @@ def reduce_axes(context: Context, node: Operator, values: Values) -> list[Value]
 def _sum_or_mean(context: Context, node: Operator, value: Real, reduced: list[int]) -> Real:
     is_map = value.index.ndim > 2 and reduced == list(range(2, value.index.ndim))
     if node.op_type == "ReduceMean" and is_map and storable(context, value) is None:
-        return mean_of_function(
+        return mean_of_all(
             context, node, value, lambda stored: _reduced(context, node, stored, reduced)
         )
     return _reduced(context, node, as_activation(context, value), reduced)

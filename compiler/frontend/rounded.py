@@ -10,27 +10,31 @@ two tables. That is done only where the result, as it is quantized, is one step 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from tilewright.compiler.frontend.builder import natural_index
 from tilewright.compiler.frontend.combination import KINDS, Kind, combine_activations, is_line
 from tilewright.compiler.frontend.context import Context, dequantize_all
+from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.later import dequantized
 from tilewright.compiler.frontend.lines import LARGEST_MOVE, ramp_of, samples, with_ramp
 from tilewright.compiler.frontend.pieces import FEW_PIECES, MANY_PIECES, level_error
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import stated_range, storable
 from tilewright.compiler.frontend.table import real_results, results_at
+from tilewright.compiler.frontend.terms import Terms, terms_of
 from tilewright.compiler.frontend.values import (
     Deferred,
     Dequantized,
+    Fine,
     Linear,
     Quantized,
     Real,
     UnsupportedError,
 )
-from tilewright.compiler.frontend.wide import as_sum, mean_of_pixels
+from tilewright.compiler.frontend.wide import as_sum, largest_value
 from tilewright.hw.spec.tensor import Quantization
 from tilewright.support.records import record
 
@@ -49,7 +53,7 @@ TOO_COARSE = (
 
 @record(frozen=True, kw_only=True, eq=False)
 class Operand:
-    """An operand, the largest magnitude that it has, and by how much it is wrong.
+    """An operand, the largest and smallest magnitude that it has, and by how much it is wrong.
 
     `errors` are those with as many tables as a function has by itself, and with many of them. `own`
     is how it is stored; None where it is stored already, or taken as it is.
@@ -57,6 +61,7 @@ class Operand:
 
     real: Real
     largest: float
+    smallest: float = 0.0
     errors: tuple[float, float] = (0.0, 0.0)
     own: Quantization | None = None
 
@@ -64,31 +69,129 @@ class Operand:
 def combine_rounded(context: Context, node: Operator, reals: Sequence[Real]) -> Real | None:
     """Add, Sub or Mul of two values, of which operands are rounded; None where none has to be.
 
-    Raises UnsupportedError where one has no known range.
+    Raises UnsupportedError where they cannot be stored finely.
     """
     try:
         shape = np.broadcast_shapes(*(real.index.shape for real in reals))
     except ValueError:
         return None
+    ways: list[Callable[[Quantization], Real]] = []
+    reason, fine = UnsupportedError(TOO_COARSE), None
+    try:
+        pair = _pair(context, node, reals, shape)
+        if not pair.rounded:
+            return None
+        ways.append(pair.made)
+    except UnsupportedError as error:
+        reason = error
+    try:
+        way, fine = _finely(context, node, reals, shape)
+        ways.append(way)
+    except UnsupportedError:
+        if not ways:
+            raise reason from None
+    names = tuple(dict.fromkeys(name for real in reals for name in real.names))
+    return Real(
+        producer=Deferred(inners=tuple(reals), made=partial(_first_of, ways), fine=fine),
+        index=natural_index(shape),
+        names=(*names, node.name),
+    )
+
+
+def one_more(
+    context: Context, node: Operator, reals: Sequence[Real]
+) -> tuple[Operator, list[Real]] | None:
+    """x + x * gate as x * (1 + gate): the product, whose gate is nowhere next to 0.
+
+    None: `node` is nothing of that kind, of a gate that is a function.
+    """
+    for at, product in enumerate(reals):
+        made = context.producers.get(node.inputs[at])
+        other = node.inputs[1 - at]
+        if node.op_type != "Add" or made is None or made.op_type != "Mul":
+            continue
+        if other not in made.inputs or not isinstance(product.producer, Deferred):
+            continue
+        place = 1 - made.inputs.index(other)
+        gate = context.values.get(made.inputs[place])
+        if isinstance(gate, Real) and not gate.is_plain:
+            below, above, offset = gate.less
+            factors = [reals[1 - at]] * 2
+            factors[place] = replace(gate, less=(below, above, offset - 1))
+            return replace(made, name=node.name, outputs=node.outputs), factors
+    return None
+
+
+def _first_of(ways: Sequence[Callable[[Quantization], Real]], target: Quantization) -> Real:
+    """What the first of the `ways` makes that is near enough for `target`."""
+    for way in ways[:-1]:
+        try:
+            return way(target)
+        except UnsupportedError:
+            continue
+    return ways[-1](target)
+
+
+def _pair(
+    context: Context, node: Operator, reals: Sequence[Real], shape: tuple[int, ...]
+) -> "Pair":
     exact = next(
         (real for real in reals if real.index.shape == shape and is_line(context, real)), None
     )
     operands = tuple(
         _operand(context, node, at, real, is_exact=real is exact) for at, real in enumerate(reals)
     )
-    pair = Pair(context=context, node=node, operands=operands, shape=shape)
-    if not pair.rounded:
-        return None
-    names = tuple(dict.fromkeys(name for real in reals for name in real.names))
-    return Real(
-        producer=Deferred(
-            inners=tuple(operand.real for operand in pair.rounded),
-            then=pair.combined,
-            stored_as=pair.stored_as,
-        ),
-        index=natural_index(shape),
-        names=(*names, node.name),
+    return Pair(context=context, node=node, operands=operands, shape=shape)
+
+
+def _finely(
+    context: Context, node: Operator, reals: Sequence[Real], shape: tuple[int, ...]
+) -> tuple[Callable[[Quantization], Real], Fine | None]:
+    """A sum in 16 bits, or a product whose one operand is in 16 bits, of the result's shape.
+
+    A sum is known without rounding, too.
+
+    Raises UnsupportedError: there is no such form.
+    """
+    if KINDS[node.op_type] == "add":
+        terms = terms_of(context, node, reals, shape)
+        return partial(as_sum_of_terms, terms), terms.fine
+    for at, real in enumerate(reals):
+        if real.index.shape == shape and not is_line(context, real):
+            other = _operand(context, node, 1 - at, reals[1 - at], is_exact=False)
+            terms = terms_of(context, node, [real], shape)
+            return partial(_as_product_of_terms, terms, other), None
+    raise UnsupportedError(TOO_COARSE)
+
+
+def as_sum_of_terms(terms: Terms, target: Quantization) -> Real:
+    is_fine = choose_tables(terms.error, target)
+    note_rounding(terms.context, terms.node, "16")
+    return terms.as_real(is_fine)
+
+
+def _as_product_of_terms(terms: Terms, other: Operand, target: Quantization) -> Real:
+    context, node = terms.context, terms.node
+    errors = terms.error(False), terms.error(True)
+    fine = replace(other, largest=terms.largest, errors=errors)
+    is_fine = choose_tables(
+        lambda is_fine: _error("multiply", (fine, other), target, is_fine=is_fine), target
     )
+    note_rounding(context, node)
+    factor = other.real
+    if other.own is not None:
+        name = f"{node.outputs[0]}/inner"
+        inner, own = stored_operand(other, is_fine)
+        factor = dequantized(emit(context, inner, own, False, name, node.name))
+    return combine_activations(context, node, terms.as_real(is_fine), factor)
+
+
+def choose_tables(error: Callable[[bool], float], target: Quantization) -> bool:
+    """Whether functions need many tables for an error below a step; UnsupportedError: too few."""
+    for is_fine in (False, True):
+        if error(is_fine) <= MARGIN * target.scale:
+            return is_fine
+    raise UnsupportedError(TOO_COARSE)
 
 
 @record(frozen=True, kw_only=True, eq=False)
@@ -113,28 +216,37 @@ class Pair:
         is_stored = isinstance(operand.real.producer, Dequantized)
         return is_stored and operand.real.index.shape == self.shape
 
-    def stored_as(self, target: Quantization) -> list[tuple[Real, Quantization]]:
-        """What is stored and how, so that the result is one step of `target` off at most.
+    def made(self, target: Quantization) -> Real:
+        """The result, one step of `target` off at most.
 
-        All that is rounded, or all but what is wide. Raises UnsupportedError: neither is enough.
+        Raises UnsupportedError: 8 bits of all that is rounded, or 16 of one, are not enough.
         """
+        name = f"{self.node.outputs[0]}/inner"
+        stored = [
+            emit(self.context, real, own, False, f"{name}{number or ''}", self.node.name)
+            for number, (real, own) in enumerate(self._stored_as(target))
+        ]
+        return self._combined(stored)
+
+    def _stored_as(self, target: Quantization) -> list[tuple[Real, Quantization]]:
+        """What is stored and how: all that is rounded, or all but what is wide."""
         kind, wide, limit = KINDS[self.node.op_type], self.wide, MARGIN * target.scale
         for is_fine in (False, True):
             if _error(kind, self.operands, target, is_fine=is_fine) <= limit:
-                return [_stored(operand, is_fine) for operand in self.rounded]
+                return [stored_operand(operand, is_fine) for operand in self.rounded]
         others = [
             replace(operand, errors=(0.0, 0.0)) if operand is wide else operand
             for operand in self.operands
         ]
         if wide is None or not _error(kind, others, target, is_fine=True) <= limit:
             raise UnsupportedError(TOO_COARSE)
-        return [_stored(operand, True) for operand in self.rounded if operand is not wide]
+        return [stored_operand(operand, True) for operand in self.rounded if operand is not wide]
 
-    def combined(self, stored: Sequence[Quantized]) -> Real:
-        """The result for what `stored_as` lists, as it is stored."""
+    def _combined(self, stored: Sequence[Quantized]) -> Real:
+        """The result for what `_stored_as` lists, as it is stored."""
         left, is_wide = iter(stored), len(stored) < len(self.rounded)
         if stored:
-            _note(self.context, self.node)
+            note_rounding(self.context, self.node)
         values = []
         for operand in self.operands:
             if operand.own is None:
@@ -146,97 +258,54 @@ class Pair:
         return combine_activations(self.context, self.node, *values)
 
 
-def _stored(operand: Operand, is_fine: bool) -> tuple[Real, Quantization]:
+def stored_operand(operand: Operand, is_fine: bool) -> tuple[Real, Quantization]:
     assert operand.own is not None
     return replace(operand.real, is_fine=is_fine), operand.own
-
-
-def is_unrounded(context: Context, real: Real) -> bool:
-    """Whether it is a convolution's value, or that with Relu or slopes: without bounds."""
-    return isinstance(real.producer, Linear) and is_line(context, real)
-
-
-def rounded_pixels(
-    context: Context, node: Operator, real: Real, target: Quantization
-) -> tuple[Real, Quantization]:
-    """How pixels are stored that `node` mixes before they are quantized with `target`.
-
-    Raises UnsupportedError where they have no bounds, or results would be more than one step off.
-    """
-    rounded = _rounded(context, real, _range(context, real))
-    limit = MARGIN * target.scale
-    if not rounded.errors[1] <= limit:
-        raise UnsupportedError(TOO_COARSE)
-    _note(context, node)
-    return _stored(rounded, rounded.errors[0] > limit)
-
-
-def mean_of_function(
-    context: Context, node: Operator, real: Real, mean: Callable[[Quantized], Real]
-) -> Real:
-    """The mean over all pixels of a function [1, C, ...] that no QuantizeLinear follows.
-
-    mean: that of stored values. Raises UnsupportedError: the function has no bounds.
-    """
-    rounded = _rounded(context, real, _range(context, real))
-    assert rounded.own is not None
-    coarse = rounded.own
-
-    def stored_as(target: Quantization) -> list[tuple[Real, Quantization]]:
-        limit = MARGIN * target.scale
-        if rounded.errors[1] <= limit:
-            return [_stored(rounded, rounded.errors[0] > limit)]
-        if not isinstance(real.producer, Dequantized):
-            raise UnsupportedError(TOO_COARSE)
-        return []
-
-    def then(stored: Sequence[Quantized]) -> Real:
-        if stored:
-            _note(context, node)
-            return mean(stored[0])
-        return mean_of_pixels(context, node, as_sum(context, node, real, coarse))
-
-    return Real(
-        producer=Deferred(inners=(real,), then=then, stored_as=stored_as),
-        index=natural_index((*real.index.shape[:2], *[1] * (real.index.ndim - 2))),
-        names=(*real.names, node.name),
-    )
 
 
 def _operand(context: Context, node: Operator, at: int, real: Real, *, is_exact: bool) -> Operand:
     stated = stated_range(context, node.inputs[at])
     if is_exact:
-        return Operand(real=real, largest=max(map(abs, stated)) if stated else np.inf)
+        return Operand(real=real, largest=_largest(context, real, stated))
     stored = storable(context, real)
     if stored is None:
-        low, high = _range(context, real)
+        low, high = range_of(context, real)
         if stated:
             low, high = max(low, stated[0]), min(high, stated[1])
-        return _rounded(context, real, (low, high))
+        return rounded_operand(context, real, (low, high))
     largest = float(np.abs(dequantize_all(stored.quantization)).max())
     return Operand(real=dequantized(stored), largest=largest)
 
 
-def _note(context: Context, node: Operator) -> None:
+def _largest(context: Context, real: Real, stated: tuple[float, float] | None) -> float:
+    """Of a value that is taken as it is: within a stated range, or all that accumulators hold."""
+    if stated:
+        return max(map(abs, stated))
+    return largest_value(context, real) if isinstance(real.producer, Linear) else np.inf
+
+
+def note_rounding(context: Context, node: Operator, bits: Literal["8", "16"] = "8") -> None:
     """Tell the user, once."""
+    limits = " while values stay within the ranges that the model states" if bits == "8" else ""
     note = (
-        f"{node.name}: what it reads without a QuantizeLinear was rounded to 8 bits; its result is "
-        "one step off at most while values stay within the ranges that the model states"
+        f"{node.name}: what it reads without a QuantizeLinear was rounded to {bits} bits; its "
+        f"result is one step off at most{limits}"
     )
     if note not in context.notes:
         context.notes.append(note)
 
 
-def _rounded(context: Context, real: Real, bounds: tuple[float, float]) -> Operand:
+def rounded_operand(context: Context, real: Real, bounds: tuple[float, float]) -> Operand:
     """`real`, stored as finely as 8 bits hold what lies within the bounds."""
     low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
     own = _quantization(low, high)
     few, many = _function_errors(context, real, own)
     errors = (0.5 + few) * own.scale, (0.5 + many) * own.scale
-    return Operand(real=real, largest=max(-low, high), errors=errors, own=own)
+    smallest = max(bounds[0], 0.0)
+    return Operand(real=real, largest=max(-low, high), smallest=smallest, errors=errors, own=own)
 
 
-def _range(context: Context, real: Real) -> tuple[float, float]:
+def range_of(context: Context, real: Real) -> tuple[float, float]:
     """The smallest and largest value of the function that `real` is."""
     if real.is_plain:
         return real.low, real.high
@@ -287,9 +356,12 @@ def _error(
     if kind == "add":
         return sum(wrong)
     reach = float(np.abs(dequantize_all(target)).max()) + target.scale
+    largest = [
+        min(operand.largest, reach / other.smallest) if other.smallest else operand.largest
+        for operand, other in zip(operands, reversed(operands), strict=True)
+    ]
     return wrong[0] * wrong[1] + max(
-        operands[one].largest * wrong[other]
-        + min(operands[other].largest, reach / operands[one].largest) * wrong[one]
+        largest[one] * wrong[other] + min(largest[other], reach / largest[one]) * wrong[one]
         for one, other in ((0, 1), (1, 0))
-        if operands[one].largest > 0
+        if largest[one] > 0
     )

@@ -1,10 +1,12 @@
-"""The sum of two stored maps as a depthwise convolution, whose accumulators hold it unrounded.
+"""The sum of stored maps as a depthwise convolution, whose accumulators hold it unrounded.
 
-Both maps lie one row above the other, and a third one where the ratio of their scales is no ratio
-of two weights: what the smaller scale's weight, rounded, lacks is a number of accumulator steps
-for each stored value, which a table gives. So the sum is exact to half a step of the accumulators,
-1/254 of a step of the coarser map.
+The maps lie one row above the other, and a further one for each where the ratio of its scale to the
+coarsest is no ratio of two weights: what the smaller scale's weight, rounded, lacks is a number of
+accumulator steps for each stored value, which a table gives. So the sum of two is exact to half a
+step of the accumulators, 1/254 of a step of the coarser map.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,31 +19,40 @@ from tilewright.compiler.graph.graph import Concat, Epilogue, Requantize, View
 from tilewright.hw.spec.tensor import Quantization, Tensor
 
 EXACT_WEIGHTS = (1, 2, 4, 8, 16, 32, 64)
-"""Of the coarser map: the first that makes the finer one's an integer; else LARGEST_WEIGHT."""
+"""Of the coarsest map: the first that makes all others integers; else LARGEST_WEIGHT."""
 
 
 def sum_as_linear(context: Context, producer: Combined, name: str) -> Linear:
     """The sum that `producer` is; its values lie in the order of the maps."""
     assert producer.kind == "add"
+    return sum_of_maps(context, [(producer.first, 1), (producer.second, 1)], name)
+
+
+def sum_of_maps(context: Context, signed: Sequence[tuple[str, int]], name: str) -> Linear:
+    """The sum of maps of one shape, each with its sign, 1 or -1."""
     builder = context.builder
-    coarse, fine = sorted(
-        (builder.maps[item] for item in (producer.first, producer.second)),
-        key=lambda stored: -stored.quantization.scale,
+    maps = sorted(
+        ((builder.maps[item], sign) for item, sign in signed),
+        key=lambda item: -item[0].quantization.scale,
     )
-    ratio = fine.quantization.scale / coarse.quantization.scale
-    exact = (weight for weight in EXACT_WEIGHTS if (weight * ratio).is_integer())
+    coarse = maps[0][0]
+    ratios = [stored.quantization.scale / coarse.quantization.scale for stored, _ in maps]
+    exact = (
+        weight for weight in EXACT_WEIGHTS if all((weight * ratio).is_integer() for ratio in ratios)
+    )
     largest = next(exact, LARGEST_WEIGHT)
-    weights = [largest, round(largest * ratio)]
     unit = Quantization(scale=float(np.float32(coarse.quantization.scale / largest)), zero_point=0)
-    bias = -sum(
-        weight * stored.quantization.zero_point
-        for weight, stored in zip(weights, (coarse, fine), strict=True)
-    )
-    parts = [coarse.name, fine.name]
-    rest = _rest(builder, fine, largest * ratio - weights[1], unit, name)
-    if rest is not None:
-        weights.append(1)
-        parts.append(rest)
+    weights, parts, bias = [], [], 0
+    for (stored, sign), ratio in zip(maps, ratios, strict=True):
+        weight = round(largest * ratio)
+        if weight:
+            weights.append(sign * weight)
+            parts.append(stored.name)
+            bias -= sign * weight * stored.quantization.zero_point
+        rest = _rest(builder, stored, largest * ratio - weight, unit, name)
+        if rest is not None:
+            weights.append(sign)
+            parts.append(rest)
     channels, pixels = coarse.channels, coarse.pixels
     rows = []
     for number, part in enumerate(parts):

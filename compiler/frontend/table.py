@@ -62,7 +62,12 @@ def results_at(context: Context, real: Real, values: NDArray[np.float32]) -> NDA
     (result,) = run_nodes(nodes, feeds, [real.tensor], context.source.model.opset_import)
     if result.size != len(values) or result.dtype.name not in LEAF_TYPES:
         raise UnsupportedError("its unary operators do not give one float32 per element")
-    return result.reshape(-1).astype(np.float32)
+    below, above, offset = real.less
+    results = result.reshape(-1).astype(np.float32)
+    if not any(real.less):
+        return results
+    rises = np.where(values < 0, below, above).astype(np.float32)
+    return np.asarray(results - values * rises - np.float32(offset), np.float32)
 
 
 def quantize_all(values: NDArray[np.float32], quantization: Quantization) -> NDArray[np.int8]:

@@ -169,17 +169,29 @@ class Padded:
 class Deferred:
     """An operator that commutes with quantizing, behind float values that are not stored yet.
 
-    Once the quantization is known, `inners` are stored with it, or as `stored_as` says for it, and
-    `then` applied to them.
+    Once the quantization is known, `inners` are stored with it, and `then` applied to them. Or
+    `made` says what the value is for that quantization.
     """
 
     inners: "tuple[Real, ...]"
-    then: Callable[[Sequence[Quantized]], "Real"]
-    stored_as: "Callable[[Quantization], Sequence[tuple[Real, Quantization]]] | None" = None
+    then: 'Callable[[Sequence[Quantized]], "Real"] | None' = None
+    made: "Callable[[Quantization], Real] | None" = None
+    fine: "Fine | None" = None
 
     @property
     def sources(self) -> tuple[Quantized, ...]:
         return tuple(source for inner in self.inners for source in inner.producer.sources)
+
+
+@record(frozen=True, kw_only=True, eq=False)
+class Fine:
+    """What a value, not yet quantized, can be without rounding; with many tables or few."""
+
+    largest: float
+    error: Callable[[bool], float]
+    """By how much that is wrong at most."""
+    real: "Callable[[bool], Real]"
+    """A convolution's value."""
 
 
 Producer = Deferred | Dequantized | Linear | Combined | LinearCombined | Pooled | Joined | Padded
@@ -201,6 +213,9 @@ class Real:
     high: float = np.inf
     is_fine: bool = False
     """As many tables are taken as a function can have."""
+    less: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Of a function: what is taken from it, a line by how much it rises below 0 and from there on,
+    and a number."""
     names: tuple[str, ...] = field(default=())
     """The ONNX nodes behind this value, for reports."""
     root: Producer | None = None

@@ -10,17 +10,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from tilewright.compiler.frontend.combination import as_line, combine_stored, with_linear
+from tilewright.compiler.frontend.combination import (
+    as_convolution,
+    as_line,
+    combine_stored,
+    with_linear,
+)
 from tilewright.compiler.frontend.context import Context, dequantize_all
 from tilewright.compiler.frontend.emit import emit, store_results
 from tilewright.compiler.frontend.emit_linear import of_read_channels
 from tilewright.compiler.frontend.operands import negated
 from tilewright.compiler.frontend.room import extreme_sums
 from tilewright.compiler.frontend.source import Operator
-from tilewright.compiler.frontend.sums import sum_as_linear
 from tilewright.compiler.frontend.table import quantize_all, real_results
 from tilewright.compiler.frontend.values import (
-    Combined,
     Dequantized,
     Linear,
     Quantized,
@@ -34,6 +37,14 @@ from tilewright.hw.spec.tensor import Quantization
 
 def as_sum(context: Context, node: Operator, real: Real, coarse: Quantization) -> Real:
     """The function `real` of a stored value, as the sum of two tables, the first of `coarse`."""
+    first, second = as_tables(context, node, real, coarse)
+    return combine_stored(context, "add", first, second, node.name)
+
+
+def as_tables(
+    context: Context, node: Operator, real: Real, coarse: Quantization
+) -> list[Quantized]:
+    """The function `real` of a stored value: rounded to `coarse`, and the rest in finer steps."""
     assert isinstance(real.producer, Dequantized)
     values = real_results(context, real)
     rounded = quantize_all(values, coarse)
@@ -52,17 +63,16 @@ def as_sum(context: Context, node: Operator, real: Real, coarse: Quantization) -
             is_unsigned=False,
         )
         parts.append(store_results(context, results, source, target, (*real.names, node.name)))
-    return combine_stored(context, "add", parts[0], parts[1], node.name)
+    return parts
 
 
 def mean_of_pixels(context: Context, node: Operator, total: Real) -> Real:
-    """The mean over the pixels of a sum [1, C, ...] of two stored activations.
+    """The mean over the pixels of a sum [1, C, ...] of stored activations.
 
     Raises UnsupportedError: its channels are not those of the maps.
     """
-    producer = total.producer
-    assert isinstance(producer, Combined)
-    linear = sum_as_linear(context, producer, f"{node.outputs[0]}/sum")
+    linear = as_convolution(context, total).producer
+    assert isinstance(linear, Linear)
     channels, _, pixels = linear.shape
     owner = (total.index // pixels).reshape(total.index.shape[1], -1)
     if total.index.size != channels * pixels or (owner != owner[:, :1]).any():

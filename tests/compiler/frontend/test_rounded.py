@@ -147,17 +147,6 @@ def test_pixels_next_to_a_saturated_result_are_as_near(make_builder, agree):
     assert agree(builder, fraction=SOME).host_operators == ()
 
 
-def test_pixels_without_bounds_are_mixed_by_the_host(make_builder):
-    builder = make_builder(seed=8)
-    scales = builder.constant(np.array([1, 1, 2, 2], np.float32))
-    value = convolved(builder, SHAPE, "HardSwish")
-    value = builder.node("Resize", [value, "", scales], mode="linear")
-    builder.output(builder.quantize(value))
-    builder.output(builder.quantize(convolved(builder)))
-    reasons = {item.op_type: item.reason for item in import_model(builder.model()).host_operators}
-    assert "that has no bounds" in reasons["QuantizeLinear"]
-
-
 def test_a_hard_sigmoid_of_a_convolution_is_its_clamp(make_builder, agree):
     """One drain, without tables, exact but for the bias."""
     builder = make_builder(seed=9, is_exact=False)

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from tensorrt import quantized_like_tensorrt
-from vitis import quantized_like_vitis
+from vitis import PRODUCTS, quantized_like_vitis
 
 from tilewright.flows.quantization.flow import Request, quantize_file
 
+FIRST_OPSET_OF_AXES = 13
 Sample = dict[str, np.ndarray]
 
 
@@ -62,20 +65,41 @@ def by_tensorrt(path: Path) -> ModelProto:
     return quantized_like_tensorrt(model, draw(model, seed=1))
 
 
+def by_inputs(path: Path) -> ModelProto:
+    """PaddleSlim's and ModelOpt's: what convolutions and products read is quantized, nothing else.
+
+    int8, symmetric, weights by channel where the operator set has scales along an axis.
+    """
+    prepared = path.with_suffix(".prepared.onnx")
+    quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+    opset = onnx.load(prepared).opset_import[0].version
+    return _static(
+        prepared, QuantFormat.QDQ, QuantType.QInt8, QuantType.QInt8,
+        per_channel=opset >= FIRST_OPSET_OF_AXES,
+        op_types_to_quantize=[*PRODUCTS],
+        extra_options={"ActivationSymmetric": True, "OpTypesToExcludeOutputQuantization": PRODUCTS},
+    )  # fmt: skip
+
+
 def _static(
-    path: Path, quant_format: QuantFormat, activations: QuantType, weights: QuantType
+    path: Path,
+    quant_format: QuantFormat,
+    activations: QuantType,
+    weights: QuantType,
+    **options: Any,
 ) -> ModelProto:
     target = path.with_suffix(".quantized.onnx")
     samples = [draw(onnx.load(path), seed=seed) for seed in (1, 2)]
     quantize_static(
         path, target, Reader(samples), quant_format=quant_format, activation_type=activations,
-        weight_type=weights,
+        weight_type=weights, **options,
     )  # fmt: skip
     return onnx.load(target)
 
 
 FORMS: dict[str, Callable[[Path], ModelProto]] = {
     "tilewright": by_tilewright,
+    "inputs": by_inputs,
     "onnxruntime": by_onnxruntime,
     "operators": in_operators,
     "tensorrt": by_tensorrt,
