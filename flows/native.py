@@ -39,8 +39,12 @@ NO_MYPYC = 'there is no mypyc: pip install "tilewright[sweep]"'
 PROGRAM = ROOT / "flows" / "native_build.py"
 GROUPS: Mapping[str, Sequence[str]] = {
     "listing": (
-        "compiler/emit/tasks.py",
+        "compiler/emit/*.py",
+        "compiler/plan/boxes.py",
+        "compiler/plan/conv_shape.py",
         "compiler/plan/estimate.py",
+        "compiler/plan/layer_view.py",
+        "compiler/plan/rings.py",
         "compiler/program/give_way.py",
         "compiler/program/order.py",
         "compiler/program/synchronize.py",

@@ -35,7 +35,10 @@ else:
 
     def replace(given, /, **changes):
         """As dataclasses.replace, for records that check nothing, in a third of the time."""
-        names, values = _replaced_names(type(given)), given.__dict__.copy()
+        names = _replaced_names(type(given))
+        if not hasattr(given, "__dict__"):  # compiled
+            return type(given)(**{name: getattr(given, name) for name in names} | changes)
+        values = given.__dict__.copy()
         if len(values) > len(names):  # what is derived and remembered
             values = {name: values[name] for name in names}
         values.update(changes)

@@ -13,6 +13,7 @@ from tilewright.hw.spec.isa import Engine, Instruction, operation
 from tilewright.hw.spec.random_instruction import SAMPLE
 from tilewright.sim.iss import EXECUTE
 from tilewright.sim.timing.machine import Machine
+from tilewright.sim.timing.simulation import Ledger
 
 CONFIG = PRESETS["edge"]
 PARTS = ("walks", "cycles", "latency")
@@ -42,7 +43,7 @@ def test_an_operation_without_a_part_is_no_silent_nothing(part):
 
 def test_every_engine_has_a_name_and_a_timing_model():
     assert set(ENGINE_NAMES) == set(Engine)
-    assert len(Machine([instruction("END")], CONFIG, 64).queues) == len(Engine)
+    assert len(Machine(Ledger([instruction("END")]), CONFIG, 64).queues) == len(Engine)
 
 
 def why_it_is_not_built():

@@ -69,7 +69,7 @@ class ConvLowering(Lowering):
         self.tiles_ahead = plan.input_places - 1
         self.ring_needs = plan.ring_needs
         self.weights = WeightStream(context=context, layer=context.tasks.layer)
-        self.parameters = ParameterStream(context=context)
+        self.parameters = ParameterStream(context)
         self.drains = conv_drains(node, context)
         self.groups = shape.groups(plan.group_blocks)
         self.parts = [list(self._kernel_parts(group)) for group in self.groups]

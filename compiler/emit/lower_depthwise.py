@@ -67,7 +67,7 @@ class DepthwiseLowering(Lowering):
         self.kernel_parts = kernel_parts(node, context.config)
         self.tiles_ahead = plan.copies - 1
         self.ring_needs = plan.ring_needs
-        self.parameters = ParameterStream(context=context)
+        self.parameters = ParameterStream(context)
         self.drains = conv_drains(node, context)
         self.numbers = self._define_parameters()
 

@@ -30,7 +30,7 @@ class VectorLowering(Lowering):
         self.ring_needs = plan.ring_needs
         source = context.map(layer.source)
         self.source_size = (source.height, source.width)
-        self.parameters = ParameterStream(context=context)
+        self.parameters = ParameterStream(context)
         lanes = self.config.lanes
         for part in layer.parts:
             self.parameters.define(

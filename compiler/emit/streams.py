@@ -111,7 +111,6 @@ def _block_content(
     return np.concatenate([*parts, *(depthwise_words(part, config) for part in weights)])
 
 
-@dataclass(kw_only=True)
 class ParameterStream:
     """Parameter blocks (header, groups, table, depthwise weights) of one layer, by number.
 
@@ -119,15 +118,16 @@ class ParameterStream:
     ring, and each block is loaded when it is used and not there.
     """
 
-    context: Context
-    total_words: int = field(default=0, init=False)
-    """Parameter words of all blocks."""
-    largest_words: int = field(default=0, init=False)
-    """Parameter words of the largest block."""
-    _blocks: list[_Block] = field(default_factory=list)
-    _ring: ChunkRing | None = None
-    _all: int | None = None
-    _address: dict[int, int] = field(default_factory=dict)
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.total_words = 0
+        """Parameter words of all blocks."""
+        self.largest_words = 0
+        """Parameter words of the largest block."""
+        self._blocks: list[_Block] = []
+        self._ring: ChunkRing | None = None
+        self._all: int | None = None
+        self._address: dict[int, int] = {}
 
     def define(
         self,

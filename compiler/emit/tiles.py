@@ -77,7 +77,7 @@ def transfers(
     kind: type[Moving], context: Context, name: str, view: View, blocks: tuple[int, int]
 ) -> Iterator[Moving]:
     """Yield each LOAD or STORE that copies blocks of a view's box from or to DRAM."""
-    for first in range(*blocks, MAX_COUNT):
+    for first in range(blocks[0], blocks[1], MAX_COUNT):
         yield _transfer(kind, context, name, view, first, min(MAX_COUNT, blocks[1] - first))
 
 
@@ -85,11 +85,12 @@ def _transfer(
     kind: type[Moving], context: Context, name: str, view: View, first_block: int, blocks: int
 ) -> Moving:
     dram = context.placement.in_dram(context.map(name), context.config)
-    moving: Moving = _moving(kind, *_runs(context, name, view, dram, blocks))
-    return moving.based(
+    moving = _moving(kind, *_runs(context, name, view, dram, blocks))
+    based: Moving = moving.based(
         dram_address=dram.word(first_block, view.box.top, view.box.left),
         sram_address=view.first_word(first_block),
     )
+    return based
 
 
 def _moving_runs(

@@ -1,27 +1,30 @@
-"""A call in a cycle that may still become an earlier one."""
+"""An act in a cycle that may still become an earlier one."""
 
-from tilewright.sim.timing.simulation import Action, Simulation
+from tilewright.sim.timing.simulation import Actor, Simulation
 
 
-class Alarm:
-    """Calls an action in the cycle that it was last set to, once."""
+class Alarm(Actor):
+    """Has an actor act in the cycle that was last set, once."""
 
     def __init__(self, machine: Simulation) -> None:
         self._machine = machine
-        self._pending: tuple[int, Action] | None = None
+        self._cycle = -1
+        self._actor: Actor | None = None
 
-    def set(self, cycle: int, action: Action) -> None:
-        """Call the action in that cycle and nothing that was to be called before."""
-        self._pending = cycle, action
-        self._machine.at(cycle, self._ring)
+    def set(self, cycle: int, actor: Actor) -> None:
+        """Have the actor act in that cycle and nothing happen that was to happen before."""
+        self._cycle, self._actor = cycle, actor
+        self._machine.at(cycle, self)
 
     def advance(self, cycle: int) -> None:
-        """Call what is to be called in a later cycle in that one."""
-        if self._pending is not None and cycle < self._pending[0]:
-            self.set(cycle, self._pending[1])
+        """Have what is to happen in a later cycle happen in that one."""
+        if self._actor is not None and cycle < self._cycle:
+            self.set(cycle, self._actor)
 
-    def _ring(self, cycle: int) -> None:
-        if self._pending is not None and cycle == self._pending[0]:
-            _, action = self._pending
-            self._pending = None
-            action(cycle)
+    def act(self, cycle: int) -> int | None:
+        """As Actor."""
+        actor = self._actor
+        if actor is not None and cycle == self._cycle:
+            self._actor = None
+            actor.act(cycle)
+        return None

@@ -8,17 +8,30 @@ from numpy.typing import NDArray
 
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
-from tilewright.sim.timing.ports import Interval
-from tilewright.sim.timing.simulation import Simulation
+from tilewright.sim.timing.simulation import Ledger
+
+Cycles = NDArray[np.int64]
 
 REGISTER_CYCLES = 2
 """Cycles of a run that the counters do not see: the start write's and the interrupt's."""
 
 
-def bucket_sums(machine: Simulation) -> Mapping[Engine, Mapping[Bucket, int]]:
-    """Return the cycles of every engine by bucket; they sum to the run's."""
-    total = machine.cycles - REGISTER_CYCLES
-    return {engine: _sums_of(machine, engine, total) for engine in Engine}
+def bucket_sums(ledger: Ledger, cycles: int) -> Mapping[Engine, Mapping[Bucket, int]]:
+    """Return the cycles of every engine by bucket; they sum to those of the run."""
+    retired = np.array(ledger.retired) > 0
+    engines = np.array([-1 if engine is None else engine for engine in ledger.engines])
+    borders = np.array((ledger.offered, ledger.issued, ledger.retired), np.int64)
+    borders[1:] += 1
+    return {
+        engine: _sums_of(
+            ledger,
+            engine,
+            np.flatnonzero(retired & (engines == engine)),
+            borders,
+            cycles - REGISTER_CYCLES,
+        )
+        for engine in Engine
+    }
 
 
 class _Strip:
@@ -26,12 +39,11 @@ class _Strip:
 
     def __init__(self, total: int) -> None:
         self._end = total + 1
-        self._coats: list[tuple[Bucket, NDArray[np.int64]]] = []
+        self._coats: list[tuple[Bucket, Cycles]] = []
 
-    def paint(self, intervals: Sequence[Interval], bucket: Bucket) -> None:
-        """Paint the cycles [start, end) of all intervals."""
-        cycles = np.fromiter(chain.from_iterable(intervals), np.int64, 2 * len(intervals))
-        self._coats.append((bucket, cycles.clip(1, self._end)))
+    def paint(self, borders: Sequence[int] | Cycles, bucket: Bucket) -> None:
+        """Paint the cycles [start, end) of all intervals: starts and ends in turn."""
+        self._coats.append((bucket, np.asarray(borders, np.int64).clip(1, self._end)))
 
     def sums(self) -> dict[Bucket, int]:
         """Return how many cycles each bucket shows in."""
@@ -50,24 +62,28 @@ class _Strip:
         return {bucket: sums[bucket] for bucket in Bucket}
 
 
-def _sums_of(machine: Simulation, engine: Engine, total: int) -> dict[Bucket, int]:
-    """One engine's cycles 1 .. total, painted from the weakest bucket to the strongest."""
+def _sums_of(
+    ledger: Ledger, engine: Engine, numbers: Cycles, borders: Cycles, total: int
+) -> dict[Bucket, int]:
+    """One engine's cycles 1 .. total, painted from the weakest bucket to the strongest.
+
+    numbers: of its instructions that ran; borders: of all instructions, rows of when each is
+    offered and the cycles behind its issue and its retirement.
+    """
     strip = _Strip(total)
-    numbers = [n for n, of in enumerate(machine.engines) if of == engine and machine.retired[n] > 0]
-    occupation = machine.occupations[engine]
-    at_work = [(machine.issued[number] + 1, machine.retired[number] + 1) for number in numbers]
+    occupation = ledger.occupations[engine]
+    at_work = borders[1:, numbers].T.reshape(-1)
     is_transfer = engine in (Engine.LOAD, Engine.STORE)
     if is_transfer:
         strip.paint(at_work, Bucket.MEMORY)
-    _paint_waits(machine, engine, numbers, strip)
+    _paint_waits(ledger, engine, numbers.tolist(), strip)
     if not is_transfer:
         strip.paint(at_work, Bucket.BUSY)
     if engine == Engine.VECTOR:
-        prepared = [(machine.offered[number], machine.issued[number] + 1) for number in numbers]
-        strip.paint(prepared, Bucket.BUSY)
+        strip.paint(borders[:2, numbers].T.reshape(-1), Bucket.BUSY)
     strip.paint(occupation.busy, Bucket.BUSY)
     refused = chain(occupation.own_refusals, *occupation.refusals.values())
-    strip.paint(list(refused), Bucket.BANK)
+    strip.paint(list(chain.from_iterable(refused)), Bucket.BANK)
     sums = strip.sums()
     cycles = occupation.refused.total()
     sums[Bucket.BANK] += cycles
@@ -75,21 +91,22 @@ def _sums_of(machine: Simulation, engine: Engine, total: int) -> dict[Bucket, in
     return sums
 
 
-def _paint_waits(machine: Simulation, engine: Engine, numbers: list[int], strip: _Strip) -> None:
+def _paint_waits(ledger: Ledger, engine: Engine, numbers: list[int], strip: _Strip) -> None:
     """The head of the queue waits for the engine of its first unmet slot."""
-    occupation = machine.occupations[engine]
-    waits: dict[Engine, list[Interval]] = {other: [] for other in Engine}
+    occupation = ledger.occupations[engine]
+    waits: list[list[int]] = [[] for _ in Engine]
     previous = None
     for number in numbers:
-        start = machine.taken[number] + 1
+        start = ledger.taken[number] + 1
         if previous is not None:
-            start = max(start, machine.issued[previous] + 1, occupation.ready.get(previous, 0))
-        for wait in machine.instructions[number].waits:
+            ready = occupation.ready.get(previous, 0)
+            start = max(max(start, ledger.issued[previous] + 1), ready)
+        for wait in ledger.instructions[number].waits:
             if wait.count:
-                met = machine.queue_states[wait.engine].retirements[wait.count - 1] + 1
+                met = ledger.retirements[wait.engine][wait.count - 1] + 1
                 if met > start:
-                    waits[wait.engine].append((start, met))
+                    waits[wait.engine] += (start, met)
                     start = met
         previous = number
-    for other, intervals in waits.items():  # which are disjoint
-        strip.paint(intervals, Bucket[f"WAIT_{other.name}"])
+    for other in Engine:  # whose intervals are disjoint
+        strip.paint(waits[other], Bucket[f"WAIT_{other.name}"])

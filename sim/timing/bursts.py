@@ -1,7 +1,6 @@
 """The bursts of LOAD and STORE instructions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from tilewright.hw.spec.config import Config
@@ -13,39 +12,48 @@ BUFFERED_BEATS = 2
 """Between the bus and a load's assembler."""
 
 
-@dataclass(slots=True, kw_only=True)
 class Shape:
-    """A burst without its place; without beats it only carries the retirement of an instruction."""
+    """A burst without its place; without beats it only carries the retirement of an instruction.
 
-    beats: int
-    words: int
-    word_beats: int
-    """Beats of a word; 1 where a beat has a word or more."""
-    cycles: int
-    """Of all words, if nothing is refused."""
-    sram_offset: int
-    """From the instruction's first word to the burst's."""
-    starts_run: bool
-    starts_last_run: bool
-    ends: bool
-    """The instruction ends with it."""
-    last_uses: tuple[tuple[int, int, int], ...]
-    """Of the last beats of a read, at most BUFFERED_BEATS + 1: the words that have to be written
-    before a beat can be used, how many beats of its own word come before it, and how many cycles
-    behind the burst's first beat it is used if nothing is refused."""
+    word_beats: beats of a word; 1 where a beat has a word or more. cycles: of all words, if nothing
+    is refused. sram_offset: from the instruction's first word to the burst's. starts_run,
+    starts_last_run: a run begins with it, and that is the instruction's last one. ends: so does
+    the instruction. last_uses: of the last beats of a read, at most BUFFERED_BEATS + 1: the words
+    that have to be written before a beat can be used, how many beats of its own word come before
+    it, and how many cycles behind the burst's first beat it is used if nothing is refused.
+    """
+
+    __slots__ = (
+        "beats",
+        "cycles",
+        "ends",
+        "last_uses",
+        "sram_offset",
+        "starts_last_run",
+        "starts_run",
+        "word_beats",
+        "words",
+    )
+
+    def __init__(
+        self,
+        *,
+        beats: int = 0,
+        words: int = 0,
+        word_beats: int = 1,
+        sram_offset: int = 0,
+        starts_run: bool = True,
+        starts_last_run: bool = True,
+        ends: bool = True,
+        last_uses: tuple[tuple[int, int, int], ...] = (),
+    ) -> None:
+        self.beats, self.words, self.word_beats = beats, words, word_beats
+        self.cycles, self.sram_offset = words * word_beats, sram_offset
+        self.starts_run, self.starts_last_run, self.ends = starts_run, starts_last_run, ends
+        self.last_uses = last_uses
 
 
-EMPTY_SHAPE = Shape(
-    beats=0,
-    words=0,
-    word_beats=1,
-    cycles=0,
-    sram_offset=0,
-    starts_run=True,
-    starts_last_run=True,
-    ends=True,
-    last_uses=(),
-)
+EMPTY_SHAPE = Shape()
 
 
 class ShapeCache:
@@ -54,7 +62,8 @@ class ShapeCache:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._limit = burst_limit(config)
-        self._runs: dict[InstructionShape, list[tuple[int, int]]] = {}
+        self._runs: dict[InstructionShape, tuple[int, list[tuple[int, int]]]] = {}
+        """Of instructions: pitch and runs."""
         self._known: dict[tuple[int, InstructionShape], list[Shape]] = {}
 
     def shapes(self, i: Transfer) -> list[Shape]:
@@ -62,10 +71,9 @@ class ShapeCache:
         shape, first = i.shape, i.dram_address % self._limit
         found = self._known.get((first, shape))
         if found is None:
-            pitch = i.pitch(self._config)
-            runs = self._runs.get(shape)
-            if runs is None:
-                runs = self._runs[shape] = i.runs(self._config)
+            if shape not in self._runs:
+                self._runs[shape] = i.pitch(self._config), i.runs(self._config)
+            pitch, runs = self._runs[shape]
             found = _cut(first & -pitch, i.run * pitch, runs, pitch, self._config)
             self._known[first, shape] = found
         return found
@@ -109,7 +117,6 @@ def _cut(
                     beats=beats,
                     words=words,
                     word_beats=word_beats,
-                    cycles=words * word_beats,
                     last_uses=_last_uses(beats, words, first_words, beat_words, word_beats),
                     sram_offset=sram_offset + (first - address) // pitch,
                     starts_run=starts_run,

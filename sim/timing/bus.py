@@ -4,32 +4,35 @@ from collections import deque
 
 from tilewright.hw.spec.cycles import READ_ARBITER_CYCLES
 from tilewright.sim.timing.activity import DRAM
-from tilewright.sim.timing.simulation import Action, Channel, Simulation
+from tilewright.sim.timing.simulation import Actor, Channel, Simulation
 
 
-class InOrder:
-    """Transfers whose data move one behind the other."""
+class InOrder(Actor):
+    """Transfers whose data move one behind the other: each acts until it is settled."""
 
     def __init__(self, machine: Simulation) -> None:
         self._machine = machine
-        self._pending: deque[Action] = deque()
+        self._first: Actor | None = None
+        self._pending: deque[Actor] = deque()
+        """Those behind it."""
 
-    def add(self, settle: Action, cycle: int) -> None:
+    def add(self, transfer: Actor, cycle: int) -> None:
         """Put a transfer behind the others."""
-        if self._pending:
-            self._pending.append(settle)
+        if self._first is not None:
+            self._pending.append(transfer)
             return
-        again = settle(cycle)
+        again = transfer.act(cycle)
         if again is not None:
-            self._pending.append(settle)
-            self._machine.at(again, self._advance)
+            self._first = transfer
+            self._machine.at(again, self)
 
-    def _advance(self, cycle: int) -> int | None:
-        while self._pending:
-            again = self._pending[0](cycle)
+    def act(self, cycle: int) -> int | None:
+        """As Actor."""
+        while self._first is not None:
+            again = self._first.act(cycle)
             if again is not None:
                 return again
-            self._pending.popleft()
+            self._first = self._pending.popleft() if self._pending else None
         return None
 
 
@@ -43,9 +46,9 @@ class ReadChannel(Channel):
         self.fetch_cycle = -1
         """The last cycle in which fetch, which comes first, offers the arbiter an address."""
 
-    def add(self, settle: Action, cycle: int) -> None:
+    def add(self, transfer: Actor, cycle: int) -> None:
         """As InOrder."""
-        self._order.add(settle, cycle)
+        self._order.add(transfer, cycle)
 
     def first_beat(self, cycle: int) -> int:
         """Return when the first beat can come of an address that the arbiter takes in `cycle`."""

@@ -2,7 +2,6 @@
 
 from collections import deque
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from tilewright.sim.timing.depthwise_pipeline import (
 )
 from tilewright.sim.timing.depthwise_words import WordCache, Words
 from tilewright.sim.timing.ports import BankTimeline, Claim
-from tilewright.sim.timing.simulation import DepthwiseState, Simulation
+from tilewright.sim.timing.simulation import Actor, DepthwiseState, Simulation
 from tilewright.sim.timing.vector_ports import Kind
 
 RECENT_FLIGHTS = 256
@@ -53,6 +52,18 @@ class Flight:
     def settles(self) -> int:
         """When its last word's turn comes or, behind that, nothing moves its requests any more."""
         return self.state.write - WRITE if self.is_over else self.state.turn
+
+
+class _Check(Actor):
+    """Looks again at an instruction under way."""
+
+    def __init__(self, model: "DepthwiseModel", flight: Flight) -> None:
+        self._model, self._flight = model, flight
+
+    def act(self, cycle: int) -> int | None:
+        """As Actor."""
+        self._model.check(self._flight, cycle)
+        return None
 
 
 class DepthwiseModel(DepthwiseState):
@@ -97,7 +108,7 @@ class DepthwiseModel(DepthwiseState):
         self._latest.append(flight)
         self._last = flight
         self._plan(flight, self._flights[-2].state if len(self._flights) > 1 else self._settled)
-        self._check(flight, cycle)
+        self.check(flight, cycle)
 
     def _plan(self, flight: Flight, before: State) -> None:
         machine = self._machine
@@ -132,14 +143,14 @@ class DepthwiseModel(DepthwiseState):
             state = flight.state
         return self.version != before
 
-    def _check(self, flight: Flight, cycle: int) -> None:
+    def check(self, flight: Flight, cycle: int) -> None:
         """Settle what has come about by now; look again when the rest should have."""
         self._machine.refresh()
         if not flight.is_over and flight.state.turn <= cycle:
             flight.is_over = True
             self._machine.try_issue(Engine.DEPTHWISE, cycle)
         if flight.settles > cycle:
-            flight.alarm.set(flight.settles, partial(self._check, flight))
+            flight.alarm.set(flight.settles, _Check(self, flight))
             return
         assert self._flights[0] is flight
         self._flights.popleft()
@@ -176,9 +187,10 @@ class DepthwiseModel(DepthwiseState):
 
     def claims(self, kind: Kind, bank: int, begin: int) -> list[Claim]:
         """Return when it reads that bank of activations or accumulators, from `begin` on."""
-        if self.is_used:
-            self._machine.refresh()
         found: list[Claim] = []
+        if not self.is_used:
+            return found
+        self._machine.refresh()
         for flight in reversed(self._latest):
             if flight.retired is not None and flight.retired < begin:
                 break

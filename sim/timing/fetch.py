@@ -1,7 +1,5 @@
 """Fetch and dispatch: from the program in DRAM to the engines' queues."""
 
-from functools import partial
-
 from tilewright.hw.spec.cycles import (
     DISPATCH_CYCLES,
     FETCH_AHEAD,
@@ -10,10 +8,34 @@ from tilewright.hw.spec.cycles import (
 )
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 from tilewright.sim.timing.queues import Queue
-from tilewright.sim.timing.simulation import Simulation
+from tilewright.sim.timing.simulation import Actor, Simulation
 
 
-class Front:
+class _Request(Actor):
+    """Fetch's next request, of which there is one at a time."""
+
+    def __init__(self, front: "Front") -> None:
+        self._front = front
+
+    def act(self, cycle: int) -> int | None:
+        """As Actor."""
+        self._front.request(cycle)
+        return None
+
+
+class _Fetched(Actor):
+    """An instruction on its way; its address is offered from a cycle on."""
+
+    def __init__(self, front: "Front", number: int, offered: int) -> None:
+        self._front, self._number, self._offered = front, number, offered
+
+    def act(self, cycle: int) -> int | None:
+        """As Actor: the read channel's transfers before it are decided."""
+        self._front.settle(self._number, self._offered)
+        return None
+
+
+class Front(Actor):
     """Fetch, one burst an instruction, and dispatch, in order."""
 
     def __init__(self, machine: Simulation, queues: list[Queue]) -> None:
@@ -30,6 +52,7 @@ class Front:
         """When the last read of the program is over."""
         self.end_cycle: int | None = None
         """When END was taken."""
+        self._next_request = _Request(self)
         self._is_requesting = False
         self._held_by = -1
         """Dispatch waits for room in the queue of that engine."""
@@ -49,9 +72,10 @@ class Front:
                 return
             cycle = max(cycle, self._machine.taken[freed] + 1)
         self._is_requesting = True
-        self._machine.at(cycle, self._request, is_late=True)
+        self._machine.at(cycle, self._next_request, is_late=True)
 
-    def _request(self, cycle: int) -> None:
+    def request(self, cycle: int) -> None:
+        """Request the next instruction, unless the end is known."""
         self._is_requesting = False
         if self._end_arrives is not None and cycle > self._end_arrives:
             return
@@ -59,10 +83,10 @@ class Front:
         channel.fetch_cycle = cycle + 1
         number = self._requested
         self._requested, self._last_request = number + 1, cycle
-        channel.add(partial(self._settle, number, cycle + 1), cycle)
+        channel.add(_Fetched(self, number, cycle + 1), cycle)
         self._schedule_request()
 
-    def _settle(self, number: int, offered: int, cycle: int) -> None:
+    def settle(self, number: int, offered: int) -> None:
         """Decide the beats of an instruction; the read channel's transfers before it are."""
         channel = self._machine.channel
         first = channel.first_beat(offered)
@@ -86,8 +110,8 @@ class Front:
         if engine is not None and self._queues[engine].is_full:
             self._held_by = engine
             return
-        cycle = max(self._shown[number], self._last_taken + DISPATCH_CYCLES, earliest)
-        self._machine.at(cycle, self._dispatch)
+        cycle = max(self._shown[number], self._last_taken + DISPATCH_CYCLES)
+        self._machine.at(max(cycle, earliest), self)
 
     def release(self, engine: int, cycle: int) -> None:
         """An engine's queue has room from the next cycle on."""
@@ -95,8 +119,8 @@ class Front:
             self._held_by = -1
             self._schedule_dispatch(cycle + 1)
 
-    def _dispatch(self, cycle: int) -> int | None:
-        """Take the next instruction, unless its queue has room in the next cycle only."""
+    def act(self, cycle: int) -> int | None:
+        """As Actor: take the next instruction, unless its queue has room in the next cycle only."""
         number = self._taken
         engine = self._machine.engines[number]
         if engine is None:

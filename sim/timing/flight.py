@@ -1,51 +1,64 @@
 """An accepted instruction of the vector engine, with its plan as far as that is known."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.alarm import Alarm
-from tilewright.sim.timing.ports import BankTimeline, Interval, Run
+from tilewright.sim.timing.ports import BankTimeline, Run
 from tilewright.sim.timing.replayed import Aftermath, Replay
 from tilewright.sim.timing.vector_ports import Work
 
 NOTHING_BEFORE = Aftermath()
 
+Reads = tuple[Sequence[int], Sequence[int]]
+"""Starts and ends of reads, in the order of time."""
 
-@dataclass(slots=True, eq=False)
+NO_READS: Reads = (), ()
+
+
 class Flight:
-    """One accepted instruction."""
+    """One accepted instruction.
 
-    number: int
-    instruction: Vector
-    work: Work
-    accepted: int
-    first_read: int
-    """When its first source read can be at the earliest if no position of its window waits."""
-    previous: "Flight | None"
-    alarm: Alarm
-    """Set to when the next thing is certain."""
-    next: "Flight | None" = None
-    """The instruction behind it, if that is not empty."""
-    version: int = -1
-    """Of the matrix and depthwise engines' reads that the plan takes into account."""
-    runs: tuple[Run, ...] = ()
-    """Turns without refusals, as far as is known."""
-    replay: Replay | None = None
-    """In place of them, where values wait for one another."""
-    aftermath: Aftermath = NOTHING_BEFORE
-    walker_due: int = -1
-    """When the last position is taken, as far as is known."""
-    last_read: int = -1
-    """When it is read."""
-    walker_free: int | None = None
-    """When the last position is taken; None until that is certain."""
-    retired: int | None = None
-    reads: BankTimeline | None = None
-    writes: BankTimeline | None = None
-    banks: range | None = None
-    """Banks of the activation SRAM that it writes, from the first to the last."""
-    parameter_reads: tuple[Interval, ...] = ()
-    """When it reads lane groups' parameters."""
+    first_read: when its first source read can be at the earliest if no position of its window
+    waits; alarm: set to when the next thing is certain.
+    """
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        instruction: Vector,
+        work: Work,
+        accepted: int,
+        first_read: int,
+        previous: "Flight | None",
+        alarm: Alarm,
+    ) -> None:
+        self.number, self.instruction, self.work = number, instruction, work
+        self.accepted, self.first_read, self.alarm = accepted, first_read, alarm
+        self.previous = previous
+        self.next: Flight | None = None
+        """The instruction behind it, if that is not empty."""
+        self.version = -1
+        """Of the matrix and depthwise engines' reads that the plan takes into account."""
+        self.runs: tuple[Run, ...] = ()
+        """Turns without refusals, as far as is known."""
+        self.replay: Replay | None = None
+        """In place of them, where values wait for one another."""
+        self.aftermath = NOTHING_BEFORE
+        self.walker_due = -1
+        """When the last position is taken, as far as is known."""
+        self.last_read = -1
+        """When it is read."""
+        self.walker_free: int | None = None
+        """When the last position is taken; None until that is certain."""
+        self.retired: int | None = None
+        self.reads: BankTimeline | None = None
+        self.writes: BankTimeline | None = None
+        self.banks: range | None = None
+        """Banks of the activation SRAM that it writes, from the first to the last."""
+        self.parameter_reads = NO_READS
+        """When it reads lane groups' parameters."""
 
     @property
     def is_empty(self) -> bool:

@@ -1,13 +1,12 @@
 """The load engine: its bursts on the read channel, and the words that come back."""
 
 from collections import deque
-from functools import partial
 
 from tilewright.hw.spec.cycles import VECTOR_PIPELINE_CYCLES
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.bursts import BUFFERED_BEATS, Shape
 from tilewright.sim.timing.ports import Run, walk
-from tilewright.sim.timing.simulation import Simulation
+from tilewright.sim.timing.simulation import Actor, Simulation
 from tilewright.sim.timing.transfer import Transfer, TransferModel, room
 
 KNOWN_AHEAD = VECTOR_PIPELINE_CYCLES
@@ -17,13 +16,26 @@ instruction that is accepted now comes later, and so does what a refusal of now 
 ENGINE_NAME = Engine.LOAD.name
 
 
-class Writing:
+class _Sent(Actor):
+    """A burst whose address was taken in cycle `sent`."""
+
+    def __init__(self, model: "LoadModel", transfer: Transfer, shape: Shape, sent: int) -> None:
+        self._model, self._transfer, self._shape, self._sent = model, transfer, shape, sent
+
+    def act(self, cycle: int) -> int | None:
+        """As Actor: the read channel's transfers before it are decided."""
+        return self._model.settle(self._transfer, self._shape, self._sent, cycle)
+
+
+class Writing(Actor):
     """A burst whose beats are on their way; the assembler uses the first from `begin` on."""
 
-    __slots__ = ("begin", "shape", "transfer")
+    def __init__(self, model: "LoadModel", transfer: Transfer, shape: Shape, begin: int) -> None:
+        self._model, self.transfer, self.shape, self.begin = model, transfer, shape, begin
 
-    def __init__(self, transfer: Transfer, shape: Shape, begin: int) -> None:
-        self.transfer, self.shape, self.begin = transfer, shape, begin
+    def act(self, cycle: int) -> int | None:
+        """As Actor: its words may be decided."""
+        return self._model.proceed(self, cycle)
 
 
 class LoadModel(TransferModel):
@@ -63,7 +75,7 @@ class LoadModel(TransferModel):
         self._unplaced.append(cycle)
         if self._assembler_free is not None:
             self._place_next(self._assembler_free, cycle)
-        self._channel.add(partial(self._settle, transfer, shape, cycle), cycle)
+        self._channel.add(_Sent(self, transfer, shape, cycle), cycle)
 
     def _place_next(self, free: int, cycle: int) -> None:
         """The next burst goes to the assembler, which is free from cycle `free` on."""
@@ -74,7 +86,7 @@ class LoadModel(TransferModel):
         else:
             self._assembler_free = free
 
-    def _settle(self, transfer: Transfer, shape: Shape, sent: int, cycle: int) -> int | None:
+    def settle(self, transfer: Transfer, shape: Shape, sent: int, cycle: int) -> int | None:
         """Decide the beats of a burst; the words of those before it are decided first."""
         if self._writing is not None:
             due = self._finish(cycle)
@@ -88,12 +100,13 @@ class LoadModel(TransferModel):
             return None
         first = self._channel.first_beat(sent)
         last = first + shape.beats - 1
-        writing = Writing(transfer, shape, max(first, place, self._written - 1) + 1)
+        begin = max(max(first, place), self._written - 1) + 1
+        writing = Writing(self, transfer, shape, begin)
         uses, end = self._unrefused(writing)
-        decided = max(last, uses[0] + 1, uses[1])
+        decided = max(max(last, uses[0] + 1), uses[1])
         if transfer.is_activation and decided <= cycle:
             uses, end = self._words(writing)
-            decided = max(last, uses[0] + 1, uses[1])
+            decided = max(max(last, uses[0] + 1), uses[1])
         if transfer.is_activation and decided > cycle:
             return decided  # then, mostly, the last words are known as well
         self._channel.occupy(first, decided + 1, ENGINE_NAME, transfer.number)
@@ -101,10 +114,10 @@ class LoadModel(TransferModel):
         due = self._write(writing, uses, end, cycle)
         if due is not None:
             self._writing = writing
-            self.machine.at(due, partial(self._continue, writing))
+            self.machine.at(due, writing)
         return None
 
-    def _continue(self, writing: Writing, cycle: int) -> int | None:
+    def proceed(self, writing: Writing, cycle: int) -> int | None:
         """Decide the words of a burst as soon as it can be done."""
         return self._finish(cycle) if self._writing is writing else None
 
@@ -128,7 +141,7 @@ class LoadModel(TransferModel):
             return end - KNOWN_AHEAD
         self._written = end
         self._uses = uses
-        self._occupation.busy.append((begin, end + 1))
+        self._occupation.occupy(begin, end + 1)
         refused = end - begin - shape.cycles
         if refused:
             self._occupation.refused[transfer.number] += refused

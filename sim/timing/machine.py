@@ -3,7 +3,6 @@
 import heapq
 from collections.abc import Sequence
 from functools import partial
-from itertools import count
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import DONE_CYCLES
@@ -21,7 +20,7 @@ from tilewright.sim.timing.matrix import MatrixModel, note_ports
 from tilewright.sim.timing.ports import BankTimeline, Claim
 from tilewright.sim.timing.queues import Queue
 from tilewright.sim.timing.result import TimingResult, joined
-from tilewright.sim.timing.simulation import Action, EngineModel, Occupation, QueueState, Simulation
+from tilewright.sim.timing.simulation import Actor, EngineModel, Ledger, Simulation
 from tilewright.sim.timing.store import StoreModel
 from tilewright.sim.timing.vector import VectorModel
 from tilewright.sim.timing.vector_ports import Kind
@@ -37,20 +36,18 @@ class Machine(Simulation):
 
     def __init__(
         self,
-        instructions: Sequence[Instruction],
+        ledger: Ledger,
         config: Config,
         latency: int,
         trace: Trace | None = None,
     ) -> None:
         self.config = config
-        self.instructions = list(instructions)
-        self.engines = [instruction.engine for instruction in self.instructions]
+        self.instructions, self.engines = ledger.instructions, ledger.engines
+        self.taken, self.offered = ledger.taken, ledger.offered
+        self.issued, self.retired = ledger.issued, ledger.retired
+        self.retirements, self.occupations = ledger.retirements, ledger.occupations
         self.latency = latency
         self.trace = trace
-        unknown = [-1] * len(self.instructions)
-        self.taken, self.issued, self.retired = unknown.copy(), unknown.copy(), unknown.copy()
-        self.offered = unknown.copy()
-        self.occupations = [Occupation() for _ in Engine]
         self.channel = ReadChannel(self)
         self.activation_reads = BankTimeline(config.activation_words, config.activation_banks)
         self.accumulator_reads = BankTimeline(config.accumulator_words, config.accumulator_banks)
@@ -74,42 +71,35 @@ class Machine(Simulation):
         self._oldest, self._forgotten = 0, 0
         """An instruction before which all have retired; the one that was to retire when what is
         over was forgotten."""
-        self._events: list[tuple[int, int, int, Action]] = []
-        self._sequence = count()
+        self._events: list[tuple[int, bool, int, Actor]] = []
+        self._num_events = 0
 
-    def at(self, cycle: int, action: Action, *, is_late: bool = False) -> None:
-        """Call `action` in a cycle; late ones behind the others of that cycle."""
-        heapq.heappush(self._events, (cycle, is_late, next(self._sequence), action))
+    def at(self, cycle: int, actor: Actor, *, is_late: bool = False) -> None:
+        """Have an actor act in a cycle; late ones behind the others of that cycle."""
+        self._num_events += 1
+        heapq.heappush(self._events, (cycle, is_late, self._num_events, actor))
 
-    def run(self) -> None:
-        """Run to the end of the program."""
+    def run(self) -> int:
+        """Run to the end of the program, once; return the cycles from start write to interrupt.
+
+        What was noted by then is the ledger's alone.
+        """
         self.front.start()
         events = self._events
         while events:
-            cycle, _, _, action = heapq.heappop(events)
-            again = action(cycle)
+            cycle, _, _, actor = heapq.heappop(events)
+            again = actor.act(cycle)
             while again is not None:
                 if events and events[0][0] <= again:
-                    self.at(again, action)
+                    self.at(again, actor)
                     break
-                again = action(again)
+                again = actor.act(again)
         assert self.front.end_cycle is not None
-        assert -1 not in self.retired[: self._num_sent()]
-
-    def _num_sent(self) -> int:
-        return sum(queue.num_sent for queue in self.queues)
-
-    @property
-    def cycles(self) -> int:
-        """From the start write to the interrupt."""
-        assert self.front.end_cycle is not None
-        last = max((self.retired[number] for number in range(self._num_sent())), default=0)
-        return max(last + 1, self.front.end_cycle + 1, self.front.idle_cycle) + DONE_CYCLES
-
-    @property
-    def queue_states(self) -> Sequence[QueueState]:
-        """As Simulation."""
-        return self.queues
+        retired = self.retired[: sum(queue.num_sent for queue in self.queues)]
+        assert -1 not in retired
+        behind = max([*retired, self.front.end_cycle]) + 1
+        self.instructions, self.occupations = [], []
+        return max(behind, self.front.idle_cycle) + DONE_CYCLES
 
     def try_issue(self, engine: int, cycle: int) -> None:
         """Issue the head of an engine's queue, if it can be."""
@@ -131,29 +121,6 @@ class Machine(Simulation):
         """
         timeline = self.activation_reads if kind == "reads" else self.accumulator_reads
         return [(timeline, bank), *self.depthwise.claims(kind, bank, begin)]
-
-    def waits(self) -> tuple[Engine | None, ...]:
-        """Return the engine that held each instruction up at the head of its queue, if any did."""
-        return tuple(
-            self._waited_for(number) if cycle >= 0 else None
-            for number, cycle in enumerate(self.issued)
-        )
-
-    def _waited_for(self, number: int) -> Engine | None:
-        found, latest = None, max(self.taken[number], 0)
-        for wait in self.instructions[number].waits:
-            if wait.count:
-                retired = self.queues[wait.engine].retirements[wait.count - 1]
-                if retired > latest:
-                    found, latest = wait.engine, retired
-        return found if self.offered[number] == latest + 1 else None
-
-    def refused(self) -> tuple[int, ...]:
-        """Return in how many cycles another engine had a bank that each instruction asked for."""
-        return tuple(
-            self.occupations[engine].refused_cycles(number) if engine is not None else 0
-            for number, engine in enumerate(self.engines)
-        )
 
     def retire(self, number: int, cycle: int, now: int) -> None:
         """Note in cycle `now` that an instruction retires in `cycle`, which may be later."""
@@ -212,18 +179,19 @@ def simulate(
 def _simulate(
     instructions: Sequence[Instruction], config: Config, latency: int, trace: Trace | None
 ) -> TimingResult:
-    machine = Machine(instructions, config, latency, trace)
-    machine.run()
+    ledger = Ledger(instructions)
+    machine = Machine(ledger, config, latency, trace)
+    cycles = machine.run()
     if trace is not None:
         note_ports(machine, trace)
     return TimingResult(
-        cycles=machine.cycles,
-        engines=tuple(machine.engines),
-        dispatched=tuple(machine.taken),
-        issued=tuple(machine.issued),
-        retired=tuple(machine.retired),
+        cycles=cycles,
+        engines=tuple(ledger.engines),
+        dispatched=tuple(ledger.taken),
+        issued=tuple(ledger.issued),
+        retired=tuple(ledger.retired),
         activities=() if trace is None else tuple(trace.activities),
-        find_waits=machine.waits,
-        find_refusals=machine.refused,
-        count_buckets=partial(bucket_sums, machine),
+        find_waits=ledger.waits,
+        find_refusals=ledger.refused,
+        count_buckets=partial(bucket_sums, ledger, cycles),
     )

@@ -2,11 +2,11 @@
 
 from collections import deque
 
-from tilewright.sim.timing.simulation import EngineModel, QueueState, Simulation
+from tilewright.sim.timing.simulation import Actor, EngineModel, Simulation
 from tilewright.support.errors import ExecutionError
 
 
-class Queue(QueueState):
+class Queue(Actor):
     """A queue and the wait gate at its head; `queues`: those of all engines, by engine."""
 
     def __init__(
@@ -23,8 +23,7 @@ class Queue(QueueState):
         self._awaiting: dict[int, list[Queue]] = {}
         """By number of retirements, the queues whose heads wait for so many."""
         self.num_sent = 0
-        self.retirements: list[int] = []
-        """The cycle of each."""
+        self.retirements = machine.retirements[engine]
 
     @property
     def is_full(self) -> bool:
@@ -62,7 +61,7 @@ class Queue(QueueState):
                 met = self._waits_met(number)
                 if met is None:
                     return
-                offer = max(machine.taken[number], self._last_issue, met) + 1
+                offer = max(max(machine.taken[number], self._last_issue), met) + 1
                 machine.offered[number] = offer
             accepted = self._model.acceptance(number, offer)
             if accepted is None:
@@ -79,7 +78,12 @@ class Queue(QueueState):
         """Try to issue in that cycle, which is not before the present one."""
         if self._next_try != cycle:
             self._next_try = cycle
-            self._machine.at(cycle, self.try_issue)
+            self._machine.at(cycle, self)
+
+    def act(self, cycle: int) -> int | None:
+        """As Actor: a try to issue that was to come."""
+        self.try_issue(cycle)
+        return None
 
     def _waits_met(self, number: int) -> int | None:
         """Return when the last awaited instruction retires; None if that is not known yet."""
@@ -104,4 +108,4 @@ class Queue(QueueState):
         self.retirements.append(cycle)
         for queue in self._awaiting.pop(len(self.retirements), ()):
             queue._is_awaiting = False
-            self._machine.at(max(now, cycle + 1), queue.try_issue)
+            self._machine.at(max(now, cycle + 1), queue)

@@ -11,32 +11,62 @@ from tilewright.sim.timing.ports import Claim, Interval
 from tilewright.support.records import record
 
 
-class Aftermath(NamedTuple):
-    """What one instruction leaves behind for the next one."""
+class Aftermath:
+    """What one instruction leaves behind for the next one.
 
-    used: int = -1
-    """When the last value in the result register was used up."""
-    used_before: int = -1
-    """When the one before it was."""
-    operand_moved: int = -1
-    """When the last operand went to its register."""
-    operand_used: int = -1
-    """When it was used up."""
-    reads: tuple[int, int, int] = (-1, -1, -1)
-    """The last three source reads."""
-    window_end: int = -NEVER
-    """The turn of the last window's last position, where that keeps the second stage's pace."""
-    moved: int = -1
-    """When the last value read moved on from its port."""
-    entered: int = -1
-    """When it entered the first stage's pipeline."""
-    group_entered: int = -1
-    """When the last value did that the next instruction's lane group shares a scale register with,
-    where that can matter: of the group but one before it, or of one that has both."""
-    stalls: tuple[Interval, ...] = ()
-    """Intervals in which the first stage's pipeline stood, as far as a successor meets them."""
-    starved: tuple[Interval, ...] = ()
-    """Those in which the second stage had no operand and asked for one, likewise."""
+    used: when the last value in the result register was used up; used_before: the one before it.
+    operand_moved, operand_used: when the last operand went to its register and was used up.
+    reads: the last three source reads. window_end: the turn of the last window's last position,
+    where that keeps the second stage's pace. moved, entered: when the last value read moved on from
+    its port and entered the first stage's pipeline. group_entered: when the last value did that the
+    next instruction's lane group shares a scale register with, where that can matter: of the group
+    but one before it, or of one that has both. stalls: when the first stage's pipeline stood, as
+    far as a successor meets that; starved: when the second stage had no operand and asked for one,
+    likewise.
+    """
+
+    __slots__ = (
+        "entered",
+        "group_entered",
+        "moved",
+        "operand_moved",
+        "operand_used",
+        "reads",
+        "stalls",
+        "starved",
+        "used",
+        "used_before",
+        "window_end",
+    )
+
+    def __init__(
+        self,
+        *,
+        used: int = -1,
+        used_before: int = -1,
+        operand_moved: int = -1,
+        operand_used: int = -1,
+        reads: tuple[int, int, int] = (-1, -1, -1),
+        window_end: int = -NEVER,
+        moved: int = -1,
+        entered: int = -1,
+        group_entered: int = -1,
+        stalls: tuple[Interval, ...] = (),
+        starved: tuple[Interval, ...] = (),
+    ) -> None:
+        self.used, self.used_before = used, used_before
+        self.operand_moved, self.operand_used = operand_moved, operand_used
+        self.reads, self.window_end = reads, window_end
+        self.moved, self.entered, self.group_entered = moved, entered, group_entered
+        self.stalls, self.starved = stalls, starved
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Aftermath) and self._values() == other._values()
+
+    def _values(self) -> tuple[object, ...]:
+        pipeline = (self.moved, self.entered, self.group_entered, self.stalls)
+        operand = (self.operand_moved, self.operand_used, self.starved)
+        return self.used, self.used_before, self.reads, self.window_end, pipeline, operand
 
 
 @record(frozen=True, kw_only=True, eq=False)

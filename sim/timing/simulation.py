@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,16 +12,21 @@ from tilewright.sim.timing.activity import Trace
 from tilewright.sim.timing.ports import BankTimeline, Claim, Interval, covered
 from tilewright.sim.timing.vector_ports import Kind
 
-Action = Callable[[int], int | None]
-"""What happens in a cycle; returns in which later one it happens again, if it does."""
+
+class Actor(ABC):
+    """Something to which things happen in cycles that it is told."""
+
+    @abstractmethod
+    def act(self, cycle: int) -> int | None:
+        """Do what happens in a cycle; return in which later one it happens again, if it does."""
 
 
 @dataclass
 class Occupation:
     """What an engine notes for its counters while it is replayed."""
 
-    busy: list[Interval] = field(default_factory=list)
-    """When something moves or is refused."""
+    busy: list[int] = field(default_factory=list)
+    """When something moves or is refused: starts and ends in turn."""
     refused: Counter[int] = field(default_factory=Counter)
     """Cycles of those in which a port of an SRAM was refused, by instruction."""
     refusals: dict[int, list[Interval]] = field(default_factory=dict)
@@ -29,12 +34,63 @@ class Occupation:
     own_refusals: list[Interval] = field(default_factory=list)
     """When a port was refused that the engine itself had."""
 
+    def occupy(self, start: int, end: int) -> None:
+        """Note that something moves or is refused in cycles [start, end)."""
+        busy = self.busy
+        if busy and busy[-2] <= start <= busy[-1]:
+            busy[-1] = max(busy[-1], end)
+        else:
+            busy.append(start)
+            busy.append(end)
+
     def refused_cycles(self, number: int) -> int:
         """Return in how many cycles another engine had a bank that an instruction asked for."""
         return self.refused[number] + covered(self.refusals.get(number, ()))
 
     ready: dict[int, int] = field(default_factory=dict)
     """For each instruction, from when on its engine would take a successor."""
+
+
+class Ledger:
+    """What a run notes of its instructions; lists are by number, -1: not yet.
+
+    Cycles count from the start write.
+    """
+
+    def __init__(self, instructions: Sequence[Instruction]) -> None:
+        self.instructions = list(instructions)
+        self.engines = [instruction.engine for instruction in self.instructions]
+        unknown = [-1] * len(self.instructions)
+        self.taken, self.offered = unknown.copy(), unknown.copy()
+        """When each instruction entered its queue, and was first offered to its engine."""
+        self.issued, self.retired = unknown.copy(), unknown.copy()
+        self.retirements: list[list[int]] = [[] for _ in Engine]
+        """The cycles in which instructions of each engine retire, in order."""
+        self.occupations = [Occupation() for _ in Engine]
+        """By engine."""
+
+    def waits(self) -> tuple[Engine | None, ...]:
+        """Return the engine that held each instruction up at the head of its queue, if any did."""
+        return tuple(
+            self._waited_for(number) if cycle >= 0 else None
+            for number, cycle in enumerate(self.issued)
+        )
+
+    def _waited_for(self, number: int) -> Engine | None:
+        found, latest = None, max(self.taken[number], 0)
+        for wait in self.instructions[number].waits:
+            if wait.count:
+                retired = self.retirements[wait.engine][wait.count - 1]
+                if retired > latest:
+                    found, latest = wait.engine, retired
+        return found if self.offered[number] == latest + 1 else None
+
+    def refused(self) -> tuple[int, ...]:
+        """Return in how many cycles another engine had a bank that each instruction asked for."""
+        return tuple(
+            self.occupations[engine].refused_cycles(number) if engine is not None else 0
+            for number, engine in enumerate(self.engines)
+        )
 
 
 class EngineModel(ABC):
@@ -102,7 +158,7 @@ class Channel(ABC):
     fetch_cycle: int
 
     @abstractmethod
-    def add(self, settle: Action, cycle: int) -> None: ...
+    def add(self, transfer: Actor, cycle: int) -> None: ...
 
     @abstractmethod
     def first_beat(self, cycle: int) -> int: ...
@@ -111,16 +167,8 @@ class Channel(ABC):
     def occupy(self, first: int, free: int, engine: str, number: int) -> None: ...
 
 
-class QueueState(ABC):
-    """What has entered an engine's queue and what has retired."""
-
-    num_sent: int
-    retirements: list[int]
-    """The cycle of each."""
-
-
 class Simulation(ABC):
-    """A run; lists are by instruction number, -1: not yet. Cycles count from the start write."""
+    """A run; lists are those of the ledger."""
 
     config: Config
     instructions: list[Instruction]
@@ -132,7 +180,7 @@ class Simulation(ABC):
     issued: list[int]
     retired: list[int]
     occupations: list[Occupation]
-    """By engine."""
+    retirements: list[list[int]]
     activation_reads: BankTimeline
     accumulator_reads: BankTimeline
     accumulator_writes: BankTimeline
@@ -141,19 +189,9 @@ class Simulation(ABC):
     depthwise: DepthwiseState
     vector: VectorState
 
-    @property
     @abstractmethod
-    def cycles(self) -> int:
-        """From the start write to the interrupt."""
-
-    @property
-    @abstractmethod
-    def queue_states(self) -> Sequence[QueueState]:
-        """The queues by engine."""
-
-    @abstractmethod
-    def at(self, cycle: int, action: Action, *, is_late: bool = False) -> None:
-        """Call `action` in a cycle; late ones behind the others of that cycle."""
+    def at(self, cycle: int, actor: Actor, *, is_late: bool = False) -> None:
+        """Have an actor act in a cycle; late ones behind the others of that cycle."""
 
     @abstractmethod
     def try_issue(self, engine: int, cycle: int) -> None:

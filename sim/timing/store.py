@@ -1,7 +1,6 @@
 """The store engine: words of activation SRAM to write bursts and their responses."""
 
 from collections import deque
-from functools import partial
 
 from tilewright.hw.spec.cycles import EMPTY_STORE_LATENCY, STORE_READ_AHEAD_BURSTS
 from tilewright.hw.spec.isa import Engine
@@ -9,13 +8,24 @@ from tilewright.sim.timing.activity import DRAM
 from tilewright.sim.timing.bursts import Shape
 from tilewright.sim.timing.bus import InOrder
 from tilewright.sim.timing.ports import walk
-from tilewright.sim.timing.simulation import Simulation
+from tilewright.sim.timing.simulation import Actor, Simulation
 from tilewright.sim.timing.transfer import Transfer, TransferModel, room
 
 BEAT_CYCLES = 3
 """From a word's grant to its beat on the bus."""
 BUFFERED_WORDS = 4
 """Between the grant and the beats."""
+
+
+class _Sent(Actor):
+    """A burst whose address was taken in cycle `sent`."""
+
+    def __init__(self, model: "StoreModel", transfer: Transfer, shape: Shape, sent: int) -> None:
+        self._model, self._transfer, self._shape, self._sent = model, transfer, shape, sent
+
+    def act(self, cycle: int) -> int | None:
+        """As Actor: those before it are decided."""
+        return self._model.settle(self._transfer, self._shape, self._sent, cycle)
 
 
 class StoreModel(TransferModel):
@@ -51,9 +61,9 @@ class StoreModel(TransferModel):
         """As TransferModel."""
         self._unsettled += 1
         self._unread += shape.beats > 0
-        self._data.add(partial(self._settle, transfer, shape, cycle), cycle)
+        self._data.add(_Sent(self, transfer, shape, cycle), cycle)
 
-    def _settle(self, transfer: Transfer, shape: Shape, sent: int, cycle: int) -> int | None:
+    def settle(self, transfer: Transfer, shape: Shape, sent: int, cycle: int) -> int | None:
         """Decide words, beats and response of a burst; those before it are decided."""
         if not shape.beats:
             self._response = max(sent + EMPTY_STORE_LATENCY - 2, self._response + 1)
@@ -71,8 +81,8 @@ class StoreModel(TransferModel):
                 return granted
             self._granted, self._beat, self._taken = granted, beat, None
             occupation = self._occupation
-            occupation.busy.append((taken + 1, granted + 1))
-            occupation.busy.append((beat - shape.beats + 1, beat + 1))
+            occupation.occupy(taken + 1, granted + 1)
+            occupation.occupy(beat - shape.beats + 1, beat + 1)
             self._note(transfer, shape, taken + 1, granted + 1, "read")
             if self.machine.trace is not None:
                 beats = [(beat - shape.beats + 1, beat + 1)]

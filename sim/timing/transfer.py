@@ -10,7 +10,7 @@ from tilewright.hw.spec.operations import transfer as operations
 from tilewright.sim.timing.activity import ACTIVATION
 from tilewright.sim.timing.bursts import Shape, ShapeCache
 from tilewright.sim.timing.ports import BankTimeline
-from tilewright.sim.timing.simulation import EngineModel, Simulation
+from tilewright.sim.timing.simulation import Actor, EngineModel, Simulation
 
 
 class Transfer:
@@ -28,6 +28,17 @@ class Transfer:
         return timeline.banks(self.sram_address + shape.sram_offset, shape.words)
 
 
+class _Sender(Actor):
+    """Sends the addresses of a model's bursts."""
+
+    def __init__(self, model: "TransferModel") -> None:
+        self._model = model
+
+    def act(self, cycle: int) -> int | None:
+        """As Actor."""
+        return self._model.send_next(cycle)
+
+
 class TransferModel(EngineModel):
     """Runs follow one another at one a cycle, and so do a run's bursts."""
 
@@ -42,6 +53,7 @@ class TransferModel(EngineModel):
         """Those whose addresses have yet to be taken."""
         self._num_sent = 0
         """Bursts of the first of them whose addresses are."""
+        self._sender = _Sender(self)
         self._is_blocked = False
         self._ready: int | None = 0
         self._run_taken = -1
@@ -67,7 +79,7 @@ class TransferModel(EngineModel):
 
     def _retry(self, due: int | None) -> None:
         if due is not None:
-            self.machine.at(due, self._send_next)
+            self.machine.at(due, self._sender)
 
     def _offer(self, cycle: int) -> int | None:
         """Offer the next burst's address; return when it can be taken, if that is known."""
@@ -75,7 +87,7 @@ class TransferModel(EngineModel):
         shape = transfer.shapes[self._num_sent]
         self._due = self._address + 1
         if shape.starts_run:
-            self._run_taken = max(self._run_taken + 1, self._accepted + 1, self._address)
+            self._run_taken = max(max(self._run_taken, self._accepted) + 1, self._address)
             self._due = self._run_taken + 1
         if shape.starts_last_run:
             self._ready = self._run_taken
@@ -89,7 +101,7 @@ class TransferModel(EngineModel):
         self._is_blocked = due is None
         return due
 
-    def _send_next(self, cycle: int) -> int | None:
+    def send_next(self, cycle: int) -> int | None:
         """Send the next burst's address unless another's is taken; return when to try again."""
         transfer = self._transfers[0]
         shape = transfer.shapes[self._num_sent]

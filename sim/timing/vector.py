@@ -2,8 +2,6 @@
 
 from bisect import bisect_right
 from collections import deque
-from functools import partial
-from operator import itemgetter
 from typing import Final, Literal
 
 from tilewright.hw.spec.isa import Engine
@@ -11,7 +9,7 @@ from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.alarm import Alarm
 from tilewright.sim.timing.flight import Flight
 from tilewright.sim.timing.ports import BankTimeline, Claim, Interval
-from tilewright.sim.timing.simulation import Simulation, VectorState
+from tilewright.sim.timing.simulation import Actor, Simulation, VectorState
 from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Planner
 from tilewright.sim.timing.vector_ports import Work, WorkCache
 from tilewright.sim.timing.vector_trace import note_ports
@@ -21,6 +19,18 @@ ACCEPT_INTERVAL = 2
 VECTOR: Final = int(Engine.VECTOR)
 RECENT_FLIGHTS = 256
 """How many instructions back a transfer may meet."""
+
+
+class _Check(Actor):
+    """Looks again at an instruction under way."""
+
+    def __init__(self, model: "VectorModel", flight: Flight) -> None:
+        self._model, self._flight = model, flight
+
+    def act(self, cycle: int) -> int | None:
+        """As Actor."""
+        self._model.check(self._flight, cycle)
+        return None
 
 
 class VectorModel(VectorState):
@@ -71,11 +81,12 @@ class VectorModel(VectorState):
         end = start + cycles
         if self._last is not None and not self._last.is_empty:
             self._refresh(self._last)
-            reads = self._last.parameter_reads
-            for first, behind in reads[bisect_right(reads, start, key=itemgetter(1)) :]:
+            starts, ends = self._last.parameter_reads
+            for place in range(bisect_right(ends, start), len(ends)):
+                first = starts[place]
                 if first >= end:
                     break
-                end += behind - max(first, start)
+                end += ends[place] - max(first, start)
         if not self._prefetches or self._prefetches[-1] != (number, start, end):
             if self._prefetches and self._prefetches[-1][0] == number:
                 self._prefetches.pop()
@@ -85,7 +96,7 @@ class VectorModel(VectorState):
 
     def accept(self, number: int, cycle: int) -> None:
         """As EngineModel."""
-        work = self._works[number]
+        work = self._works.pop(number)
         instruction = self._machine.instructions[number]
         assert isinstance(instruction, Vector)
         flight = Flight(
@@ -104,7 +115,7 @@ class VectorModel(VectorState):
                 self._last.next = flight
             self._latest.append(flight)
         self._last = flight
-        self._check(flight, cycle)
+        self.check(flight, cycle)
 
     def _pause(self, work: Work, accepted: int) -> int:
         """Return how long the pace of the second stage delays the first window behind another."""
@@ -115,21 +126,21 @@ class VectorModel(VectorState):
             return 0
         return max(0, last.walker_free + self._pace - accepted - work.lead - work.window)
 
-    def _check(self, flight: Flight, cycle: int) -> None:
+    def check(self, flight: Flight, cycle: int) -> None:
         """Settle what has come about by now; look again when the rest should have."""
         before = flight.previous
         if flight.is_empty:
             if before is not None and before.retired is None:
                 return  # its retirement comes back to this one
             earliest = -1 if before is None or before.retired is None else before.retired + 1
-            self._retire(flight, max(cycle, flight.accepted + 2, earliest), cycle)
+            self._retire(flight, max(max(cycle, flight.accepted + 2), earliest), cycle)
             return
         self._refresh(flight)
         if flight.walker_free is None and flight.walker_due <= cycle:
             flight.walker_free = flight.walker_due
             self._machine.try_issue(VECTOR, cycle)
         if flight.settles > cycle or (before is not None and before.retired is None):
-            flight.alarm.set(max(flight.settles, cycle + 1), partial(self._check, flight))
+            flight.alarm.set(max(flight.settles, cycle + 1), _Check(self, flight))
             return
         retired = flight.aftermath.used + (WRITE_CYCLES if flight.work.combines else 0)
         self._note_refusals(flight)
@@ -141,10 +152,13 @@ class VectorModel(VectorState):
             occupation.refusals[flight.number] = flight.replay.refusals
             occupation.own_refusals += flight.replay.own_refusals
             return
-        ends = [flight.first_read, *(start + turns for start, turns in flight.runs)]
-        starts = (start for start, _ in flight.runs)
-        gaps = [(end, start) for end, start in zip(ends, starts, strict=False) if end < start]
-        occupation.refusals[flight.number] = gaps
+        gaps, behind = [], flight.first_read
+        for start, turns in flight.runs:
+            if behind < start:
+                gaps.append((behind, start))
+            behind = start + turns
+        if gaps:
+            occupation.refusals[flight.number] = gaps
 
     def _retire(self, flight: Flight, retired: int, cycle: int) -> None:
         flight.retired = retired
@@ -157,7 +171,7 @@ class VectorModel(VectorState):
         self._machine.retire(flight.number, retired, cycle)
         last = self._last
         if last is not flight and last is not None and last.is_empty and last.retired is None:
-            self._check(last, cycle)
+            self.check(last, cycle)
         self._machine.try_issue(VECTOR, cycle)
 
     def _refresh(self, flight: Flight) -> None:
@@ -203,7 +217,9 @@ class VectorModel(VectorState):
         for flight in reversed(self._latest):
             if flight.retired is not None and flight.retired < begin:
                 break
-            found += [each for each in flight.parameter_reads if each[1] > begin]
+            starts, ends = flight.parameter_reads
+            place = bisect_right(ends, begin)
+            found += zip(starts[place:], ends[place:], strict=True)
         timeline = BankTimeline(1, 1)
         for start, end in sorted(found):
             timeline.occupy_bank(0, start, end)

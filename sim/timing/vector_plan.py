@@ -13,7 +13,7 @@ from tilewright.hw.spec.cycles import (
     VECTOR_PIPELINE_CYCLES,
 )
 from tilewright.sim.timing.cursor import NEVER
-from tilewright.sim.timing.flight import NOTHING_BEFORE, Flight
+from tilewright.sim.timing.flight import NOTHING_BEFORE, Flight, Reads
 from tilewright.sim.timing.ports import (
     BankTimeline,
     Interval,
@@ -253,7 +253,7 @@ class Planner:
         )
         flight.aftermath = replay.aftermath
         if work.lead:
-            flight.aftermath = replay.aftermath._replace(group_entered=replay.aftermath.entered)
+            flight.aftermath.group_entered = flight.aftermath.entered
         flight.walker_due = replay.walker_free
         flight.last_read = max(int(replay.reads[-1]), flight.first_read + work.read_cycles - 1)
 
@@ -267,7 +267,7 @@ class Planner:
             repeats.occupy_union(banks[lasts], cycles[lasts] + 1, flight.replay.moves[lasts])
         return SourceReads(first, repeats)
 
-    def _parameter_reads(self, flight: Flight) -> tuple[Interval, ...]:
+    def _parameter_reads(self, flight: Flight) -> Reads:
         """Return when it reads parameters, one word for each lane group or for all of them.
 
         From a group's first value's move to its entry; the word in front of it with the last turn
@@ -277,8 +277,8 @@ class Planner:
         turns = work.group_turns or work.turns
         if replay is None and len(flight.runs) == 1 and not work.lead:
             first, step = flight.runs[0][0] + MOVE_CYCLES, turns * self._spacing(flight)
-            groups = -(-work.turns // turns)
-            return tuple([(n, n + 1) for n in range(first, first + groups * step, step)])
+            behind = first - (-work.turns // turns) * step
+            return range(first, behind, step), range(first + 1, behind + 1, step)
         firsts = np.arange(work.lead, work.turns, turns)
         if work.lead:
             firsts = np.stack((firsts - 1, firsts), axis=1).reshape(-1)
@@ -289,8 +289,8 @@ class Planner:
             ends = starts + 1
         else:
             start = flight.runs[0][0] + MOVE_CYCLES
-            return ((start, start + 1),)
-        return tuple(zip(starts.tolist(), ends.tolist(), strict=True))
+            return (start,), (start + 1,)
+        return tuple(starts.tolist()), tuple(ends.tolist())
 
     def reading(self, flight: Flight, bank: int) -> BankTimeline | None:
         """Return its reads of the activation SRAM; None if that bank has none."""

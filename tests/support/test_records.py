@@ -30,6 +30,14 @@ class Alone:
     number: int
 
 
+@record(frozen=True, kw_only=True, slots=True)
+class Compiled:
+    """Native code, too, keeps fields without a dictionary."""
+
+    number: int
+    names: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Slow:
     number: int
@@ -78,3 +86,9 @@ def test_replace_changes_what_is_named():
     assert replace(Quick(number=1, names=("a",)), number=2) == Quick(number=2, names=("a",))
     with pytest.raises(AssertionError, match="no such fields"):
         replace(Quick(number=1), size=2)
+
+
+def test_records_without_a_dictionary_are_replaced():
+    given = Compiled(number=1, names=("a",))
+    assert replace(given, number=2) == Compiled(number=2, names=("a",))
+    assert given.number == 1

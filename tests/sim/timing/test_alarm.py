@@ -1,10 +1,11 @@
-"""A call whose cycle can become an earlier one, against a heap of events."""
+"""An act whose cycle can become an earlier one, against a heap of events."""
 
 import heapq
 
 import pytest
 
 from tilewright.sim.timing.alarm import Alarm
+from tilewright.sim.timing.simulation import Actor
 
 
 class Events:
@@ -13,43 +14,53 @@ class Events:
     def __init__(self):
         self._heap = []
 
-    def at(self, cycle, action):
-        heapq.heappush(self._heap, (cycle, len(self._heap), action))
+    def at(self, cycle, actor):
+        heapq.heappush(self._heap, (cycle, len(self._heap), actor))
 
     def run(self):
         while self._heap:
-            cycle, _, action = heapq.heappop(self._heap)
-            action(cycle)
+            cycle, _, actor = heapq.heappop(self._heap)
+            actor.act(cycle)
+
+
+class Calls(Actor):
+    """Notes when it acts."""
+
+    def __init__(self):
+        self.cycles = []
+
+    def act(self, cycle):
+        self.cycles.append(cycle)
 
 
 @pytest.mark.parametrize(
-    ("advances", "called"), [([], 9), ([12], 9), ([9], 9), ([7], 7), ([7, 8], 7), ([7, 5], 5)]
+    ("advances", "acts"), [([], 9), ([12], 9), ([9], 9), ([7], 7), ([7, 8], 7), ([7, 5], 5)]
 )
-def test_the_action_is_called_once_in_the_earliest_cycle(advances, called):
-    events, calls = Events(), []
+def test_the_actor_acts_once_in_the_earliest_cycle(advances, acts):
+    events, calls = Events(), Calls()
     alarm = Alarm(events)
-    alarm.set(9, calls.append)
+    alarm.set(9, calls)
     for cycle in advances:
         alarm.advance(cycle)
     events.run()
-    assert calls == [called]
+    assert calls.cycles == [acts]
 
 
 def test_a_later_cycle_replaces_an_earlier_one():
-    events, calls = Events(), []
+    events, calls = Events(), Calls()
     alarm = Alarm(events)
     for cycle in (5, 7, 5, 7):
-        alarm.set(cycle, calls.append)
+        alarm.set(cycle, calls)
     events.run()
-    assert calls == [7]
+    assert calls.cycles == [7]
 
 
-def test_nothing_is_called_that_is_not_set():
-    events, calls = Events(), []
+def test_nothing_happens_that_is_not_set():
+    events, calls = Events(), Calls()
     alarm = Alarm(events)
     alarm.advance(3)
-    alarm.set(4, calls.append)
+    alarm.set(4, calls)
     events.run()
     alarm.advance(2)
     events.run()
-    assert calls == [4]
+    assert calls.cycles == [4]
