@@ -12,6 +12,7 @@ from tilewright.compiler.frontend.builder import host_name, natural_index
 from tilewright.compiler.frontend.coverage import coverage_of
 from tilewright.compiler.frontend.fitting import too_large
 from tilewright.compiler.frontend.fuse import simplify
+from tilewright.compiler.frontend.handing import find_handing, with_handing
 from tilewright.compiler.frontend.interpret import Interpretation, interpret
 from tilewright.compiler.frontend.islands import island_of
 from tilewright.compiler.frontend.partition import Cut, Needs, Part, cut, find_needs
@@ -96,8 +97,10 @@ def import_model(
     """
     source = load_source(model, batch_size=options.batch_size)
     hosted: dict[str, str] = {}
+    declined: set[str] = set()
     while True:
-        interpretation = interpret(source, hosted)
+        handing = find_handing(interpret(source, hosted), declined)
+        interpretation = interpret(with_handing(source, handing), hosted | handing.hosted)
         imported, refused = _import(interpretation, allow_host_only=options.allow_host_only)
         if not refused and config is not None:
             graphs = [section.graph for section in imported.sections]
@@ -106,8 +109,12 @@ def import_model(
             refused = unprofitable(interpretation, _candidates(imported.steps), config)
         if not refused:
             break
-        assert not refused.keys() <= hosted.keys(), refused
+        found = handing.declined(refused)
+        given = {node.name for node in source.operators}
+        refused = {name: reason for name, reason in refused.items() if name in given}
+        assert found or not refused.keys() <= hosted.keys(), refused
         hosted |= refused
+        declined |= found
     if options.strict and imported.host_operators:
         raise ModelError(_refusal(imported.host_operators))
     return imported

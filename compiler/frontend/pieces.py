@@ -53,15 +53,19 @@ def pieces_of(
     exact = _exact_ends(sums, steps, inputs, results)
     if exact is not None:
         return _tables(function, exact, (low, high), target)
-    rise, cuts = _cut(inputs, slopes, FEW_PIECES)
-    if is_fine or rise > limit or np.abs(np.diff(results[cuts])).max() > LARGEST_RISE:
-        rise, cuts = _cut(inputs, slopes, MANY_PIECES)
-    if rise > limit:
-        raise UnsupportedError(
-            f"its function is too steep for {MANY_PIECES} tables of {LEVELS} levels; put a "
-            "QuantizeLinear and DequantizeLinear in front of it"
-        )
-    return _tables(function, _settled(inputs, results, cuts), (low, high), target)
+    reason = UnsupportedError(
+        f"its function is too steep for {MANY_PIECES} tables of {LEVELS} levels; put a "
+        "QuantizeLinear and DequantizeLinear in front of it"
+    )
+    for count in (MANY_PIECES,) if is_fine else (FEW_PIECES, MANY_PIECES):
+        rise, cuts = _cut(inputs, slopes, count)
+        if rise > limit:
+            continue
+        try:
+            return _tables(function, _settled(inputs, results, cuts), (low, high), target)
+        except UnsupportedError as error:
+            reason = error
+    raise reason
 
 
 def level_error(function: Function, producer: Linear, target: Quantization, count: int) -> float:

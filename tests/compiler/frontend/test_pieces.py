@@ -100,15 +100,17 @@ def test_a_channel_whose_weights_are_next_to_nothing(make_builder, agree, scale)
     agree(builder, fraction=LARGEST_RATE)
 
 
-def test_channels_whose_scales_differ_too_much_are_left_to_the_host(make_builder):
+def test_a_function_of_channels_whose_scales_differ_too_much_is_left_to_the_host(
+    make_builder, agree
+):
     builder = make_builder(seed=8, is_exact=False)
     scales = np.array([1e-2, 1e-8], np.float32)
     weight = [np.ones((2, 16384, 1, 1), np.int8), scales, np.zeros(2, np.int8)]
     weight = builder.node("DequantizeLinear", [builder.constant(part) for part in weight], axis=0)
     value = builder.node("Conv", [builder.activation((1, 16384, 1, 1)), weight])
     builder.output(builder.quantize(apply(builder, "Sigmoid", value), around=2.0**-6))
-    with pytest.raises(ModelError, match="no accumulator holds what"):
-        import_model(builder.model())
+    reasons = [item.reason for item in agree(builder, fraction=LARGEST_RATE).host_operators]
+    assert any("no accumulator holds what" in reason for reason in reasons)
 
 
 def test_a_clamp_of_the_stored_result_joins_the_pieces(make_builder, agree):
@@ -138,19 +140,16 @@ def test_a_function_that_ends_between_two_levels_is_exact_where_it_has_ended(mak
     agree(builder, fraction=0.002)
 
 
-REFUSED = {
-    "steep": (["Sin"], 2.0**-7, "its function is too steep for 8 tables of 256 levels"),
-    "not finite": (["Log"], 2.0**-4, "its function is not finite for every value"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_pieces_cannot_hold_is_left_to_the_host(make_builder, case):
-    operators, around, reason = REFUSED[case]
+def test_a_function_that_is_too_steep_is_left_to_the_host(make_builder, agree):
+    """The accelerator hands the convolution's value over (test_handing), a step off at most."""
     builder = make_builder(seed=4, is_exact=False)
-    value = convolved(builder)
-    for operator in operators:
-        value = builder.node(operator, [value])
-    builder.output(builder.quantize(value, around=around))
-    with pytest.raises(ModelError, match=reason):
+    builder.output(builder.quantize(builder.node("Sin", [convolved(builder)]), around=2.0**-7))
+    reasons = [item.reason for item in agree(builder, fraction=0.25).host_operators]
+    assert any("its function is too steep for 8 tables" in reason for reason in reasons)
+
+
+def test_a_function_that_is_not_finite_is_left_to_the_host(make_builder):
+    builder = make_builder(seed=4, is_exact=False)
+    builder.output(builder.quantize(builder.node("Log", [convolved(builder)]), around=2.0**-4))
+    with pytest.raises(ModelError, match="its function is not finite for every value"):
         import_model(builder.model())

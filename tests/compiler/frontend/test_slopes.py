@@ -5,7 +5,6 @@ import pytest
 
 from tilewright.compiler.frontend.importer import import_model
 from tilewright.compiler.graph.graph import Conv
-from tilewright.support.errors import ModelError
 
 CONVOLUTIONS = {"dense": (8, 3, 1), "depthwise": (6, 1, 6), "grouped": (8, 2, 3)}
 """Filters, input channels of a group, groups."""
@@ -165,5 +164,6 @@ def test_what_negative_scales_cannot_do_is_left_to_the_host(make_builder, case):
     builder = make_builder(seed=7)
     value, _ = convolved(builder)
     builder.output(builder.quantize(chain(builder, value, *operators)))
-    with pytest.raises(ModelError, match=reason):
-        import_model(builder.model())
+    builder.output(builder.quantize(value))
+    imported = import_model(builder.model())
+    assert any(reason in item.reason for item in imported.host_operators)

@@ -69,6 +69,10 @@ def quantized(tmp_path_factory):
     return path_of
 
 
+FLOAT_RESULTS = ("text_recognizer", "inputs"), ("yolo_v8", "inputs")
+"""Networks whose last products, and what normalizations read, make 5 and 6 % of the multiplications
+of so small ones: nothing quantizes what is made of them, and the host computes it."""
+NOT_QUANTIZED_THERE = (("text_direction", "tensorrt"),)
 IN_ONE_SECTION = (
     "audio_embedding", "mobilenet_v3", "resnet", "retina_face", "text_columns", "text_detector",
     "unet", "unet_linear",
@@ -92,7 +96,8 @@ def assert_agrees_with_onnxruntime(path, model: ImportedModel) -> None:
     }
     for item in compared:
         node = nodes[item.section, item.source, item.kind]
-        assert item.own.count <= max(1, rate_of_ties(node, model.notes) * item.elements), item
+        expected = rate_of_ties(node, model.notes) * item.elements
+        assert item.own.count <= max(1, expected + 3 * np.sqrt(expected)), item
         assert item.own.largest <= steps_of_a_tie(node), item
 
 
@@ -105,7 +110,7 @@ def assert_the_simulator_equals_the_reference(path, compiled: CompiledModel) -> 
 
 def rate_of_ties(node: Node, notes: tuple[str, ...]) -> float:
     """The part of a node's elements that may be a step off."""
-    if any("/inner" in name for name in node.inputs):
+    if any(part in name for name in node.inputs for part in ("/inner", "/mixed", "/sum")):
         return OF_ROUNDED_OPERANDS
     if isinstance(node, Conv) and node.epilogue.pieces:
         return OF_PIECES
@@ -173,13 +178,26 @@ def test_results_of_convolutions_are_not_quantized(quantized, family):
     assert_the_simulator_equals_the_reference(path, compiled)
 
 
+@pytest.mark.parametrize("family", ["mobilenet_v3", "resnet", "text_direction"])
+def test_nothing_but_what_has_weights_is_quantized(quantized, family):
+    """PaddleSlim's form: squeeze and excite, sums and means of values without any scale."""
+    path = quantized(family, "inputs")
+    compiled = compile_file(path, PRESETS["edge"], ImportOptions(keep_sections=True))
+    assert_nearly_all_on_the_accelerator(compiled.imported)
+    assert_agrees_with_onnxruntime(path, compiled.imported)
+    assert_the_simulator_equals_the_reference(path, compiled)
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("family", BUILDERS)
-@pytest.mark.parametrize("form", ["operators", "vitis"])
+@pytest.mark.parametrize("form", ["inputs", "operators", "tensorrt", "vitis"])
 def test_in_other_forms(quantized, family, form):
+    if (family, form) in NOT_QUANTIZED_THERE:
+        pytest.skip("its scales have an axis, which its operator set has not")
     path = quantized(family, form)
     model = import_model(path, PRESETS["edge"], ImportOptions(keep_sections=True))
-    assert_nearly_all_on_the_accelerator(model)
+    if (family, form) not in FLOAT_RESULTS:
+        assert_nearly_all_on_the_accelerator(model)
     assert_agrees_with_onnxruntime(path, model)
 
 
