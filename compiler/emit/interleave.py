@@ -19,7 +19,7 @@ from tilewright.compiler.emit.context import Context
 from tilewright.compiler.emit.lowering import Lowering, Step
 from tilewright.compiler.emit.tasks import Task
 from tilewright.compiler.plan.boxes import Box
-from tilewright.compiler.plan.estimate import issue_cycles, latency_cycles
+from tilewright.compiler.plan.estimate import estimates_of
 from tilewright.hw.spec.isa import Engine
 
 Times = NDArray[np.float64]
@@ -73,6 +73,7 @@ def run_chain(lowerings: Sequence[tuple[int, Lowering]], context: Context) -> No
 class _Interleaver:
     def __init__(self, lowerings: Sequence[tuple[int, Lowering]], context: Context) -> None:
         self.context = context
+        self.estimates = estimates_of(context.config)
         self.free = dict.fromkeys(Engine, 0.0)
         self.running = []
         self.ready: dict[str, Times] = {}
@@ -182,28 +183,30 @@ class _Interleaver:
 
     def _loaded(self, tasks: Sequence[Task], start: float) -> float:
         """Return when the loads among some tasks are done; 0 if there are none."""
-        config, end = self.context.config, 0.0
+        end = 0.0
         for task in tasks:
             if task.instruction.engine == Engine.LOAD:
                 self.free[Engine.LOAD] = max(self.free[Engine.LOAD], start)
-                self.free[Engine.LOAD] += issue_cycles(task.instruction, config)
-                end = self.free[Engine.LOAD] + latency_cycles(task.instruction, config)
+                issue, latency = self.estimates.cycles(task.instruction)
+                self.free[Engine.LOAD] += issue
+                end = self.free[Engine.LOAD] + latency
         return end
 
     def _results(self, tasks: Sequence[Task], running: _Running, start: float) -> float:
         """Return when the results of a step that starts then are in SRAM, or in DRAM if stored."""
-        config, free, main = self.context.config, self.free, running.lowering.engine
+        free, main = self.free, running.lowering.engine
         done = start
         for engine in (main, Engine.VECTOR, Engine.STORE):
             mine = [task.instruction for task in tasks if task.instruction.engine == engine]
             if not mine or (engine == main and engine == Engine.VECTOR and done != start):
                 continue
-            work = [issue_cycles(instruction, config) for instruction in mine]
+            work = [self.estimates.cycles(instruction) for instruction in mine]
+            cycles, (last, latency) = sum([issue for issue, _ in work]), work[-1]
             if engine == main:
-                done = start + sum(work)
-                running.end, running.step_work = done, sum(work)
+                done = start + cycles
+                running.end, running.step_work = done, float(cycles)
             else:
-                done = max(free[engine] + sum(work), done + work[-1])
+                done = max(free[engine] + cycles, done + last)
             free[engine] = done
-            done += latency_cycles(mine[-1], config)
+            done += latency
         return done

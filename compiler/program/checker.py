@@ -144,7 +144,7 @@ class _Checker:
             )
 
     def _check_written(self, index: int, engine: Engine, place: Place) -> None:
-        space = place[0]
+        space = place.space
         word = None if space == Space.DRAM else self.uses.unwritten(place)
         if word is not None:
             raise CheckError(
@@ -168,9 +168,8 @@ class _Checker:
         if is_behind(last, clock):
             return
         late = next(engine for engine in Engine if last[engine] > clock[engine])
-        space, pairs, _ = place
         raise CheckError(
-            f"instruction {index} ({engine.name}) touches {space.name} words from "
-            f"{pairs[0][0]} on, which {late.name} instruction {last[late]} uses, "
+            f"instruction {index} ({engine.name}) touches {place.space.name} words from "
+            f"{place.first} on, which {late.name} instruction {last[late]} uses, "
             f"but waits only for {late.name} {clock[late]}"
         )

@@ -12,16 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from tilewright.compiler.emit.tasks import Task
-from tilewright.compiler.plan.estimate import issue_cycles
+from tilewright.compiler.plan.estimate import estimates_of
 from tilewright.hw.spec.access import Accesses
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.loops import Space
-from tilewright.hw.spec.ports import BankSet, Port, Ports
+from tilewright.hw.spec.ports import BankSet, Port, Ports, Side
 
 GIVING = ((Engine.MATRIX, Engine.DEPTHWISE), (Engine.MATRIX, Engine.VECTOR))
 """Who is served before whom, and may give way."""
-PARAMETER: Final = Space.PARAMETER
+PARAMETER_READS: Final[Port] = (Space.PARAMETER, Side.READ)
 RIVALS = {engine for pair in GIVING for engine in pair}
 
 
@@ -32,7 +32,7 @@ class GiveWay:
     """
 
     def __init__(self, tasks: Iterable[Task], chains: Sequence[range], config: Config) -> None:
-        self._config, self._ports = config, Ports(config)
+        self._estimates, self._ports = estimates_of(config), Ports(config)
         self._chain_of = {layer: n for n, chain in enumerate(chains) for layer in chain}
         self._busier = self._find_busier(tasks)
         self._asking = {chain: {engine for pair in self._busier.get(chain, ()) for engine in pair}
@@ -45,7 +45,7 @@ class GiveWay:
         for task in tasks:
             engine = task.instruction.engine
             if engine is not None and engine in RIVALS:
-                cycles = issue_cycles(task.instruction, self._config)
+                cycles, _ = self._estimates.cycles(task.instruction)
                 busy[self._chain_of[task.layer]][engine] += cycles
         return {
             chain: {
@@ -59,7 +59,8 @@ class GiveWay:
         if task.instruction.engine not in self._asking[self._chain_of[task.layer]]:
             return {}
         found = self._ports.requests(task.instruction, touched)
-        return {port: banks for port, banks in found.items() if port[0] is not PARAMETER}
+        found.pop(PARAMETER_READS, None)
+        return found
 
     def needs(
         self, task: Task, asked: Mapping[Port, BankSet], known: Sequence[int]

@@ -28,6 +28,8 @@ def latest(some: Counts, others: Counts) -> Counts:
         return some
     a, b, c, d, e = some
     v, w, x, y, z = others
+    if v <= a and w <= b and x <= c and y <= d and z <= e:
+        return some
     return [
         a if a > v else v,
         b if b > w else w,
@@ -44,8 +46,28 @@ def is_behind(some: Counts, others: Counts) -> bool:
     return a <= v and b <= w and c <= x and d <= y and e <= z
 
 
-Place = tuple[Space, Pairs, Addresses | None]
-"""Words of a memory in intervals; if these are many, their bounds and the words one by one."""
+class Place:
+    """Words of a memory: all in [first, behind), those of them in the intervals `pairs`, or `words`
+    one by one.
+    """
+
+    __slots__ = ("behind", "first", "pairs", "space", "words")
+
+    def __init__(
+        self,
+        space: Space,
+        bounds: tuple[int, int],
+        pairs: Pairs | None = None,
+        words: Addresses | None = None,
+    ) -> None:
+        self.space, self.pairs, self.words = space, pairs, words
+        self.first, self.behind = bounds
+
+    @property
+    def intervals(self) -> Pairs:
+        """The intervals; of words one by one, their bounds."""
+        return [(self.first, self.behind)] if self.pairs is None else self.pairs
+
 
 MATRIX: Final = Engine.MATRIX
 ACCUMULATOR: Final = Space.ACCUMULATOR
@@ -75,25 +97,29 @@ class Uses:
             space, run = access.space, access.run
             if space is DRAM:
                 if access.bounds[0] < self._dram_bytes:
-                    places.append((space, self._granules(access.pairs), None))
+                    places.append(self._in_dram(access))
             elif run is not None:
-                places.append((space, (run,), None))
+                places.append(Place(space, run))
             elif access.num_pairs > MAX_PAIRS:
-                places.append((space, (access.bounds,), access.addresses))
+                places.append(Place(space, access.bounds, None, access.addresses))
             else:
-                places.append((space, access.pairs, None))
+                places.append(Place(space, access.bounds, access.pairs))
         return places
 
-    def _granules(self, pairs: Pairs) -> Pairs:
-        """Return what of some intervals lies in front of `dram_bytes`, in granules."""
-        size, found = self._granule, [(0, 0)]
-        for first, behind in pairs:
+    def _in_dram(self, access: Access) -> Place:
+        """Return what of an access lies in front of `dram_bytes`, in granules."""
+        size, (first, behind) = self._granule, access.bounds
+        bounds = first // size, min(-(-behind // size), self._dram_words)
+        if access.num_pairs == 1:
+            return Place(DRAM, bounds)
+        found: list[tuple[int, int]] = []
+        for first, behind in access.pairs:
             start, end = first // size, min(-(-behind // size), self._dram_words)
-            if start < end and start <= found[-1][1]:
-                found[-1] = found[-1][0], end
+            if found and start <= found[-1][1]:
+                found[-1] = found[-1][0], max(end, found[-1][1])
             elif start < end:
                 found.append((start, end))
-        return found if found[0][1] else found[1:]
+        return Place(DRAM, bounds, found)
 
     def needed(self, engine: Engine, reads: Sequence[Place], writes: Sequence[Place]) -> Counts:
         """Return the instructions behind which an engine may read and write those words."""
@@ -109,37 +135,45 @@ class Uses:
 
         Additions to accumulators are the array's own affair.
         """
-        space, pairs, words = place
-        cells = self._cells[space]
-        last = cells.last(cells.written, pairs, words)
-        is_sum = engine is MATRIX and space is ACCUMULATOR
+        cells = self._cells[place.space]
+        last = cells.last(cells.written, place)
+        is_sum = engine is MATRIX and place.space is ACCUMULATOR
         return _without(engine, last) if is_sum else last
 
     def before_write(self, engine: Engine, place: Place) -> Counts:
         """Return the instructions behind which an engine may write words: others' alone."""
-        space, pairs, words = place
-        cells = self._cells[space]
-        last = cells.last(cells.touched, pairs, words)
+        cells = self._cells[place.space]
+        last = cells.last(cells.touched, place)
         if cells.has_single_reads:
-            last = cells.with_single_reads(last, pairs, words)
+            last = cells.with_single_reads(last, place)
         return _without(engine, last)
 
     def unwritten(self, place: Place) -> int | None:
         """Return the first of some words that nobody has written; None: all are written."""
-        space, pairs, words = place
-        return self._cells[space].unwritten(pairs, words)
+        return self._cells[place.space].unwritten(place)
 
     def note(
         self, engine: Engine, number: int, reads: Sequence[Place], writes: Sequence[Place]
     ) -> None:
         """Note what the engine's instruction of that number reads and writes."""
-        for space, pairs, words in reads:
-            if words is None:
-                self._cells[space].read(engine, number, pairs)
+        for place in reads:
+            cells = self._cells[place.space]
+            if place.words is not None:
+                cells.read_singly(engine, number, place.words)
+            elif place.pairs is None:
+                cells.read(engine, number, place.first, place.behind)
             else:
-                self._cells[space].read_singly(engine, number, words)
-        for space, pairs, words in writes:
-            self._cells[space].write(engine, number, pairs if words is None else _runs(words))
+                for start, end in place.pairs:
+                    cells.read(engine, number, start, end)
+        for place in writes:
+            cells = self._cells[place.space]
+            use = NOTHING.copy()
+            use[engine] = number
+            if place.pairs is None and place.words is None:
+                cells.write(use, place.first, place.behind)
+                continue
+            for start, end in place.intervals if place.words is None else _runs(place.words):
+                cells.write(use, start, end)
 
 
 def _runs(words: Addresses) -> Pairs:
@@ -169,60 +203,65 @@ class _Cells:
         """By engine and word, the last reads that are noted by word; no words while none is."""
         self._singly_from, self._singly_to = words, 0
 
-    def last(self, uses: list[Counts], pairs: Pairs, words: Addresses | None) -> Counts:
+    def last(self, uses: list[Counts], place: Place) -> Counts:
         """Return the last of the uses of any of some words."""
-        starts = self.starts
-        if words is None and len(pairs) == 1:
-            start, end = pairs[0]
-            behind = bisect_right(starts, start)
-            last = uses[behind - 1]
-            for cell in range(behind, bisect_left(starts, end, behind)):
+        if place.pairs is not None or place.words is not None:
+            last = NOTHING
+            for cell in self._meeting(place):
                 last = latest(last, uses[cell])
             return last
-        last = NOTHING
-        for cell in self._meeting(pairs, words):
+        starts, end = self.starts, place.behind
+        cell = bisect_right(starts, place.first)
+        last = uses[cell - 1]
+        while cell < len(starts) and starts[cell] < end:
             last = latest(last, uses[cell])
+            cell += 1
         return last
 
-    def _meeting(self, pairs: Pairs, words: Addresses | None) -> list[int]:
+    def _meeting(self, place: Place) -> list[int]:
         """Return the cells that have any of some words."""
-        starts = self.starts
+        starts, words = self.starts, place.words
         found: list[int] = []
-        for start, end in pairs:
-            first = bisect_right(starts, start) - 1
-            found += range(first, bisect_left(starts, end, first + 1))
+        for start, end in place.intervals:
+            cell = bisect_right(starts, start)
+            found.append(cell - 1)
+            while cell < len(starts) and starts[cell] < end:
+                found.append(cell)
+                cell += 1
         if words is None or len(found) == 1:
             return found
-        borders = np.array([*starts[found[0] : found[-1] + 1], pairs[0][1]])
+        borders = np.array([*starts[found[0] : found[-1] + 1], place.behind])
         held = np.diff(words.searchsorted(borders))
         return [cell for cell, count in zip(found, held.tolist(), strict=True) if count]
 
-    def with_single_reads(self, last: Counts, pairs: Pairs, words: Addresses | None) -> Counts:
+    def with_single_reads(self, last: Counts, place: Place) -> Counts:
         """Return the last uses, those included that are noted by word."""
-        for start, end in pairs:
+        if place.first >= self._singly_to or place.behind <= self._singly_from:
+            return last
+        words = place.words
+        for start, end in place.intervals:
             if start < self._singly_to and end > self._singly_from:
                 read = self._singly[:, start:end] if words is None else self._singly[:, words]
                 last = latest(last, np.maximum.reduce(read, axis=1).tolist())
         return last
 
-    def unwritten(self, pairs: Pairs, words: Addresses | None) -> int | None:
+    def unwritten(self, place: Place) -> int | None:
         """Return the first of some words that nobody has written."""
-        for cell in self._meeting(pairs, words):
+        for cell in self._meeting(place):
             if self.written[cell] is NOTHING:
-                start = self.starts[cell]
+                start, words = self.starts[cell], place.words
                 if words is not None:
                     return int(words[words.searchsorted(start)])
-                return max(start, next(first for first, end in pairs if end > start))
+                return max(start, next(first for first, end in place.intervals if end > start))
         return None
 
-    def read(self, engine: Engine, number: int, pairs: Pairs) -> None:
-        """Note a read of intervals."""
-        for start, end in pairs:
-            first = self._border(start)
-            for cell in range(first, self._border(end, first)):
-                touched = self.touched[cell].copy()
-                touched[engine] = number
-                self.touched[cell] = touched
+    def read(self, engine: Engine, number: int, start: int, end: int) -> None:
+        """Note a read of an interval."""
+        first = self._border(start)
+        for cell in range(first, self._border(end, first)):
+            touched = self.touched[cell].copy()
+            touched[engine] = number
+            self.touched[cell] = touched
 
     def read_singly(self, engine: Engine, number: int, words: Addresses) -> None:
         """Note a read of scattered words, which would make too many cells."""
@@ -233,23 +272,24 @@ class _Cells:
         self._singly_from = min(self._singly_from, int(words[0]))
         self._singly_to = max(self._singly_to, int(words[-1]) + 1)
 
-    def write(self, engine: Engine, number: int, pairs: Pairs) -> None:
-        """Note a write of intervals."""
-        use = NOTHING.copy()
-        use[engine] = number
-        for start, end in pairs:
-            first = self._border(start)
-            behind = self._border(end, first)
-            if behind > first + 1:
-                del self.starts[first + 1 : behind]
-                del self.written[first + 1 : behind]
-                del self.touched[first + 1 : behind]
-            self.written[first] = self.touched[first] = use
+    def write(self, use: Counts, start: int, end: int) -> None:
+        """Note a write of an interval, the only use of its words from now on."""
+        first = self._border(start)
+        behind = self._border(end, first)
+        if behind > first + 1:
+            del self.starts[first + 1 : behind]
+            del self.written[first + 1 : behind]
+            del self.touched[first + 1 : behind]
+        self.written[first] = self.touched[first] = use
 
-    def _border(self, word: int, at_least: int = 0) -> int:
-        """Return the number of the cell that begins at a word, which it does from now on."""
-        starts = self.starts
-        cell = bisect_left(starts, word, at_least)
+    def _border(self, word: int, behind: int = -1) -> int:
+        """Return the number of the cell that begins at a word, which it does from now on.
+
+        behind: a cell before it; mostly the next one is it.
+        """
+        starts, cell = self.starts, behind + 1
+        if behind < 0 or (cell < len(starts) and starts[cell] < word):
+            cell = bisect_left(starts, word, cell)
         if word < self._words and (cell == len(starts) or starts[cell] != word):
             starts.insert(cell, word)
             self.written.insert(cell, self.written[cell - 1])

@@ -253,11 +253,10 @@ class Instruction:
 
     def based(self, **bases: int) -> Self:
         """Return the same instruction, thus the same shape, with other bases."""
+        assert self.shape
         other = object.__new__(type(self))
-        values = self.__dict__ | {"shape": self.shape}
-        values.update(bases)
+        other.__dict__ = values = self.__dict__ | bases
         assert len(values) == len(self.__dict__), f"no such fields: {bases}"
-        other.__dict__ = values
         return other
 
     @property

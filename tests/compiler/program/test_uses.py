@@ -94,6 +94,7 @@ def test_who_waits_for_what_it_needs_is_behind_all_earlier_uses(seed: int, space
 def test_granules_of_dram_count_whole_and_up_to_the_end() -> None:
     uses = Uses(PRESETS["nano"], dram_bytes=100, granule=DRAM_GRANULE)
     starts, ends = np.array([0, 20, 40, 90]), np.array([8, 30, 50, 300])
-    ((space, pairs, words),) = uses.places([Access.of(Space.DRAM, starts, ends)])
-    assert (space, list(pairs), words) == (Space.DRAM, [(0, 4), (5, 7)], None)
+    (place,) = uses.places([Access.of(Space.DRAM, starts, ends)])
+    assert (place.space, place.pairs, place.words) == (Space.DRAM, [(0, 4), (5, 7)], None)
+    assert (place.first, place.behind) == (0, 7)
     assert uses.places([Access.of(Space.DRAM, np.array([112]), np.array([120]))]) == []
