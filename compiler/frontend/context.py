@@ -1,6 +1,6 @@
 """What the operator handlers share: the model, the graph under construction, constants, notes."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import field
 
 import numpy as np
@@ -18,6 +18,7 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
+from tilewright.compiler.graph.graph import Piece
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.binding import HALF_RANGE
 from tilewright.hw.spec.tensor import Quantization
@@ -41,6 +42,8 @@ class Context:
     notes: list[str] = field(default_factory=list)
     stored: dict[str, tuple[str, Quantized]] = field(default_factory=dict)
     """By map name: the ONNX tensor that the map stores, and how."""
+    pieces: dict[Hashable, tuple[Piece, ...]] = field(default_factory=dict)
+    """Of functions, by what they follow from: known from earlier readings of the model."""
 
 
 def constant(values: Values, position: int, what: str) -> Array:

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 from tilewright.compiler.frontend.context import require_scale
 from tilewright.compiler.frontend.pieces import pieces_of
 from tilewright.compiler.frontend.request import Request
-from tilewright.compiler.frontend.room import NOTED_FRACTION, with_nearest_bias, with_room
+from tilewright.compiler.frontend.room import (
+    NOTED_FRACTION,
+    extreme_sums,
+    with_nearest_bias,
+    with_room,
+)
 from tilewright.compiler.frontend.values import Linear, LinearCombined, Pooled, Real
 from tilewright.compiler.graph.copies import copy_channels
 from tilewright.compiler.graph.graph import Concat, Conv, Epilogue, Piece, Residual
@@ -30,7 +35,7 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
     pieces: tuple[Piece, ...] = ()
     level, farthest = request.quantization.scale, 0.0
     if not value.is_plain:
-        pieces = pieces_of(request.function, producer, request.quantization, value.is_fine)
+        pieces = _pieces(request, producer, value)
         level = min(piece.step for piece in pieces)
         farthest = max(abs(piece.middle) for piece in pieces)
     producer = with_room(producer, level, farthest)
@@ -41,6 +46,17 @@ def emit_linear(request: Request, producer: Linear, value: Real) -> str:
         pieces=pieces,
     )
     return _append(request, producer, epilogue)
+
+
+def _pieces(request: Request, producer: Linear, value: Real) -> tuple[Piece, ...]:
+    known, sums = request.context.pieces, np.stack([producer.steps, *extreme_sums(producer)])
+    key = (
+        (value.tensor, value.names, value.less, value.is_fine),
+        (sums.tobytes(), request.quantization),
+    )
+    if key not in known:
+        known[key] = pieces_of(request.function, producer, request.quantization, value.is_fine)
+    return known[key]
 
 
 def emit_linear_combined(request: Request, producer: LinearCombined) -> str:

@@ -242,8 +242,6 @@ class _Search:
 
 def with_handing(source: Source, handing: Handing) -> Source:
     """`source` where operators of the host read the halves of handed values, added up."""
-    if not handing.largest:
-        return source
     made = {
         name
         for node in source.operators

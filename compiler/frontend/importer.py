@@ -1,6 +1,6 @@
 """import_model: an ONNX file becomes sections of quantized graphs and islands of host operators."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 
@@ -20,7 +20,7 @@ from tilewright.compiler.frontend.refusals import refusal
 from tilewright.compiler.frontend.source import load_source
 from tilewright.compiler.frontend.values import Quantized
 from tilewright.compiler.frontend.worth import Candidate, unprofitable
-from tilewright.compiler.graph.graph import Graph
+from tilewright.compiler.graph.graph import Graph, Piece
 from tilewright.compiler.options import AS_IT_IS, ImportOptions
 from tilewright.hw.spec.batch import Batch
 from tilewright.hw.spec.binding import Binding, TensorSpec
@@ -98,9 +98,13 @@ def import_model(
     source = load_source(model, batch_size=options.batch_size)
     hosted: dict[str, str] = {}
     declined: set[str] = set()
+    pieces: dict[Hashable, tuple[Piece, ...]] = {}
     while True:
-        handing = find_handing(interpret(source, hosted), declined)
-        interpretation = interpret(with_handing(source, handing), hosted | handing.hosted)
+        interpretation = interpret(source, hosted, pieces)
+        handing = find_handing(interpretation, declined)
+        if handing.largest:
+            handed = with_handing(source, handing)
+            interpretation = interpret(handed, hosted | handing.hosted, pieces)
         imported, refused = _import(interpretation, allow_host_only=options.allow_host_only)
         if not refused and config is not None:
             graphs = [section.graph for section in imported.sections]

@@ -4,7 +4,7 @@ Constants fold, supported operators become symbolic values and graph nodes, ever
 left to the host with a reason.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import field
 
 import numpy as np
@@ -38,6 +38,7 @@ from tilewright.compiler.frontend.values import (
     UnsupportedError,
     Value,
 )
+from tilewright.compiler.graph.graph import Piece
 from tilewright.support.errors import ModelError
 from tilewright.support.records import record
 
@@ -89,10 +90,16 @@ class Interpretation:
     """Why the host runs an operator, by name."""
 
 
-def interpret(source: Source, hosted: Mapping[str, str]) -> Interpretation:
-    """Interpret every node of `source`; those of `hosted` are left to the host for that reason."""
+def interpret(
+    source: Source, hosted: Mapping[str, str], pieces: dict[Hashable, tuple[Piece, ...]]
+) -> Interpretation:
+    """Interpret every node of `source`; those of `hosted` are left to the host for that reason.
+
+    pieces: of functions, what earlier readings found; new ones are added.
+    """
     context = Context(
         source=source,
+        pieces=pieces,
         builder=GraphBuilder(tokens=find_tokens(source)),
         producers=source.producers(),
     )
