@@ -87,19 +87,22 @@ def convolve(context: Context, node: Operator, values: Values) -> list[Value]:
     Entry(
         operators=("MatMul",),
         runs="convolution",
-        conditions="one constant operand, a matrix or one for each batch; the other one of any "
-        "rank >= 2",
+        conditions="one constant operand, a vector, a matrix or one for each batch; the other one "
+        "of any rank",
         cost="the array, with the rows as pixels, and the drain",
     )
 )
 def multiply_matrix(context: Context, node: Operator, values: Values) -> list[Value]:
     """MatMul: A [..., M, K] times constant B [K, N], or a matrix for each batch of A."""
+    vectors = [value is not None and _rank(value) == 1 for value in values[:2]]
+    if any(vectors):
+        return [_times_vectors(context, node, values, vectors)]
     if isinstance(values[0], Constant) and isinstance(values[1], Real):
         return [_times_matrix(context, node, values[0], values[1])]
     source = as_activation(context, values[0], "left operand")
     shape = constant(values, 1, "right operand").shape
     if len(shape) < 2 or source.index.ndim < 2:
-        raise UnsupportedError(f"its operands must be matrices, got weights of {list(shape)}")
+        raise UnsupportedError(f"its operands must have axes, got weights of {list(shape)}")
     if max(shape[:-2], default=1) > 1:
         return [_products(context, node, source, values[1])]
     weight, scales = channel_weights(values[1], len(shape) - 1)
@@ -108,11 +111,32 @@ def multiply_matrix(context: Context, node: Operator, values: Values) -> list[Va
     return [replace(real, index=real.index.reshape((1,) * missing + real.index.shape))]
 
 
+def _rank(value: Value) -> int:
+    if isinstance(value, Constant):
+        return value.array.ndim
+    return value.index.ndim if isinstance(value, Real) else 0
+
+
+def _times_vectors(context: Context, node: Operator, values: Values, vectors: list[bool]) -> Real:
+    """MatMul where one operand or both are vectors: of a row on the left, a column on the right."""
+    matrices = list(values[:2])
+    for at, shape in ((0, (1, -1)), (1, (-1, 1))):
+        value = values[at]
+        if vectors[at] and isinstance(value, Real):
+            matrices[at] = replace(value, index=value.index.reshape(shape))
+        elif vectors[at] and isinstance(value, Constant):
+            matrices[at] = arranged_weights(value, [0], value.array.reshape(shape).shape)
+    (real,) = multiply_matrix(context, node, matrices)
+    assert isinstance(real, Real)
+    axes = tuple(axis for axis, is_vector in zip((-2, -1), vectors, strict=True) if is_vector)
+    return replace(real, index=real.index.squeeze(axes))
+
+
 def _times_matrix(context: Context, node: Operator, left: Constant, right: Real) -> Real:
     """Constant [..., M, K] times an activation [..., K, N], as the product of the transposed."""
     rank = left.array.ndim
     if min(rank, right.index.ndim) < 2:
-        raise UnsupportedError("its operands must be matrices")
+        raise UnsupportedError("its operands must have axes")
     order = [*range(rank - 2), rank - 1, rank - 2]
     weights = arranged_weights(left, order, tuple(left.array.shape[axis] for axis in order))
     turned = replace(right, index=right.index.swapaxes(-1, -2))

@@ -289,3 +289,21 @@ def test_each_batch_has_a_matrix_of_its_own(make_builder, agree, dtype, left, ri
         value = builder.node("Add", [value, builder.constant(bias)])
     builder.output(builder.quantize(value))
     assert agree(builder).host_operators == ()
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+@pytest.mark.parametrize(
+    ("activation", "weight"),
+    [((12,), (12,)), ((12,), (12, 5)), ((3, 12), (12,)), ((2, 3, 12), (12,)), ((12,), (2, 12, 5))],
+)
+def test_products_with_vectors(make_builder, agree, activation, weight, is_left):
+    """One axis less in the result, as NumPy has it."""
+    builder = make_builder(seed=21)
+    operands = [builder.activation(activation), builder.weight(weight)]
+    if is_left:
+        shapes = [(*shape[:-2], *shape[-2:][::-1]) for shape in (weight, activation)]
+        operands = [builder.weight(shapes[0]), builder.activation(shapes[1])]
+    builder.output(builder.quantize(builder.node("MatMul", operands)))
+    imported = agree(builder)
+    assert imported.host_operators == ()
+    assert imported.coverage.macs_accelerator == imported.coverage.macs_total > 0
