@@ -229,13 +229,14 @@ def _apply_to_stored(
     ),
     Entry(
         operators=("Add", "Mul", "Sub"),
-        runs="element-wise, of operands rounded to 8 bits by themselves, at most one step off "
-        "(docs/compiler.md has the rates)",
-        conditions="of values that no QuantizeLinear follows (gates of squeeze and excite, "
-        "functions of stored values), whose range a function or a QuantizeLinear for another "
-        "reader states, and where the result's scale is not too fine for that; one may be a "
-        "convolution's value, unrounded",
-        cost="as of two activations, and what each operand costs that is stored once more",
+        runs="element-wise, of operands rounded by themselves, to 8 bits or to 16, at most one "
+        "step off (docs/compiler.md has the rates)",
+        conditions="of values that no QuantizeLinear follows (gates of squeeze and excite, sums of "
+        "convolutions, functions), where the result's scale is not too fine; in a product one is a "
+        "convolution's value or a function of it, the other has a range that a function or a "
+        "QuantizeLinear for another reader states",
+        cost="as of two activations, and what each operand costs that is stored once more, in 16 "
+        "bits twice and a depthwise convolution that adds the maps up",
     ),
     Entry(
         operators=("Sub",),

@@ -9,6 +9,8 @@ pixel is repeated.
 Pixels that are not yet quantized are stored by themselves (frontend/mixing.py).
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,25 +45,23 @@ class Axis:
 
 
 def interpolate(context: Context, node: Operator, values: Values) -> Real:
-    """Linear Resize or Upsample of a map [1, C, H, W]."""
+    """Linear Resize or Upsample of a map [1, C, H, W] or [1, C, W]."""
     value = values[0]
     assert isinstance(value, Real)
-    if value.index.ndim != 4:
-        raise UnsupportedError("linear, it must be of a map [1, C, H, W]")
-    channels, height, width = value.index.shape[1:]
+    if value.index.ndim not in (3, 4):
+        raise UnsupportedError("linear, it must be of a map [1, C, H, W] or [1, C, W]")
+    channels, height, width = spatial_index(value.index).shape
     mode = _coordinates(context, node)
     outputs = _sizes(node, values, value.index.shape, mode)
     axes = _axis(height, outputs[0], mode), _axis(width, outputs[1], mode)
+    shape = (1, channels, *outputs[4 - value.index.ndim :])
+
+    def mix(stored: Quantized) -> Real:
+        real = _interpolated(context, node, stored, axes, outputs)
+        return replace(real, index=real.index.reshape(shape))
+
     source = storable(context, value)
-    if source is not None:
-        return _interpolated(context, node, source, axes, outputs)
-    return mixed_pixels(
-        context,
-        node,
-        value,
-        (1, channels, *outputs),
-        lambda stored: _interpolated(context, node, stored, axes, outputs),
-    )
+    return mix(source) if source else mixed_pixels(context, node, value, shape, mix)
 
 
 def _interpolated(
@@ -127,17 +127,24 @@ def _sizes(node: Operator, values: Values, shape: tuple[int, ...], mode: str) ->
     Raises UnsupportedError where scales are not those of the sizes, but with aligned corners.
     """
     is_stretched = node.attribute("keep_aspect_ratio_policy", "stretch") == "stretch"
-    if node.attribute("antialias", 0) or "axes" in node.attributes or not is_stretched:
-        raise UnsupportedError(
-            "linear, it must be of all axes, without antialias and keep_aspect_ratio_policy"
-        )
+    if node.attribute("antialias", 0) or not is_stretched:
+        raise UnsupportedError("linear, it must be without antialias and keep_aspect_ratio_policy")
+    axes = [axis % len(shape) for axis in node.attribute("axes", range(len(shape)))]
     if optional(values, 3) is not None:
-        sizes = exact = constant(values, 3, "sizes").tolist()
+        sizes = np.array(shape)
+        sizes[axes] = constant(values, 3, "sizes")
+        exact = sizes.tolist()
     else:
-        scales = node.attributes.get("scales")
-        if scales is None:
-            scales = constant(values, 2 if len(values) > 2 else 1, "scales")
-        sizes, exact = [*resized(shape, scales)], (np.asarray(scales, np.float64) * shape).tolist()
-    if sizes[:2] != [*shape[:2]] or (mode != ALIGNED and sizes != exact):
+        given = node.attributes.get("scales")
+        if given is None:
+            given = constant(values, 2 if len(values) > 2 else 1, "scales")
+        scales = np.ones(len(shape), np.float32)
+        scales[axes] = given
+        sizes, exact = (
+            np.array(resized(shape, scales)),
+            (scales.astype(np.float64) * shape).tolist(),
+        )
+    if (sizes[:2] != shape[:2]).any() or (mode != ALIGNED and sizes.tolist() != exact):
         raise UnsupportedError(f"linear, it must enlarge height and width to integers, got {exact}")
-    return sizes[2], sizes[3]
+    height = int(sizes[2]) if len(shape) == 4 else 1
+    return height, int(sizes[-1])

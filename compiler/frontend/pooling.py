@@ -129,10 +129,11 @@ def pool_average_quantized(context: Context, node: Operator, values: Values) -> 
     Entry(
         operators=("GlobalAveragePool", "GlobalMaxPool"),
         runs="pooling",
-        conditions="1-D or 2-D; of values not yet quantized, too: of the average, functions with "
-        "bounds, one step off at most",
-        cost="a pass over the input; of functions of stored values two more, and a depthwise "
-        "convolution whose kernel is the map, where 8 bits are too coarse",
+        conditions="1-D or 2-D; of values not yet quantized, too: of the average one step off at "
+        "most",
+        cost="a pass over the input; of the average of values not yet quantized, where 8 bits are "
+        "too coarse, what storing them in 16 costs, and a depthwise convolution whose kernel is "
+        "the map",
     )
 )
 def pool_global(context: Context, node: Operator, values: Values) -> list[Value]:

@@ -35,8 +35,8 @@ EXACT_IN_FLOAT = 2**24
         "resampling); nothing at the outputs of a section",
         conditions="all but the first input constant; Resize and Upsample: nearest, or linear by "
         "integer factors, with align_corners of the distances between pixels (a depthwise "
-        "convolution of the repeated pixels; of pixels that are not yet quantized, those of "
-        "functions with bounds, and of a convolution with Relu or slopes: one step off at most); "
+        "convolution of the repeated pixels; of values not yet quantized, too, one step off at "
+        "most); "
         "other orders "
         "(channels to pixels say), and rows or columns in more than 16 runs of equal steps, are "
         "made by the host between two sections",

@@ -59,6 +59,37 @@ def test_corners_may_be_aligned(make_builder, agree, size):
     assert len(agree(builder, fraction=0.05).steps) == 1
 
 
+@pytest.mark.parametrize("mode", ["half_pixel", "align_corners", "asymmetric"])
+@pytest.mark.parametrize("by", ["scales", "sizes"])
+def test_one_axis_of_pixels(make_builder, agree, mode, by):
+    """A sequence [1, C, W]."""
+    builder = make_builder(seed=9)
+    size = 13 if mode == "align_corners" else 14
+    others = ["", builder.constant(np.array([1, 1, size / 7], np.float32))]
+    if by == "sizes":
+        others = ["", "", builder.constant(np.array([1, 3, size]))]
+    coordinates = {"coordinate_transformation_mode": mode}
+    value = builder.activation((1, 3, 7))
+    value = builder.node("Resize", [value, *others], mode="linear", **coordinates)
+    builder.output(builder.quantize(value))
+    assert agree(builder, fraction=0.05).host_operators == ()
+
+
+@pytest.mark.parametrize("axes", [[2, 3], [-1, 2], [3]])
+@pytest.mark.parametrize("by", ["scales", "sizes"])
+def test_axes_may_be_named(make_builder, agree, axes, by):
+    builder = make_builder(seed=10, opset=18)
+    factors = {2: 2, 3: 4, -1: 4}
+    scales = np.array([factors[axis] for axis in axes], np.float32)
+    others = ["", builder.constant(scales)]
+    if by == "sizes":
+        others = ["", "", builder.constant(np.array([factors[axis] * 5 for axis in axes]))]
+    value = builder.activation((1, 3, 5, 5))
+    value = builder.node("Resize", [value, *others], mode="linear", axes=axes)
+    builder.output(builder.quantize(value))
+    assert agree(builder, fraction=0.05).host_operators == ()
+
+
 def scaled(builder, value, given, size, **attributes):
     """From `given` pixels along both axes to `size`, by scales as exporters write them."""
     scales = np.array([1, 1, size / given, size / given], np.float32)
@@ -133,7 +164,7 @@ def test_a_kept_ratio_of_height_and_width_is_left_to_the_host(make_builder, agre
             {"coordinate_transformation_mode": "half_pixel_symmetric"},
             "must be half_pixel, pytorch_half_pixel, asymmetric, align_corners, got half_pixel_sym",
         ),
-        ([1, 1, 2, 2], {"antialias": 1}, "must be of all axes, without antialias and keep_aspect_"),
+        ([1, 1, 2, 2], {"antialias": 1}, "must be without antialias and keep_aspect_"),
         ([1, 1, 2, 2], {"mode": "cubic"}, "its mode must be nearest, or linear behind"),
     ],
 )
