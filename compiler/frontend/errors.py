@@ -38,8 +38,10 @@ SLOPES: Mapping[str, tuple[float, float]] = {
 """The largest slope of a function, and its largest value (no larger than its operand's)."""
 
 
-def bound_of(node: Operator, bounds: Sequence[Bound], constants: Sequence[Array]) -> Bound:
-    """The bound of what `node` makes of values with `bounds` and of constants."""
+def bound_of(node: Operator, operands: Sequence[Bound | Array]) -> Bound:
+    """The bound of what `node` makes of its operands in their order: values, and constants."""
+    bounds = [item for item in operands if isinstance(item, Bound)]
+    constants = [item for item in operands if not isinstance(item, Bound)]
     if node.op_type in ("Add", "Sub", "Sum"):
         numbers = sum(_largest(array) for array in constants)
         return Bound(
@@ -47,12 +49,12 @@ def bound_of(node: Operator, bounds: Sequence[Bound], constants: Sequence[Array]
             error=sum(bound.error for bound in bounds),
         )
     if node.op_type in ("Mul", "Div"):
-        return _product(node, bounds, constants)
+        return _product(node, operands)
     if node.op_type in SLOPES or node.op_type == "HardSigmoid":
         slope, reach = SLOPES.get(node.op_type, (float(node.attribute("alpha", 0.2)), 1.0))
         bound = bounds[0]
         largest = reach if np.isfinite(reach) else bound.largest
-        return Bound(largest=largest, error=slope * bound.error)
+        return Bound(largest=largest, error=abs(slope) * bound.error)
     is_cubic = node.attribute("mode", "") == "cubic"
     if node.op_type not in KEEPS or is_cubic or not abs(node.attribute("alpha", 1.0)) <= 1:
         return UNKNOWN
@@ -63,22 +65,32 @@ def bound_of(node: Operator, bounds: Sequence[Bound], constants: Sequence[Array]
     )
 
 
-def _product(node: Operator, bounds: Sequence[Bound], constants: Sequence[Array]) -> Bound:
-    if len(bounds) == 1 and len(constants) == 1:
-        factor = _largest(constants[0])
-        if node.op_type == "Div":
-            smallest = float(np.abs(constants[0]).min(initial=np.inf))
-            factor = 1 / smallest if smallest else np.inf
-        return Bound(largest=bounds[0].largest * factor, error=bounds[0].error * factor)
-    if node.op_type == "Div" or len(bounds) != 2:
-        return UNKNOWN
-    first, second = bounds
+def _product(node: Operator, operands: Sequence[Bound | Array]) -> Bound:
+    """Of a quotient where the divisor is constant."""
+    first, second = operands
+    if node.op_type == "Div":
+        if isinstance(second, Bound) or not isinstance(first, Bound):
+            return UNKNOWN
+        smallest = float(np.abs(second.astype(np.float64)).min(initial=np.inf))
+        return _scaled(first, 1 / smallest if smallest else np.inf)
+    if not isinstance(first, Bound):
+        first, second = second, first
+    assert isinstance(first, Bound)
+    if not isinstance(second, Bound):
+        return _scaled(first, _largest(second))
     error = first.error * second.error
     if second.error:
         error += first.largest * second.error
     if first.error:
         error += second.largest * first.error
     return Bound(largest=first.largest * second.largest, error=error)
+
+
+def _scaled(bound: Bound, factor: float) -> Bound:
+    return Bound(
+        largest=bound.largest * factor if factor else 0.0,
+        error=bound.error * factor if bound.error else 0.0,
+    )
 
 
 def _largest(array: Array) -> float:

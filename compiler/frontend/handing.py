@@ -195,12 +195,16 @@ class _Search:
         return wrong
 
     def _made(self, node: Operator, bounds: dict[str, Bound]) -> Bound:
-        given = [(name, self._constant(name)) for name in filter(None, node.inputs)]
-        read = [self._bound(name, bounds) for name, array in given if array is None]
-        if not read:
+        """Of what a node makes; right where what it reads is right, whatever it does."""
+        operands: list[Bound | Array] = []
+        for name in filter(None, node.inputs):
+            array = self._constant(name)
+            operands.append(self._bound(name, bounds) if array is None else array)
+        values = [item for item in operands if isinstance(item, Bound)]
+        if not values:
             return UNKNOWN
-        found = bound_of(node, read, [array for _, array in given if array is not None])
-        return found if any(item.error for item in read) else replace(found, error=0.0)
+        found = bound_of(node, operands)
+        return found if any(item.error for item in values) else replace(found, error=0.0)
 
     def _constant(self, name: str) -> Array | None:
         value = self.context.values.get(name)
