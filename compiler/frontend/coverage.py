@@ -15,7 +15,7 @@ def coverage_of(interpretation: Interpretation, hosted: Set[str]) -> Coverage:
     An operator that the host computes once more, from what the accelerator stored, is the host's.
     """
     source = interpretation.context.source
-    needed = _needed(interpretation)
+    needed = [operator for operator in _needed(interpretation) if not operator.is_added]
     own = [operator for operator in needed if operator.name not in hosted]
     return Coverage(
         macs_accelerator=sum(macs_of(source, operator) for operator in own),

@@ -43,7 +43,8 @@ from tilewright.support.records import record
 REASON = "adds up the two halves of a convolution's value"
 FINER = 250
 """By how much the steps of the second map are finer: it holds half a step of the first one."""
-SAMPLES = 1 << 12
+SAMPLES_OF_AN_ERROR = 2
+"""Of a function, as near as a value and what is handed over of it."""
 FIRST_OPSET = 10
 """With QuantizeLinear."""
 
@@ -231,17 +232,21 @@ class _Search:
         return self._made(maker, bounds)
 
     def _of_function(self, value: Real, producer: Linear) -> Bound:
-        """Of a function of a handed value: its largest slope between samples."""
+        """Of a function of a handed value: how far apart results of values so near can be.
+
+        Samples are so dense that between any two such values there are others, jumps or not.
+        """
         low, high = (sums * producer.steps for sums in extreme_sums(producer))
         reach = max(-float(low.min()), float(high.max()))
-        grid = np.sinh(np.linspace(-10, 10, SAMPLES)) / np.sinh(10.0) * reach
-        inputs = grid.astype(np.float32)
-        results = np.clip(results_at(self.context, value, inputs), value.low, value.high)
-        slope = float(np.abs(np.diff(results) / np.diff(inputs)).max())
+        half = 2 * LARGEST_WEIGHT * FINER * SAMPLES_OF_AN_ERROR
+        inputs = (np.arange(-half, half + 1) * (reach / half)).astype(np.float32)
         if producer.slope is not None:
-            slope *= max(1.0, float(np.abs(producer.slope).max()))
-        error = reach / LARGEST_WEIGHT / FINER / 2
-        return Bound(largest=float(np.abs(results).max()), error=slope * error)
+            slopes = max(1.0, float(np.abs(producer.slope).max())), 1.0
+            inputs = np.where(inputs < 0, slopes[0], slopes[1]).astype(np.float32) * inputs
+        results = np.clip(results_at(self.context, value, inputs), value.low, value.high)
+        lags = range(1, SAMPLES_OF_AN_ERROR + 2)
+        error = max(float(np.abs(results[lag:] - results[:-lag]).max()) for lag in lags)
+        return Bound(largest=float(np.abs(results).max()), error=error)
 
 
 def with_handing(source: Source, handing: Handing) -> Source:
@@ -259,7 +264,8 @@ def with_handing(source: Source, handing: Handing) -> Source:
         operators.append(_renamed(node, names, {}) if node.name in handing.readers else node)
         if node.name in handing.copied:
             copied = _renamed(node, names, names)
-            operators.append(replace(copied, name=_named(node.name, "copy")))
+            name = _named(node.name, "copy")
+            operators.append(replace(copied, name=name, is_added=True))
         for name in node.outputs:
             if name in handing.largest:
                 operators += _halves(source, name, handing.largest[name], constants)
@@ -315,6 +321,7 @@ def _halves(
             outputs=(output,),
             attributes={},
             proto=helper.make_node(kind, inputs, [output], output, domain=home),
+            is_added=True,
         )
         for kind, home, inputs, output in rows
     ]

@@ -60,6 +60,8 @@ class Operator:
     proto: NodeProto
     captured: tuple[str, ...] = ()
     """Values of the graph that its subgraphs read besides."""
+    is_added: bool = False
+    """None of the model's: the importer put it there."""
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -73,6 +73,7 @@ def test_what_the_accelerator_lacks_keeps_its_reason(make_builder):
     imported = import_model(builder.model())
     reasons = {item.op_type: item.reason for item in imported.host_operators}
     assert reasons["Softmax"] == "the accelerator has no softmax unit"
+    assert imported.coverage.operators_total == len(builder.nodes) - 1, "weights are constant"
 
 
 def float_output(builder):
@@ -86,6 +87,11 @@ def too_fine_a_scale(builder):
 def unknown_operator(builder):
     value = builder.node("LpNormalization", [convolved(builder)], axis=1)
     quantized(builder, value, 2.0**-7)
+
+
+def jumps(builder):
+    """However small the error, a value next to a jump may be on its other side."""
+    quantized(builder, builder.node("Round", [convolved(builder)]), 0.9)
 
 
 def branch(builder):
@@ -102,7 +108,7 @@ def branch(builder):
     quantized(builder, builder.node("If", [condition], **both), 0.05)
 
 
-@pytest.mark.parametrize("build", [float_output, too_fine_a_scale, unknown_operator, branch])
+@pytest.mark.parametrize("build", [float_output, too_fine_a_scale, unknown_operator, jumps, branch])
 def test_where_a_step_cannot_be_promised_the_host_computes_it(make_builder, agree, build):
     """The other convolution is quantized."""
     builder = make_builder(seed=3)
