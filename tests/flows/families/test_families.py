@@ -204,8 +204,9 @@ def test_in_other_forms(quantized, family, form):
 @pytest.mark.campaign
 @pytest.mark.parametrize("config", ["nano", "edge"])
 @pytest.mark.parametrize("family", BUILDERS)
-def test_every_section_on_the_rtl_equals_the_simulator(quantized, family, config):
-    path = quantized(family, "onnxruntime")
+@pytest.mark.parametrize("form", ["inputs", "onnxruntime"])
+def test_every_section_on_the_rtl_equals_the_simulator(quantized, family, form, config):
+    path = quantized(family, form)
     compiled = compile_file(path, PRESETS[config], ImportOptions(keep_sections=True))
     sample = draw(onnx.load(path), seed=3)
     result = verify(compiled, [sample], timed_rtl(compiled.program)[0], num_rtl=1)
