@@ -4,7 +4,8 @@ A pixel repeated f times and averaged over f neighbours in each direction is a s
 pixels: exactly what ONNX asks for, with the pixels at the borders repeated further (ONNX Resize,
 coordinate_transformation_mode half_pixel, pytorch_half_pixel and asymmetric). With align_corners
 the distances between pixels grow by the factor, and nothing lies beyond the last one. A single
-pixel is repeated.
+pixel is repeated. Divided by integers, height and width are those of every n-th pixel, or of the
+means of pairs of them.
 
 Pixels that are not yet quantized are stored by themselves (frontend/mixing.py).
 """
@@ -33,6 +34,8 @@ HALF_PIXELS = ("half_pixel", "pytorch_half_pixel")
 ALIGNED = "align_corners"
 MODES = (*HALF_PIXELS, "asymmetric", ALIGNED)
 LARGEST_FACTOR = 8
+SAME_SCALE = 1e-6
+"""Relative difference up to which a scale of binary32 counts as that of the sizes."""
 FIRST_OPSET_OF_HALF_PIXELS = 11
 
 
@@ -42,6 +45,7 @@ class Axis:
 
     positions: NDArray[np.int64]
     taps: NDArray[np.int16]
+    stride: int = 1
 
 
 def interpolate(context: Context, node: Operator, values: Values) -> Real:
@@ -84,6 +88,7 @@ def _interpolated(
         weight=np.tile(taps, (channels, 1, 1, 1)),
         weight_scale=np.full(channels, 1 / taps.sum(), np.float32),
         bias=np.zeros(channels),
+        strides=(rows.stride, columns.stride),
         groups=channels,
         shape=shape,
     )
@@ -95,12 +100,14 @@ def _axis(size: int, output: int, mode: str) -> Axis:
     if size == 1:
         return Axis(positions=np.zeros(output, np.int64), taps=np.ones(1, np.int16))
     is_aligned = mode == ALIGNED
+    if not is_aligned and output < size and size % output == 0:
+        return _fewer(size // output, output, mode)
     factor, rest = divmod(output - is_aligned, size - is_aligned)
     if rest or not 1 <= factor <= LARGEST_FACTOR:
         what = "the distances between pixels" if is_aligned else "height and width"
         raise UnsupportedError(
-            f"linear, it must enlarge {what} by 1 to {LARGEST_FACTOR} times, got {size} to "
-            f"{output} pixels"
+            f"linear, it must enlarge {what} by 1 to {LARGEST_FACTOR} times or divide them by an "
+            f"integer, got {size} to {output} pixels"
         )
     taps, before, after = np.ones(factor, np.int16), 0, 0 if is_aligned else factor - 1
     if mode in HALF_PIXELS:
@@ -109,6 +116,17 @@ def _axis(size: int, output: int, mode: str) -> Axis:
             taps = np.array([1, *[2] * (factor - 1), 1], np.int16)
     positions = np.arange(-before, size * factor + after) // factor
     return Axis(positions=np.clip(positions, 0, size - 1), taps=taps)
+
+
+def _fewer(factor: int, output: int, mode: str) -> Axis:
+    """A pixel of each `factor`, or the mean of the two in the middle of these."""
+    first = factor * np.arange(output, dtype=np.int64)
+    is_first = mode == "asymmetric" or (mode == "pytorch_half_pixel" and output == 1)
+    if is_first or factor % 2:
+        middle = 0 if is_first else factor // 2
+        return Axis(positions=first + middle, taps=np.ones(1, np.int16))
+    pairs = first[:, None] + np.array([factor // 2 - 1, factor // 2])
+    return Axis(positions=pairs.reshape(-1), taps=np.ones(2, np.int16), stride=2)
 
 
 def _coordinates(context: Context, node: Operator) -> str:
@@ -144,7 +162,8 @@ def _sizes(node: Operator, values: Values, shape: tuple[int, ...], mode: str) ->
             np.array(resized(shape, scales)),
             (scales.astype(np.float64) * shape).tolist(),
         )
-    if (sizes[:2] != shape[:2]).any() or (mode != ALIGNED and sizes.tolist() != exact):
-        raise UnsupportedError(f"linear, it must enlarge height and width to integers, got {exact}")
+    is_exact = np.allclose(sizes, exact, rtol=SAME_SCALE, atol=0)
+    if (sizes[:2] != shape[:2]).any() or not (is_exact or mode == ALIGNED):
+        raise UnsupportedError(f"linear, it must give integers for height and width, got {exact}")
     height = int(sizes[2]) if len(shape) == 4 else 1
     return height, int(sizes[-1])

@@ -34,10 +34,9 @@ EXACT_IN_FLOAT = 2**24
         "and columns in any order, or of groups of channels in between each other's pixels (a "
         "resampling); nothing at the outputs of a section",
         conditions="all but the first input constant; Resize and Upsample: nearest, or linear by "
-        "integer factors, with align_corners of the distances between pixels (a depthwise "
-        "convolution of the repeated pixels; of values not yet quantized, too, one step off at "
-        "most); "
-        "other orders "
+        "integer factors or divided by them, with align_corners of the distances between pixels "
+        "(a depthwise convolution of the repeated pixels; of values not yet quantized, too, one "
+        "step off at most); other orders "
         "(channels to pixels say), and rows or columns in more than 16 runs of equal steps, are "
         "made by the host between two sections",
         cost="none where weights take it; the 1x1 convolution or a pass; the host's reordering",

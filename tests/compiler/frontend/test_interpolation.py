@@ -90,6 +90,21 @@ def test_axes_may_be_named(make_builder, agree, axes, by):
     assert agree(builder, fraction=0.05).host_operators == ()
 
 
+@pytest.mark.parametrize("mode", ["half_pixel", "pytorch_half_pixel", "asymmetric"])
+@pytest.mark.parametrize("factors", [(2, 2), (3, 2), (4, 1), (6, 12), (2, 6)])
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_height_and_width_divided_by_integers(make_builder, agree, mode, factors, is_stored):
+    builder = make_builder(seed=11)
+    inputs = [builder.activation((1, 3, 12, 12)), builder.weight((6, 3, 1, 1))]
+    value = builder.node("Conv", inputs)
+    value = builder.requantized(value) if is_stored else value
+    scales = builder.constant(np.array([1, 1, *(1 / np.array(factors))], np.float32))
+    coordinates = {"coordinate_transformation_mode": mode}
+    value = builder.node("Resize", [value, "", scales], mode="linear", **coordinates)
+    builder.output(builder.quantize(value))
+    assert agree(builder, fraction=0.05).host_operators == ()
+
+
 def scaled(builder, value, given, size, **attributes):
     """From `given` pixels along both axes to `size`, by scales as exporters write them."""
     scales = np.array([1, 1, size / given, size / given], np.float32)
@@ -152,12 +167,12 @@ def test_a_kept_ratio_of_height_and_width_is_left_to_the_host(make_builder, agre
 @pytest.mark.parametrize(
     ("scales", "attributes", "reason"),
     [
-        ([1, 1, 1.5, 2], {}, "must enlarge height and width by 1 to 8 times, got 4 to 6 pixels"),
-        ([1, 1, 1.3, 2], {}, "must enlarge height and width to integers, got"),
+        ([1, 1, 1.5, 2], {}, "must enlarge height and width by 1 to 8 times or divide them"),
+        ([1, 1, 1.3, 2], {}, "must give integers for height and width, got"),
         (
             [1, 1, 2, 2],
             {"coordinate_transformation_mode": "align_corners"},
-            "must enlarge the distances between pixels by 1 to 8 times, got 4 to 8 pixels",
+            "must enlarge the distances between pixels by 1 to 8 times or",
         ),
         (
             [1, 1, 2, 2],
