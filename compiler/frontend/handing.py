@@ -23,7 +23,6 @@ from tilewright.compiler.frontend.inference import MICROSOFT
 from tilewright.compiler.frontend.interpret import Interpretation
 from tilewright.compiler.frontend.partition import Needs, find_needs
 from tilewright.compiler.frontend.room import extreme_sums
-from tilewright.compiler.frontend.rounded import MARGIN
 from tilewright.compiler.frontend.source import Operator, Source
 from tilewright.compiler.frontend.table import results_at
 from tilewright.compiler.frontend.values import (
@@ -34,6 +33,7 @@ from tilewright.compiler.frontend.values import (
     Quantized,
     Real,
 )
+from tilewright.compiler.frontend.ways import MARGIN
 from tilewright.compiler.frontend.weights import LARGEST_WEIGHT
 from tilewright.compiler.frontend.wide import largest_value
 from tilewright.compiler.frontend.work import macs_of

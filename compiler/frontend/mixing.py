@@ -6,6 +6,7 @@ mixed. Mixing makes errors no larger.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -14,25 +15,22 @@ from tilewright.compiler.frontend.combination import is_line, with_linear
 from tilewright.compiler.frontend.context import Context
 from tilewright.compiler.frontend.emit import emit
 from tilewright.compiler.frontend.rounded import (
-    MARGIN,
-    Operand,
-    as_sum_of_terms,
-    choose_tables,
     note_rounding,
     range_of,
     rounded_operand,
     stored_operand,
+    way_of_terms,
 )
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.terms import terms_of
 from tilewright.compiler.frontend.values import (
-    Deferred,
     Fine,
     Linear,
     Quantized,
     Real,
     UnsupportedError,
 )
+from tilewright.compiler.frontend.ways import Way, choose_tables, deferred
 from tilewright.compiler.frontend.weights import LARGEST_WEIGHT
 from tilewright.compiler.frontend.wide import as_parts, largest_value, mean_of_pixels
 from tilewright.hw.spec.tensor import Quantization
@@ -49,9 +47,9 @@ def mean_of_all(
     mean: that of stored values. Raises UnsupportedError: it cannot be stored finely.
     """
 
-    def finely(target: Quantization) -> Real:
+    def finely() -> Way:
         terms = terms_of(context, node, [real], real.index.shape)
-        return mean_of_pixels(context, node, as_sum_of_terms(terms, target))
+        return way_of_terms(terms, partial(mean_of_pixels, context, node))
 
     shape = (*real.index.shape[:2], *[1] * (real.index.ndim - 2))
     return _mixed(context, node, real, shape, (mean, finely))
@@ -70,15 +68,21 @@ def mixed_pixels(
     UnsupportedError: `real` cannot be stored finely.
     """
 
-    def finely(target: Quantization) -> Real:
+    def finely() -> Way:
         fine = _fine(context, node, real)
-        is_fine = choose_tables(lambda is_fine: fine.error(is_fine) + fine.largest * REST, target)
-        note_rounding(context, node, "16")
-        line = fine.real(is_fine)
-        first, rest = as_parts(context, node, line, fine.largest)
-        name = f"{node.outputs[0]}/mixed"
-        other = emit(context, mix(rest), rest.quantization, False, name, node.name)
-        return with_linear(context, "add", mix(first), other, node.name)
+
+        def error(is_fine: bool) -> float:
+            return fine.error(is_fine) + fine.largest * REST
+
+        def made(target: Quantization) -> Real:
+            line = fine.real(choose_tables(error, target))
+            note_rounding(context, node, "16")
+            first, rest = as_parts(context, node, line, fine.largest)
+            name = f"{node.outputs[0]}/mixed"
+            other = emit(context, mix(rest), rest.quantization, False, name, node.name)
+            return with_linear(context, "add", mix(first), other, node.name)
+
+        return Way(error=lambda target: error(choose_tables(error, target)), made=made)
 
     return _mixed(context, node, real, shape, (mix, finely))
 
@@ -88,36 +92,42 @@ def _mixed(
     node: Operator,
     real: Real,
     shape: Sequence[int],
-    ways: tuple[Callable[[Quantized], Real], Callable[[Quantization], Real]],
+    ways: tuple[Callable[[Quantized], Real], Callable[[], Way]],
 ) -> Real:
-    """The first of the `ways` that is near enough: of 8 bits of `real`, or of 16."""
+    """Of 8 bits of `real` where that is near enough, or of 16."""
     coarsely, finely = ways
-    rounded = _with_bounds(context, real)
-    if rounded is None:
-        _fine(context, node, real)
-
-    def made(target: Quantization) -> Real:
-        limit = MARGIN * target.scale
-        if rounded is None or not rounded.errors[1] <= limit:
-            return finely(target)
-        note_rounding(context, node)
-        inner, own = stored_operand(rounded, rounded.errors[0] > limit)
-        name = f"{node.outputs[0]}/inner"
-        return coarsely(emit(context, inner, own, False, name, node.name))
-
+    known = _of_bytes(context, node, real, coarsely)
+    try:
+        known.append(finely())
+    except UnsupportedError:
+        if not known:
+            raise
     return Real(
-        producer=Deferred(inners=(real,), made=made),
+        producer=deferred((real,), known),
         index=natural_index(shape),
         names=(*real.names, node.name),
     )
 
 
-def _with_bounds(context: Context, real: Real) -> Operand | None:
-    """`real` rounded to 8 bits over its bounds; None where it has none."""
+def _of_bytes(
+    context: Context, node: Operator, real: Real, mix: Callable[[Quantized], Real]
+) -> list[Way]:
+    """What `mix` makes of `real` rounded to 8 bits over its bounds; none where it has none."""
     try:
-        return rounded_operand(context, real, range_of(context, real))
+        rounded = rounded_operand(context, real, range_of(context, real))
     except UnsupportedError:
-        return None
+        return []
+
+    def error(is_fine: bool) -> float:
+        return rounded.errors[is_fine]
+
+    def made(target: Quantization) -> Real:
+        inner, own = stored_operand(rounded, choose_tables(error, target))
+        note_rounding(context, node)
+        name = f"{node.outputs[0]}/inner"
+        return mix(emit(context, inner, own, False, name, node.name))
+
+    return [Way(error=lambda target: error(choose_tables(error, target)), made=made)]
 
 
 def _fine(context: Context, node: Operator, real: Real) -> Fine:

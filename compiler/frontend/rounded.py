@@ -34,6 +34,14 @@ from tilewright.compiler.frontend.values import (
     Real,
     UnsupportedError,
 )
+from tilewright.compiler.frontend.ways import (
+    MARGIN,
+    REMEDY,
+    TOO_COARSE,
+    Way,
+    choose_tables,
+    deferred,
+)
 from tilewright.compiler.frontend.wide import as_sum, largest_value
 from tilewright.hw.spec.tensor import Quantization
 from tilewright.support.records import record
@@ -42,13 +50,6 @@ FARTHEST = 2.0**30
 """A function that reaches further has no bound."""
 LEVELS = 254
 """Of a range: one less than there are, for the zero point, which is rounded."""
-MARGIN = 0.99
-"""Of a step: how much the rounding of operands may make of it, less what binary32 does."""
-REMEDY = "put a QuantizeLinear and DequantizeLinear behind one of its inputs"
-TOO_COARSE = (
-    "it reads values that no QuantizeLinear follows, and rounded ones would make its result more "
-    f"than a step off; {REMEDY}"
-)
 
 
 @record(frozen=True, kw_only=True, eq=False)
@@ -75,13 +76,13 @@ def combine_rounded(context: Context, node: Operator, reals: Sequence[Real]) -> 
         shape = np.broadcast_shapes(*(real.index.shape for real in reals))
     except ValueError:
         return None
-    ways: list[Callable[[Quantization], Real]] = []
+    ways: list[Way] = []
     reason, fine = UnsupportedError(TOO_COARSE), None
     try:
         pair = _pair(context, node, reals, shape)
         if not pair.rounded:
             return None
-        ways.append(pair.made)
+        ways.append(Way(error=pair.error, made=pair.made))
     except UnsupportedError as error:
         reason = error
     try:
@@ -92,7 +93,7 @@ def combine_rounded(context: Context, node: Operator, reals: Sequence[Real]) -> 
             raise reason from None
     names = tuple(dict.fromkeys(name for real in reals for name in real.names))
     return Real(
-        producer=Deferred(inners=tuple(reals), made=partial(_first_of, ways), fine=fine),
+        producer=deferred(reals, ways, fine),
         index=natural_index(shape),
         names=(*names, node.name),
     )
@@ -122,16 +123,6 @@ def one_more(
     return None
 
 
-def _first_of(ways: Sequence[Callable[[Quantization], Real]], target: Quantization) -> Real:
-    """What the first of the `ways` makes that is near enough for `target`."""
-    for way in ways[:-1]:
-        try:
-            return way(target)
-        except UnsupportedError:
-            continue
-    return ways[-1](target)
-
-
 def _pair(
     context: Context, node: Operator, reals: Sequence[Real], shape: tuple[int, ...]
 ) -> "Pair":
@@ -146,7 +137,7 @@ def _pair(
 
 def _finely(
     context: Context, node: Operator, reals: Sequence[Real], shape: tuple[int, ...]
-) -> tuple[Callable[[Quantization], Real], Fine | None]:
+) -> tuple[Way, Fine | None]:
     """A sum in 16 bits, or a product whose one operand is in 16 bits, of the result's shape.
 
     A sum is known without rounding, too.
@@ -155,43 +146,54 @@ def _finely(
     """
     if KINDS[node.op_type] == "add":
         terms = terms_of(context, node, reals, shape)
-        return partial(as_sum_of_terms, terms), terms.fine
+        return way_of_terms(terms), terms.fine
     for at, real in enumerate(reals):
         if real.index.shape == shape and not is_line(context, real):
             other = _operand(context, node, 1 - at, reals[1 - at], is_exact=False)
             terms = terms_of(context, node, [real], shape)
-            return partial(_as_product_of_terms, terms, other), None
+            product = Product(terms=terms, other=other)
+            return Way(error=product.error, made=product.made), None
     raise UnsupportedError(TOO_COARSE)
 
 
-def as_sum_of_terms(terms: Terms, target: Quantization) -> Real:
-    is_fine = choose_tables(terms.error, target)
-    note_rounding(terms.context, terms.node, "16")
-    return terms.as_real(is_fine)
+def way_of_terms(terms: Terms, then: Callable[[Real], Real] = lambda total: total) -> Way:
+    """The sum of `terms`, and what `then` makes of it without making its error larger."""
+
+    def made(target: Quantization) -> Real:
+        is_fine = choose_tables(terms.error, target)
+        note_rounding(terms.context, terms.node, "16")
+        return then(terms.as_real(is_fine))
+
+    return Way(error=lambda target: terms.error(choose_tables(terms.error, target)), made=made)
 
 
-def _as_product_of_terms(terms: Terms, other: Operand, target: Quantization) -> Real:
-    context, node = terms.context, terms.node
-    errors = terms.error(False), terms.error(True)
-    fine = replace(other, largest=terms.largest, errors=errors)
-    is_fine = choose_tables(
-        lambda is_fine: _error("multiply", (fine, other), target, is_fine=is_fine), target
-    )
-    note_rounding(context, node)
-    factor = other.real
-    if other.own is not None:
-        name = f"{node.outputs[0]}/inner"
-        inner, own = stored_operand(other, is_fine)
-        factor = dequantized(emit(context, inner, own, False, name, node.name))
-    return combine_activations(context, node, terms.as_real(is_fine), factor)
+@record(frozen=True, kw_only=True, eq=False)
+class Product:
+    """A value in 16 bits times another operand."""
 
+    terms: Terms
+    other: Operand
 
-def choose_tables(error: Callable[[bool], float], target: Quantization) -> bool:
-    """Whether functions need many tables for an error below a step; UnsupportedError: too few."""
-    for is_fine in (False, True):
-        if error(is_fine) <= MARGIN * target.scale:
-            return is_fine
-    raise UnsupportedError(TOO_COARSE)
+    def _error(self, target: Quantization, is_fine: bool) -> float:
+        errors = self.terms.error(False), self.terms.error(True)
+        fine = replace(self.other, largest=self.terms.largest, smallest=0.0, errors=errors)
+        return _error("multiply", (fine, self.other), target, is_fine=is_fine)
+
+    def error(self, target: Quantization) -> float:
+        """Raises UnsupportedError: more than a step."""
+        return self._error(target, choose_tables(partial(self._error, target), target))
+
+    def made(self, target: Quantization) -> Real:
+        """The product, one step of `target` off at most. Raises UnsupportedError."""
+        context, node = self.terms.context, self.terms.node
+        is_fine = choose_tables(partial(self._error, target), target)
+        note_rounding(context, node)
+        factor = self.other.real
+        if self.other.own is not None:
+            name = f"{node.outputs[0]}/inner"
+            inner, own = stored_operand(self.other, is_fine)
+            factor = dequantized(emit(context, inner, own, False, name, node.name))
+        return combine_activations(context, node, self.terms.as_real(is_fine), factor)
 
 
 @record(frozen=True, kw_only=True, eq=False)
@@ -224,26 +226,33 @@ class Pair:
         name = f"{self.node.outputs[0]}/inner"
         stored = [
             emit(self.context, real, own, False, f"{name}{number or ''}", self.node.name)
-            for number, (real, own) in enumerate(self._stored_as(target))
+            for number, (real, own) in enumerate(self._chosen(target)[1])
         ]
         return self._combined(stored)
 
-    def _stored_as(self, target: Quantization) -> list[tuple[Real, Quantization]]:
-        """What is stored and how: all that is rounded, or all but what is wide."""
+    def error(self, target: Quantization) -> float:
+        """By how much that is wrong before it is rounded. Raises UnsupportedError."""
+        return self._chosen(target)[0]
+
+    def _chosen(self, target: Quantization) -> tuple[float, list[tuple[Real, Quantization]]]:
+        """The error; what is stored and how: all that is rounded, or all but what is wide."""
         kind, wide, limit = KINDS[self.node.op_type], self.wide, MARGIN * target.scale
         for is_fine in (False, True):
-            if _error(kind, self.operands, target, is_fine=is_fine) <= limit:
-                return [stored_operand(operand, is_fine) for operand in self.rounded]
+            error = _error(kind, self.operands, target, is_fine=is_fine)
+            if error <= limit:
+                return error, [stored_operand(operand, is_fine) for operand in self.rounded]
         others = [
             replace(operand, errors=(0.0, 0.0)) if operand is wide else operand
             for operand in self.operands
         ]
-        if wide is None or not _error(kind, others, target, is_fine=True) <= limit:
+        error = _error(kind, others, target, is_fine=True)
+        if wide is None or not error <= limit:
             raise UnsupportedError(TOO_COARSE)
-        return [stored_operand(operand, True) for operand in self.rounded if operand is not wide]
+        left = (operand for operand in self.rounded if operand is not wide)
+        return error, [stored_operand(operand, True) for operand in left]
 
     def _combined(self, stored: Sequence[Quantized]) -> Real:
-        """The result for what `_stored_as` lists, as it is stored."""
+        """The result for what is `_chosen`, as it is stored."""
         left, is_wide = iter(stored), len(stored) < len(self.rounded)
         if stored:
             note_rounding(self.context, self.node)
@@ -300,9 +309,23 @@ def rounded_operand(context: Context, real: Real, bounds: tuple[float, float]) -
     low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
     own = _quantization(low, high)
     few, many = _function_errors(context, real, own)
-    errors = (0.5 + few) * own.scale, (0.5 + many) * own.scale
+    before = _wrong_before(real, own)
+    errors = (0.5 + few) * own.scale + before, (0.5 + many) * own.scale + before
     smallest = max(bounds[0], 0.0)
     return Operand(real=real, largest=max(-low, high), smallest=smallest, errors=errors, own=own)
+
+
+def _wrong_before(real: Real, own: Quantization) -> float:
+    """By how much `real`, stored as `own`, is wrong before it is rounded."""
+    producer = real.producer
+    if not isinstance(producer, Deferred):
+        return 0.0
+    if producer.made is None:
+        return max(_wrong_before(inner, own) for inner in producer.inners)
+    try:
+        return producer.wrong(own)
+    except UnsupportedError:
+        return np.inf
 
 
 def range_of(context: Context, real: Real) -> tuple[float, float]:

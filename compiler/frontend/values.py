@@ -176,6 +176,8 @@ class Deferred:
     inners: "tuple[Real, ...]"
     then: 'Callable[[Sequence[Quantized]], "Real"] | None' = None
     made: "Callable[[Quantization], Real] | None" = None
+    wrong: Callable[[Quantization], float] = lambda quantization: 0.0
+    """By how much what is `made` for a quantization is wrong at most, before it is rounded."""
     fine: "Fine | None" = None
 
     @property

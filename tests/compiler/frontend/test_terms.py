@@ -91,3 +91,15 @@ def test_a_value_and_what_its_gate_opens_of_it(make_builder, agree, gate, is_fir
     pair = [value, opened] if is_first else [opened, value]
     quantized(builder, builder.node("Add", pair), 0.05)
     check(builder, agree)
+
+
+def test_what_is_wrong_already_is_counted_where_it_is_rounded_once_more(make_builder, agree):
+    """The gate's error and half a step of the sum's own scale are more than a step together."""
+    builder = make_builder(seed=6, is_exact=False)
+    value = convolved(builder)
+    opened = builder.node("Add", [value, builder.node("Mul", [value, gated(builder, value)])])
+    quantized(builder, opened, 0.05)
+    quantized(builder, builder.node("Add", [opened, convolved(builder)]), 0.05)
+    imported = agree(builder, fraction=FEW)
+    reasons = [item.reason for item in imported.host_operators]
+    assert "adds up the two halves of a convolution's value" in reasons
