@@ -7,6 +7,7 @@ from tilewright.compiler.emit.tasks import TaskList
 from tilewright.compiler.plan.boxes import Box
 from tilewright.compiler.plan.layer_view import LayerView
 from tilewright.compiler.plan.tiling import Plan
+from tilewright.hw.spec.tensor import Layout
 
 CONSTANT_ALIGNMENT = 64
 """Bytes, at least; a load ignores an address's bits below its word's pitch."""
@@ -55,3 +56,10 @@ class Context(LayerView):
     """The tiling of each layer, by its number."""
     produced: list[tuple[str, Box, tuple[int, int]]] = field(default_factory=list)
     """What the tasks so far have written: feature map, box, blocks [first, behind last)."""
+    _in_dram: dict[str, Layout] = field(default_factory=dict)
+
+    def in_dram(self, name: str) -> Layout:
+        """Return the layout of a map in DRAM, in bytes."""
+        if name not in self._in_dram:
+            self._in_dram[name] = self.placement.in_dram(self.map(name), self.config)
+        return self._in_dram[name]

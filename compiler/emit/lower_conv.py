@@ -284,7 +284,7 @@ class ConvLowering(Lowering):
         box, (stride_y, stride_x) = view.box, self.node.strides
         start = tile.top * stride_y - box.top, tile.left * stride_x - box.left
         sizes = tile.height, tile.width, box.height, box.width
-        key = (group.number, number, start, sizes, view.layout.strides)
+        key = (group.number, number, start, sizes, view.strides)
         matrix = self._matrices.get(key)
         if matrix is None:
             matrix = self._matrices[key] = self._matrix_at_0(tile, group, number, part, view)
@@ -331,7 +331,7 @@ class ConvLowering(Lowering):
                 operand = out
             elif self.operand is not None:
                 operand = self.operand.view(tile, blocks, blocks)
-            strides = out.layout.strides, operand.layout.strides if operand else None
+            strides = out.strides, operand.strides if operand else None
             key = (group.number, number, tile.height, tile.width, strides)
             vector = self._vectors.get(key)
             if vector is None:

@@ -19,34 +19,29 @@ from tilewright.hw.spec.operations.transfer import Load, Store
 from tilewright.hw.spec.operations.vector import Vector
 from tilewright.hw.spec.operations.window import Window
 from tilewright.hw.spec.tensor import Layout
-from tilewright.support.records import record, replace
+from tilewright.support.records import replace
 
 Windowed = TypeVar("Windowed", bound=Window)
 Moving = TypeVar("Moving", Load, Store)
 Pair = tuple[int, int]
 
 
-@record(frozen=True, kw_only=True)
 class View:
-    """A box of a map in activation SRAM; `layout`, in words, is that of the whole map if all of it
-    lay there, so that indices are those of the map.
+    """A box of a map in activation SRAM, where pixel (0, 0) of the map's block 0 would lie in the
+    word `base` if all of the map lay there, so that indices are those of the map.
+
+    strides: words from a block, a row and a pixel to the next one.
     """
 
-    layout: Layout
-    box: Box
+    __slots__ = ("base", "block_stride", "box", "pitch", "strides")
 
-    @property
-    def block_stride(self) -> int:
-        return self.layout.strides[0]
-
-    @property
-    def pitch(self) -> int:
-        """Words from a row to the next one."""
-        return self.layout.strides[1]
+    def __init__(self, *, base: int, strides: tuple[int, ...], box: Box) -> None:
+        self.base, self.strides, self.box = base, strides, box
+        self.block_stride, self.pitch, _ = strides
 
     def word(self, block: int, y: int, x: int) -> int:
         """Return the word of a block's pixel; (y, x) are map coordinates inside the box."""
-        return self.layout.word(block, y, x)
+        return self.base + block * self.block_stride + y * self.pitch + x * self.strides[2]
 
     def first_word(self, block: int) -> int:
         """Return the word of a block's first pixel in the box."""
@@ -57,7 +52,8 @@ def resident_view(context: Context, name: str) -> View:
     """Return the view of a whole resident map."""
     feature_map = context.map(name)
     box = Box(top=0, bottom=feature_map.height, left=0, right=feature_map.width)
-    return View(layout=context.placement.in_sram(feature_map, context.config), box=box)
+    layout = context.placement.in_sram(feature_map, context.config)
+    return View(base=layout.base, strides=layout.strides, box=box)
 
 
 @lru_cache(maxsize=1 << 10)
@@ -69,8 +65,9 @@ def _dense(rows: int, height: int, width: int) -> Layout:
 def tile_view(rows: int, start: int, box: Box, first_block: int) -> View:
     """Return the view of a box whose words lie densely from the word `start` on."""
     layout = _dense(rows, box.height, box.width)
-    base = start - layout.word(first_block, box.top, box.left)
-    return View(layout=replace(layout, base=base), box=box)
+    view = View(base=0, strides=layout.strides, box=box)
+    view.base = start - view.first_word(first_block)
+    return view
 
 
 def transfers(
@@ -84,7 +81,7 @@ def transfers(
 def _transfer(
     kind: type[Moving], context: Context, name: str, view: View, first_block: int, blocks: int
 ) -> Moving:
-    dram = context.placement.in_dram(context.map(name), context.config)
+    dram = context.in_dram(name)
     moving = _moving(kind, *_runs(context, name, view, dram, blocks))
     based: Moving = moving.based(
         dram_address=dram.word(first_block, view.box.top, view.box.left),

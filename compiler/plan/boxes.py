@@ -13,6 +13,15 @@ class Box:
     left: int
     right: int
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Box):
+            return False
+        is_same_top = self.top == other.top and self.left == other.left
+        return is_same_top and self.bottom == other.bottom and self.right == other.right
+
+    def __hash__(self) -> int:
+        return hash((self.top, self.bottom, self.left, self.right))
+
     @property
     def height(self) -> int:
         return self.bottom - self.top

@@ -37,6 +37,7 @@ def assemble(model: ImportedModel, config: Config, sections: Sequence[Section]) 
     for section in sections:
         image += _encoded(section, section.instructions)
     image += bytes(PREFETCH_BYTES)
+    numbers = _layer_numbers(sections)
     return Program(
         config=config,
         image=bytes(image),
@@ -47,8 +48,8 @@ def assemble(model: ImportedModel, config: Config, sections: Sequence[Section]) 
         outputs=model.outputs,
         steps=tuple(_steps(model, sections)),
         symbols=tuple(symbol for section in sections for symbol in _symbols(section)),
-        layers=tuple(_layers(sections)),
-        instruction_layers=_layer_numbers(sections),
+        layers=tuple(_layers(sections, numbers)),
+        instruction_layers=numbers,
         metadata={
             "model": model.name,
             "host_work": [line for section in sections for line in _host_work(section)],
@@ -71,12 +72,13 @@ def bare(model: ImportedModel, config: Config, sections: Sequence[Section]) -> B
         check_counts(its_own)
         _encoded(section, representatives(its_own))
         instructions += its_own
+    numbers = _layer_numbers(sections)
     return BareProgram(
         config=config,
         instructions=tuple(instructions),
         sections=tuple(s for s in _steps(model, sections) if isinstance(s, steps.Section)),
-        layers=tuple(_layers(sections)),
-        instruction_layers=_layer_numbers(sections),
+        layers=tuple(_layers(sections, numbers)),
+        instruction_layers=numbers,
     )
 
 
@@ -176,8 +178,8 @@ def _layer_numbers(sections: Sequence[Section]) -> np.ndarray:
     return np.array(numbers, np.int32)
 
 
-def _layers(sections: Sequence[Section]) -> list[Layer]:
-    numbers = _layer_numbers(sections)
+def _layers(sections: Sequence[Section], numbers: np.ndarray) -> list[Layer]:
+    """The layers; numbers: as of `_layer_numbers`."""
     layers: list[Layer] = []
     for section in sections:
         chained = {number for chain in section.chains for number in chain[:-1]}

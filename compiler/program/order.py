@@ -37,4 +37,4 @@ def start_times(tasks: Sequence[Task], config: Config) -> list[int]:
 def program_order(tasks: Sequence[Task], config: Config) -> list[Task]:
     """Return the tasks by estimated start; equal starts keep their order."""
     starts = start_times(tasks, config)
-    return [tasks[number] for number in sorted(range(len(tasks)), key=lambda n: (starts[n], n))]
+    return [tasks[number] for number in sorted(range(len(tasks)), key=starts.__getitem__)]

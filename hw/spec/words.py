@@ -117,8 +117,9 @@ def representatives(instructions: Sequence[Instruction]) -> list[Instruction]:
     found = list({instruction.shape: instruction for instruction in instructions}.values())
     for operation in {type(instruction) for instruction in found}:
         rows = [instruction for instruction in instructions if type(instruction) is operation]
-        for read in map(attrgetter, operation.bases):
-            found += [min(rows, key=read), max(rows, key=read)]
+        for base in operation.bases:
+            values = np.fromiter(map(attrgetter(base), rows), object, len(rows))
+            found += [rows[values.argmin()], rows[values.argmax()]]
     return found
 
 
