@@ -123,7 +123,7 @@ COMMON_FIELDS: tuple[Field, ...] = (
 )
 
 
-@record(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True, slots=True)
 class Wait:
     """Issue only when `engine` has retired `count` instructions since the program's start."""
 

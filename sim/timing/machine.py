@@ -1,8 +1,8 @@
 """Replays a program in time: events in the order of cycles, engines with their own formulas."""
 
-import heapq
 from collections.abc import Sequence
 from functools import partial
+from heapq import heappop, heappush
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import DONE_CYCLES
@@ -77,7 +77,7 @@ class Machine(Simulation):
     def at(self, cycle: int, actor: Actor, *, is_late: bool = False) -> None:
         """Have an actor act in a cycle; late ones behind the others of that cycle."""
         self._num_events += 1
-        heapq.heappush(self._events, (cycle, is_late, self._num_events, actor))
+        heappush(self._events, (cycle, is_late, self._num_events, actor))
 
     def run(self) -> int:
         """Run to the end of the program, once; return the cycles from start write to interrupt.
@@ -87,7 +87,7 @@ class Machine(Simulation):
         self.front.start()
         events = self._events
         while events:
-            cycle, _, _, actor = heapq.heappop(events)
+            cycle, _, _, actor = heappop(events)
             again = actor.act(cycle)
             while again is not None:
                 if events and events[0][0] <= again:
