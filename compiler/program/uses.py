@@ -51,7 +51,7 @@ class Place:
     one by one.
     """
 
-    __slots__ = ("behind", "first", "pairs", "space", "words")
+    __slots__ = ("behind", "first", "pairs", "part", "space", "words")
 
     def __init__(
         self,
@@ -59,9 +59,12 @@ class Place:
         bounds: tuple[int, int],
         pairs: Pairs | None = None,
         words: Addresses | None = None,
+        part: int = 0,
     ) -> None:
         self.space, self.pairs, self.words = space, pairs, words
         self.first, self.behind = bounds
+        self.part = int(space) + part
+        """The space and, of DRAM, which is the last one, its part."""
 
     @property
     def intervals(self) -> Pairs:
@@ -74,6 +77,9 @@ ACCUMULATOR: Final = Space.ACCUMULATOR
 DRAM: Final = Space.DRAM
 """Native code has what is final at hand."""
 
+PART_GRANULES = 1024
+"""DRAM is kept in parts, since it has many cells, whose lists grow in the middle."""
+
 MAX_PAIRS = 32
 """More intervals than that are looked up word by word."""
 
@@ -84,11 +90,10 @@ class Uses:
     def __init__(self, config: Config, *, dram_bytes: int, granule: int) -> None:
         self._granule, self._dram_words = granule, -(-dram_bytes // granule)
         self._dram_bytes = self._dram_words * granule
-        self._cells = [
-            _Cells(self._dram_words if space == Space.DRAM else num_words(space, config))
-            for space in Space
-        ]
-        """By memory."""
+        self._cells = [_Cells(num_words(space, config)) for space in Space if space < DRAM]
+        """By memory, then by part of DRAM."""
+        for start in range(0, self._dram_words, PART_GRANULES):
+            self._cells.append(_Cells(min(start + PART_GRANULES, self._dram_words)))
 
     def places(self, touched: Sequence[Access]) -> list[Place]:
         """Return where accesses lie; a granule of DRAM that is touched in part counts whole."""
@@ -97,7 +102,7 @@ class Uses:
             space, run = access.space, access.run
             if space is DRAM:
                 if access.bounds[0] < self._dram_bytes:
-                    places.append(self._in_dram(access))
+                    places += self._in_dram(access)
             elif run is not None:
                 places.append(Place(space, run))
             elif access.num_pairs > MAX_PAIRS:
@@ -106,20 +111,24 @@ class Uses:
                 places.append(Place(space, access.bounds, access.pairs))
         return places
 
-    def _in_dram(self, access: Access) -> Place:
-        """Return what of an access lies in front of `dram_bytes`, in granules."""
-        size, (first, behind) = self._granule, access.bounds
-        bounds = first // size, min(-(-behind // size), self._dram_words)
-        if access.num_pairs == 1:
-            return Place(DRAM, bounds)
-        found: list[tuple[int, int]] = []
+    def _in_dram(self, access: Access) -> list[Place]:
+        """Return what of an access lies in front of `dram_bytes`, in granules, part by part."""
+        size, parts = self._granule, dict[int, list[tuple[int, int]]]()
         for first, behind in access.pairs:
             start, end = first // size, min(-(-behind // size), self._dram_words)
-            if found and start <= found[-1][1]:
-                found[-1] = found[-1][0], max(end, found[-1][1])
-            elif start < end:
-                found.append((start, end))
-        return Place(DRAM, bounds, found)
+            while start < end:
+                part = start // PART_GRANULES
+                border = min(end, (part + 1) * PART_GRANULES)
+                found = parts.setdefault(part, [])
+                if found and start <= found[-1][1]:
+                    found[-1] = found[-1][0], max(border, found[-1][1])
+                else:
+                    found.append((start, border))
+                start = border
+        return [
+            Place(DRAM, (found[0][0], found[-1][1]), found if len(found) > 1 else None, None, part)
+            for part, found in parts.items()
+        ]
 
     def needed(self, engine: Engine, reads: Sequence[Place], writes: Sequence[Place]) -> Counts:
         """Return the instructions behind which an engine may read and write those words."""
@@ -135,14 +144,14 @@ class Uses:
 
         Additions to accumulators are the array's own affair.
         """
-        cells = self._cells[place.space]
+        cells = self._cells[place.part]
         last = cells.last(cells.written, place)
         is_sum = engine is MATRIX and place.space is ACCUMULATOR
         return _without(engine, last) if is_sum else last
 
     def before_write(self, engine: Engine, place: Place) -> Counts:
         """Return the instructions behind which an engine may write words: others' alone."""
-        cells = self._cells[place.space]
+        cells = self._cells[place.part]
         last = cells.last(cells.touched, place)
         if cells.has_single_reads:
             last = cells.with_single_reads(last, place)
@@ -150,14 +159,14 @@ class Uses:
 
     def unwritten(self, place: Place) -> int | None:
         """Return the first of some words that nobody has written; None: all are written."""
-        return self._cells[place.space].unwritten(place)
+        return self._cells[place.part].unwritten(place)
 
     def note(
         self, engine: Engine, number: int, reads: Sequence[Place], writes: Sequence[Place]
     ) -> None:
         """Note what the engine's instruction of that number reads and writes."""
         for place in reads:
-            cells = self._cells[place.space]
+            cells = self._cells[place.part]
             if place.words is not None:
                 cells.read_singly(engine, number, place.words)
             elif place.pairs is None:
@@ -166,7 +175,7 @@ class Uses:
                 for start, end in place.pairs:
                     cells.read(engine, number, start, end)
         for place in writes:
-            cells = self._cells[place.space]
+            cells = self._cells[place.part]
             use = NOTHING.copy()
             use[engine] = number
             if place.pairs is None and place.words is None:

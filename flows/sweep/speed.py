@@ -62,7 +62,7 @@ class Speed:
             return build()
         except ToolError as error:
             self.wanted = False
-            LOG.warning("no native code, points take half as long again: %s", error)
+            LOG.warning("no native code, points take twice as long: %s", error)
             return None
 
 

@@ -83,4 +83,4 @@ def test_a_build_that_fails_is_an_error_only_where_it_is_asked_for(monkeypatch, 
     with caplog.at_level(logging.WARNING):
         assert speed.next_part(jobs(10)) == (10, None)
         assert speed.next_part(jobs(10)) == (10, None)
-    assert caplog.text.count("no native code, points take half as long again: there is no C") == 1
+    assert caplog.text.count("no native code, points take twice as long: there is no C") == 1
