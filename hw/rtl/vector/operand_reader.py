@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits
 from tilewright.hw.rtl.read import ReplayedRead
-from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.rtl.vector.layouts import job_layout
 from tilewright.hw.rtl.vector.source import activation_port
 from tilewright.hw.rtl.vector.walker import Walker
@@ -43,34 +42,27 @@ class OperandReader(wiring.Component):
         m.submodules.walker = walker = Walker(config=self._config)
         read_address = self.activation.address.shape()
         m.submodules.read = read = ReplayedRead(read_address)
-        active, moves, finish, exists = bits("active", "moves", "finish", "exists")
-        slot = Signal(reset_less=True)
-        group = Signal(index_bits(self._config.row_groups), reset_less=True)
+        position = walker.position
+        moves, exists = bits("moves", "exists")
+        group = Signal.like(position.group, reset_less=True)
+        wiring.connect(m, wiring.flipped(self.job), walker.job)
         m.d.comb += [
-            exists.eq(walker.address < self._config.activation_words),
-            moves.eq(active & read.ready),
-            finish.eq(moves & walker.last),
-            self.job.ready.eq(~active | finish),
-            walker.load.eq(self.job.valid & self.job.ready),
-            walker.walk.eq(self.job.p.walk),
-            walker.step.eq(moves),
+            exists.eq(position.address < self._config.activation_words),
+            moves.eq(walker.active & read.ready),
+            walker.moves.eq(moves),
             self.fault.eq(moves & ~exists),
-            self.fault_slot.eq(slot),
-            read.valid.eq(active),
+            self.fault_slot.eq(position.slot),
+            read.valid.eq(walker.active),
             read.read.eq(exists),
-            read.address.eq(walker.address),
+            read.address.eq(position.address),
             read.grant.eq(self.activation.grant),
             read.held_ready.eq(~self.values.valid | self.values.ready),
             self.starved.eq(read.request & ~self.values.valid),
             self.activation.request.eq(read.request),
             self.activation.address.eq(read.request_address),
         ]
-        with m.If(walker.load):
-            m.d.sync += [active.eq(1), slot.eq(self.job.p.slot)]
-        with m.Elif(finish):
-            m.d.sync += active.eq(0)
         with m.If(moves):
-            m.d.sync += group.eq(walker.group)
+            m.d.sync += group.eq(position.group)
         word = self.activation.data.word_select(group, 8 * self._config.lanes)
         with m.If(read.held_valid & read.held_ready):
             m.d.sync += [self.values.valid.eq(1), self.values.payload.eq(word)]

@@ -1,6 +1,8 @@
 """Stage 2: adds or multiplies stage 1's results and the second operand."""
 
 import itertools
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -72,6 +74,8 @@ class SecondStage(wiring.Component):
             for stage in (0, OperandLane.CLAMP_STAGE)
         )
         is_placed = ~multiplied | self.slots[slots[OperandLane.CLAMP_STAGE]].unrounded
+        # The step reaches the products' many bits by these alone, and the values' the sooner.
+        taken = [unrounded & (step == number) for number in range(self._steps)]
         for index in range(self._config.operand_lanes):
             unit, lane = make_lane(OperandLane, self._config, instance=self._instances)
             m.submodules[f"lane{index}"] = unit
@@ -83,11 +87,7 @@ class SecondStage(wiring.Component):
                 lane.second_zero_point.eq(arriving.second_zero_point),
                 lane.addend.eq(Mux(unrounded, 0, arriving.combine_zero_point)),
                 lane.first_scale.eq(
-                    Mux(
-                        unrounded,
-                        self._select(self.first.p.products, step, index),
-                        arriving.first_ratio,
-                    )
+                    self._choose_product(taken, index) | Mux(unrounded, 0, arriving.first_ratio)
                 ),
                 lane.second_scale.eq(scaling.second_ratio),
                 lane.zero_point.eq(Mux(is_placed, placing.combine_zero_point, 0)),
@@ -112,3 +112,9 @@ class SecondStage(wiring.Component):
         width = len(bits) // self._config.lanes
         part = bits.word_select(step, width * self._config.operand_lanes)
         return part.word_select(index, width)
+
+    def _choose_product(self, taken, index):
+        """Product `index` of the step whose bit in `taken` is set; 0 without one."""
+        products, lanes = self.first.p.products, self._config.operand_lanes
+        choices = [Mux(bit, products[n * lanes + index], 0) for n, bit in enumerate(taken)]
+        return reduce(or_, choices)

@@ -1,82 +1,129 @@
 """Address generator of an output buffer or a second operand: lane group, row, pixel."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import address_shape
+from tilewright.hw.rtl.interfaces import address_shape, bits
 from tilewright.hw.rtl.signals import index_bits
-from tilewright.hw.rtl.vector.layouts import walk_layout
+from tilewright.hw.rtl.vector.layouts import job_layout
 from tilewright.hw.spec.config import Config
 
 
+def position_layout(config: Config) -> data.StructLayout:
+    """A position of a walk: activation word (modulo 2^20) and lane group in it.
+
+    last: nothing follows it; slot, combine, empty: the job's.
+    """
+    return data.StructLayout(
+        {
+            "address": address_shape(),
+            "group": index_bits(config.row_groups),
+            "last": 1,
+            "slot": 1,
+            "combine": 1,
+            "empty": 1,
+        }
+    )
+
+
 class Walker(wiring.Component):
-    """Walks `for group: for y: for x` over a feature map, one position a step.
+    """Walks `for group: for y: for x` over the feature map of a job, one position a step.
+
+    What follows a position is a register before it is known whether the walk moves, so that
+    `moves`, which may come late in a cycle, decides one register alone.
 
     Members
     -------
-    load : In(1); takes `walk`: from the next cycle on the outputs are those of its first position
-    walk : In(walk_layout)
-    step : In(1); the next cycle has the next position
-    address : Out(20 bits), activation word, modulo 2^20
-    group : Out, lane group in that word
-    last : Out(1), this is the walk's last position
+    job : In(stream of job_layout); taken in cycle t, its first position is there in t+1
+    moves : In(1); the next cycle has the next position, or the next job's; not without a position
+    active : Out(1), there is a position
+    position : Out(position_layout); an empty job has one, the last
     """
 
     def __init__(self, *, config: Config):
         self._config = config
         super().__init__(
             {
-                "load": In(1),
-                "walk": In(walk_layout(config)),
-                "step": In(1),
-                "address": Out(address_shape()),
-                "group": Out(index_bits(config.row_groups)),
-                "last": Out(1),
+                "job": In(stream.Signature(job_layout(config))),
+                "moves": In(1),
+                "active": Out(1),
+                "position": Out(position_layout(config)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        walk = Signal.like(self.walk, reset_less=True)
-        row, block = (Signal(address_shape(), name=n, reset_less=True) for n in ("row", "block"))
-        pixels_left = Signal.like(walk.out_width, reset_less=True)
-        rows_left = Signal.like(walk.out_height, reset_less=True)
-        groups_left = Signal.like(walk.groups, reset_less=True)
-        row_ends, block_ends = pixels_left == 1, rows_left == 1
-        word_ends = self.group == self._config.row_groups - 1
-        next_row = Signal.like(row)
-        next_block = Signal.like(block)
+        same, ahead = (
+            Signal.like(self.position, name=n, reset_less=True) for n in ("same", "ahead")
+        )
+        was_active, follows, moved = bits("was_active", "follows", "moved")
+        last = self._look_ahead(m, ahead, moved)
         m.d.comb += [
-            self.last.eq(row_ends & block_ends & (groups_left == 1)),
-            next_block.eq(block + Mux(word_ends, walk.stride, 0)),
+            self.active.eq(Mux(moved, follows, was_active)),
+            self.position.eq(Mux(moved, ahead, same)),
+            self.position.last.eq(Mux(moved, last, same.last)),
+            self.job.ready.eq(~self.active | (self.moves & self.position.last)),
+        ]
+        m.d.sync += [
+            moved.eq(self.moves | ~self.active),
+            was_active.eq(self.active),
+            same.eq(self.position),
+        ]
+        with m.If(~self.active | self.position.last):
+            m.d.sync += follows.eq(self.job.valid)
+        with m.Elif(moved):
+            m.d.sync += follows.eq(1)
+        return m
+
+    def _look_ahead(self, m, ahead, moved):
+        """Keep `ahead` what follows the position, where the walk ends the offered job's first one.
+
+        Return whether it is its walk's last.
+        """
+        job, is_word_end = self.job.p, ahead.group == self._config.row_groups - 1
+        walk = Signal.like(job.walk, reset_less=True)
+        row, block = (Signal(address_shape(), name=n, reset_less=True) for n in ("row", "block"))
+        pixels, rows, groups = (
+            Signal.like(count, name=f"{name}_left", reset_less=True)
+            for name, count in (
+                ("pixels", walk.out_width),
+                ("rows", walk.out_height),
+                ("groups", walk.groups),
+            )
+        )
+        row_ends, block_ends = pixels == 1, rows == 1
+        next_row, next_block = Signal.like(row), Signal.like(block)
+        m.d.comb += [
+            next_block.eq(block + Mux(is_word_end, walk.stride, 0)),
             next_row.eq(Mux(block_ends, next_block, row + walk.pitch)),
         ]
-        with m.If(self.load):
+        with m.If(~self.active | self.position.last):
             m.d.sync += [
-                walk.eq(self.walk),
-                self.address.eq(self.walk.base),
-                row.eq(self.walk.base),
-                block.eq(self.walk.base),
-                self.group.eq(self.walk.group),
-                pixels_left.eq(self.walk.out_width),
-                rows_left.eq(self.walk.out_height),
-                groups_left.eq(self.walk.groups),
+                walk.eq(job.walk),
+                row.eq(job.walk.base),
+                block.eq(job.walk.base),
+                pixels.eq(job.walk.out_width),
+                rows.eq(job.walk.out_height),
+                groups.eq(job.walk.groups),
+                ahead.address.eq(job.walk.base),
+                ahead.group.eq(job.walk.group),
+                *(ahead[name].eq(job[name]) for name in ("slot", "combine", "empty")),
             ]
-        with m.Elif(self.step):
+        with m.Elif(moved):
             m.d.sync += [
-                self.address.eq(Mux(row_ends, next_row, self.address + 1)),
-                pixels_left.eq(Mux(row_ends, walk.out_width, pixels_left - 1)),
+                ahead.address.eq(Mux(row_ends, next_row, ahead.address + 1)),
+                pixels.eq(Mux(row_ends, walk.out_width, pixels - 1)),
             ]
             with m.If(row_ends):
                 m.d.sync += [
                     row.eq(next_row),
-                    rows_left.eq(Mux(block_ends, walk.out_height, rows_left - 1)),
+                    rows.eq(Mux(block_ends, walk.out_height, rows - 1)),
                 ]
             with m.If(row_ends & block_ends):
                 m.d.sync += [
                     block.eq(next_block),
-                    self.group.eq(Mux(word_ends, 0, self.group + 1)),
-                    groups_left.eq(groups_left - 1),
+                    ahead.group.eq(Mux(is_word_end, 0, ahead.group + 1)),
+                    groups.eq(groups - 1),
                 ]
-        return m
+        return ahead.empty | (row_ends & block_ends & (groups == 1))

@@ -50,37 +50,29 @@ class Writer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.walker = walker = Walker(config=self._config)
-        active = Signal()
-        job = Signal(
-            data.StructLayout({"slot": 1, "combine": 1, "empty": 1}), name="flags", reset_less=True
-        )
+        job = walker.position
         here, exists, step = bits("here", "exists", "step")
         part, last_part = self._count_parts(m, here & job.combine)
+        wiring.connect(m, wiring.flipped(self.job), walker.job)
         m.d.comb += [
-            exists.eq(walker.address < self._config.activation_words),
+            exists.eq(job.address < self._config.activation_words),
             here.eq(
-                active & ~job.empty & Mux(job.combine, self.combined.valid, self.results.valid)
+                walker.active
+                & ~job.empty
+                & Mux(job.combine, self.combined.valid, self.results.valid)
             ),
             self.results.ready.eq(here & ~job.combine),
             step.eq(here & (~job.combine | last_part)),
-            walker.step.eq(step),
-            self.retire.eq(active & (job.empty | (step & walker.last))),
-            self.job.ready.eq(~active | self.retire),
-            walker.load.eq(self.job.valid & self.job.ready),
-            walker.walk.eq(self.job.p.walk),
+            walker.moves.eq(walker.active & (job.empty | step)),
+            self.retire.eq(walker.moves & job.last),
             self.fault.eq(here & ~exists),
             self.fault_slot.eq(job.slot),
             self.activation.request.eq(here & exists),
-            self.activation.address.eq(walker.address),
+            self.activation.address.eq(job.address),
         ]
         with m.If(self.combined.valid):
-            m.d.sync += Assert(active & job.combine & ~job.empty)
-        with m.If(walker.load):
-            m.d.sync += [active.eq(1), job.slot.eq(self.job.p.slot)]
-            m.d.sync += [job.combine.eq(self.job.p.combine), job.empty.eq(self.job.p.empty)]
-        with m.Elif(self.retire):
-            m.d.sync += active.eq(0)
-        self._place(m, job.combine, walker.group, part)
+            m.d.sync += Assert(walker.active & job.combine & ~job.empty)
+        self._place(m, job.combine, job.group, part)
         return m
 
     def _count_parts(self, m, taken):
