@@ -73,7 +73,9 @@ class Config:
     axi_address_bits: int = 32
     axi_outstanding: int = 16
     """Read bursts, and write bursts, that may be in flight."""
-    queue_depth: int = 2
+    fetch_ahead: int = 16
+    """Instructions between fetch's request and dispatch: in its FIFO or under way from DRAM."""
+    queue_depth: int = 1
     """Instructions that wait in front of each engine."""
     counters: int = 1
     """1: every engine counts its cycles by what it does; 0: those registers read 0."""
@@ -298,9 +300,10 @@ _RULES: tuple[Rule, ...] = (
         c.depthwise_taps in ((0, 1, 3) if c.rows <= c.cols else (0,))),
     ("axi_data_bits", "64, 128, 256 or 512", lambda c: c.axi_data_bits in (64, 128, 256, 512)),
     ("axi_address_bits", "32 to 64", lambda c: 32 <= c.axi_address_bits <= 64),
-    ("axi_outstanding", "16, 32 or 64", lambda c: c.axi_outstanding in (16, 32, 64)),
+    ("axi_outstanding", "8, 16, 32 or 64", lambda c: c.axi_outstanding in (8, 16, 32, 64)),
     ("counters", "0 or 1", lambda c: c.counters in (0, 1)),
-    ("queue_depth", "2, 4, 8, 16 or 32", lambda c: c.queue_depth in (2, 4, 8, 16, 32)),
+    ("fetch_ahead", "4, 8, 16 or 32", lambda c: c.fetch_ahead in (4, 8, 16, 32)),
+    ("queue_depth", "1, 2, 4, 8, 16 or 32", lambda c: c.queue_depth in (1, 2, 4, 8, 16, 32)),
 )  # fmt: skip
 
 PRESETS: dict[str, Config] = {

@@ -10,8 +10,6 @@ from tilewright.hw.spec.config import Config
 
 FETCH_START_CYCLES = 1
 """From the start write to the request of the first instruction."""
-FETCH_AHEAD = 16
-"""Instructions between fetch's request and dispatch: in its FIFO or under way from DRAM."""
 FETCH_ARRIVAL_CYCLES = 3
 """From an instruction's last beat until dispatch can take it: it is decoded in the cycle before."""
 DISPATCH_CYCLES = 2

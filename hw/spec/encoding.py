@@ -26,6 +26,16 @@ def layout(operation: Operation, config: Config) -> tuple[tuple[isa.Field, int, 
     return tuple(rows)
 
 
+@lru_cache
+def used_bits(config: Config) -> int:
+    """Return the bits of a word up to the last one that some operation has a field in."""
+    ends = []
+    for operation in operations(config):
+        _, first, bits = layout(operation, config)[-1]
+        ends.append(first + bits)
+    return max(ends)
+
+
 def common_values(instruction: Instruction) -> dict[str, int]:
     """Return the values of the common fields."""
     values = {

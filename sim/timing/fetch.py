@@ -2,7 +2,6 @@
 
 from tilewright.hw.spec.cycles import (
     DISPATCH_CYCLES,
-    FETCH_AHEAD,
     FETCH_ARRIVAL_CYCLES,
     FETCH_START_CYCLES,
 )
@@ -66,7 +65,7 @@ class Front(Actor):
         if self._is_requesting or self.end_cycle is not None:
             return
         cycle = max(self._last_request + 1, FETCH_START_CYCLES)
-        freed = self._requested - FETCH_AHEAD
+        freed = self._requested - self._machine.config.fetch_ahead
         if freed >= 0:
             if freed >= self._taken:
                 return

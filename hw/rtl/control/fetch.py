@@ -11,19 +11,22 @@ from tilewright.hw.rtl.interfaces import FETCH_ID, INDEX_BITS, axi_read_signatur
 from tilewright.hw.rtl.transfer.burst import AXI_INCR
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import BURST_BOUNDARY_BYTES, FETCH_AHEAD
+from tilewright.hw.spec.cycles import BURST_BOUNDARY_BYTES
+from tilewright.hw.spec.encoding import used_bits
 from tilewright.hw.spec.instruction_set import BY_NAME
 
 PROGRAM_ADDRESS_BITS = 32
 
 
 class Fetch(wiring.Component):
-    """Reads a program in order, one burst an instruction, up to FETCH_AHEAD instructions ahead.
+    """Reads a program in order, one burst an instruction, up to A = `fetch_ahead` of them ahead.
 
     An address goes out only when its instruction has a place, so rready is constant 1. Nothing
     more is requested once an END has arrived. An instruction whose last beat is accepted in cycle t
     shows in t+2. With latency L on `bus` and n = 64/axi_bytes beats an instruction the sustained
-    rate is FETCH_AHEAD instructions in max(FETCH_AHEAD*n, L + n + 3) cycles.
+    rate is A instructions in max(A*n, L + n + 3) cycles.
+
+    Bits of a word that no field has are kept as one, the lowest of them: whether any is set.
 
     Members
     -------
@@ -38,6 +41,7 @@ class Fetch(wiring.Component):
 
     def __init__(self, *, config: Config):
         self._config = config
+        self._ahead = config.fetch_ahead
         super().__init__(
             {
                 "start": In(1),
@@ -53,7 +57,7 @@ class Fetch(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         running = Signal()
-        in_flight = Signal(range(FETCH_AHEAD + 1))
+        in_flight = Signal(range(self._ahead + 1))
         arrived, ended, taken = bits("arrived", "ended", "taken")
         requested = self._request(m, running & ~ended, taken)
         with m.If(self.start):
@@ -71,11 +75,11 @@ class Fetch(wiring.Component):
         instruction_bits = exact_log2(isa.INSTRUCTION_BYTES)
         boundary_bits = exact_log2(BURST_BOUNDARY_BYTES)
         number = Signal(PROGRAM_ADDRESS_BITS - instruction_bits)
-        kept = Signal(range(FETCH_AHEAD + 1))
+        kept = Signal(range(self._ahead + 1))
         requested = Signal()
         m.d.comb += [
             requested.eq(
-                wanted & ~self.stop & (kept != FETCH_AHEAD) & (~bus.arvalid | bus.arready)
+                wanted & ~self.stop & (kept != self._ahead) & (~bus.arvalid | bus.arready)
             ),
             bus.arid.eq(FETCH_ID),
             bus.arlen.eq(isa.INSTRUCTION_BYTES // self._config.axi_bytes - 1),
@@ -101,15 +105,12 @@ class Fetch(wiring.Component):
         return requested
 
     def _receive(self, m, running, arrived, ended, taken):
-        """Write arriving beats into the FIFO and hand out its words."""
+        """Count what arrives into the FIFO and hand out its words."""
         bus, head = self.bus, self.instruction
-        bits = self._config.axi_data_bits
-        beats = isa.INSTRUCTION_BITS // bits
-        m.submodules.words = words = Memory(shape=isa.INSTRUCTION_BITS, depth=FETCH_AHEAD, init=[])
-        write, read = words.write_port(granularity=bits), words.read_port()
-        errors = Signal(FETCH_AHEAD)
+        beats = isa.INSTRUCTION_BITS // self._config.axi_data_bits
+        place, next_place = (Signal(range(self._ahead), name=n) for n in ("place", "next_place"))
         beat = Signal(range(beats))
-        level = Signal(range(FETCH_AHEAD + 1))
+        level = Signal(range(self._ahead + 1))
         index = Signal(INDEX_BITS)
         next_head = Signal()
         opcode = bus.rdata[: isa.COMMON_FIELDS[0].width]
@@ -119,30 +120,52 @@ class Fetch(wiring.Component):
             arrived.eq(bus.rvalid & (beat == beats - 1)),
             taken.eq(head.valid & head.ready),
             next_head.eq((level != 0) & (~head.valid | head.ready)),
-            write.data.eq(bus.rdata.replicate(beats)),
-            write.en.eq(Mux(bus.rvalid, 1 << beat, 0)),
-            read.en.eq(next_head),
-            head.payload.word.eq(read.data),
             head.payload.index.eq(index),
         ]
+        self._keep(m, beat, place, next_place, next_head)
         with m.If(bus.rvalid):
-            place = Const(1, FETCH_AHEAD) << write.addr
-            m.d.sync += [
-                beat.eq(Mux(arrived, 0, beat + 1)),
-                errors.eq(Mux(bus.rresp[1], errors | place, errors & ~Mux(beat == 0, place, 0))),
-                write.addr.eq(write.addr + arrived),
-                ended.eq(ended | is_end),
-            ]
-        with m.If(next_head):
-            m.d.sync += [
-                read.addr.eq(read.addr + 1),
-                head.payload.error.eq((errors >> read.addr)[0]),
-            ]
+            m.d.sync += [beat.eq(Mux(arrived, 0, beat + 1)), ended.eq(ended | is_end)]
         m.d.sync += [
+            place.eq(place + arrived),
+            next_place.eq(next_place + next_head),
             head.valid.eq(next_head | (head.valid & ~head.ready)),
             index.eq(index + taken),
             level.eq(level + arrived - next_head),
         ]
         with m.If(~running | self.stop | self.start):
             m.d.sync += [head.valid.eq(0), level.eq(0), index.eq(0), ended.eq(0)]
-            m.d.sync += [read.addr.eq(0), write.addr.eq(0)]
+            m.d.sync += [place.eq(0), next_place.eq(0)]
+
+    def _keep(self, m, beat, place, next_place, next_head):
+        """The FIFO's words, of each the bits that fields can have, and what else is known of it."""
+        bus, head, width = self.bus, self.instruction.payload, self._config.axi_data_bits
+        used = used_bits(self._config)
+        parts, reserved = [], []
+        for number, first in enumerate(range(0, isa.INSTRUCTION_BITS, width)):
+            bits = max(0, min(width, used - first))
+            is_here = beat == number
+            reserved.append(is_here & bus.rdata[bits:].any())
+            if bits:
+                part = Memory(shape=bits, depth=self._ahead, init=[])
+                m.submodules[f"words{number}"] = part
+                write, read = part.write_port(), part.read_port()
+                m.d.comb += [
+                    write.addr.eq(place),
+                    write.data.eq(bus.rdata[:bits]),
+                    write.en.eq(bus.rvalid & is_here),
+                    read.addr.eq(next_place),
+                    read.en.eq(next_head),
+                ]
+                parts.append(read.data)
+        some_reserved = Signal()
+        m.d.comb += head.word.eq(Cat(*parts, some_reserved))
+        for name, found, shown in (
+            ("errors", bus.rresp[1], head.error),
+            ("reserved", Cat(reserved).any(), some_reserved),
+        ):
+            flags = Signal(self._ahead, name=name)
+            here = Const(1, self._ahead) << place
+            with m.If(bus.rvalid):
+                m.d.sync += flags.eq(Mux(found, flags | here, flags & ~Mux(beat == 0, here, 0)))
+            with m.If(next_head):
+                m.d.sync += shown.eq((flags >> next_place)[0])

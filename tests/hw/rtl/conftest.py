@@ -68,11 +68,15 @@ class ReadMemory:
     """A slave on the read channels.
 
     latency: cycles from the address handshake to the first beat; rng: random stalls, latencies
-    and interleaving of IDs (None: always ready, in order); error(address) of a beat.
+    and interleaving of IDs (None: always ready, in order); error(address) of a beat;
+    contents(address, count): what is read.
     """
 
-    def __init__(self, bus, config, *, latency=8, rng=None, error=lambda address: False):
+    def __init__(
+        self, bus, config, *, latency=8, rng=None, error=lambda address: False, contents=dram_bytes
+    ):
         self.bus, self.config, self.rng, self.error = bus, config, rng, error
+        self.contents = contents
         self.latency = latency
         self.channel = Channel(bus, "arvalid", "arready", READ_ADDRESS)
         self.queues = {}
@@ -90,7 +94,7 @@ class ReadMemory:
         ctx.set(self.bus.rvalid, self.current is not None)
         if self.current is not None:
             _, identity, address, left = self.current[0]
-            beat = dram_bytes(address, self.config.axi_bytes)
+            beat = self.contents(address, self.config.axi_bytes)
             ctx.set(self.bus.rid, identity)
             ctx.set(self.bus.rdata, int.from_bytes(beat, "little"))
             ctx.set(self.bus.rresp, 2 if self.error(address) else 0)

@@ -12,7 +12,7 @@ from tilewright.hw.rtl.control.fetch import Fetch
 from tilewright.hw.rtl.interfaces import FETCH_ID, LOAD_ID, axi_read_signature
 from tilewright.hw.rtl.transfer.arbiter import ReadArbiter
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import FETCH_AHEAD
+from tilewright.hw.spec.encoding import used_bits
 
 BASE = 0x5_0000_3000
 PROGRAM = 0x80BC0
@@ -20,21 +20,38 @@ PROGRAM = 0x80BC0
 END = 1
 
 
-def make_config(bus_bits):
+def make_config(bus_bits, **fields):
     """Return a config with the given bus."""
-    return Config(axi_data_bits=bus_bits, axi_address_bits=48)
+    return Config(axi_data_bits=bus_bits, axi_address_bits=48, **fields)
+
+
+def kept(word, config):
+    """Return what fetch delivers of 64 bytes: bits that no field has are one, whether any is."""
+    word, used = int.from_bytes(word, "little"), used_bits(config)
+    return word % (1 << used) | (word >> used != 0) << used
 
 
 class Bench:
     """Starts fetch, takes its instructions with chance `take`, and compares them."""
 
-    def __init__(self, axi, config, *, seed=None, take=1.0, latency=8, error=lambda address: False):
+    def __init__(
+        self,
+        axi,
+        config,
+        *,
+        seed=None,
+        take=1.0,
+        latency=8,
+        error=lambda address: False,
+        contents=None,
+    ):
         self.axi, self.config, self.error = axi, config, error
+        self.contents = contents or axi.dram_bytes
         self.rng = random.Random(0 if seed is None else seed)
         self.take = take
         self.design = Fetch(config=config)
         self.memory = axi.ReadMemory(
-            self.design.bus, config, latency=latency, error=error,
+            self.design.bus, config, latency=latency, error=error, contents=self.contents,
             rng=None if seed is None else random.Random(seed + 1),
         )  # fmt: skip
         self.taken = self.cycle = 0
@@ -54,11 +71,11 @@ class Bench:
         if ready and ctx.get(design.instruction.valid):
             payload = design.instruction.payload
             address = BASE + (program + 64 * self.taken) % 2**32
-            word = self.axi.dram_bytes(address, 64)
+            word = self.contents(address, 64)
             failed = any(self.error(address + i) for i in range(0, 64, self.config.axi_bytes))
             assert ctx.get(payload.index) == self.taken
             assert ctx.get(payload.error) == failed
-            assert ctx.get(payload.word) == int.from_bytes(word, "little")
+            assert ctx.get(payload.word) == kept(word, self.config)
             self.taken += 1
             self.taken_cycles.append(self.cycle)
         await ctx.tick()
@@ -96,7 +113,31 @@ def test_random_stalls_deliver_the_program_in_order(axi, bus_bits):
     assert [address for _, address, _ in bench.memory.bursts] == [
         BASE + PROGRAM + 64 * i for i in range(len(bench.memory.bursts))
     ]
-    assert len(bench.memory.bursts) <= 40 + FETCH_AHEAD
+    assert len(bench.memory.bursts) <= 40 + config.fetch_ahead
+
+
+@pytest.mark.parametrize("bus_bits", [64, 128, 256, 512])
+def test_bits_that_no_field_has_are_seen_and_forgotten(axi, bus_bits):
+    config = make_config(bus_bits, fetch_ahead=4)
+    used = used_bits(config)
+    rng = random.Random(bus_bits)
+    highest = {place: rng.getrandbits(1) << rng.randrange(used, 512) for place in range(30)}
+
+    def contents(address, count):
+        place, offset = divmod(address - BASE - PROGRAM, 64)
+        word = int.from_bytes(axi.dram_bytes(address - offset, 64), "little") % (1 << used)
+        word |= highest.get(place, 0)
+        return word.to_bytes(64, "little")[offset:][:count]
+
+    bench = Bench(axi, config, seed=3, take=0.5, contents=contents)
+
+    async def scenario(ctx):
+        await bench.step(ctx, start=True)
+        while bench.taken < 30:
+            await bench.step(ctx)
+
+    bench.execute(scenario)
+    assert 0 in highest.values()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -131,20 +172,21 @@ def test_a_start_that_comes_with_stop_wins(axi):
     bench.execute(scenario)
 
 
-def test_no_more_is_requested_than_has_a_place(axi):
-    bench = Bench(axi, make_config(128), take=0.0)
+@pytest.mark.parametrize("ahead", [4, 16, 32])
+def test_no_more_is_requested_than_has_a_place(axi, ahead):
+    bench = Bench(axi, make_config(128, fetch_ahead=ahead), take=0.0)
 
     async def scenario(ctx):
         await bench.step(ctx, start=True)
         for _ in range(200):
             await bench.step(ctx)
-        assert len(bench.memory.bursts) == FETCH_AHEAD
+        assert len(bench.memory.bursts) == ahead
         bench.take = 1.0
         await bench.step(ctx)
         bench.take = 0.0
         for _ in range(50):
             await bench.step(ctx)
-        assert len(bench.memory.bursts) == FETCH_AHEAD + 1
+        assert len(bench.memory.bursts) == ahead + 1
 
     bench.execute(scenario)
 
@@ -170,10 +212,10 @@ def test_nothing_is_requested_behind_an_end(axi):
     assert len(bench.memory.bursts) == 19
 
 
-@pytest.mark.parametrize("bus_bits", [64, 128, 512])
-def test_latency_does_not_starve_dispatch(axi, bus_bits):
-    latency, count = 64, 4 * FETCH_AHEAD
-    bench = Bench(axi, make_config(bus_bits), latency=latency)
+@pytest.mark.parametrize(("bus_bits", "ahead"), [(64, 16), (128, 16), (128, 8), (512, 16)])
+def test_latency_does_not_starve_dispatch(axi, bus_bits, ahead):
+    latency, count = 64, 4 * ahead
+    bench = Bench(axi, make_config(bus_bits, fetch_ahead=ahead), latency=latency)
 
     async def scenario(ctx):
         await bench.step(ctx, start=True)
@@ -183,8 +225,8 @@ def test_latency_does_not_starve_dispatch(axi, bus_bits):
     bench.execute(scenario)
     beats = 64 // bench.config.axi_bytes
     assert bench.taken_cycles[0] == 2 + latency + beats + 1
-    a_round = bench.taken_cycles[3 * FETCH_AHEAD - 1] - bench.taken_cycles[2 * FETCH_AHEAD - 1]
-    assert a_round == max(FETCH_AHEAD * beats, latency + beats + 3)
+    a_round = bench.taken_cycles[3 * ahead - 1] - bench.taken_cycles[2 * ahead - 1]
+    assert a_round == max(ahead * beats, latency + beats + 3)
 
 
 class Shared(wiring.Component):
@@ -244,7 +286,7 @@ def test_arbiter_routes_interleaved_data_to_both_masters(axi, seed):
                 received += 1
             if ctx.get(fetch.instruction.valid) and ctx.get(fetch.instruction.ready):
                 word = axi.dram_bytes(BASE + PROGRAM + 64 * instructions, 64)
-                assert ctx.get(fetch.instruction.payload.word) == int.from_bytes(word, "little")
+                assert ctx.get(fetch.instruction.payload.word) == kept(word, config)
                 instructions += 1
             if ctx.get(load.arvalid) and ctx.get(load.arready):
                 asked += 1
