@@ -59,6 +59,17 @@ class Flight:
         """Banks of the activation SRAM that it writes, from the first to the last."""
         self.parameter_reads = NO_READS
         """When it reads lane groups' parameters."""
+        self._left = NOTHING_BEFORE
+        """What the instruction before left, once that is forgotten."""
+
+    @property
+    def before(self) -> Aftermath:
+        """What the instruction before leaves, as far as is known."""
+        return self._left if self.previous is None else self.previous.aftermath
+
+    def forget_previous(self) -> None:
+        """Let go of the instruction before; what it left is still asked for."""
+        self._left, self.previous = self.before, None
 
     @property
     def is_empty(self) -> bool:

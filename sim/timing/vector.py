@@ -167,7 +167,7 @@ class VectorModel(VectorState):
             banks = machine.accumulator_reads
             note_ports(machine.trace, self._planner, flight, machine.config, banks)
         if flight.previous is not None:
-            flight.previous.previous = None
+            flight.previous.forget_previous()
         self._machine.retire(flight.number, retired, cycle)
         last = self._last
         if last is not flight and last is not None and last.is_empty and last.retired is None:

@@ -13,7 +13,7 @@ from tilewright.hw.spec.cycles import (
     VECTOR_PIPELINE_CYCLES,
 )
 from tilewright.sim.timing.cursor import NEVER
-from tilewright.sim.timing.flight import NOTHING_BEFORE, Flight, Reads
+from tilewright.sim.timing.flight import Flight, Reads
 from tilewright.sim.timing.ports import (
     BankTimeline,
     Interval,
@@ -126,7 +126,7 @@ class Planner:
 
     def _plan(self, flight: Flight, *, is_free: bool) -> None:
         """Plan an instruction whose reads follow one another, unless one is refused."""
-        work, before = flight.work, self._before(flight)
+        work, before = flight.work, flight.before
         last = flight.first_read + work.read_cycles - 1
         # Reads before the last can be earlier than that; what follows is bound by walker_due.
         reads, walker_due = (last - 2, last - 1, last), last - POSITION_CYCLES
@@ -164,7 +164,7 @@ class Planner:
 
     def _is_unhindered(self, flight: Flight) -> bool:
         """Tell whether its values find every stage free that the instruction before uses."""
-        before, first = self._before(flight), flight.first_read
+        before, first = flight.before, flight.first_read
         arrival = first - 1 + TO_RESULT
         return (
             before.used <= arrival
@@ -181,9 +181,6 @@ class Planner:
         return 0 < work.group_turns < GROUP_PAIR_CYCLES and not (
             work.combines and self._pace >= GROUP_PAIR_CYCLES
         )
-
-    def _before(self, flight: Flight) -> Aftermath:
-        return NOTHING_BEFORE if flight.previous is None else flight.previous.aftermath
 
     def _gate(self, flight: Flight) -> int:
         """Return when its first result can be used at the earliest."""
@@ -213,7 +210,7 @@ class Planner:
 
     def _first_operand(self, flight: Flight) -> tuple[int, int]:
         """Return when its first operand is read and, if nothing is refused, moves on."""
-        before = self._before(flight)
+        before = flight.before
         first = max(before.operand_moved, flight.accepted + OPERAND_CYCLES)
         return first, max(first, before.operand_used - 1) + 1
 
@@ -237,7 +234,7 @@ class Planner:
             pace=self._pace if work.combines else 1,
             depth=TO_RESULT - FRONT_CYCLES,
             window=work.window,
-            before=self._before(flight),
+            before=flight.before,
             gate=self._gate(flight),
             has_pairs=work.group_turns == 1,
             is_deferred=work.kind == "reads",

@@ -230,6 +230,13 @@ def test_vector_instructions_retire_as_on_the_rtl(preset, seed):
     assert found == RTL_RETIREMENTS[preset, seed]
 
 
+def test_a_store_meets_the_operands_of_instructions_that_have_retired():
+    text = (DATA / "stores_nano_60.asm").read_text()
+    result = simulate(assemble(text, PRESETS["nano"]))
+    found = [cycle for engine, _, cycle in result.retirements if engine == Engine.STORE]
+    assert found == [741, 818, 977, 999]  # as on the RTL
+
+
 @pytest.mark.parametrize("preset", ["nano", "edge", "base"])
 def test_the_demo_model_takes_the_cycles_of_the_rtl(preset):
     program = assemble((DATA / f"digits_{preset}.asm").read_text(), measured_on(preset))
