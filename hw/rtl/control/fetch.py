@@ -1,6 +1,6 @@
 """Fetch: prefetches the program from DRAM into a small FIFO of instruction words."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -42,6 +42,7 @@ class Fetch(wiring.Component):
     def __init__(self, *, config: Config):
         self._config = config
         self._ahead = config.fetch_ahead
+        self._places = config.fetch_ahead - 1  # one more word is at the head
         super().__init__(
             {
                 "start": In(1),
@@ -108,9 +109,9 @@ class Fetch(wiring.Component):
         """Count what arrives into the FIFO and hand out its words."""
         bus, head = self.bus, self.instruction
         beats = isa.INSTRUCTION_BITS // self._config.axi_data_bits
-        place, next_place = (Signal(range(self._ahead), name=n) for n in ("place", "next_place"))
+        place, next_place = (Signal(range(self._places), name=n) for n in ("place", "next_place"))
         beat = Signal(range(beats))
-        level = Signal(range(self._ahead + 1))
+        level = Signal(range(self._places + 1))
         index = Signal(INDEX_BITS)
         next_head = Signal()
         opcode = bus.rdata[: isa.COMMON_FIELDS[0].width]
@@ -125,9 +126,11 @@ class Fetch(wiring.Component):
         self._keep(m, beat, place, next_place, next_head)
         with m.If(bus.rvalid):
             m.d.sync += [beat.eq(Mux(arrived, 0, beat + 1)), ended.eq(ended | is_end)]
+        for pointer, moves in ((place, arrived), (next_place, next_head)):
+            with m.If(moves):
+                m.d.sync += pointer.eq(Mux(pointer == self._places - 1, 0, pointer + 1))
+        m.d.sync += Assert((level != self._places) | ~arrived | next_head)
         m.d.sync += [
-            place.eq(place + arrived),
-            next_place.eq(next_place + next_head),
             head.valid.eq(next_head | (head.valid & ~head.ready)),
             index.eq(index + taken),
             level.eq(level + arrived - next_head),
@@ -146,7 +149,7 @@ class Fetch(wiring.Component):
             is_here = beat == number
             reserved.append(is_here & bus.rdata[bits:].any())
             if bits:
-                part = Memory(shape=bits, depth=self._ahead, init=[])
+                part = Memory(shape=bits, depth=self._places, init=[])
                 m.submodules[f"words{number}"] = part
                 write, read = part.write_port(), part.read_port()
                 m.d.comb += [
@@ -163,8 +166,8 @@ class Fetch(wiring.Component):
             ("errors", bus.rresp[1], head.error),
             ("reserved", Cat(reserved).any(), some_reserved),
         ):
-            flags = Signal(self._ahead, name=name)
-            here = Const(1, self._ahead) << place
+            flags = Signal(self._places, name=name)
+            here = Const(1, self._places) << place
             with m.If(bus.rvalid):
                 m.d.sync += flags.eq(Mux(found, flags | here, flags & ~Mux(beat == 0, here, 0)))
             with m.If(next_head):
