@@ -302,7 +302,7 @@ _RULES: tuple[Rule, ...] = (
     ("axi_address_bits", "32 to 64", lambda c: 32 <= c.axi_address_bits <= 64),
     ("axi_outstanding", "8, 16, 32 or 64", lambda c: c.axi_outstanding in (8, 16, 32, 64)),
     ("counters", "0 or 1", lambda c: c.counters in (0, 1)),
-    ("fetch_ahead", "4, 8, 16 or 32", lambda c: c.fetch_ahead in (4, 8, 16, 32)),
+    ("fetch_ahead", "4 to 64", lambda c: 4 <= c.fetch_ahead <= 64),
     ("queue_depth", "1, 2, 4, 8, 16 or 32", lambda c: c.queue_depth in (1, 2, 4, 8, 16, 32)),
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits
+from tilewright.hw.rtl.signals import register
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.lanes import make_lane
 from tilewright.hw.rtl.vector.layouts import (
@@ -102,8 +103,11 @@ class FirstStage(wiring.Component):
             self.values.ready.eq(~occupied | leaves),
             arrives.eq(self.values.valid & self.values.ready),
         ]
+        reduction = self.slots[self.values.p.mark.slot].reduction
+        self._maximum = register(1, "maximum")
         with m.If(arrives):
             m.d.sync += [occupied.eq(1), value.eq(self.values.p)]
+            m.d.sync += self._maximum.eq(reduction == isa.Reduction.MAX)
         with m.Elif(leaves):
             m.d.sync += occupied.eq(0)
 
@@ -134,9 +138,7 @@ class FirstStage(wiring.Component):
 
     def _reduce(self, m, value, leaves):
         """Sum (wraps) or maximum over the window: one adder a lane, which compares as well."""
-        maximum = Signal()
-        m.d.comb += maximum.eq(self.slots[value.mark.slot].reduction == isa.Reduction.MAX)
-        totals = []
+        maximum, totals = self._maximum, []
         for lane, new in enumerate(value.values):
             total = Signal(signed(32), name=f"total{lane}", reset_less=True)
             inverted = Cat(*(bit ^ maximum for bit in new), new[31] ^ maximum).as_signed()

@@ -21,7 +21,7 @@ class OperandReader(wiring.Component):
     values : Out(stream of lanes of int8)
     activation : read port
     starved : Out(1); an operand is requested and there is none to go on with
-    fault, fault_slot : Out; an operand of that slot's instruction is out of range
+    fault, fault_slot : Out; an operand of that slot's instruction was out of range a cycle before
     """
 
     def __init__(self, *, config: Config):
@@ -50,8 +50,6 @@ class OperandReader(wiring.Component):
             exists.eq(position.address < self._config.activation_words),
             moves.eq(walker.active & read.ready),
             walker.moves.eq(moves),
-            self.fault.eq(moves & ~exists),
-            self.fault_slot.eq(position.slot),
             read.valid.eq(walker.active),
             read.read.eq(exists),
             read.address.eq(position.address),
@@ -61,6 +59,7 @@ class OperandReader(wiring.Component):
             self.activation.request.eq(read.request),
             self.activation.address.eq(read.request_address),
         ]
+        m.d.sync += [self.fault.eq(moves & ~exists), self.fault_slot.eq(position.slot)]
         with m.If(moves):
             m.d.sync += group.eq(position.group)
         word = self.activation.data.word_select(group, 8 * self._config.lanes)

@@ -22,7 +22,7 @@ class SourceReader(wiring.Component):
     values : Out(stream of values_layout)
     activation, accumulator : read ports
     defer : In(1); activation SRAM is not read again for held data: the operand needs the bank
-    fault, fault_slot : Out; an access of that slot's instruction is out of range
+    fault, fault_slot : Out; an access of that slot's instruction was out of range a cycle before
     """
 
     def __init__(self, *, config: Config):
@@ -66,6 +66,8 @@ class SourceReader(wiring.Component):
             read.grant.eq(
                 Mux(from_accumulator, self.accumulator.grant, self.activation.grant & ~deferred),
             ),
+        ]
+        m.d.sync += [
             self.fault.eq(moves & token.out_of_range),
             self.fault_slot.eq(token.mark.slot),
         ]

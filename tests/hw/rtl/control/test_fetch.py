@@ -172,7 +172,7 @@ def test_a_start_that_comes_with_stop_wins(axi):
     bench.execute(scenario)
 
 
-@pytest.mark.parametrize("ahead", [4, 16, 32])
+@pytest.mark.parametrize("ahead", [4, 5, 16, 33])
 def test_no_more_is_requested_than_has_a_place(axi, ahead):
     bench = Bench(axi, make_config(128, fetch_ahead=ahead), take=0.0)
 
@@ -212,7 +212,7 @@ def test_nothing_is_requested_behind_an_end(axi):
     assert len(bench.memory.bursts) == 19
 
 
-@pytest.mark.parametrize(("bus_bits", "ahead"), [(64, 16), (128, 16), (128, 8), (512, 16)])
+@pytest.mark.parametrize(("bus_bits", "ahead"), [(64, 16), (128, 16), (128, 12), (512, 16)])
 def test_latency_does_not_starve_dispatch(axi, bus_bits, ahead):
     latency, count = 64, 4 * ahead
     bench = Bench(axi, make_config(bus_bits, fetch_ahead=ahead), latency=latency)
