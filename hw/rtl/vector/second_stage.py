@@ -4,7 +4,7 @@ import itertools
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,7 +51,8 @@ class SecondStage(wiring.Component):
         behind = Signal(depth)
         slots = [self.first.p.slot]
         slots += [Signal(name=f"slot{k}", reset_less=True) for k in range(1, depth)]
-        step, last_step = self._count_steps(m, pair)
+        at = self._count_steps(m, pair)
+        last_step = at[-1]
         m.d.comb += [
             pair.eq(self.first.valid & self.second.valid),
             self.first.ready.eq(pair & last_step),
@@ -60,10 +61,10 @@ class SecondStage(wiring.Component):
         ]
         m.d.sync += behind.eq(Cat(pair, behind[:-1]))
         m.d.sync += [after.eq(before) for before, after in itertools.pairwise(slots)]
-        self._place_lanes(m, slots, step)
+        self._place_lanes(m, slots, at)
         return m
 
-    def _place_lanes(self, m, slots, step):
+    def _place_lanes(self, m, slots, at):
         """Lanes whose stages hold values of `slots`."""
         headers = [self.slots[slot].header for slot in slots]
         arriving, scaling = headers[0], headers[OperandLane.SCALE_STAGE]
@@ -74,20 +75,20 @@ class SecondStage(wiring.Component):
             for stage in (0, OperandLane.CLAMP_STAGE)
         )
         is_placed = ~multiplied | self.slots[slots[OperandLane.CLAMP_STAGE]].unrounded
-        # The step reaches the products' many bits by these alone, and the values' the sooner.
-        taken = [unrounded & (step == number) for number in range(self._steps)]
+        product_at = Mux(unrounded, at, 0)
         for index in range(self._config.operand_lanes):
             unit, lane = make_lane(OperandLane, self._config, instance=self._instances)
             m.submodules[f"lane{index}"] = unit
             m.d.comb += [
                 lane.multiply.eq(multiplies),
-                lane.first.eq(self._select(self.first.p.values, step, index).as_signed()),
-                lane.second.eq(self._select(self.second.payload, step, index).as_signed()),
+                lane.first.eq(self._choose(self.first.p.values, at, index).as_signed()),
+                lane.second.eq(self._choose(self.second.payload, at, index).as_signed()),
                 lane.first_zero_point.eq(arriving.first_zero_point),
                 lane.second_zero_point.eq(arriving.second_zero_point),
                 lane.addend.eq(Mux(unrounded, 0, arriving.combine_zero_point)),
                 lane.first_scale.eq(
-                    self._choose_product(taken, index) | Mux(unrounded, 0, arriving.first_ratio)
+                    self._choose(self.first.p.products, product_at, index)
+                    | Mux(unrounded, 0, arriving.first_ratio)
                 ),
                 lane.second_scale.eq(scaling.second_ratio),
                 lane.zero_point.eq(Mux(is_placed, placing.combine_zero_point, 0)),
@@ -97,24 +98,19 @@ class SecondStage(wiring.Component):
             ]
 
     def _count_steps(self, m, takes):
-        """Which operand_lanes of the pair are taken, and whether they are the last ones."""
+        """Which operand_lanes of the pair are taken: a bit each, from registers, one is set."""
         if self._steps == 1:
-            return 0, 1
-        step = Signal(range(self._steps))
-        last = step == self._steps - 1
+            return Const(1, 1)
+        at = Signal(self._steps, init=1)
         with m.If(takes):
-            m.d.sync += step.eq(Mux(last, 0, step + 1))
-        return step, last
+            m.d.sync += at.eq(at.rotate_left(1))
+        return at
 
-    def _select(self, values, step, index):
-        """Lane `index` of the current step's values."""
-        bits = values.as_value()
-        width = len(bits) // self._config.lanes
-        part = bits.word_select(step, width * self._config.operand_lanes)
-        return part.word_select(index, width)
-
-    def _choose_product(self, taken, index):
-        """Product `index` of the step whose bit in `taken` is set; 0 without one."""
-        products, lanes = self.first.p.products, self._config.operand_lanes
-        choices = [Mux(bit, products[n * lanes + index], 0) for n, bit in enumerate(taken)]
-        return reduce(or_, choices)
+    def _choose(self, values, at, index):
+        """Lane `index` of the values of the step whose bit is set; 0 without one."""
+        lanes = self._config.operand_lanes
+        choices = (
+            values.as_value().word_select(n * lanes + index, len(values[0]))
+            for n in range(self._steps)
+        )
+        return reduce(or_, (Mux(bit, value, 0) for bit, value in zip(at, choices, strict=True)))
