@@ -84,13 +84,11 @@ class Walker(wiring.Component):
         job, is_word_end = self.job.p, ahead.group == self._config.row_groups - 1
         walk = Signal.like(job.walk, reset_less=True)
         row, block = (Signal(address_shape(), name=n, reset_less=True) for n in ("row", "block"))
+        names = ("pixels_left", "rows_left", "groups_left")
+        counts = (walk.out_width, walk.out_height, walk.groups)
         pixels, rows, groups = (
-            Signal.like(count, name=f"{name}_left", reset_less=True)
-            for name, count in (
-                ("pixels", walk.out_width),
-                ("rows", walk.out_height),
-                ("groups", walk.groups),
-            )
+            Signal.like(count, name=name, reset_less=True)
+            for name, count in zip(names, counts, strict=True)
         )
         row_ends, block_ends = pixels == 1, rows == 1
         next_row, next_block = Signal.like(row), Signal.like(block)
