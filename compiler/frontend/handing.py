@@ -22,7 +22,7 @@ from tilewright.compiler.frontend.functions import is_open_linear
 from tilewright.compiler.frontend.inference import MICROSOFT
 from tilewright.compiler.frontend.interpret import Interpretation
 from tilewright.compiler.frontend.partition import Needs, find_needs
-from tilewright.compiler.frontend.room import extreme_sums
+from tilewright.compiler.frontend.room import extreme_values
 from tilewright.compiler.frontend.source import Operator, Source
 from tilewright.compiler.frontend.table import results_at
 from tilewright.compiler.frontend.values import (
@@ -236,7 +236,7 @@ class _Search:
 
         Samples are so dense that between any two such values there are others, jumps or not.
         """
-        low, high = (sums * producer.steps for sums in extreme_sums(producer))
+        low, high = extreme_values(producer)
         reach = max(-float(low.min()), float(high.max()))
         half = 2 * LARGEST_WEIGHT * FINER * SAMPLES_OF_AN_ERROR
         inputs = (np.arange(-half, half + 1) * (reach / half)).astype(np.float32)

@@ -32,6 +32,12 @@ def extreme_sums(producer: Linear) -> tuple[Floats, Floats]:
     return numerics.accumulator_range(sums, np.rint(producer.bias), zero_point)
 
 
+def extreme_values(producer: Linear) -> tuple[Floats, Floats]:
+    """What these sums are worth."""
+    low, high = extreme_sums(producer)
+    return low * producer.steps, high * producer.steps
+
+
 def with_room(producer: Linear, level: float, farthest: float = 0.0) -> Linear:
     """`producer`, whose accumulators have room for each of its sums, less `farthest`.
 

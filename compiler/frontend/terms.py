@@ -25,7 +25,7 @@ from tilewright.compiler.frontend.pieces import (
     NEGLIGIBLE_STEPS,
     level_error,
 )
-from tilewright.compiler.frontend.room import extreme_sums
+from tilewright.compiler.frontend.room import extreme_values
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.store import storable
 from tilewright.compiler.frontend.sums import sum_of_maps
@@ -306,15 +306,11 @@ def _range(context: Context, real: Real) -> tuple[float, float]:
     """The smallest and largest value of a function of all that a convolution's value can be."""
     producer = real.producer
     assert isinstance(producer, Linear)
-    low, high = (float(bound) for bound in _extremes(producer))
+    lowest, highest = extreme_values(producer)
+    low, high = float(lowest.min()), float(highest.max())
     grid = np.sinh(np.linspace(-10, 10, SAMPLES)) / np.sinh(10.0)
     inputs = np.clip(grid * max(-low, high), low, high).astype(np.float32)
     results = results_at(context, real, inputs)
     if not np.isfinite(results).all():
         raise UnsupportedError("the function that it reads is not finite for every value")
     return float(results.min()), float(results.max())
-
-
-def _extremes(producer: Linear) -> tuple[float, float]:
-    low, high = (sums * producer.steps for sums in extreme_sums(producer))
-    return float(low.min()), float(high.max())

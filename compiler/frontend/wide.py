@@ -20,7 +20,7 @@ from tilewright.compiler.frontend.context import Context, dequantize_all
 from tilewright.compiler.frontend.emit import emit, store_results
 from tilewright.compiler.frontend.emit_linear import of_read_channels
 from tilewright.compiler.frontend.operands import negated
-from tilewright.compiler.frontend.room import extreme_sums
+from tilewright.compiler.frontend.room import extreme_values
 from tilewright.compiler.frontend.source import Operator
 from tilewright.compiler.frontend.table import quantize_all, real_results
 from tilewright.compiler.frontend.values import (
@@ -97,9 +97,8 @@ def largest_value(context: Context, real: Real) -> float:
     """The largest magnitude of a line of a convolution's value that its accumulators can hold."""
     producer = as_line(context, real).producer
     assert isinstance(producer, Linear)
-    steps = producer.steps
     slope = 1.0 if producer.slope is None else np.abs(producer.slope)
-    low, high = (sums * steps for sums in extreme_sums(producer))
+    low, high = extreme_values(producer)
     return float(np.maximum(np.abs(low) * slope, high).max())
 
 

@@ -13,6 +13,8 @@ class Box:
     left: int
     right: int
 
+    # By hand: of a record they are not native code, and boxes are looked up for every transfer.
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Box):
             return False

@@ -253,9 +253,8 @@ class Instruction:
 
     def based(self, **bases: int) -> Self:
         """Return the same instruction, thus the same shape, with other bases."""
-        assert self.shape
         other = object.__new__(type(self))
-        other.__dict__ = values = self.__dict__ | bases
+        other.__dict__ = values = {"shape": self.shape, **self.__dict__, **bases}
         assert len(values) == len(self.__dict__), f"no such fields: {bases}"
         return other
 

@@ -118,7 +118,7 @@ def representatives(instructions: Sequence[Instruction]) -> list[Instruction]:
     for operation in {type(instruction) for instruction in found}:
         rows = [instruction for instruction in instructions if type(instruction) is operation]
         for base in operation.bases:
-            values = np.fromiter(map(attrgetter(base), rows), object, len(rows))
+            values = np.fromiter(map(attrgetter(base), rows), np.int64, len(rows))
             found += [rows[values.argmin()], rows[values.argmax()]]
     return found
 

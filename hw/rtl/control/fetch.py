@@ -145,16 +145,16 @@ class Fetch(wiring.Component):
         used = used_bits(self._config)
         parts, reserved = [], []
         for number, first in enumerate(range(0, isa.INSTRUCTION_BITS, width)):
-            bits = max(0, min(width, used - first))
+            size = max(0, min(width, used - first))
             is_here = beat == number
-            reserved.append(is_here & bus.rdata[bits:].any())
-            if bits:
-                part = Memory(shape=bits, depth=self._places, init=[])
+            reserved.append(is_here & bus.rdata[size:].any())
+            if size:
+                part = Memory(shape=size, depth=self._places, init=[])
                 m.submodules[f"words{number}"] = part
                 write, read = part.write_port(), part.read_port()
                 m.d.comb += [
                     write.addr.eq(place),
-                    write.data.eq(bus.rdata[:bits]),
+                    write.data.eq(bus.rdata[:size]),
                     write.en.eq(bus.rvalid & is_here),
                     read.addr.eq(next_place),
                     read.en.eq(next_head),

@@ -103,6 +103,7 @@ class FirstStage(wiring.Component):
             self.values.ready.eq(~occupied | leaves),
             arrives.eq(self.values.valid & self.values.ready),
         ]
+        # The choice comes with the value: nothing but the adder lies between the two and a total.
         reduction = self.slots[self.values.p.mark.slot].reduction
         self._maximum = register(1, "maximum")
         with m.If(arrives):

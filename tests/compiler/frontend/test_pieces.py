@@ -130,6 +130,25 @@ def test_where_four_pieces_are_too_coarse_there_are_eight(make_builder, agree):
     assert len(node.epilogue.pieces) == 8
 
 
+def test_where_a_function_falls_and_rises_too_far_for_four_pieces_there_are_eight(
+    make_builder, agree
+):
+    """SiLU less Relu of -2.5 to 4: down by 160 steps on either side of 0, less at the ends."""
+    builder = make_builder(seed=5, is_exact=False)
+    scales = [builder.constant(np.float32(scale)) for scale in (2.0**-8, 6.5 / 255 / 127 * 2**8)]
+    zero = builder.constant(np.int8(0))
+    stored = builder.dequantize(builder.stored_input((1, 6, 16, 16)), [scales[0], zero])
+    weight = builder.constant(np.full((6, 1, 1, 1), 127, np.int8))
+    weight = builder.node("DequantizeLinear", [weight, scales[1], zero])
+    bias = builder.constant(np.full(6, 0.76, np.float32))
+    value = builder.node("Conv", [stored, weight, bias], group=6)
+    rest = builder.node("Sub", [apply(builder, "SiLU", value), builder.node("Relu", [value])])
+    output = [builder.constant(np.float32(0.00174)), builder.constant(np.int8(48))]
+    builder.output(builder.node("QuantizeLinear", [rest, *output]))
+    (node,) = agree(builder, fraction=LARGEST_RATE).sections[0].graph.nodes
+    assert len(node.epilogue.pieces) == 8
+
+
 def test_a_function_that_ends_between_two_levels_is_exact_where_it_has_ended(make_builder, agree):
     """The tables' first and last levels hold -63.5 and 63.5 steps, which are rounded to even."""
     builder = make_builder(seed=6, is_exact=False)

@@ -38,6 +38,8 @@ OF_ROUNDED_OPERANDS = 0.2
 """The same of what reads operands that are rounded by themselves."""
 OF_ROUNDED_BIASES = 0.03
 """The same of a convolution whose bias is finer than its accumulator's steps."""
+DRAWS = 16
+"""Inputs that have to hold a rate together, where one has so few elements that chance decides."""
 BUILDERS = {
     "audio_embedding": audio_embedding,
     "mobilenet_v3": lambda: mobilenet_v3(32),
@@ -87,18 +89,36 @@ def assert_nearly_all_on_the_accelerator(model: ImportedModel) -> None:
 
 def assert_agrees_with_onnxruntime(path, model: ImportedModel) -> None:
     """Every operator by itself, on ONNX Runtime's values of what it reads."""
-    compared = compare_with_onnxruntime(path, draw(onnx.load(path), seed=3), model)
-    assert compared
     nodes = {
         (section.name, node.source, type(node).__name__): node
         for section in model.sections
         for node in section.graph.nodes
     }
-    for item in compared:
-        node = nodes[item.section, item.source, item.kind]
-        expected = rate_of_ties(node, model.notes) * item.elements
-        assert item.own.count <= max(1, expected + 3 * np.sqrt(expected)), item
-        assert item.own.largest <= steps_of_a_tie(node), item
+    compared = differences(path, model, seed=3)
+    assert compared
+    for key, item in compared.items():
+        assert item.own.largest <= steps_of_a_tie(nodes[key]), item
+    rates = {key: rate_of_ties(nodes[key], model.notes) for key in compared}
+    often = {key: rates[key] for key in too_many(rates, [compared])}
+    if often:
+        draws = [differences(path, model, seed) for seed in range(3, 3 + DRAWS)]
+        assert not too_many(often, draws), often
+
+
+def differences(path, model: ImportedModel, seed: int) -> dict:
+    """What compare_with_onnxruntime finds on an input, by section, source and kind."""
+    found = compare_with_onnxruntime(path, draw(onnx.load(path), seed=seed), model)
+    return {(item.section, item.source, item.kind): item for item in found}
+
+
+def too_many(rates: dict, draws: list[dict]) -> list:
+    """The operators of `rates` that differ more often than these say, over all the draws."""
+    return [
+        key
+        for key, rate in rates.items()
+        if sum(draw[key].own.count for draw in draws)
+        > max(1, rate * sum(draw[key].elements for draw in draws))
+    ]
 
 
 def assert_the_simulator_equals_the_reference(path, compiled: CompiledModel) -> None:
@@ -112,10 +132,11 @@ def rate_of_ties(node: Node, notes: tuple[str, ...]) -> float:
     """The part of a node's elements that may be a step off."""
     if any(part in name for name in node.inputs for part in ("/inner", "/mixed", "/sum")):
         return OF_ROUNDED_OPERANDS
-    if isinstance(node, Conv) and node.epilogue.pieces:
-        return OF_PIECES
-    if isinstance(node, Conv) and any(note.startswith(f"{node.name}: the bias") for note in notes):
-        return OF_ROUNDED_BIASES
+    if isinstance(node, Conv):
+        is_rounded = any(note.startswith(f"{node.name}: the bias") for note in notes)
+        rate = OF_PIECES * bool(node.epilogue.pieces) + OF_ROUNDED_BIASES * is_rounded
+        if rate:
+            return rate
     return next((part for kind, part in TIES.items() if node.name.startswith(kind)), FEW)
 
 
