@@ -39,8 +39,8 @@ else:
         if not hasattr(given, "__dict__"):  # compiled
             return type(given)(**{name: getattr(given, name) for name in names} | changes)
         values = given.__dict__.copy()
-        if len(values) > len(names):  # what is derived and remembered
-            values = {name: values[name] for name in names}
+        if len(values) != len(names):  # what is derived and remembered, or kept elsewhere
+            values = {name: getattr(given, name) for name in names}
         values.update(changes)
         assert len(values) == len(names), f"no such fields: {changes}"
         other = object.__new__(type(given))

@@ -6,6 +6,7 @@ its engine's earlier tasks, or its other waits, imply already are dropped. Progr
 engine is the order of its tasks.
 """
 
+from array import array
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -19,8 +20,26 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine, Wait
 
 ENGINES: Final = tuple(Engine)
+NUM_ENGINES: Final = len(Engine)
 DRAM_GRANULE = 64
 """DRAM is tracked in units of 64 bytes, rounded outward."""
+
+
+class _History:
+    """What an engine's instructions are behind, by their numbers from 1; close together."""
+
+    def __init__(self) -> None:
+        self._counts = array("i")
+
+    def add(self, known: Counts) -> int:
+        """Add the next instruction's and return its number."""
+        self._counts.fromlist(known)
+        return len(self._counts) // NUM_ENGINES
+
+    def at(self, number: int) -> Counts:
+        """Return those of the instruction of that number."""
+        behind = number * NUM_ENGINES
+        return self._counts[behind - NUM_ENGINES : behind].tolist()
 
 
 def synchronize(
@@ -35,7 +54,7 @@ def synchronize(
     uses = Uses(config, dram_bytes=dram_bytes, granule=DRAM_GRANULE)
     touches = footprints(config)
     issued: list[Counts] = [NOTHING for _ in Engine]
-    history: list[list[Counts]] = [[] for _ in Engine]
+    history = [_History() for _ in Engine]
     result: list[Task] = []
     while tasks:
         task = tasks.popleft()
@@ -52,14 +71,13 @@ def synchronize(
                 need[other] = last
         waits = _reduced(need, known, history)
         for wait in waits:
-            known = latest(known, history[wait.engine][wait.count - 1]).copy()
+            known = latest(known, history[wait.engine].at(wait.count)).copy()
             known[wait.engine] = max(known[wait.engine], wait.count)
         issued[engine] = known
         for extra in range(isa.NUM_WAITS, len(waits), isa.NUM_WAITS):
-            history[engine].append(known)
+            history[engine].add(known)
             result.append(_carrier(task, tuple(waits[extra : extra + isa.NUM_WAITS])))
-        history[engine].append(known)
-        number = len(history[engine])
+        number = history[engine].add(known)
         give_way.note(engine, number, asked)
         uses.note(engine, number, reads, writes)
         result.append(_waiting(task, tuple(waits[: isa.NUM_WAITS])))
@@ -77,7 +95,7 @@ def _carrier(task: Task, waits: tuple[Wait, ...]) -> Task:
     return Task(type(task.instruction)(waits=waits), task.layer)
 
 
-def _reduced(need: Counts, known: Counts, history: list[list[Counts]]) -> list[Wait]:
+def _reduced(need: Counts, known: Counts, history: "list[_History]") -> list[Wait]:
     """Drop needs that are known already or implied by another need."""
     if is_behind(need, known):
         return []
@@ -87,7 +105,7 @@ def _reduced(need: Counts, known: Counts, history: list[list[Counts]]) -> list[W
     kept = []
     for wait in waits:
         implied = any(
-            history[other.engine][other.count - 1][wait.engine] >= wait.count
+            history[other.engine].at(other.count)[wait.engine] >= wait.count
             for other in waits
             if other is not wait
         )

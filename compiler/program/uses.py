@@ -90,10 +90,18 @@ class Uses:
     def __init__(self, config: Config, *, dram_bytes: int, granule: int) -> None:
         self._granule, self._dram_words = granule, -(-dram_bytes // granule)
         self._dram_bytes = self._dram_words * granule
-        self._cells = [_Cells(num_words(space, config)) for space in Space if space < DRAM]
-        """By memory, then by part of DRAM."""
-        for start in range(0, self._dram_words, PART_GRANULES):
-            self._cells.append(_Cells(min(start + PART_GRANULES, self._dram_words)))
+        self._cells: list[_Cells | None] = [
+            _Cells(num_words(space, config)) for space in Space if space < DRAM
+        ]
+        """By memory, then by part of DRAM; None: nobody asked for it."""
+        self._cells += [None] * -(-self._dram_words // PART_GRANULES)
+
+    def _cells_of(self, place: Place) -> "_Cells":
+        cells = self._cells[place.part]
+        if cells is None:
+            behind = (place.part - int(DRAM) + 1) * PART_GRANULES
+            cells = self._cells[place.part] = _Cells(min(behind, self._dram_words))
+        return cells
 
     def places(self, touched: Sequence[Access]) -> list[Place]:
         """Return where accesses lie; a granule of DRAM that is touched in part counts whole."""
@@ -144,14 +152,14 @@ class Uses:
 
         Additions to accumulators are the array's own affair.
         """
-        cells = self._cells[place.part]
+        cells = self._cells_of(place)
         last = cells.last(cells.written, place)
         is_sum = engine is MATRIX and place.space is ACCUMULATOR
         return _without(engine, last) if is_sum else last
 
     def before_write(self, engine: Engine, place: Place) -> Counts:
         """Return the instructions behind which an engine may write words: others' alone."""
-        cells = self._cells[place.part]
+        cells = self._cells_of(place)
         last = cells.last(cells.touched, place)
         if cells.has_single_reads:
             last = cells.with_single_reads(last, place)
@@ -159,14 +167,14 @@ class Uses:
 
     def unwritten(self, place: Place) -> int | None:
         """Return the first of some words that nobody has written; None: all are written."""
-        return self._cells[place.part].unwritten(place)
+        return self._cells_of(place).unwritten(place)
 
     def note(
         self, engine: Engine, number: int, reads: Sequence[Place], writes: Sequence[Place]
     ) -> None:
         """Note what the engine's instruction of that number reads and writes."""
         for place in reads:
-            cells = self._cells[place.part]
+            cells = self._cells_of(place)
             if place.words is not None:
                 cells.read_singly(engine, number, place.words)
             elif place.pairs is None:
@@ -175,7 +183,7 @@ class Uses:
                 for start, end in place.pairs:
                     cells.read(engine, number, start, end)
         for place in writes:
-            cells = self._cells[place.part]
+            cells = self._cells_of(place)
             use = NOTHING.copy()
             use[engine] = number
             if place.pairs is None and place.words is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tilewright.flows.report.display import percent, shorten
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Engine, Instruction
+from tilewright.hw.spec.isa import Engine, Instruction, Shape
 from tilewright.hw.spec.operations.transfer import Load, Transfer
 from tilewright.hw.spec.program import Listing, chain_ends
 from tilewright.support.records import record
@@ -50,8 +50,9 @@ def transfer_bytes(instruction: Instruction, config: Config) -> int:
     return instruction.words * instruction.pitch(config)
 
 
-def layer_reports(program: Listing, retired: Sequence[Retired] = ()) -> tuple[LayerReport, ...]:
+def layer_reports(program: Listing, retired: Iterable[Retired] = ()) -> tuple[LayerReport, ...]:
     """Return a report for each layer of the program; with `retired` also its cycles."""
+    moved: dict[Shape, int] = {}
     loads: dict[int, int] = defaultdict(int)
     stores: dict[int, int] = defaultdict(int)
     counts: dict[int, int] = defaultdict(int)
@@ -59,8 +60,11 @@ def layer_reports(program: Listing, retired: Sequence[Retired] = ()) -> tuple[La
         layer = int(number)
         counts[layer] += 1
         target = loads if isinstance(instruction, Load) else stores
-        target[layer] += transfer_bytes(instruction, program.config)
-    cycles = layer_cycles(program, retired) if retired else {}
+        shape = instruction.shape
+        if shape not in moved:
+            moved[shape] = transfer_bytes(instruction, program.config)
+        target[layer] += moved[shape]
+    cycles = layer_cycles(program, retired)
     macs: dict[int, int] = defaultdict(int)
     for described, end in zip(program.layers, chain_ends(program.layers), strict=True):
         macs[end] += described.macs

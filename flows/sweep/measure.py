@@ -8,6 +8,7 @@ A model of several sections is read for each config, as what joins the host depe
 one with a pooling that is too large for the config.
 """
 
+import mmap
 import pickle
 import time
 from dataclasses import replace
@@ -17,6 +18,7 @@ from pathlib import Path
 from tilewright.compiler.compile import compile_model, list_instructions
 from tilewright.compiler.frontend.fitting import oversized_poolings
 from tilewright.compiler.frontend.importer import ImportedModel, ImportedSection
+from tilewright.compiler.graph.graph import Conv
 from tilewright.flows.models import CompiledModel, import_file
 from tilewright.flows.report.report import layer_reports, utilization
 from tilewright.flows.sweep.energy import count
@@ -27,11 +29,28 @@ from tilewright.support.errors import ExecutionError, TilewrightError
 
 KEPT_READINGS = 2
 """Models that a process holds at a time."""
+ARRAY_ALIGNMENT = 64
+"""Bytes, of the weights, which a reading's file has behind its objects."""
 
 
 def keep_reading(path: Path, setup: Setup, target: Path) -> None:
-    """Read a model and keep it in a file for `measure`. Raises ModelError."""
-    target.write_bytes(pickle.dumps(_read_for_all(path, setup)))
+    """Read a model and keep it in a file for `measure`. Raises ModelError.
+
+    With it the sums of its weights, so that a replay never looks at these.
+    """
+    imported = _read_for_all(path, setup)
+    for section in imported.sections if imported else ():
+        for node in section.graph.nodes:
+            if isinstance(node, Conv):
+                node.weight_sums  # noqa: B018 which are remembered
+    arrays: list[pickle.PickleBuffer] = []
+    read = pickle.dumps(imported, protocol=5, buffer_callback=arrays.append)
+    found = [array.raw() for array in arrays]
+    with target.open("wb") as file:
+        pickle.dump((read, [array.nbytes for array in found]), file)
+        for array in found:
+            file.write(bytes(-file.tell() % ARRAY_ALIGNMENT))
+            file.write(array)
 
 
 def _read_for_all(path: Path, setup: Setup) -> ImportedModel | None:
@@ -46,7 +65,15 @@ def _read_for_all(path: Path, setup: Setup) -> ImportedModel | None:
 @lru_cache(maxsize=KEPT_READINGS)
 def _kept(reading: Path) -> ImportedModel | None:
     with reading.open("rb") as file:
-        found: ImportedModel | None = pickle.load(file)
+        read, sizes = pickle.load(file)
+        start = file.tell()
+        memory = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    arrays = []
+    for size in sizes:
+        start += -start % ARRAY_ALIGNMENT
+        arrays.append(memory[start : start + size])
+        start += size
+    found: ImportedModel | None = pickle.loads(read, buffers=arrays)
     return found
 
 
@@ -79,7 +106,7 @@ def _measured(job: Job, imported: ImportedModel) -> Result:
     compiled = time.monotonic()
     timing = simulate(program, latency=job.latency)
     cycles = _cycles_on_rtl(job, model) if model else timing.cycles
-    layers = layer_reports(program, timing.retirements)
+    layers = layer_reports(program, timing.each_retirement())
     macs = sum(layer.macs for layer in layers)
     return Result(
         cycles=cycles,

@@ -132,7 +132,7 @@ class Wait:
 
 
 class Shape:
-    """An operation and the values of its fields that are no bases; the same object for the same."""
+    """An operation, the element type and the fields that are no bases; one object for the same."""
 
     __slots__ = ("operation", "values")
 
@@ -142,6 +142,18 @@ class Shape:
 
 _shape_of: Any = lru_cache(maxsize=1 << 15)(Shape)
 """Shapes that are forgotten become other objects, which costs what was remembered by them."""
+
+
+class _OfShape:
+    """A field of instructions that have it in their shape alone (`based`)."""
+
+    def __init__(self, place: int) -> None:
+        self._place = place
+
+    def __get__(self, instruction: "Instruction | None", owner: object) -> int:
+        assert instruction is not None, "a class has no fields"
+        found: int = instruction.__dict__["shape"].values[self._place]
+        return found
 
 
 class _ShapeOf:
@@ -252,10 +264,13 @@ class Instruction:
         return other
 
     def based(self, **bases: int) -> Self:
-        """Return the same instruction, thus the same shape, with other bases."""
+        """Return the same instruction, thus the same shape, with other bases.
+
+        It has no more than these and its waits of its own, since there are many of one shape.
+        """
+        assert bases.keys() == set(self.bases), f"{self.name} has the bases {self.bases}"
         other = object.__new__(type(self))
-        other.__dict__ = values = {"shape": self.shape, **self.__dict__, **bases}
-        assert len(values) == len(self.__dict__), f"no such fields: {bases}"
+        other.__dict__ = {"shape": self.shape, "waits": self.waits, **bases}
         return other
 
     @property
@@ -356,9 +371,11 @@ def operation(opcode: int, engine: Engine | None, meaning: str) -> Callable[[typ
         row.bases = tuple(field.name for field in declared if field.metadata["is_base"])
         row._values = staticmethod(_reader([field.name for field in declared]))
         row._counts = staticmethod(_reader(row.counts))
-        row._shape = staticmethod(
-            _reader([field.name for field in declared if field.name not in row.bases])
-        )
+        of_shape = ["element_type"]
+        of_shape += [field.name for field in declared if field.name not in row.bases]
+        row._shape = staticmethod(_reader(of_shape))
+        for place, name in enumerate(of_shape):
+            setattr(row, name, _OfShape(place))
         row._members = {
             field.name: {int(value): value for value in field.values}
             for field in row.fields

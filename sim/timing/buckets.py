@@ -1,5 +1,6 @@
 """Where the cycles of each engine go, as the hardware's counters have it."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
@@ -48,16 +49,16 @@ class _Strip:
     def sums(self) -> dict[Bucket, int]:
         """Return how many cycles each bucket shows in."""
         cycles = [np.array([1, self._end]), *(cycles for _, cycles in self._coats)]
-        borders, places = np.unique(np.concatenate(cycles), return_inverse=True)
+        borders = np.concatenate(cycles)
+        borders.sort()
+        borders = borders[np.append(True, borders[1:] > borders[:-1])]
         shown = np.full(len(borders) - 1, Bucket.IDLE, np.uint8)
-        behind = 2
         for bucket, painted in self._coats:
-            first, behind = behind, behind + len(painted)
-            starts, ends = (
-                np.bincount(places[start:behind:2], minlength=len(borders))
-                for start in (first, first + 1)
-            )
-            shown[np.cumsum(starts - ends)[:-1] > 0] = bucket
+            places = borders.searchsorted(painted)
+            depth = np.bincount(places[::2], minlength=len(borders))
+            depth -= np.bincount(places[1::2], minlength=len(borders))
+            np.cumsum(depth, out=depth)
+            shown[depth[:-1] > 0] = bucket
         sums = np.bincount(shown, np.diff(borders), len(Bucket)).astype(np.int64).tolist()
         return {bucket: sums[bucket] for bucket in Bucket}
 
@@ -94,19 +95,18 @@ def _sums_of(
 def _paint_waits(ledger: Ledger, engine: Engine, numbers: list[int], strip: _Strip) -> None:
     """The head of the queue waits for the engine of its first unmet slot."""
     occupation = ledger.occupations[engine]
-    waits: list[list[int]] = [[] for _ in Engine]
-    previous = None
-    for number in numbers:
+    waits = [array("q") for _ in Engine]
+    ready = occupation.ready or [0] * len(numbers)
+    for place, number in enumerate(numbers):
         start = ledger.taken[number] + 1
-        if previous is not None:
-            ready = occupation.ready.get(previous, 0)
-            start = max(max(start, ledger.issued[previous] + 1), ready)
+        if place:
+            start = max(max(start, ledger.issued[numbers[place - 1]] + 1), ready[place - 1])
         for wait in ledger.instructions[number].waits:
             if wait.count:
                 met = ledger.retirements[wait.engine][wait.count - 1] + 1
                 if met > start:
-                    waits[wait.engine] += (start, met)
+                    waits[wait.engine].append(start)
+                    waits[wait.engine].append(met)
                     start = met
-        previous = number
     for other in Engine:  # whose intervals are disjoint
         strip.paint(waits[other], Bucket[f"WAIT_{other.name}"])

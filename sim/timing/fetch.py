@@ -1,5 +1,7 @@
 """Fetch and dispatch: from the program in DRAM to the engines' queues."""
 
+from collections import deque
+
 from tilewright.hw.spec.cycles import (
     DISPATCH_CYCLES,
     FETCH_ARRIVAL_CYCLES,
@@ -42,8 +44,8 @@ class Front(Actor):
         self._beats = INSTRUCTION_BYTES // machine.config.axi_bytes
         self._requested = 0
         self._last_request = -1
-        self._shown: list[int] = []
-        """When each fetched instruction is at dispatch at the earliest."""
+        self._shown: deque[int] = deque()
+        """When each fetched instruction that is not taken is at dispatch at the earliest."""
         self._end_arrives: int | None = None
         self._taken = 0
         self._last_taken = 0
@@ -103,13 +105,13 @@ class Front(Actor):
     def _schedule_dispatch(self, earliest: int = 0) -> None:
         """Dispatch the next instruction as soon as it is there and its queue has room."""
         number = self._taken
-        if number >= len(self._shown) or self.end_cycle is not None:
+        if not self._shown or self.end_cycle is not None:
             return
         engine = self._machine.engines[number]
         if engine is not None and self._queues[engine].is_full:
             self._held_by = engine
             return
-        cycle = max(self._shown[number], self._last_taken + DISPATCH_CYCLES)
+        cycle = max(self._shown[0], self._last_taken + DISPATCH_CYCLES)
         self._machine.at(max(cycle, earliest), self)
 
     def release(self, engine: int, cycle: int) -> None:
@@ -129,6 +131,7 @@ class Front(Actor):
         if not queue.has_room(cycle):
             return cycle + 1
         queue.enter(number, cycle)
+        self._shown.popleft()
         self._taken, self._last_taken = number + 1, cycle
         self._schedule_dispatch()
         self._schedule_request()

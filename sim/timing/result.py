@@ -1,6 +1,6 @@
 """What a replay found: cycles of every instruction, and of every engine by bucket."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from itertools import accumulate
@@ -54,13 +54,15 @@ class TimingResult:
     @property
     def retirements(self) -> tuple[tuple[Engine, int, int], ...]:
         """Engine, number (from 1) and cycle of each retirement, in program order."""
+        return tuple(self.each_retirement())
+
+    def each_retirement(self) -> Iterator[tuple[Engine, int, int]]:
+        """Yield what `retirements` are."""
         counts = dict.fromkeys(Engine, 0)
-        found = []
         for engine, cycle in zip(self.engines, self.retired, strict=True):
             if engine is not None and cycle >= 0:
                 counts[engine] += 1
-                found.append((engine, counts[engine], cycle))
-        return tuple(found)
+                yield engine, counts[engine], cycle
 
 
 def joined(parts: Sequence[TimingResult]) -> TimingResult:

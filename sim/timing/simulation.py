@@ -1,9 +1,9 @@
 """What the engines' models see of the run that they are part of; `machine` wires it."""
 
 from abc import ABC, abstractmethod
+from array import array
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from tilewright.hw.spec.config import Config
@@ -21,34 +21,39 @@ class Actor(ABC):
         """Do what happens in a cycle; return in which later one it happens again, if it does."""
 
 
-@dataclass
 class Occupation:
     """What an engine notes for its counters while it is replayed."""
 
-    busy: list[int] = field(default_factory=list)
-    """When something moves or is refused: starts and ends in turn."""
-    refused: Counter[int] = field(default_factory=Counter)
-    """Cycles of those in which a port of an SRAM was refused, by instruction."""
-    refusals: dict[int, list[Interval]] = field(default_factory=dict)
-    """When one was, by instruction, where an engine notes that and not the number of cycles."""
-    own_refusals: list[Interval] = field(default_factory=list)
-    """When a port was refused that the engine itself had."""
+    def __init__(self) -> None:
+        self._busy = array("q")
+        self._start, self._end = 0, 0
+        """What comes behind `_busy`."""
+        self.refused: Counter[int] = Counter()
+        """Cycles of those in which a port of an SRAM was refused, by instruction."""
+        self.refusals: dict[int, list[Interval]] = {}
+        """When one was, by instruction, where an engine notes that and not the number of cycles."""
+        self.own_refusals: list[Interval] = []
+        """When a port was refused that the engine itself had."""
+        self.ready = array("q")
+        """For each instruction of a transfer engine, from when on it would take a successor."""
+
+    @property
+    def busy(self) -> Sequence[int]:
+        """When something moves or is refused: starts and ends in turn."""
+        return self._busy + array("q", (self._start, self._end))
 
     def occupy(self, start: int, end: int) -> None:
         """Note that something moves or is refused in cycles [start, end)."""
-        busy = self.busy
-        if busy and busy[-2] <= start <= busy[-1]:
-            busy[-1] = max(busy[-1], end)
+        if self._start <= start <= self._end:
+            self._end = max(self._end, end)
         else:
-            busy.append(start)
-            busy.append(end)
+            self._busy.append(self._start)
+            self._busy.append(self._end)
+            self._start, self._end = start, end
 
     def refused_cycles(self, number: int) -> int:
         """Return in how many cycles another engine had a bank that an instruction asked for."""
         return self.refused[number] + covered(self.refusals.get(number, ()))
-
-    ready: dict[int, int] = field(default_factory=dict)
-    """For each instruction, from when on its engine would take a successor."""
 
 
 class Ledger:
@@ -61,10 +66,10 @@ class Ledger:
         self.instructions = list(instructions)
         self.engines = [instruction.engine for instruction in self.instructions]
         unknown = [-1] * len(self.instructions)
-        self.taken, self.offered = unknown.copy(), unknown.copy()
+        self.taken, self.offered = unknown.copy(), array("q", unknown)
         """When each instruction entered its queue, and was first offered to its engine."""
         self.issued, self.retired = unknown.copy(), unknown.copy()
-        self.retirements: list[list[int]] = [[] for _ in Engine]
+        self.retirements = [array("q") for _ in Engine]
         """The cycles in which instructions of each engine retire, in order."""
         self.occupations = [Occupation() for _ in Engine]
         """By engine."""
@@ -176,11 +181,11 @@ class Simulation(ABC):
     latency: int
     trace: Trace | None
     taken: list[int]
-    offered: list[int]
+    offered: "array[int]"
     issued: list[int]
     retired: list[int]
     occupations: list[Occupation]
-    retirements: list[list[int]]
+    retirements: "list[array[int]]"
     activation_reads: BankTimeline
     accumulator_reads: BankTimeline
     accumulator_writes: BankTimeline

@@ -91,7 +91,7 @@ class TransferModel(EngineModel):
             self._due = self._run_taken + 1
         if shape.starts_last_run:
             self._ready = self._run_taken
-            self._taken_over[transfer.number] = self._ready
+            self._taken_over.append(self._ready)
             self.machine.try_issue(self._engine, cycle)
         return self._find_place(shape)
 

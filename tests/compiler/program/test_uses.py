@@ -1,6 +1,7 @@
 """The last uses of words against tables with a row for every word."""
 
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -103,3 +104,17 @@ def test_granules_of_dram_count_whole_and_up_to_the_end() -> None:
     assert (place.space, place.pairs, place.words) == (Space.DRAM, [(0, 4), (5, 7)], None)
     assert (place.first, place.behind) == (0, 7)
     assert uses.places([Access.of(Space.DRAM, np.array([112]), np.array([120]))]) == []
+
+
+def test_dram_that_nobody_touches_takes_no_memory():
+    tracemalloc.start()
+    uses = Uses(PRESETS["nano"], dram_bytes=1 << 32, granule=16)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 1 << 22
+    last = Access.of(Space.DRAM, np.array([(1 << 32) - 32]), np.array([1 << 32]))
+    (place,) = uses.places([last])
+    assert uses.unwritten(place) == (1 << 28) - 2
+    uses.note(Engine.STORE, 1, [], [place])
+    assert uses.unwritten(place) is None
+    assert uses.before_read(Engine.LOAD, place)[Engine.STORE] == 1

@@ -1,16 +1,19 @@
 """One job of a sweep: read once for all configs, or for its own where it must be."""
 
+import dataclasses
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tilewright.compiler.graph.graph import Conv
 from tilewright.flows.models import compile_file
 from tilewright.flows.report.coverage import coverage_of
 from tilewright.flows.report.report import layer_reports
 from tilewright.flows.sweep.energy import count
 from tilewright.flows.sweep.job import Job, Model, Setup
-from tilewright.flows.sweep.measure import keep_reading, measure
+from tilewright.flows.sweep.measure import _kept, keep_reading, measure
 from tilewright.flows.sweep.space import Space
 from tilewright.hw.spec.config import PRESETS
 from tilewright.sim.timing import simulate
@@ -47,6 +50,26 @@ def test_a_pooling_that_one_config_lacks_the_memory_for_is_measured_as_it_compil
         result = measure(job, reading)
         program = compile_file(path, config).program
         assert (result.error, result.cycles) == ("", simulate(program, latency=64).cycles)
+
+
+def test_a_replay_takes_no_weights_from_a_reading(digits, tmp_path):
+    reading, setup = tmp_path / "reading", Setup()
+    keep_reading(digits, setup, reading)
+    imported = _kept(reading)
+    nodes = [node for section in imported.sections for node in section.graph.nodes]
+    convolutions = [node for node in nodes if isinstance(node, Conv)]
+    assert convolutions
+    kept, other = reading.read_bytes(), tmp_path / "other"
+    for node in convolutions:
+        weights = node.weight.tobytes()
+        assert kept.count(weights) == 1
+        kept = kept.replace(weights, bytes(len(weights)))
+    other.write_bytes(kept)
+    job = Job(model=Model(path=digits, name="digits"), config=PRESETS["nano"], setup=setup,
+              latency=64)  # fmt: skip
+    assert dataclasses.replace(measure(job, other), compile_seconds=0, run_seconds=0) == (
+        dataclasses.replace(measure(job, reading), compile_seconds=0, run_seconds=0)
+    )
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(4, 4), (7, 12), (16, 16), (24, 6)])

@@ -1,6 +1,7 @@
 """Whole programs: the same instructions, words and errors as one by one."""
 
 import random
+import tracemalloc
 
 import pytest
 
@@ -71,11 +72,36 @@ def test_instructions_that_differ_in_bases_and_waits_alone_share_a_shape():
     assert other == alike
     assert load == instruction("LOAD", run=4, count0=2, dram_address=64)
     assert load.shape is other.shape is alike.shape is other.waiting((wait,)).shape
-    changed = replace(load, run=5)
-    assert changed.shape is not load.shape
-    assert changed.shape is instruction("LOAD", run=5, count0=2).shape
-    with pytest.raises(AssertionError, match="no such fields"):
-        load.based(run_of=5)
+    for given in (load, other):
+        changed = replace(given, run=5)
+        assert changed.shape is not load.shape
+        assert changed.shape is instruction("LOAD", run=5, count0=2).shape
+        assert changed.dram_address == given.dram_address
+    for bases in ({"dram_address": 1}, {"dram_address": 1, "run": 5}):
+        with pytest.raises(AssertionError, match="LOAD has the bases"):
+            load.based(**bases)
+
+
+@pytest.mark.parametrize("operation", operations(PRESETS["base"]))
+def test_an_instruction_at_other_bases_is_one_with_all_its_fields(operation):
+    fields = {field.name: number for number, field in enumerate(operation.fields, 1)}
+    bases = {name: 100 + fields[name] for name in operation.bases}
+    wait = (Wait(engine=Engine.STORE, count=7),)
+    found = operation.of(fields, wait).based(**bases)
+    expected = operation.of({**fields, **bases}, wait)
+    assert (found, hash(found), repr(found)) == (expected, hash(expected), repr(expected))
+    assert (found.values(), found.waits) == (expected.values(), wait)
+    assert found.waiting(()) == operation.of({**fields, **bases})
+
+
+def test_instructions_of_a_shape_take_little_memory():
+    matrix, many = instruction("MATRIX", out_blocks=1), 1000
+    matrix.based(source=0, weights=0, destination=0)
+    tracemalloc.start()
+    found = [matrix.based(source=0, weights=0, destination=n) for n in range(many)]
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 400 * len(found)
 
 
 def test_representatives_have_every_shape_and_the_extremes_of_the_other_fields():
