@@ -187,8 +187,8 @@ def _simulate(
     return TimingResult(
         cycles=cycles,
         engines=tuple(ledger.engines),
-        dispatched=tuple(ledger.taken),
-        issued=tuple(ledger.issued),
+        dispatched=ledger.taken,
+        issued=ledger.issued,
         retired=tuple(ledger.retired),
         activities=() if trace is None else tuple(trace.activities),
         find_waits=ledger.waits,

@@ -19,9 +19,9 @@ class TimingResult:
     """To the interrupt."""
     engines: tuple[Engine | None, ...]
     """Of each instruction; None for END."""
-    dispatched: tuple[int, ...]
+    dispatched: Sequence[int]
     """When each instruction entered its engine's queue."""
-    issued: tuple[int, ...]
+    issued: Sequence[int]
     """When each instruction left it for the engine."""
     retired: tuple[int, ...]
     activities: tuple[Activity, ...] = ()

@@ -65,10 +65,10 @@ class Ledger:
     def __init__(self, instructions: Sequence[Instruction]) -> None:
         self.instructions = list(instructions)
         self.engines = [instruction.engine for instruction in self.instructions]
-        unknown = [-1] * len(self.instructions)
-        self.taken, self.offered = unknown.copy(), array("q", unknown)
+        unknown = array("q", [-1]) * len(self.instructions)
+        self.taken, self.offered = unknown[:], unknown[:]
         """When each instruction entered its queue, and was first offered to its engine."""
-        self.issued, self.retired = unknown.copy(), unknown.copy()
+        self.issued, self.retired = unknown[:], unknown.tolist()
         self.retirements = [array("q") for _ in Engine]
         """The cycles in which instructions of each engine retire, in order."""
         self.occupations = [Occupation() for _ in Engine]
@@ -180,9 +180,9 @@ class Simulation(ABC):
     engines: list[Engine | None]
     latency: int
     trace: Trace | None
-    taken: list[int]
+    taken: "array[int]"
     offered: "array[int]"
-    issued: list[int]
+    issued: "array[int]"
     retired: list[int]
     occupations: list[Occupation]
     retirements: "list[array[int]]"
