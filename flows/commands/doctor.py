@@ -35,6 +35,7 @@ REQUIRED_PACKAGES = (
 
 OPTIONAL_PACKAGES = (("pyarrow", "sweep", "sweep writes no folder of results"),
                      ("mypy", "sweep", "sweep has no native code"),
+                     ("pyyaml", "sweep", "sweep reads no energies of Accelergy"),
                      ("distributed", "dask", "sweep has no Dask"),
                      ("pyosys", "synth", "synth has no area"),
                      ("pillow", "images", "quantize reads no images"))  # fmt: skip

@@ -167,7 +167,7 @@ wish_options = collected(
     "--energy",
     "energy_file",
     type=FilePath,
-    help="Picojoules as a TOML file.  [default: the table that comes along]",
+    help="Picojoules as TOML, or Accelergy's ERT.yaml.  [default: the table that comes along]",
 )
 @click.option(
     "--sram",

@@ -6,10 +6,11 @@ instructions' walks (`hw/spec/loops.py`), steps into padding included.
 
 from collections import Counter
 from dataclasses import fields
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 
 from tilewright.flows.report.report import transfer_bytes
+from tilewright.flows.sweep.accelergy import read_ert
 from tilewright.flows.tables import read_table
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
@@ -19,6 +20,7 @@ from tilewright.support.errors import InputError
 from tilewright.support.records import record
 
 PICO = 1e-12
+YAML_SUFFIXES = (".yaml", ".yml")
 MEMORIES = {space: f"{space.name.lower()}_bytes" for space in Space if space != Space.DRAM}
 """The counts of the SRAMs."""
 
@@ -51,12 +53,20 @@ class EnergyTable:
 
 
 def load_table(path: Path | None) -> EnergyTable:
-    """Read a table of energies; None: the one that comes along. Raises InputError."""
+    """Read a table of energies: TOML, or YAML of Accelergy; None: the one that comes along.
+
+    Raises InputError, ToolError.
+    """
+    if path is not None and path.suffix.lower() in YAML_SUFFIXES:
+        return EnergyTable(**read_ert(path))
     given = read_table(path, "energy.toml", [field.name for field in fields(EnergyTable)])
     numbers = {name: value for name, value in given.items() if name != "source"}
     for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not isfinite(value) or value < 0:
             raise InputError(f"{path}: {name} must be a number of picojoules, got {value!r}")
+    if not given["sram_bank_kib"]:
+        raise InputError(f"{path}: sram_bank_kib must be more than 0 KiB, got 0")
     return EnergyTable(**given)
 
 

@@ -11,6 +11,13 @@ from tilewright.hw.spec.config import PRESETS
 from tilewright.support.errors import InputError
 
 NANO = PRESETS["nano"]
+TOML = """source = "x"
+multiply_accumulate_pj = 1
+vector_result_pj = 1
+sram_byte_pj = 1
+sram_bank_kib = {kib}
+dram_byte_pj = {pj}
+"""
 
 
 def test_energy_is_what_the_table_says_of_each_count():
@@ -46,6 +53,9 @@ def test_counts_of_a_program_are_those_of_its_layers(digits):
     [
         ("[", "not valid TOML"),
         ("source = 'x'", "a table like flows/data/energy.toml has exactly dram_byte_pj, multiply"),
+        (TOML.format(pj="nan", kib=8), "dram_byte_pj must be a number of picojoules, got nan"),
+        (TOML.format(pj="-1", kib=8), "dram_byte_pj must be a number of picojoules, got -1"),
+        (TOML.format(pj="1", kib=0), "sram_bank_kib must be more than 0 KiB, got 0"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, text, message):
