@@ -1,9 +1,10 @@
-"""Compare cycles of layers: SCALE-Sim, ZigZag, Tilewright's timing model and RTL, and the bound.
+"""Compare cycles of layers: the bound, Tilewright's RTL and timing model, and three other models.
 
-The peers live in an environment of their own, as SCALE-Sim needs an older NumPy:
+The peers live in environments of their own: SCALE-Sim needs an older NumPy, AccelForge Python 3.12.
 
 python -m venv peers && peers/bin/pip install scalesim==3.0.0 zigzag-dse==3.9.1 six "numpy<2.2"
-python examples/referee/referee.py peers/bin/python -o docs/referee.md
+python3.12 -m venv forge && forge/bin/pip install accelforge==1.0.467
+python examples/referee/referee.py peers/bin/python forge/bin/python -o docs/referee.md
 
 The RTL's cycles are those of `tilewright bench` (docs/bench.json). What the peers say stays in the
 .json beside the page and is asked for anew where layers or config are others, of SCALE-Sim for half
@@ -29,8 +30,10 @@ from tilewright.sim.timing import simulate
 from tilewright.support.files import replace_file
 
 HERE = Path(__file__).parent
-PEERS = ("zig_zag", "scale_sim")
+PEERS = ("zig_zag", "scale_sim", "accel_forge")
 """The scripts."""
+FORGE = "accel_forge"
+"""The one with an interpreter of its own."""
 LAYERS = (
     "GEMM 64^3",
     "GEMM 50x70x100",
@@ -90,17 +93,20 @@ DRAM latency {latency}, from start to idle); the others have no RTL to be measur
 that of arithmetic: all multiplications on a full array, or all bytes at the full bandwidth,
 whichever takes longer. In parentheses: times the bound.
 
-| layer | bound | RTL | timing model | ZigZag | SCALE-Sim |
-|---|---:|---:|---:|---:|---:|
+| layer | bound | RTL | timing model | ZigZag | SCALE-Sim | AccelForge |
+|---|---:|---:|---:|---:|---:|---:|
 {rows}
 
 - ZigZag {zig_zag}: a weight-stationary array with the memories of the config, loop orders searched
   for latency (`examples/referee/zig_zag.py`).
 - SCALE-Sim {scale_sim}: a weight-stationary array, too, with the bandwidth for each operand of its
   own, and without the cycles before the first product (`examples/referee/scale_sim.py`).
-- Both leave out requantization, DRAM latency and the machine's control; their schedules are theirs,
+- AccelForge {accel_forge}: a weight-stationary array with the memories of the config, mappings
+  searched for latency, uneven tiles among them (`examples/referee/accel_forge.py`). A layer takes
+  as long as its slowest component, all others beside it, without filling and draining: with the
+  best mapping that is the bound. Uneven tiles cost parts of steps.
+- All leave out requantization, DRAM latency and the machine's control; their schedules are theirs,
   so a difference is one of schedule as much as of model.
-- AccelForge 1.0.467 is not among them: pip found no `hwcomponents`, which it requires.
 
 `examples/referee/referee.py` makes this page again; docs/referee.json has what the peers said.
 """
@@ -125,8 +131,11 @@ def page(kernels: list[Kernel], peers: dict[str, Any], benchmark: dict[str, dict
     )
 
 
-def peers_of(python: Path, kept: Path, kernels: list[Kernel]) -> dict[str, Any]:
-    """Return what the peers say of the kernels, from the file where it has just that already."""
+def peers_of(python: Path, forge: Path, kept: Path, kernels: list[Kernel]) -> dict[str, Any]:
+    """Return what the peers say of the kernels, from the file where it has just that already.
+
+    python, forge: the interpreters, that of AccelForge by itself.
+    """
     given = {
         "config": {name: getattr(PEER_SIZED, name) for name in FIELDS},
         "layers": {kernel.name: sizes_of(kernel) for kernel in kernels},
@@ -134,18 +143,19 @@ def peers_of(python: Path, kept: Path, kernels: list[Kernel]) -> dict[str, Any]:
     peers: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
     for peer in PEERS:
         if peers.get(peer, {}).get("given") != given:
-            peers[peer] = run_peer(python, f"{peer}.py", given)
+            peers[peer] = run_peer(forge if peer == FORGE else python, f"{peer}.py", given)
             replace_file(kept, (json.dumps(peers, indent=2) + "\n").encode())
     return peers
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("python", type=Path, help="the peers' interpreter")
+    parser.add_argument("python", type=Path, help="interpreter of SCALE-Sim and ZigZag")
+    parser.add_argument("forge", type=Path, help="interpreter of AccelForge")
     parser.add_argument("--bench", type=Path, default=Path("docs/bench.json"))
     parser.add_argument("-o", "--output", type=Path, required=True, help="beside it a .json")
     arguments = parser.parse_args()
-    for file in (arguments.python, arguments.bench):
+    for file in (arguments.python, arguments.forge, arguments.bench):
         if not file.is_file():
             parser.error(f"{file}: no such file")
     named = {kernel.name: kernel for kernel in KERNELS}
@@ -154,7 +164,8 @@ def main() -> None:
     results = json.loads(arguments.bench.read_text())["results"]
     benchmark = {row["name"]: row for row in results if row["config"] == PEER_SIZED.name}
     try:
-        peers = peers_of(arguments.python, arguments.output.with_suffix(".json"), kernels)
+        kept = arguments.output.with_suffix(".json")
+        peers = peers_of(arguments.python, arguments.forge, kept, kernels)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{error.cmd[1]} failed: is it installed in the environment of {error.cmd[0]}?")
     replace_file(arguments.output, page(kernels, peers, benchmark).encode())
