@@ -39,11 +39,11 @@ class ReplayedRead(wiring.Component):
     held_valid : Out(1); the held access has its data on the port in this cycle
     held_ready : In(1); the consumer takes it
     request, request_address : Out, grant : In; the memory port
-    replay : Out(1); the request is the held access's
+    free : Out(1); the request is the access's that comes in, else the held one's
     """
 
     def __init__(self, address_shape: Shape):
-        super().__init__(_members(address_shape) | {"replay": Out(1)})
+        super().__init__(_members(address_shape) | {"free": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -51,19 +51,17 @@ class ReplayedRead(wiring.Component):
         reads = Signal(reset_less=True)
         fresh = Signal()
         address = Signal.like(self.address, reset_less=True)
-        leaves, free = bits("leaves", "free")
+        # Stalls come late: they choose between what both accesses want.
         m.d.comb += [
             self.held_valid.eq(occupied & (~reads | fresh)),
-            leaves.eq(self.held_valid & self.held_ready),
-            free.eq(~occupied | leaves),
-            self.replay.eq(~free & reads),
-            self.request.eq(self.replay | (free & self.valid & self.read)),
-            self.request_address.eq(Mux(self.replay, address, self.address)),
-            self.ready.eq(free & (~self.read | self.grant)),
+            self.free.eq(~occupied | (self.held_valid & self.held_ready)),
+            self.request.eq(Mux(self.free, self.valid & self.read, reads)),
+            self.request_address.eq(Mux(self.free, self.address, address)),
+            self.ready.eq(self.free & (~self.read | self.grant)),
         ]
         m.d.sync += fresh.eq(self.request & self.grant)
         # What comes is taken, granted or not: the enables need no grant.
-        with m.If(free):
+        with m.If(self.free):
             m.d.sync += [
                 occupied.eq(self.valid & self.ready),
                 reads.eq(self.read),

@@ -1,6 +1,6 @@
 """Small pieces of gateware that every engine uses."""
 
-from amaranth.hdl import ShapeLike, Signal, Value
+from amaranth.hdl import Module, ShapeLike, Signal, Value, ValueLike
 
 
 def index_bits(count: int) -> int:
@@ -16,3 +16,29 @@ def register(shape: ShapeLike, name: str) -> Signal:
 def within(coordinate: Value, size: Value) -> Value:
     """0 <= coordinate < size, for a signed coordinate."""
     return ~coordinate[-1] & (coordinate[:-1] < size)
+
+
+def count_down(
+    m: Module,
+    count: Value,
+    *,
+    name: str,
+    start: ValueLike,
+    step: ValueLike,
+    again: ValueLike | None = None,
+) -> Signal:
+    """Return a register that says whether a loop is in its last turn.
+
+    It has `count` turns, 1 and more, from `start` on, and at `step` a turn ends: behind the last
+    one it begins anew with `again` turns, where that is given.
+    """
+    left = Signal.like(count, name=f"{name}_left", reset_less=True)
+    is_last = register(1, f"{name}_is_last")
+    with m.If(start):
+        m.d.sync += [left.eq(count), is_last.eq(count == 1)]
+    with m.Elif(step):
+        m.d.sync += [left.eq(left - 1), is_last.eq(left == 2)]
+        if again is not None:
+            with m.If(is_last):
+                m.d.sync += [left.eq(again), is_last.eq(Value.cast(again) == 1)]
+    return is_last

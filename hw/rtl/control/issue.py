@@ -62,12 +62,14 @@ class IssueQueue(wiring.Component):
         ]
         m.d.sync += level.eq(level + accepted - issued)
         pending = [still_pending(entry.waits, self.retired, self.retiring) for entry in entries]
-        # A free place takes what dispatch shows, accepted or not: its enable needs no handshake.
+        # A free place takes what dispatch shows, accepted or not: its enable needs no handshake,
+        # and the last one's does not need the engine's: nothing is accepted while it is taken.
         for place, entry in enumerate(entries):
             m.d.sync += pending_bits(entry.waits).eq(pending[place])
-            with m.If(issued | (level == place)):
+            is_final = place + 1 == self._depth
+            with m.If((level == place) | (0 if is_final else issued)):
                 m.d.sync += entry.eq(self.entry.payload)
-                if place + 1 < self._depth:
+                if not is_final:
                     with m.If(level > place + 1):
                         m.d.sync += entry.eq(entries[place + 1])
                         m.d.sync += pending_bits(entry.waits).eq(pending[place + 1])

@@ -18,7 +18,7 @@ from tilewright.hw.rtl.interfaces import (
     fields_layout,
 )
 from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS
-from tilewright.hw.rtl.signals import within
+from tilewright.hw.rtl.signals import count_down, within
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.operations.depthwise import Depthwise
@@ -146,14 +146,11 @@ class DepthwiseLoops(wiring.Component):
             m.d.sync += until_output.eq(Mux(ends["output"], following, until_output - 1))
         before = ends["output"]
         for loop, name in (("row", "out_width"), ("block", "out_height"), ("instruction", None)):
-            count = new[name or "blocks"]
-            left = Signal.like(count, name=f"{loop}_left", reset_less=True)
-            m.d.comb += ends[loop].eq(before & (left == 1))
-            with m.If(accept):
-                m.d.sync += left.eq(count)
-            with m.Elif(step & before):
-                again = fields[name] if name else 0
-                m.d.sync += left.eq(Mux(left == 1, again, left - 1))
+            is_last = count_down(
+                m, new[name or "blocks"], name=loop, start=accept, step=step & before,
+                again=fields[name] if name else None,
+            )  # fmt: skip
+            m.d.comb += ends[loop].eq(before & is_last)
             before = ends[loop]
         return ends
 

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits
-from tilewright.hw.rtl.signals import index_bits
+from tilewright.hw.rtl.signals import count_down, index_bits
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
 
@@ -88,35 +88,32 @@ class PixelSequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        tile = self._tile
-        columns_left = Signal(COUNT_BITS, reset_less=True)
-        rows_left = Signal(COUNT_BITS, reset_less=True)
-        row_ends = Signal()
+        tile, new, free = self._tile, self.tile.payload, self.tile.ready
         ends = Signal()
-        new = self.tile.payload
+        row_ends = count_down(
+            m, new.out_width, name="columns", start=free, step=self._active, again=tile.out_width
+        )
+        is_last_row = count_down(
+            m, new.out_height, name="rows", start=free, step=self._active & row_ends
+        )
         m.d.comb += [
             self._has_pixel.eq(self._active & ~tile.empty),
-            row_ends.eq(columns_left == 0),
-            ends.eq(tile.empty | (row_ends & (rows_left == 0))),
+            ends.eq(tile.empty | (row_ends & is_last_row)),
             self.tile.ready.eq((~self._active | ends) & ~self._reads_pending_sum(m)),
         ]
-        with m.If(self.tile.valid & self.tile.ready):
+        # What is offered is taken, valid or not, so that few registers need to know.
+        with m.If(free):
             m.d.sync += [
                 tile.eq(new),
                 self._row_source.eq(new.source),
                 self._row_x.eq(new.x),
-                columns_left.eq(new.out_width - 1),
-                rows_left.eq(new.out_height - 1),
                 self._first.eq(1),
-                self._active.eq(1),
+                self._active.eq(self.tile.valid),
             ]
         with m.Elif(ends):
             m.d.sync += self._active.eq(0)
         with m.Elif(self._active):
             m.d.sync += self._first.eq(0)
-            m.d.sync += columns_left.eq(Mux(row_ends, tile.out_width - 1, columns_left - 1))
-            with m.If(row_ends):
-                m.d.sync += rows_left.eq(rows_left - 1)
             self._step_addresses(m, row_ends)
         self._present(m, ends)
         return m

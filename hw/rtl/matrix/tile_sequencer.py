@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, engine_layout, read_port_signature
 from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS, tile_layout
-from tilewright.hw.rtl.signals import index_bits
+from tilewright.hw.rtl.signals import count_down, index_bits
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import (
     MATRIX_SETUP_CYCLES,
@@ -87,14 +87,14 @@ class TileSequencer(wiring.Component):
             self._advance.eq(self._taken & ~is_last),
             self.instruction.ready.eq(~self._busy | (self._taken & is_last)),
             self._accept.eq(self.instruction.valid & self.instruction.ready),
-            self.tile.valid.eq(self._busy & (self._cycle >= ready_cycle)),
             self._product_step.eq(self._is_first_tile & (self._cycle < PRODUCT_STEPS)),
         ]
         new = self.instruction.payload.fields.MATRIX
         with m.If(self._accept | self._taken):
-            m.d.sync += self._cycle.eq(0)
+            m.d.sync += [self._cycle.eq(0), self.tile.valid.eq(0)]
         with m.Elif(self._cycle != self._first_cycles):
             m.d.sync += self._cycle.eq(self._cycle + 1)
+            m.d.sync += self.tile.valid.eq(self._busy & (self._cycle + 1 >= ready_cycle))
         with m.If(self._accept):
             counts = (*LOOPS, "out_height", "out_width")
             m.d.sync += [
@@ -117,13 +117,12 @@ class TileSequencer(wiring.Component):
     def _step_loops(self, m, new):
         inner_ends = self._advance
         for index, name in enumerate(LOOPS):
-            left = Signal(10, name=f"{name}_left", reset_less=True)
             ends = self._last_of_loop[index]
-            m.d.comb += [ends.eq(left == 0), self._turns[index].eq(inner_ends & ~ends)]
-            with m.If(self._accept):
-                m.d.sync += left.eq(new[name] - 1)
-            with m.Elif(inner_ends):
-                m.d.sync += left.eq(Mux(ends, self._fields[name] - 1, left - 1))
+            is_last = count_down(
+                m, new[name], name=name, start=self._accept, step=inner_ends,
+                again=self._fields[name],
+            )  # fmt: skip
+            m.d.comb += [ends.eq(is_last), self._turns[index].eq(inner_ends & ~ends)]
             inner_ends = inner_ends & ends
 
     def _load_weights(self, m, new):

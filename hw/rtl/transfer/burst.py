@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, engine_layout
+from tilewright.hw.rtl.signals import count_down
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import burst_limit
@@ -161,32 +162,28 @@ class RunIterator(wiring.Component):
             )
             for axis in range(1, NUM_AXES)
         ]
-        left, ends = [], []
+        inner_done = Const(1)
         for axis, (dram, sram) in enumerate(axes):
             count = fields[f"count{axis}"]
             dram_stride = Signal(DRAM_ADDRESS_BITS, name=f"dram_stride{axis}")
             sram_stride = Signal.like(fields[f"sram_stride{axis}"], name=f"sram_stride{axis}")
-            reload = Signal.like(count, name=f"reload{axis}")
-            left.append(Signal.like(count, name=f"left{axis}"))
-            ends.append(left[axis] == 0)
+            turns = Signal.like(count, name=f"turns{axis}")
+            step = taken & inner_done
+            is_last = count_down(m, count, name=f"axis{axis}", start=accept, step=step, again=turns)
             with m.If(accept):
                 m.d.sync += [
                     dram_stride.eq(fields[f"dram_stride{axis}"] & aligned),
                     sram_stride.eq(fields[f"sram_stride{axis}"]),
-                    reload.eq(count - 1),
-                    left[axis].eq(count - 1),
+                    turns.eq(count),
                     dram.eq(fields.dram_address & aligned),
                     sram.eq(fields.sram_address),
                 ]
-            inner_done = Cat(*ends[:axis]).all() if axis else Const(1)
-            with m.Elif(taken & inner_done & ~ends[axis]):
-                m.d.sync += left[axis].eq(left[axis] - 1)
+            with m.Elif(step & ~is_last):
                 for inner in axes[: axis + 1]:
                     m.d.sync += inner[0].eq(dram + dram_stride)
                     m.d.sync += inner[1].eq(sram + sram_stride)
-            with m.Elif(taken & inner_done):
-                m.d.sync += left[axis].eq(reload)
-        m.d.comb += exhausted.eq(Cat(*ends).all())
+            inner_done = inner_done & is_last
+        m.d.comb += exhausted.eq(inner_done)
 
 
 class BurstSplitter(wiring.Component):
@@ -219,13 +216,12 @@ class BurstSplitter(wiring.Component):
         beat_bits = exact_log2(self._config.axi_bytes)
         burst = self.burst.payload
         run = Signal(self._layout, reset_less=True)
-        occupied, first = bits("occupied", "first")
-        ends = Signal()
+        occupied, first, ends = bits("occupied", "first", "ends")
         last_byte = Signal(split_bits)
 
-        low = run.address[:split_bits]
+        low, new = run.address[:split_bits], self.run.payload
+        rest = (run.last_byte - ~low - 1)[: len(run.last_byte)]
         m.d.comb += [
-            ends.eq(run.empty | (run.last_byte <= ~low)),
             last_byte.eq(Mux(ends, run.last_byte, ~low)),
             self.burst.valid.eq(occupied),
             burst.address.eq(
@@ -246,12 +242,14 @@ class BurstSplitter(wiring.Component):
             self.run.ready.eq(~occupied | (self.burst.ready & ends)),
         ]
         with m.If(self.run.ready):
-            m.d.sync += [occupied.eq(self.run.valid), run.eq(self.run.payload), first.eq(1)]
+            m.d.sync += [occupied.eq(self.run.valid), run.eq(new), first.eq(1)]
+            m.d.sync += ends.eq(new.empty | (new.last_byte <= ~new.address[:split_bits]))
         with m.Elif(self.burst.ready):
             m.d.sync += [
                 first.eq(0),
                 run.address[split_bits:].eq(run.address[split_bits:] + 1),
                 run.address[:split_bits].eq(0),
-                run.last_byte.eq(run.last_byte - last_byte - 1),
+                run.last_byte.eq(rest),
+                ends.eq(rest[split_bits:] == 0),
             ]
         return m

@@ -144,13 +144,14 @@ class VectorEngine(wiring.Component):
         }
         with m.If(accept):
             m.d.sync += slot.eq(~slot)
-            for name, job in jobs.items():
-                m.d.sync += self._fill_job(job, fields, name, slot, empty)
         for name, unit, waiting in (
             ("destination", writer, waiting_writer),
             ("operand", operands, waiting_operand),
         ):
             m.d.comb += [unit.job.valid.eq(waiting), unit.job.p.eq(jobs[name])]
+            # Accepted or not: the enable comes from a register.
+            with m.If(~waiting):
+                m.d.sync += self._fill_job(jobs[name], fields, name, slot, empty)
             needed = 1 if name == "destination" else fields.combine.any() & ~empty
             with m.If(accept & needed):
                 m.d.sync += waiting.eq(1)

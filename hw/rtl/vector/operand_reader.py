@@ -4,7 +4,6 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import bits
 from tilewright.hw.rtl.read import ReplayedRead
 from tilewright.hw.rtl.vector.layouts import job_layout
 from tilewright.hw.rtl.vector.source import activation_port
@@ -43,15 +42,14 @@ class OperandReader(wiring.Component):
         read_address = self.activation.address.shape()
         m.submodules.read = read = ReplayedRead(read_address)
         position = walker.position
-        moves, exists = bits("moves", "exists")
+        moves = Signal()
         group = Signal.like(position.group, reset_less=True)
         wiring.connect(m, wiring.flipped(self.job), walker.job)
         m.d.comb += [
-            exists.eq(position.address < self._config.activation_words),
             moves.eq(walker.active & read.ready),
             walker.moves.eq(moves),
             read.valid.eq(walker.active),
-            read.read.eq(exists),
+            read.read.eq(position.exists),
             read.address.eq(position.address),
             read.grant.eq(self.activation.grant),
             read.held_ready.eq(~self.values.valid | self.values.ready),
@@ -59,7 +57,7 @@ class OperandReader(wiring.Component):
             self.activation.request.eq(read.request),
             self.activation.address.eq(read.request_address),
         ]
-        m.d.sync += [self.fault.eq(moves & ~exists), self.fault_slot.eq(position.slot)]
+        m.d.sync += [self.fault.eq(moves & ~position.exists), self.fault_slot.eq(position.slot)]
         with m.If(moves):
             m.d.sync += group.eq(position.group)
         word = self.activation.data.word_select(group, 8 * self._config.lanes)

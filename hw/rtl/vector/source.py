@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import bits, read_port_signature
+from tilewright.hw.rtl.interfaces import read_port_signature
 from tilewright.hw.rtl.read import ReplayedRead
 from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.rtl.vector.layouts import slots_layout, source_layout, values_layout
@@ -51,20 +51,25 @@ class SourceReader(wiring.Component):
         held = Signal.like(token, reset_less=True)
         m.submodules.read = read = ReplayedRead(token.address.shape())
         moves = self.token.valid & self.token.ready
-        from_accumulator, deferred = bits("from_accumulator", "deferred")
+        is_new = self.token.valid & token.read
+        is_wide, was_wide = (each.kind == isa.Source.ACCUMULATOR for each in (token, held))
         m.d.comb += [
             read.valid.eq(self.token.valid),
             read.read.eq(token.read),
             read.address.eq(token.address),
             self.token.ready.eq(read.ready),
-            from_accumulator.eq(Mux(read.replay, held.kind, token.kind)),
-            self.accumulator.request.eq(read.request & from_accumulator),
-            deferred.eq(read.replay & self.defer),
-            self.activation.request.eq(read.request & ~from_accumulator & ~deferred),
+            self.accumulator.request.eq(Mux(read.free, is_new & is_wide, held.read & was_wide)),
+            self.activation.request.eq(
+                Mux(read.free, is_new & ~is_wide, held.read & ~was_wide & ~self.defer)
+            ),
             self.accumulator.address.eq(read.request_address),
             self.activation.address.eq(read.request_address),
             read.grant.eq(
-                Mux(from_accumulator, self.accumulator.grant, self.activation.grant & ~deferred),
+                Mux(
+                    Mux(read.free, is_wide, was_wide),
+                    self.accumulator.grant,
+                    self.activation.grant & (read.free | ~self.defer),
+                )
             ),
         ]
         m.d.sync += [

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, bits
-from tilewright.hw.rtl.signals import index_bits
+from tilewright.hw.rtl.signals import count_down, index_bits
 from tilewright.hw.rtl.vector.layouts import job_layout
 from tilewright.hw.spec.config import Config
 
@@ -13,11 +13,12 @@ from tilewright.hw.spec.config import Config
 def position_layout(config: Config) -> data.StructLayout:
     """A position of a walk: activation word (modulo 2^20) and lane group in it.
 
-    last: nothing follows it; slot, combine, empty: the job's.
+    exists: the word does; last: nothing follows it; slot, combine, empty: the job's.
     """
     return data.StructLayout(
         {
             "address": address_shape(),
+            "exists": 1,
             "group": index_bits(config.row_groups),
             "last": 1,
             "slot": 1,
@@ -59,10 +60,12 @@ class Walker(wiring.Component):
         )
         was_active, follows, moved = bits("was_active", "follows", "moved")
         last = self._look_ahead(m, ahead, moved)
+        exists = ahead.address < self._config.activation_words
         m.d.comb += [
             self.active.eq(Mux(moved, follows, was_active)),
             self.position.eq(Mux(moved, ahead, same)),
             self.position.last.eq(Mux(moved, last, same.last)),
+            self.position.exists.eq(Mux(moved, exists, same.exists)),
             self.job.ready.eq(~self.active | (self.moves & self.position.last)),
         ]
         m.d.sync += [
@@ -84,44 +87,47 @@ class Walker(wiring.Component):
         job, is_word_end = self.job.p, ahead.group == self._config.row_groups - 1
         walk = Signal.like(job.walk, reset_less=True)
         row, block = (Signal(address_shape(), name=n, reset_less=True) for n in ("row", "block"))
-        names = ("pixels_left", "rows_left", "groups_left")
-        counts = (walk.out_width, walk.out_height, walk.groups)
-        pixels, rows, groups = (
-            Signal.like(count, name=name, reset_less=True)
-            for name, count in zip(names, counts, strict=True)
-        )
-        row_ends, block_ends = pixels == 1, rows == 1
+        starts = Signal()
+        row_ends, is_last_row, is_last_group = self._count(m, starts, moved, walk)
+        block_ends = row_ends & is_last_row
         next_row, next_block = Signal.like(row), Signal.like(block)
         m.d.comb += [
             next_block.eq(block + Mux(is_word_end, walk.stride, 0)),
-            next_row.eq(Mux(block_ends, next_block, row + walk.pitch)),
+            next_row.eq(Mux(is_last_row, next_block, row + walk.pitch)),
+            starts.eq(~self.active | self.position.last),
         ]
-        with m.If(~self.active | self.position.last):
+        with m.If(starts):
             m.d.sync += [
                 walk.eq(job.walk),
                 row.eq(job.walk.base),
                 block.eq(job.walk.base),
-                pixels.eq(job.walk.out_width),
-                rows.eq(job.walk.out_height),
-                groups.eq(job.walk.groups),
                 ahead.address.eq(job.walk.base),
                 ahead.group.eq(job.walk.group),
                 *(ahead[name].eq(job[name]) for name in ("slot", "combine", "empty")),
             ]
         with m.Elif(moved):
-            m.d.sync += [
-                ahead.address.eq(Mux(row_ends, next_row, ahead.address + 1)),
-                pixels.eq(Mux(row_ends, walk.out_width, pixels - 1)),
-            ]
+            m.d.sync += ahead.address.eq(Mux(row_ends, next_row, ahead.address + 1))
             with m.If(row_ends):
-                m.d.sync += [
-                    row.eq(next_row),
-                    rows.eq(Mux(block_ends, walk.out_height, rows - 1)),
-                ]
-            with m.If(row_ends & block_ends):
+                m.d.sync += row.eq(next_row)
+            with m.If(block_ends):
                 m.d.sync += [
                     block.eq(next_block),
                     ahead.group.eq(Mux(is_word_end, 0, ahead.group + 1)),
-                    groups.eq(groups - 1),
                 ]
-        return ahead.empty | (row_ends & block_ends & (groups == 1))
+        return ahead.empty | (block_ends & is_last_group)
+
+    def _count(self, m, starts, moved, walk):
+        """Whether `ahead` is the last of its row, in the last row, in the last group."""
+        new = self.job.p.walk
+        row_ends = count_down(
+            m, new.out_width, name="pixels", start=starts, step=moved, again=walk.out_width
+        )
+        is_last_row = count_down(
+            m, new.out_height, name="rows", start=starts, step=moved & row_ends,
+            again=walk.out_height,
+        )  # fmt: skip
+        block_ends = row_ends & is_last_row
+        is_last_group = count_down(
+            m, new.groups, name="groups", start=starts, step=moved & block_ends
+        )
+        return row_ends, is_last_row, is_last_group

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, bits, fields_layout
-from tilewright.hw.rtl.signals import index_bits, within
+from tilewright.hw.rtl.signals import count_down, index_bits, within
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.layouts import VECTOR, mark_layout, source_layout, start_layout
 from tilewright.hw.spec import isa
@@ -116,21 +116,15 @@ class WindowLoops(wiring.Component):
         outer = {"row": "out_width", "group": "out_height"}
         ends, all_before = {}, 1
         for loop, name in (inner | outer).items():
-            left = Signal.like(new[name], name=f"{loop}_left", reset_less=True)
-            here = all_before & (left == 1)
-            with m.If(started):
-                m.d.sync += left.eq(new[name])
-            with m.Elif(step & all_before):
-                m.d.sync += left.eq(Mux(left == 1, fields[name], left - 1))
             ends[loop] = Signal(name=f"{loop}_ends")
-            m.d.comb += ends[loop].eq(here)
+            is_last = count_down(
+                m, new[name], name=loop, start=started, step=step & all_before, again=fields[name]
+            )
+            m.d.comb += ends[loop].eq(all_before & is_last)
             all_before = ends[loop]
-        groups_left = Signal.like(new.groups, reset_less=True)
-        ends["group_count"] = groups_left == 1
-        with m.If(started):
-            m.d.sync += groups_left.eq(new.groups)
-        with m.Elif(step & ends["group"]):
-            m.d.sync += groups_left.eq(groups_left - 1)
+        ends["group_count"] = count_down(
+            m, new.groups, name="groups", start=started, step=step & ends["group"]
+        )
         return ends
 
     def _keep_pace(self, m, step, window_ends):

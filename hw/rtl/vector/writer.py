@@ -51,11 +51,10 @@ class Writer(wiring.Component):
         m = Module()
         m.submodules.walker = walker = Walker(config=self._config)
         job = walker.position
-        here, exists, step = bits("here", "exists", "step")
+        here, step = bits("here", "step")
         part, last_part = self._count_parts(m, here & job.combine)
         wiring.connect(m, wiring.flipped(self.job), walker.job)
         m.d.comb += [
-            exists.eq(job.address < self._config.activation_words),
             here.eq(
                 walker.active
                 & ~job.empty
@@ -65,9 +64,9 @@ class Writer(wiring.Component):
             step.eq(here & (~job.combine | last_part)),
             walker.moves.eq(walker.active & (job.empty | step)),
             self.retire.eq(walker.moves & job.last),
-            self.fault.eq(here & ~exists),
+            self.fault.eq(here & ~job.exists),
             self.fault_slot.eq(job.slot),
-            self.activation.request.eq(here & exists),
+            self.activation.request.eq(here & job.exists),
             self.activation.address.eq(job.address),
         ]
         with m.If(self.combined.valid):
