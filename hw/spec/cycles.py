@@ -136,8 +136,12 @@ def burst_limit(config: Config) -> int:
     return min(BURST_BOUNDARY_BYTES, MAX_BURST_BEATS * config.axi_bytes)
 
 
-VECTOR_PIPELINE_CYCLES = 15
+VECTOR_PIPELINE_CYCLES = 16
 """From the last source read's turn to its results' write, and from acceptance to the first turn."""
+VECTOR_WRITE_CYCLES = 1
+"""The last ones of these: from a result to its write and the retirement with it."""
+EMPTY_VECTOR_LATENCY = 3
+"""From the acceptance of a VECTOR instruction that writes nothing to its retirement."""
 COMBINE_PIPELINE_CYCLES = 9
 """What the second stage adds to that, besides lanes/operand_lanes."""
 GROUP_PAIR_CYCLES = 2

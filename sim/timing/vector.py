@@ -4,13 +4,14 @@ from bisect import bisect_right
 from collections import deque
 from typing import Final, Literal
 
+from tilewright.hw.spec.cycles import EMPTY_VECTOR_LATENCY
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.alarm import Alarm
 from tilewright.sim.timing.flight import Flight
 from tilewright.sim.timing.ports import BankTimeline, Claim, Interval
 from tilewright.sim.timing.simulation import Actor, Simulation, VectorState
-from tilewright.sim.timing.vector_plan import READ_CYCLES, WRITE_CYCLES, Planner
+from tilewright.sim.timing.vector_plan import READ_CYCLES, Planner, cycles_to_write
 from tilewright.sim.timing.vector_ports import Work, WorkCache
 from tilewright.sim.timing.vector_trace import note_ports
 
@@ -133,7 +134,9 @@ class VectorModel(VectorState):
             if before is not None and before.retired is None:
                 return  # its retirement comes back to this one
             earliest = -1 if before is None or before.retired is None else before.retired + 1
-            self._retire(flight, max(max(cycle, flight.accepted + 2), earliest), cycle)
+            self._retire(
+                flight, max(cycle, flight.accepted + EMPTY_VECTOR_LATENCY, earliest), cycle
+            )
             return
         self._refresh(flight)
         if flight.walker_free is None and flight.walker_due <= cycle:
@@ -142,7 +145,7 @@ class VectorModel(VectorState):
         if flight.settles > cycle or (before is not None and before.retired is None):
             flight.alarm.set(max(flight.settles, cycle + 1), _Check(self, flight))
             return
-        retired = flight.aftermath.used + (WRITE_CYCLES if flight.work.combines else 0)
+        retired = flight.aftermath.used + cycles_to_write(flight.work)
         self._note_refusals(flight)
         self._retire(flight, retired, cycle)
 

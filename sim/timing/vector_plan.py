@@ -11,6 +11,7 @@ from tilewright.hw.spec.cycles import (
     COMBINE_PIPELINE_CYCLES,
     GROUP_PAIR_CYCLES,
     VECTOR_PIPELINE_CYCLES,
+    VECTOR_WRITE_CYCLES,
 )
 from tilewright.sim.timing.cursor import NEVER
 from tilewright.sim.timing.flight import Flight, Reads
@@ -29,13 +30,14 @@ from tilewright.sim.timing.shared_replay import SharedReplay
 from tilewright.sim.timing.simulation import Simulation
 from tilewright.sim.timing.vector_ports import (
     Kind,
+    Work,
     source_banks,
 )
 
-TO_RESULT = VECTOR_PIPELINE_CYCLES - POSITION_CYCLES
+TO_RESULT = VECTOR_PIPELINE_CYCLES - VECTOR_WRITE_CYCLES - POSITION_CYCLES
 """From a source read to the cycle behind that in which its value can be used."""
-WRITE_CYCLES = COMBINE_PIPELINE_CYCLES + 1
-"""From the use of a value and its operand to the write of the result."""
+COMBINED_CYCLES = COMBINE_PIPELINE_CYCLES + 1
+"""From the use of a value and its operand to the result."""
 READ_CYCLES = 3
 """From acceptance to the first source read."""
 OPERAND_CYCLES = 2
@@ -187,7 +189,7 @@ class Planner:
         previous = flight.previous
         if flight.work.combines or previous is None or not previous.work.combines:
             return -1
-        return previous.aftermath.used + WRITE_CYCLES
+        return previous.aftermath.used + COMBINED_CYCLES
 
     def _is_free(self, flight: Flight) -> bool:
         """Tell whether nobody takes a bank that it reads while it does, if no value waits."""
@@ -330,7 +332,7 @@ class Planner:
             return None
         if flight.writes is None:
             flight.writes = self._machine.activation_reads.like()
-            ends = self._use_cycles(flight) + 1 + (WRITE_CYCLES if work.combines else 0)
+            ends = self._use_cycles(flight) + 1 + cycles_to_write(work)
             starts = ends - (self._pace if work.combines else 1)
             flight.writes.occupy_union(step_banks(walk(config), config), starts, ends)
         return flight.writes
@@ -362,6 +364,11 @@ class Planner:
         window = flight.work.window
         last_reads = self._window_cycles(flight)[window - 1 :: window]
         return last_reads - 1 + TO_RESULT + (self._pace if flight.work.combines else 1)
+
+
+def cycles_to_write(work: Work) -> int:
+    """Return the cycles from the use of a value to the write of what comes of it."""
+    return VECTOR_WRITE_CYCLES + (COMBINED_CYCLES if work.combines else 0)
 
 
 def _last_turns(runs: Sequence[Run], before: Sequence[int]) -> list[int]:

@@ -9,7 +9,7 @@ With K values a window, S = lanes/operand_lanes, P pixels and G lane groups, an 
 I = K cycles, or max(K, S) with a second stage, and an instruction G * P * I of them. Its successor
 is accepted after as many cycles, if it is prepared: its header (header_words cycles) and its table
 (32 cycles) are fetched from the retirement of the last instruction but one on. A lone instruction
-retires K + (G * P - 1) * I + 15 cycles after its acceptance, 9 + S later with a second stage.
+retires K + (G * P - 1) * I + 16 cycles after its acceptance, 9 + S later with a second stage.
 Groups with parameters of their own and fewer than 2 cycles (one pixel) take 3 / 2 cycles on
 average; those whose negative sums have scales of their own 3 more than others. An instruction
 without second stage behind one with it writes when that one has retired.

@@ -5,16 +5,17 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits, write_port_signature
-from tilewright.hw.rtl.signals import index_bits
+from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.rtl.vector.layouts import combined_signature, job_layout
 from tilewright.hw.rtl.vector.walker import Walker
 from tilewright.hw.spec.config import Config
 
 
 class Writer(wiring.Component):
-    """One write a cycle, in the cycle in which the results are there.
+    """One write a cycle, in the cycle behind that in which the results are there.
 
-    Nobody comes before it at the port, so that no grant stands in the way of what is behind it.
+    Nobody comes before it at the port, so that no grant stands in the way of what is behind it;
+    the write comes from registers, so that nothing of it stands in the way of others' grants.
 
     Members
     -------
@@ -63,6 +64,8 @@ class Writer(wiring.Component):
             self.results.ready.eq(here & ~job.combine),
             step.eq(here & (~job.combine | last_part)),
             walker.moves.eq(walker.active & (job.empty | step)),
+        ]
+        m.d.sync += [
             self.retire.eq(walker.moves & job.last),
             self.fault.eq(here & ~job.exists),
             self.fault_slot.eq(job.slot),
@@ -94,7 +97,6 @@ class Writer(wiring.Component):
         mask = Cat(
             Mux(group == number, lanes, 0)[: config.lanes] for number in range(config.row_groups)
         )
-        m.d.comb += [
-            self.activation.data.eq(values.replicate(config.row_groups)),
-            self.activation.mask.eq(mask),
-        ]
+        written = register(len(values), "written")
+        m.d.comb += self.activation.data.eq(written.replicate(config.row_groups))
+        m.d.sync += [written.eq(values), self.activation.mask.eq(mask)]

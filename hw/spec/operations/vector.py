@@ -157,7 +157,7 @@ class Vector(Window):
 
     def latency(self, config: Config) -> int:
         if self.is_empty:
-            return 2
+            return cycles.EMPTY_VECTOR_LATENCY
         issue = self.read_cycles(config)
         if self.combine:
             issue += cycles.COMBINE_PIPELINE_CYCLES + config.lanes // config.operand_lanes
