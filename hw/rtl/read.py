@@ -40,10 +40,11 @@ class ReplayedRead(wiring.Component):
     held_ready : In(1); the consumer takes it
     request, request_address : Out, grant : In; the memory port
     free : Out(1); the request is the access's that comes in, else the held one's
+    would_request : Out(1); the request, if the consumer takes what there is
     """
 
     def __init__(self, address_shape: Shape):
-        super().__init__(_members(address_shape) | {"free": Out(1)})
+        super().__init__(_members(address_shape) | {"free": Out(1), "would_request": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -51,11 +52,15 @@ class ReplayedRead(wiring.Component):
         reads = Signal(reset_less=True)
         fresh = Signal()
         address = Signal.like(self.address, reset_less=True)
+        is_wanted, would_be_free = bits("is_wanted", "would_be_free")
         # Stalls come late: they choose between what both accesses want.
         m.d.comb += [
+            is_wanted.eq(self.valid & self.read),
             self.held_valid.eq(occupied & (~reads | fresh)),
+            would_be_free.eq(~occupied | self.held_valid),
+            self.would_request.eq(Mux(would_be_free, is_wanted, reads)),
             self.free.eq(~occupied | (self.held_valid & self.held_ready)),
-            self.request.eq(Mux(self.free, self.valid & self.read, reads)),
+            self.request.eq(Mux(self.free, is_wanted, reads)),
             self.request_address.eq(Mux(self.free, self.address, address)),
             self.ready.eq(self.free & (~self.read | self.grant)),
         ]

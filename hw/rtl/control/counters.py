@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.control.decoder import ENGINE_BITS, engines
 from tilewright.hw.rtl.control.dispatch import counts_layout
-from tilewright.hw.rtl.interfaces import Activity
+from tilewright.hw.rtl.interfaces import Activity, bits
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import Bucket
@@ -60,7 +60,7 @@ class CycleCounters(wiring.Component):
 
     The bucket is the engine's activity, except when the head of its queue waits and holds the
     engine up: it is idle, or awaits the memory but could take an instruction. Such a cycle counts
-    as waiting for the engine of the head's first unmet slot. A cycle shows in `cycles` two cycles
+    as waiting for the engine of the head's first unmet slot. A cycle shows in `cycles` three cycles
     later, unless a reset comes between. The counters wrap at 2^32.
 
     Members
@@ -83,15 +83,26 @@ class CycleCounters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bucket = Signal(range(len(Bucket)))
-        is_counted = Signal()
-        m.d.sync += is_counted.eq(self.run)
-        with m.Switch(self.activity):
-            for activity, own_bucket in ACTIVITY_BUCKETS.items():
-                with m.Case(activity):
+        runs, is_counted = bits("runs", "is_counted")
+        # What an engine does comes late in a cycle, and is looked at in the next one.
+        activity = Signal.like(self.activity)
+        ready, waiting = bits("was_ready", "was_waiting")
+        waiting_for = Signal.like(self.waiting_for)
+        m.d.sync += [
+            runs.eq(self.run),
+            is_counted.eq(runs),
+            activity.eq(self.activity),
+            ready.eq(self.ready),
+            waiting.eq(self.waiting),
+            waiting_for.eq(self.waiting_for),
+        ]
+        with m.Switch(activity):
+            for each, own_bucket in ACTIVITY_BUCKETS.items():
+                with m.Case(each):
                     m.d.sync += bucket.eq(own_bucket)
-        idle = self.activity == Activity.IDLE
-        held_up = idle | ((self.activity == Activity.MEMORY) & self.ready)
-        with m.If(self.waiting & held_up), m.Switch(self.waiting_for):
+        idle = activity == Activity.IDLE
+        held_up = idle | ((activity == Activity.MEMORY) & ready)
+        with m.If(waiting & held_up), m.Switch(waiting_for):
             for engine, wait_bucket in WAIT_BUCKETS.items():
                 with m.Case(engine):
                     m.d.sync += bucket.eq(wait_bucket)

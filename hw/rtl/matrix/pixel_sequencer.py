@@ -147,13 +147,13 @@ class PixelSequencer(wiring.Component):
         new, word = self.tile.payload, self._tile.destination
         had_pixel = Signal()
         is_word, is_next_word = bits("is_word", "is_next_word")
+        accumulates = new.new_block & ~new.overwrite & ~new.empty
         m.d.sync += [
             had_pixel.eq(self._has_pixel),
-            is_word.eq(new.destination == word),
-            is_next_word.eq(new.destination == (word + 1)[: len(word)]),
+            is_word.eq(accumulates & (new.destination == word)),
+            is_next_word.eq(accumulates & (new.destination == (word + 1)[: len(word)])),
         ]
-        pending = Mux(self._has_pixel, is_word | is_next_word, had_pixel & is_word)
-        return new.new_block & ~new.overwrite & ~new.empty & pending
+        return Mux(self._has_pixel, is_word | is_next_word, had_pixel & is_word)
 
     def _present(self, m, ends):
         """Check the current pixel and register it."""

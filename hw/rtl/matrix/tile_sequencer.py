@@ -4,7 +4,7 @@ All addresses are incremental; the three row products (origin, stride, dilation 
 by radix-4 Booth steps while an instruction's first weight tile loads.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -115,14 +115,19 @@ class TileSequencer(wiring.Component):
         return m
 
     def _step_loops(self, m, new):
-        inner_ends = self._advance
+        inner_ends = Const(1)
         for index, name in enumerate(LOOPS):
             ends = self._last_of_loop[index]
             is_last = count_down(
-                m, new[name], name=name, start=self._accept, step=inner_ends,
+                m, new[name], name=name, start=self._accept, step=self._taken & inner_ends,
                 again=self._fields[name],
             )  # fmt: skip
-            m.d.comb += [ends.eq(is_last), self._turns[index].eq(inner_ends & ~ends)]
+            turns = Signal(name=f"{name}_may_turn")
+            m.d.comb += [
+                ends.eq(is_last),
+                turns.eq(inner_ends & ~ends & ~self._empty),
+                self._turns[index].eq(self._taken & turns),
+            ]
             inner_ends = inner_ends & ends
 
     def _load_weights(self, m, new):

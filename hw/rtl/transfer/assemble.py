@@ -84,18 +84,23 @@ class WordAssembler(wiring.Component):
         slots = tuple(-(-pitch // self._config.axi_bytes) for pitch in self._pitches)
         slot = Signal(range(max(slots)))
         free, step, word_ends, burst_ends = bits("free", "step", "word_ends", "burst_ends")
+        may_step, uses_beat, leaves = bits("may_step", "uses_beat", "leaves")
         offset = Signal.like(burst.offset)
 
+        # The word's grant comes late: what happens if it has left is known by then.
         m.d.comb += [
             free.eq(~self.word.valid | self.word.ready),
-            step.eq(occupied & ~burst.empty & free & self.beat.valid),
+            may_step.eq(occupied & ~burst.empty & self.beat.valid),
+            uses_beat.eq(may_step & ((offset == 0) | burst_ends)),
+            leaves.eq((occupied & burst.empty) | (may_step & burst_ends)),
+            step.eq(free & may_step),
             word_ends.eq(slot == choose(burst.target, tuple(count - 1 for count in slots))),
             burst_ends.eq(word_ends & (burst.last_word == 0)),
             offset.eq(burst.offset + choose(burst.target, self._pitches)),
-            self.beat.ready.eq(step & ((offset == 0) | burst_ends)),
+            self.beat.ready.eq(free & uses_beat),
             self.active.eq(occupied | self.word.valid),
             self.moving.eq(step),
-            self.burst.ready.eq(~occupied | (free & burst.empty) | (step & burst_ends)),
+            self.burst.ready.eq(~occupied | (free & leaves)),
         ]
         with m.If(step):
             m.d.sync += [slot.eq(Mux(word_ends, 0, slot + 1)), burst.offset.eq(offset)]

@@ -19,7 +19,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from tilewright.hw.rtl.interfaces import Activity, bits, engine_signature
+from tilewright.hw.rtl.interfaces import INDEX_BITS, Activity, bits, engine_signature
 from tilewright.hw.rtl.vector.first_stage import FirstStage
 from tilewright.hw.rtl.vector.layouts import NUM_SLOTS, VECTOR, job_layout
 from tilewright.hw.rtl.vector.operand_reader import OperandReader
@@ -187,8 +187,11 @@ class VectorEngine(wiring.Component):
 
     def _report_faults(self, m, prefetch, writer, operands, reader, first, accept):
         """The fault of this cycle; of several, the one of the oldest instruction's last stage."""
-        fault = prefetch.fault | (accept & self._misplaced)
-        index = self.instruction.p.index
+        fault, index = Signal(name="front_fault"), Signal(INDEX_BITS, name="front_index")
+        m.d.sync += [
+            fault.eq(prefetch.fault | (accept & self._misplaced)),
+            index.eq(self.instruction.p.index),
+        ]
         for unit in (reader, first, operands, writer):
             fault = fault | unit.fault
             index = Mux(unit.fault, prefetch.slots[unit.fault_slot].index, index)

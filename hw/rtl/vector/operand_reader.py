@@ -53,7 +53,7 @@ class OperandReader(wiring.Component):
             read.address.eq(position.address),
             read.grant.eq(self.activation.grant),
             read.held_ready.eq(~self.values.valid | self.values.ready),
-            self.starved.eq(read.request & ~self.values.valid),
+            self.starved.eq(read.would_request & ~self.values.valid),
             self.activation.request.eq(read.request),
             self.activation.address.eq(read.request_address),
         ]
