@@ -228,27 +228,29 @@ class BankedMemory(wiring.Component):
 
     def _arbitrate(self, m, ports, name):
         """Drive the grants; return for each port one bit a bank: it requests a word of it."""
-        wanted = [
+        for index, port in enumerate(ports):
+            bank = self._bank(port)
+            rivals = (first.request & (self._bank(first) == bank) for first in ports[:index])
+            m.d.comb += port.grant.eq(port.request & ~Cat(rivals).any())
+        return [
             self._wanted_banks(m, port, f"{name}{index}_wants") for index, port in enumerate(ports)
         ]
-        taken = Const(0, len(self.banks))
-        for port, wants in zip(ports, wanted, strict=True):
-            m.d.comb += port.grant.eq((wants & ~taken).any())
-            taken = taken | wants
-        return wanted
 
     def _wanted_banks(self, m, port, name):
         """One bit a bank: the port requests a word of it."""
         wants = Signal(len(self.banks), name=name)
-        if self._has_power_of_two:
-            local_bits = exact_log2(self.bank_words)
-            inside = [port.address[local_bits:] == number for number in range(len(self.banks))]
-        else:
-            reaches = [port.address >= n * self.bank_words for n in range(1, len(self.banks))]
-            inside = [start & ~end for start, end in pairwise((1, *reaches, Const(0)))]
-        for number, hit in enumerate(inside):
+        bank = self._bank(port)
+        for number in range(len(self.banks)):
+            hit = bank == number if self._has_power_of_two else bank[number]
             m.d.comb += wants[number].eq(port.request & hit)
         return wants
+
+    def _bank(self, port):
+        """What tells the bank of the port's word: its number, else a bit a bank."""
+        if self._has_power_of_two:
+            return port.address[exact_log2(self.bank_words) :]
+        reaches = [port.address >= n * self.bank_words for n in range(1, len(self.banks))]
+        return Cat(start & ~end for start, end in pairwise((Const(1), *reaches, Const(0))))
 
     def _local(self, address, bank):
         """Address inside the bank; the bits above the bank's address are 0 for its words."""

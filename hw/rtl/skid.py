@@ -12,12 +12,17 @@ class SkidBuffer(wiring.Component):
     -------
     sink : In(stream), ready while the spare place is free
     source : Out(stream); what is accepted in cycle t shows in t+1; one a cycle
+    fills : Out(1), the spare place is taken in the next cycle
     """
 
     def __init__(self, *, shape):
         self._shape = shape
         super().__init__(
-            {"sink": In(stream.Signature(shape)), "source": Out(stream.Signature(shape))}
+            {
+                "sink": In(stream.Signature(shape)),
+                "source": Out(stream.Signature(shape)),
+                "fills": Out(1),
+            }
         )
 
     def elaborate(self, platform):
@@ -25,15 +30,19 @@ class SkidBuffer(wiring.Component):
         head = Signal(self._shape, reset_less=True)
         spare = Signal(self._shape, reset_less=True)
         spare_valid = Signal()
-        m.d.comb += [self.sink.ready.eq(~spare_valid), self.source.payload.eq(head)]
+        stalls = self.source.valid & ~self.source.ready
+        m.d.comb += [
+            self.sink.ready.eq(~spare_valid),
+            self.source.payload.eq(head),
+            self.fills.eq(stalls & (spare_valid | self.sink.valid)),
+        ]
+        m.d.sync += spare_valid.eq(self.fills)
         with m.If(~spare_valid):
             m.d.sync += spare.eq(self.sink.payload)
-        with m.If(~self.source.valid | self.source.ready):
-            m.d.sync += [self.source.valid.eq(spare_valid | self.sink.valid), spare_valid.eq(0)]
+        with m.If(~stalls):
+            m.d.sync += self.source.valid.eq(spare_valid | self.sink.valid)
             with m.If(spare_valid):
                 m.d.sync += head.eq(spare)
             with m.Elif(self.sink.valid):
                 m.d.sync += head.eq(self.sink.payload)
-        with m.Elif(self.sink.valid):
-            m.d.sync += spare_valid.eq(1)
         return m

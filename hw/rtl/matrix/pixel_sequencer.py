@@ -176,13 +176,10 @@ class PixelSequencer(wiring.Component):
             pixel.write.eq(step & destination_in_range),
             pixel.retire.eq(self._active & ends & tile.last),
             pixel.fault.eq(step & fault),
+            pixel.first.eq(self._first),
+            pixel.source.eq(tile.source),
+            pixel.padding.eq(tile.padding),
+            pixel.overwrite.eq(tile.overwrite),
+            pixel.destination.eq(tile.destination),
+            pixel.index.eq(tile.index),
         ]
-        with m.If(step):
-            m.d.sync += [
-                pixel.first.eq(self._first),
-                pixel.source.eq(tile.source),
-                pixel.padding.eq(tile.padding),
-                pixel.overwrite.eq(tile.overwrite),
-                pixel.destination.eq(tile.destination),
-                pixel.index.eq(tile.index),
-            ]

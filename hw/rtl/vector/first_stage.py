@@ -67,17 +67,16 @@ class FirstStage(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # valid[k]: a value sits in front of stage k; the stages move together on advance.
-        self._advance = Signal()
+        self._advance = Signal(init=1)
         self._valid = Signal(LAST_STAGE + 1)
         self._slot = [Signal(name=f"slot{k}", reset_less=True) for k in range(LAST_STAGE + 1)]
         stages = RequantizeLane.SCALE_STAGE
         self._bank = [Signal(name=f"bank{k}", reset_less=True) for k in range(stages)]
         m.submodules.buffer = buffer = SkidBuffer(shape=results_layout(self._config))
         wiring.connect(m, buffer.source, wiring.flipped(self.results))
-        m.d.comb += [
-            buffer.sink.valid.eq(self._valid[LAST_STAGE]),
-            self._advance.eq(~self._valid[LAST_STAGE] | buffer.sink.ready),
-        ]
+        m.d.comb += buffer.sink.valid.eq(self._valid[LAST_STAGE])
+        following = Mux(self._advance, self._valid[LAST_STAGE - 1], self._valid[LAST_STAGE])
+        m.d.sync += self._advance.eq(~(following & buffer.fills))
         value, leaves = self._receive(m)
         self._shift(m, value, leaves)
         total = self._reduce(m, value, leaves)
@@ -100,7 +99,7 @@ class FirstStage(wiring.Component):
         )
         m.d.comb += [
             leaves.eq(occupied & self._advance & usable),
-            self.values.ready.eq(~occupied | leaves),
+            self.values.ready.eq(~occupied | (self._advance & usable)),
             arrives.eq(self.values.valid & self.values.ready),
         ]
         # The choice comes with the value: nothing but the adder lies between the two and a total.
