@@ -87,14 +87,14 @@ class RepeatedRead(wiring.Component):
     -------
     valid, read, address : In; an access (`read`) or a placeholder that needs no data
     ready : Out(1); the access moves to the held place
-    free : Out(1); the held place is empty, or is left in this cycle
+    empty, free : Out(1); the held place is empty, or is left in this cycle
     held_valid : Out(1); the held access has its data on the port in this cycle
     held_ready : In(1); the consumer takes it
     request, request_address : Out, grant : In; the memory port
     """
 
     def __init__(self, address_shape: Shape):
-        super().__init__(_members(address_shape) | {"free": Out(1)})
+        super().__init__(_members(address_shape) | {"empty": Out(1), "free": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -108,7 +108,8 @@ class RepeatedRead(wiring.Component):
             self.request_address.eq(Mux(repeats, address, self.address)),
             self.held_valid.eq(occupied & (~reads | fresh)),
             leaves.eq(self.held_valid & self.held_ready),
-            self.free.eq(~occupied | leaves),
+            self.empty.eq(~occupied),
+            self.free.eq(self.empty | leaves),
             self.ready.eq(self.free & (~self.read | self.grant)),
             moves.eq(self.valid & self.ready),
         ]

@@ -117,7 +117,6 @@ class DepthwisePipeline(wiring.Component):
         mark = self._word_mark
         moves = Signal(name="product_moves")
         m.d.comb += [
-            self._word_ready.eq(~self._word_valid | self._product_ready),
             moves.eq(self._word_valid & self._product_ready),
         ]
         with m.If(self._product_ready):
@@ -143,7 +142,16 @@ class DepthwisePipeline(wiring.Component):
             reader.address.eq(mark.destination),
             reader.held_ready.eq(self._total_ready),
             moves.eq(self._product_valid & Mux(mark.result, reader.ready, reader.free)),
-            self._product_ready.eq(~self._product_valid | moves),
+        ]
+        # Whether the total is ready comes late: it chooses between what follows from either.
+        is_free = reader.empty, reader.empty | reader.held_valid
+        is_granted = ~mark.result | ~reader.read | reader.grant
+        stalled, moving = (~self._product_valid | (free & is_granted) for free in is_free)
+        m.d.comb += [
+            self._product_ready.eq(Mux(self._total_ready, moving, stalled)),
+            self._word_ready.eq(
+                Mux(self._total_ready, ~self._word_valid | moving, ~self._word_valid | stalled)
+            ),
         ]
         with m.If(moves & mark.result):
             m.d.sync += self._sum_mark.eq(mark)

@@ -1,6 +1,6 @@
 """Address generator of the depthwise unit: block, y, position, kernel row."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -129,21 +129,21 @@ class DepthwiseLoops(wiring.Component):
             name: Signal(name=f"{name}_ends")
             for name in ("position", "output", "row", "block", "instruction")
         }
-        until_output = Signal(len(new.stride_x), reset_less=True)
-        m.d.comb += [
-            ends["position"].eq(row + 1 == fields.kernel_height),
-            ends["output"].eq(ends["position"] & (until_output == 1)),
-        ]
-        with m.If(accept | (step & ends["position"])):
+        is_last = count_down(
+            m, new.kernel_height, name="kernel_rows", start=accept, step=step,
+            again=fields.kernel_height,
+        )  # fmt: skip
+        stride = Mux(fields.stride_x == 0, 1, fields.stride_x)
+        first = new.kernel_width | Const(0, len(stride))
+        is_output = count_down(
+            m, first, name="until_output", start=accept, step=step & is_last,
+            again=Mux(ends["row"], fields.kernel_width, stride),
+        )  # fmt: skip
+        m.d.comb += [ends["position"].eq(is_last), ends["output"].eq(is_last & is_output)]
+        with m.If(accept | (step & is_last)):
             m.d.sync += row.eq(0)
         with m.Elif(step):
             m.d.sync += row.eq(row + 1)
-        stride = Mux(fields.stride_x == 0, 1, fields.stride_x)
-        following = Mux(ends["row"], fields.kernel_width, stride)
-        with m.If(accept):
-            m.d.sync += until_output.eq(new.kernel_width)
-        with m.Elif(step & ends["position"]):
-            m.d.sync += until_output.eq(Mux(ends["output"], following, until_output - 1))
         before = ends["output"]
         for loop, name in (("row", "out_width"), ("block", "out_height"), ("instruction", None)):
             is_last = count_down(

@@ -71,7 +71,10 @@ class FirstStage(wiring.Component):
         self._valid = Signal(LAST_STAGE + 1)
         self._slot = [Signal(name=f"slot{k}", reset_less=True) for k in range(LAST_STAGE + 1)]
         stages = RequantizeLane.SCALE_STAGE
-        self._bank = [Signal(name=f"bank{k}", reset_less=True) for k in range(stages)]
+        self._bank, self._by_sign = (
+            [Signal(name=f"{name}{k}", reset_less=True) for k in range(stages)]
+            for name in ("bank", "by_sign")
+        )
         m.submodules.buffer = buffer = SkidBuffer(shape=results_layout(self._config))
         wiring.connect(m, buffer.source, wiring.flipped(self.results))
         m.d.comb += buffer.sink.valid.eq(self._valid[LAST_STAGE])
@@ -90,8 +93,10 @@ class FirstStage(wiring.Component):
         occupied, leaves, arrives = bits("occupied", "leaves", "arrives")
         value = Signal.like(self.values.p, reset_less=True)
         conflicts = [
-            valid & (self.slots[slot].negative_scales | (bank == value.mark.bank))
-            for valid, slot, bank in zip(self._valid, self._slot, self._bank, strict=False)
+            valid & (by_sign | (bank == value.mark.bank))
+            for valid, by_sign, bank in zip(
+                self._valid[: len(self._bank)], self._by_sign, self._bank, strict=True
+            )
         ]
         self._fresh = Signal()
         usable = ~value.mark.fetch | (
@@ -129,7 +134,12 @@ class FirstStage(wiring.Component):
         """The marks travel with the data."""
         with m.If(self._advance):
             m.d.sync += self._valid.eq(Cat(leaves & value.mark.last, self._valid[:-1]))
-        for marks, new in ((self._slot, value.mark.slot), (self._bank, value.mark.bank)):
+        by_sign = self.slots[value.mark.slot].negative_scales
+        for marks, new in (
+            (self._slot, value.mark.slot),
+            (self._bank, value.mark.bank),
+            (self._by_sign, by_sign),
+        ):
             with m.If(leaves):
                 m.d.sync += marks[0].eq(new)
             for stage in range(1, len(marks)):
@@ -170,7 +180,6 @@ class FirstStage(wiring.Component):
         """The lanes; the last stage sees the header of the instruction whose data it holds."""
         header = self.slots[self._slot[RequantizeLane.CLAMP_STAGE]].header
         stage = RequantizeLane.BANK_STAGE
-        by_sign = self.slots[self._slot[stage]].negative_scales
         keep = self.slots[self._slot[RequantizeLane.PRODUCT_STAGE]].unrounded
         enable = Signal(RequantizeLane.LATENCY)
         m.d.comb += enable.eq(Mux(self._advance, self._valid[: RequantizeLane.LATENCY], 0))
@@ -183,7 +192,7 @@ class FirstStage(wiring.Component):
                 lane.accumulator.eq(totals[index]),
                 lane.bias.eq(biases[index]),
                 lane.bank.eq(self._bank[stage]),
-                lane.by_sign.eq(by_sign),
+                lane.by_sign.eq(self._by_sign[stage]),
                 lane.lowest_parts.eq(Cat(scale[: PART_BITS[0]] for scale in scales[index])),
                 lane.scales.eq(Cat(scales[index])),
                 lane.zero_point.eq(header.zero_point),
