@@ -103,7 +103,6 @@ class RepeatedRead(wiring.Component):
         address = Signal.like(self.address, reset_less=True)
         leaves, moves, repeats = bits("leaves", "moves", "repeats")
         m.d.comb += [
-            repeats.eq(occupied & reads & ~fresh),
             self.request.eq(repeats | (self.valid & self.read)),
             self.request_address.eq(Mux(repeats, address, self.address)),
             self.held_valid.eq(occupied & (~reads | fresh)),
@@ -113,7 +112,10 @@ class RepeatedRead(wiring.Component):
             self.ready.eq(self.free & (~self.read | self.grant)),
             moves.eq(self.valid & self.ready),
         ]
-        m.d.sync += fresh.eq(Mux(repeats, self.grant, moves & self.read))
+        m.d.sync += [
+            fresh.eq(Mux(repeats, self.grant, moves & self.read)),
+            repeats.eq(~self.free & reads & ~(repeats & self.grant)),
+        ]
         with m.If(self.free):
             m.d.sync += [occupied.eq(moves), reads.eq(self.read), address.eq(self.address)]
         return m

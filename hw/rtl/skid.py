@@ -1,6 +1,6 @@
 """A buffer that keeps a stall of its consumer off the path to its producer."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -41,8 +41,5 @@ class SkidBuffer(wiring.Component):
             m.d.sync += spare.eq(self.sink.payload)
         with m.If(~stalls):
             m.d.sync += self.source.valid.eq(spare_valid | self.sink.valid)
-            with m.If(spare_valid):
-                m.d.sync += head.eq(spare)
-            with m.Elif(self.sink.valid):
-                m.d.sync += head.eq(self.sink.payload)
+            m.d.sync += head.eq(Mux(spare_valid, spare, self.sink.payload))
         return m

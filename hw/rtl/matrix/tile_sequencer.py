@@ -64,6 +64,7 @@ class TileSequencer(wiring.Component):
         self._current = Signal(instruction, reset_less=True)
         self._fields = self._current.fields.MATRIX
         self._busy = Signal()
+        self._is_last = Signal()
         self._accept = Signal()
         self._taken = Signal()
         self._advance = Signal()
@@ -74,12 +75,14 @@ class TileSequencer(wiring.Component):
         self._weights_in_range = Signal(reset_less=True)
         self._product_step = Signal()
         self._last_of_loop = Signal(len(LOOPS))
+        self._may_turn = [Signal(name=f"{name}_may_turn") for name in LOOPS]
+        """The loop steps when the tile is taken, if it is; the loops inside it start anew."""
         self._turns = [Signal(name=f"{name}_turns") for name in LOOPS]
-        """The loop steps when the tile is taken; the loops inside it start anew."""
+        """It does."""
 
     def elaborate(self, platform):
         m = Module()
-        is_last = Signal()
+        is_last = self._is_last
         ready_cycle = Mux(self._is_first_tile, self._first_cycles - 1, self._tile_cycles - 1)
         m.d.comb += [
             is_last.eq(self._empty | self._last_of_loop.all()),
@@ -87,7 +90,7 @@ class TileSequencer(wiring.Component):
             self._advance.eq(self._taken & ~is_last),
             self.instruction.ready.eq(~self._busy | (self._taken & is_last)),
             self._accept.eq(self.instruction.valid & self.instruction.ready),
-            self._product_step.eq(self._is_first_tile & (self._cycle < PRODUCT_STEPS)),
+            self._product_step.eq(self._busy & self._is_first_tile & (self._cycle < PRODUCT_STEPS)),
         ]
         new = self.instruction.payload.fields.MATRIX
         with m.If(self._accept | self._taken):
@@ -122,11 +125,11 @@ class TileSequencer(wiring.Component):
                 m, new[name], name=name, start=self._accept, step=self._taken & inner_ends,
                 again=self._fields[name],
             )  # fmt: skip
-            turns = Signal(name=f"{name}_may_turn")
+            may_turn = self._may_turn[index]
             m.d.comb += [
                 ends.eq(is_last),
-                turns.eq(inner_ends & ~ends & ~self._empty),
-                self._turns[index].eq(self._taken & turns),
+                may_turn.eq(inner_ends & ~ends & ~self._empty),
+                self._turns[index].eq(self._taken & may_turn),
             ]
             inner_ends = inner_ends & ends
 
@@ -166,15 +169,24 @@ class TileSequencer(wiring.Component):
         ]
         with m.If(self._accept):
             m.d.sync += pitch.eq(new.source_pitch)
-            m.d.sync += [base.eq(new.source + new.origin_x) for base in bases]
         with m.Elif(self._product_step):
             m.d.sync += pitch.eq(pitch << 2)
-            total = bases[0] + _booth_addend(origin_digit, pitch)
-            m.d.sync += [base.eq(total) for base in bases]
-        for index, (base, step) in enumerate(zip(bases, steps, strict=True)):
-            with m.If(self._turns[index]):
-                total = (base + step)[: len(base)]
-                m.d.sync += [inner.eq(total) for inner in bases[: index + 1]]
+        # Whether the tile is taken comes late: what the bases become is chosen without it.
+        total = bases[0] + _booth_addend(origin_digit, pitch)
+        following = bases[-1]
+        offered, starts = self.instruction.valid, ~self._busy | self._is_last
+        for index, (base, step) in reversed([*enumerate(zip(bases, steps, strict=True))]):
+            following = Mux(self._may_turn[index], base + step, following)
+            turns = Cat(self._may_turn[index:]).any()
+            changes = Signal(name=f"{LOOPS[index]}_base_changes")
+            m.d.comb += changes.eq(
+                self._product_step
+                | (offered & ~self._busy)
+                | (self._taken & ((offered & self._is_last) | turns))
+            )
+            first = Mux(self._product_step, total, new.source + new.origin_x)
+            with m.If(changes):
+                m.d.sync += base.eq(Mux(self._product_step | starts, first, following))
         m.d.comb += [self.tile.payload.source.eq(bases[0]), self.tile.payload.row_step.eq(row_step)]
 
     def _multiply(self, m, factor, pitch, name):
