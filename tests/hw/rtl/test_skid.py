@@ -29,7 +29,9 @@ def test_what_goes_in_comes_out_in_order_one_a_cycle_and_none_waits_for_a_third(
                 received.append(ctx.get(buffer.source.payload))
             if valid and ctx.get(buffer.sink.ready):
                 sent.append(value)
+            fills = ctx.get(buffer.fills)
             await ctx.tick()
+            assert fills == (not ctx.get(buffer.sink.ready)), (seed, cycle)
 
     simulator = Simulator(buffer)
     simulator.add_clock(1e-6)
