@@ -95,7 +95,7 @@ def _carrier(task: Task, waits: tuple[Wait, ...]) -> Task:
     return Task(type(task.instruction)(waits=waits), task.layer)
 
 
-def _reduced(need: Counts, known: Counts, history: "list[_History]") -> list[Wait]:
+def _reduced(need: Counts, known: Counts, history: list[_History]) -> list[Wait]:
     """Drop needs that are known already or implied by another need."""
     if is_behind(need, known):
         return []

@@ -30,10 +30,9 @@ from tilewright.sim.timing import simulate
 from tilewright.support.files import replace_file
 
 HERE = Path(__file__).parent
-PEERS = ("zig_zag", "scale_sim", "accel_forge")
-"""The scripts."""
 FORGE = "accel_forge"
-"""The one with an interpreter of its own."""
+PEERS = ("zig_zag", "scale_sim", FORGE)
+"""The scripts; the last one has an interpreter of its own."""
 LAYERS = (
     "GEMM 64^3",
     "GEMM 50x70x100",

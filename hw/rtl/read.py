@@ -87,7 +87,7 @@ class RepeatedRead(wiring.Component):
     -------
     valid, read, address : In; an access (`read`) or a placeholder that needs no data
     ready : Out(1); the access moves to the held place
-    empty, free : Out(1); the held place is empty, or is left in this cycle
+    empty, free : Out(1); nothing is held; the same, or what is held leaves in this cycle
     held_valid : Out(1); the held access has its data on the port in this cycle
     held_ready : In(1); the consumer takes it
     request, request_address : Out, grant : In; the memory port

@@ -76,9 +76,9 @@ class TileSequencer(wiring.Component):
         self._product_step = Signal()
         self._last_of_loop = Signal(len(LOOPS))
         self._may_turn = [Signal(name=f"{name}_may_turn") for name in LOOPS]
-        """The loop steps when the tile is taken, if it is; the loops inside it start anew."""
+        """The loop steps if the tile is taken; the loops inside it start anew."""
         self._turns = [Signal(name=f"{name}_turns") for name in LOOPS]
-        """It does."""
+        """The tile is taken, and the loop steps."""
 
     def elaborate(self, platform):
         m = Module()
