@@ -141,7 +141,7 @@ class DepthwisePipeline(wiring.Component):
             reader.read.eq(mark.write & mark.accumulate),
             reader.address.eq(mark.destination),
             reader.held_ready.eq(self._total_ready),
-            moves.eq(self._product_valid & Mux(mark.result, reader.ready, reader.free)),
+            moves.eq(self._product_valid & self._product_ready),
         ]
         # Whether the total is ready comes late: it chooses between what follows from either.
         is_free = reader.empty, reader.empty | reader.held_valid
