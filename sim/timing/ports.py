@@ -27,9 +27,13 @@ Taken = tuple[int, list[int], list[int]]
 
 def step_banks(walk: Walk, config: Config) -> NDArray[np.int64]:
     """Return the bank of every step of a walk, in order; FREE_BANK where it takes no port."""
-    words, inside = addresses(walk)
+    whole = walk.whole_words
+    words, inside = addresses(whole)
     taken = inside & (words < num_words(walk.space, config))
     banks = np.where(taken, words // bank_words(walk.space, config), FREE_BANK)
+    for axis, loop in enumerate(walk.loops):
+        if whole is not walk and (loop.first or loop.every > 1):
+            banks = banks.take((loop.first + np.arange(loop.count)) // loop.every, axis)
     return np.asarray(banks.reshape(-1))
 
 
@@ -42,13 +46,29 @@ def bank_range(walk: Walk, config: Config) -> range:
     return range(first, last + 1)
 
 
-def only_bank(walk: Walk, config: Config) -> int | None:
-    """Return the bank of all steps of a walk; None if one takes no port or another bank."""
-    words = span(walk)
-    if words is None or words[1] >= num_words(walk.space, config):
-        return None
-    first, last = (word // bank_words(walk.space, config) for word in words)
-    return first if first == last else None
+class BankFinder:
+    """Finds the bank of all steps of a walk, wherever that begins."""
+
+    def __init__(self, walk: Walk, config: Config) -> None:
+        words = span(walk)
+        self._is_inside = words is not None
+        """No step takes no port."""
+        self._first, self._last = (0, 0) if words is None else words
+        self._first -= walk.base
+        self._last -= walk.base
+        self._words = num_words(walk.space, config)
+        self._bank_words = bank_words(walk.space, config)
+
+    def bank(self, base: int) -> int | None:
+        """Return the bank; None if a step takes no port or another bank.
+
+        base: the walk's first word.
+        """
+        last = base + self._last
+        if not self._is_inside or last >= self._words:
+            return None
+        bank = (base + self._first) // self._bank_words
+        return bank if bank == last // self._bank_words else None
 
 
 class BankTimeline:

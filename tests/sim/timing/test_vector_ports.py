@@ -103,6 +103,19 @@ def test_turns_need_the_banks_of_their_words(seed):
             assert (between[0], between[-1]) == (min(written), max(written)), fields
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_work_of_one_shape_follows_the_bases(seed):
+    rng, cache = random.Random(seed), WorkCache(CONFIG)
+    fields = random_fields(rng) | {"origin_x": 0, "origin_y": 0}
+    for _ in range(30):
+        others = random_fields(rng)
+        fields |= {base: others[base] for base in ("source", "operand", "destination")}
+        work = cache.work(Vector.of(fields))
+        turns, _ = expected_banks(fields)
+        assert [s[:2] for s in work.segments for _ in range(s.turns)] == turns, fields
+        assert work == WorkCache(CONFIG).work(Vector.of(fields))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_cycles_of_turns_are_those_of_their_runs(seed):
     rng = random.Random(seed)
