@@ -101,20 +101,19 @@ class LoadModel(TransferModel):
         first = self._channel.first_beat(sent)
         last = first + shape.beats - 1
         begin = max(max(first, place), self._written - 1) + 1
-        writing = Writing(self, transfer, shape, begin)
-        uses, end = self._unrefused(writing)
+        uses, end = self._unrefused(shape, begin)
         decided = max(max(last, uses[0] + 1), uses[1])
         if transfer.is_activation and decided <= cycle:
-            uses, end = self._words(writing)
+            uses, end = self._words(transfer, shape, begin)
             decided = max(max(last, uses[0] + 1), uses[1])
         if transfer.is_activation and decided > cycle:
             return decided  # then, mostly, the last words are known as well
         self._channel.occupy(first, decided + 1, ENGINE_NAME, transfer.number)
         self._is_used = False
-        due = self._write(writing, uses, end, cycle)
+        due = self._write(transfer, shape, begin, uses, end, cycle)
         if due is not None:
-            self._writing = writing
-            self.machine.at(due, writing)
+            self._writing = Writing(self, transfer, shape, begin)
+            self.machine.at(due, self._writing)
         return None
 
     def proceed(self, writing: Writing, cycle: int) -> int | None:
@@ -123,15 +122,25 @@ class LoadModel(TransferModel):
 
     def _finish(self, cycle: int) -> int | None:
         """Decide the words of the burst that is written; return when to try again, if not yet."""
-        assert self._writing is not None
-        due = self._write(self._writing, *self._words(self._writing), cycle)
+        writing = self._writing
+        assert writing is not None
+        transfer, shape, begin = writing.transfer, writing.shape, writing.begin
+        uses, end = self._words(transfer, shape, begin)
+        due = self._write(transfer, shape, begin, uses, end, cycle)
         if due is None:
             self._writing = None
         return due
 
-    def _write(self, writing: Writing, uses: list[int], end: int, cycle: int) -> int | None:
+    def _write(
+        self,
+        transfer: Transfer,
+        shape: Shape,
+        begin: int,
+        uses: list[int],
+        end: int,
+        cycle: int,
+    ) -> int | None:
         """As `_finish`, by what `_words` knows now."""
-        transfer, shape, begin = writing.transfer, writing.shape, writing.begin
         if not self._is_used:
             if transfer.is_activation and uses[-1] > cycle + KNOWN_AHEAD:
                 return uses[-1] - KNOWN_AHEAD
@@ -150,11 +159,12 @@ class LoadModel(TransferModel):
             self.machine.retire(transfer.number, end, cycle)
         return None
 
-    def _words(self, writing: Writing) -> tuple[list[int], int]:
-        """Return when the last beats are used and when the last word is written, as is known."""
-        transfer, shape, begin = writing.transfer, writing.shape, writing.begin
+    def _words(self, transfer: Transfer, shape: Shape, begin: int) -> tuple[list[int], int]:
+        """Return when the last beats of a burst are used and when its last word is written, as far
+        as is known; the assembler uses the first beat from `begin` on.
+        """
         if not transfer.is_activation or not self.machine.vector.may_write(begin):
-            return self._unrefused(writing)
+            return self._unrefused(shape, begin)
         runs: list[Run] = []
         end, spacing = begin, shape.word_beats
         for bank, words in transfer.banks(shape, self.machine.activation_reads):
@@ -166,9 +176,8 @@ class LoadModel(TransferModel):
         ]
         return self._behind_earlier(uses), end
 
-    def _unrefused(self, writing: Writing) -> tuple[list[int], int]:
+    def _unrefused(self, shape: Shape, begin: int) -> tuple[list[int], int]:
         """As `_words`, if no word is refused: at the earliest."""
-        shape, begin = writing.shape, writing.begin
         uses = [begin + unrefused for _, _, unrefused in shape.last_uses]
         if len(uses) <= BUFFERED_BEATS:
             uses = self._behind_earlier(uses)
