@@ -5,14 +5,13 @@ from functools import partial
 
 import numpy as np
 
-from tilewright.compiler.emit.context import Context
+from tilewright.compiler.emit.context import Context, View
 from tilewright.compiler.emit.conv_weights import ConvWeights, KernelPart
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.streams import ParameterStream, WeightStream
 from tilewright.compiler.emit.tiles import (
     MapReader,
     MapWriter,
-    View,
     drain,
     with_operand,
     with_window,
@@ -284,7 +283,8 @@ class ConvLowering(Lowering):
         box, (stride_y, stride_x) = view.box, self.node.strides
         start = tile.top * stride_y - box.top, tile.left * stride_x - box.left
         sizes = tile.height, tile.width, box.height, box.width
-        key = (group.number, number, start, sizes, view.strides)
+        cut = part.blocks, part.rows, part.columns
+        key = (group.blocks, group.step, cut, number > 0, start, sizes, view.strides)
         matrix = self._matrices.get(key)
         if matrix is None:
             matrix = self._matrices[key] = self._matrix_at_0(tile, group, number, part, view)
@@ -323,7 +323,8 @@ class ConvLowering(Lowering):
     def _drain(
         self, tile: Box, group: BlockGroup, accumulators: int, out: View, blocks: tuple[int, int]
     ) -> None:
-        block = group.first * self.config.col_groups // self.config.row_groups
+        first_group, lane_groups = group.first * self.config.col_groups, self._lane_groups(group)
+        block, lane_group = divmod(first_group, self.config.row_groups)
         for number in range(len(self.drains)):
             parameters = self.parameters.get(group.number * len(self.drains) + number)
             operand = None
@@ -332,7 +333,7 @@ class ConvLowering(Lowering):
             elif self.operand is not None:
                 operand = self.operand.view(tile, blocks, blocks)
             strides = out.strides, operand.strides if operand else None
-            key = (group.number, number, tile.height, tile.width, strides)
+            key = (lane_group, lane_groups, number, tile.height, tile.width, strides)
             vector = self._vectors.get(key)
             if vector is None:
                 vector = self._vectors[key] = self._vector_at_0(tile, group, number, out, operand)

@@ -7,13 +7,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.emit.context import Context
+from tilewright.compiler.emit.context import Context, View
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.streams import ParameterStream
 from tilewright.compiler.emit.tiles import (
     MapReader,
     MapWriter,
-    View,
     drain,
     window_origin,
     with_operand,

@@ -5,11 +5,11 @@ from functools import partial
 
 import numpy as np
 
-from tilewright.compiler.emit.context import Context
+from tilewright.compiler.emit.context import Context, View
 from tilewright.compiler.emit.lowering import Lowering, Need, Step
 from tilewright.compiler.emit.resample import resampled
 from tilewright.compiler.emit.streams import ParameterStream
-from tilewright.compiler.emit.tiles import MapReader, MapWriter, View, with_operand, with_window
+from tilewright.compiler.emit.tiles import MapReader, MapWriter, with_operand, with_window
 from tilewright.compiler.graph.graph import Elementwise, Resample
 from tilewright.compiler.plan.boxes import Box, boxes, split
 from tilewright.compiler.plan.rings import Ring

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tilewright.compiler.emit.tiles import View
+from tilewright.compiler.emit.context import View
 from tilewright.compiler.graph.graph import Resample
 from tilewright.compiler.graph.runs import Run, axis_runs
 from tilewright.compiler.plan.boxes import Box

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
-from tilewright.compiler.emit.context import Context
+from tilewright.compiler.emit.context import Context, View
 from tilewright.compiler.limits import MAX_COUNT, MAX_RUN
 from tilewright.compiler.plan.boxes import Box
 from tilewright.compiler.plan.rings import Ring
@@ -24,36 +24,6 @@ from tilewright.support.records import replace
 Windowed = TypeVar("Windowed", bound=Window)
 Moving = TypeVar("Moving", Load, Store)
 Pair = tuple[int, int]
-
-
-class View:
-    """A box of a map in activation SRAM, where pixel (0, 0) of the map's block 0 would lie in the
-    word `base` if all of the map lay there, so that indices are those of the map.
-
-    strides: words from a block, a row and a pixel to the next one.
-    """
-
-    __slots__ = ("base", "block_stride", "box", "pitch", "strides")
-
-    def __init__(self, *, base: int, strides: tuple[int, ...], box: Box) -> None:
-        self.base, self.strides, self.box = base, strides, box
-        self.block_stride, self.pitch, _ = strides
-
-    def word(self, block: int, y: int, x: int) -> int:
-        """Return the word of a block's pixel; (y, x) are map coordinates inside the box."""
-        return self.base + block * self.block_stride + y * self.pitch + x * self.strides[2]
-
-    def first_word(self, block: int) -> int:
-        """Return the word of a block's first pixel in the box."""
-        return self.word(block, self.box.top, self.box.left)
-
-
-def resident_view(context: Context, name: str) -> View:
-    """Return the view of a whole resident map."""
-    feature_map = context.map(name)
-    box = Box(top=0, bottom=feature_map.height, left=0, right=feature_map.width)
-    layout = context.placement.in_sram(feature_map, context.config)
-    return View(base=layout.base, strides=layout.strides, box=box)
 
 
 @lru_cache(maxsize=1 << 10)
@@ -154,7 +124,7 @@ class MapReader:
         and range are among the last `places`.
         """
         if self.context.is_resident(self.name):
-            return resident_view(self.context, self.name)
+            return self.context.in_sram(self.name)
         slot = self._slot(box, held)
         missing = [b for b in range(*wanted) if b not in slot.loaded]
         if missing and box.pixels:
@@ -191,7 +161,7 @@ class MapWriter:
     def view(self, box: Box, blocks: tuple[int, int]) -> View:
         """Return a view in which `box` of the blocks [first, behind last) can be written."""
         if self.ring is None:
-            return resident_view(self.context, self.name)
+            return self.context.in_sram(self.name)
         start = self.ring.take((blocks[1] - blocks[0]) * box.pixels)
         return tile_view(self.context.config.rows, start, box, blocks[0])
 
