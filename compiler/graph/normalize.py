@@ -87,7 +87,8 @@ class _Normalizer:
             return replace(node, input=self._plain(node.input))
         if isinstance(node, Conv) and node.residual is not None:
             other = self._plain(node.residual.other)
-            return replace(node, residual=replace(node.residual, other=other))
+            if other != node.residual.other:  # what a node remembers would be lost
+                return replace(node, residual=replace(node.residual, other=other))
         return node
 
     def _part(self, name: str) -> str:
