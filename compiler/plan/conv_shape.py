@@ -121,24 +121,29 @@ def conv_shape(node: Conv, context: LayerView) -> ConvShape:
         out_channels=target.channels,
         out_height=target.height,
         out_width=target.width,
-        source_ranges=tuple(
-            _source_range(node, slots, first, config)
-            for first in range(0, target.channels, config.cols)
-        ),
+        source_ranges=_source_ranges(node, slots, target.channels, config),
     )
 
 
-def _source_range(
-    node: Conv, slots: NDArray[np.int64], first: int, config: Config
-) -> tuple[int, int]:
+def _source_ranges(
+    node: Conv, slots: NDArray[np.int64], channels: int, config: Config
+) -> tuple[tuple[int, int], ...]:
+    firsts = range(0, channels, config.cols)
     if node.groups == 1:
-        low, high = int(slots.min()), int(slots.max())
-    else:
+        return (_blocks_of(slots, config),) * len(firsts)
+    per_group, inputs = node.weight.shape[0] // node.groups, node.weight.shape[1]
+    ranges = []
+    for first in firsts:
         last = min(first + config.cols, node.weight.shape[0]) - 1
-        per_group, inputs = node.weight.shape[0] // node.groups, node.weight.shape[1]
         used = slots[first // per_group * inputs : (last // per_group + 1) * inputs]
-        low, high = int(used.min()), int(used.max())
-    return low // config.rows, high // config.rows - low // config.rows + 1
+        ranges.append(_blocks_of(used, config))
+    return tuple(ranges)
+
+
+def _blocks_of(slots: NDArray[np.int64], config: Config) -> tuple[int, int]:
+    """Return (first input block, input blocks) of some channels."""
+    low, high = int(slots.min()) // config.rows, int(slots.max()) // config.rows
+    return low, high - low + 1
 
 
 def block_weights(
