@@ -5,7 +5,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from operator import attrgetter
 from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast, dataclass_transform
@@ -190,6 +190,8 @@ class Instruction:
 
     _values: ClassVar[Any]
     _counts: ClassVar[Any]
+    _bases: ClassVar[Any]
+    _base_names: ClassVar[frozenset[str]]
     _shape: ClassVar[Any]
     _members: ClassVar[Mapping[str, Mapping[int, enum.IntEnum]]]
     """The values by number of each field that has named ones."""
@@ -251,9 +253,10 @@ class Instruction:
         values: tuple[int, ...] = self._values(self)
         return values
 
-    def cycles_key(self, config: Config) -> Hashable:
-        """Return all that its cycles and its latency depend on."""
-        return self.shape
+    def base_values(self) -> tuple[int, ...]:
+        """Return the values of the fields that are bases, in table order."""
+        values: tuple[int, ...] = self._bases(self)
+        return values
 
     def waiting(self, waits: tuple[Wait, ...]) -> Self:
         """Return the same instruction with these waits."""
@@ -268,9 +271,10 @@ class Instruction:
 
         It has no more than these and its waits of its own, since there are many of one shape.
         """
-        assert bases.keys() == set(self.bases), f"{self.name} has the bases {self.bases}"
-        other = object.__new__(type(self))
-        other.__dict__ = {"shape": self.shape, "waits": self.waits, **bases}
+        assert bases.keys() == self._base_names, f"{self.name} has the bases {self.bases}"
+        other, values = object.__new__(type(self)), cast(dict[str, Any], bases)
+        values["shape"], values["waits"] = self.shape, self.waits
+        other.__dict__ = values
         return other
 
     @property
@@ -371,6 +375,8 @@ def operation(opcode: int, engine: Engine | None, meaning: str) -> Callable[[typ
         row.bases = tuple(field.name for field in declared if field.metadata["is_base"])
         row._values = staticmethod(_reader([field.name for field in declared]))
         row._counts = staticmethod(_reader(row.counts))
+        row._bases = staticmethod(_reader(row.bases))
+        row._base_names = frozenset(row.bases)
         of_shape = ["element_type"]
         of_shape += [field.name for field in declared if field.name not in row.bases]
         row._shape = staticmethod(_reader(of_shape))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,11 +114,16 @@ def representatives(instructions: Sequence[Instruction]) -> list[Instruction]:
     One of each shape, and those with the extremes of the other fields.
     """
     found = list({instruction.shape: instruction for instruction in instructions}.values())
-    for operation in {type(instruction) for instruction in found}:
-        rows = [instruction for instruction in instructions if type(instruction) is operation]
-        for base in operation.bases:
-            values = np.fromiter(map(attrgetter(base), rows), np.int64, len(rows))
-            found += [rows[values.argmin()], rows[values.argmax()]]
+    for rows in _by_operation(instructions).values():
+        for values in zip(*(row.base_values() for row in rows), strict=True):
+            found += [rows[values.index(min(values))], rows[values.index(max(values))]]
+    return found
+
+
+def _by_operation(instructions: Sequence[Instruction]) -> dict[Operation, list[Instruction]]:
+    found: dict[Operation, list[Instruction]] = {}
+    for instruction in instructions:
+        found.setdefault(type(instruction), []).append(instruction)
     return found
 
 
