@@ -75,7 +75,7 @@ class GiveWay:
             for number, others in reversed(self._noted[second]):
                 if number <= known[second]:
                     break
-                if any(banks & others.get(port, 0) for port, banks in asked.items()):
+                if _meet(asked, others):
                     yield second, number
                     break
 
@@ -83,3 +83,11 @@ class GiveWay:
         """Note a task's requests and its number among its engine's."""
         if asked:
             self._noted[engine].append((number, asked))
+
+
+def _meet(asked: Mapping[Port, BankSet], others: Mapping[Port, BankSet]) -> bool:
+    """Tell whether two instructions ask for a bank at the same port."""
+    for port, banks in asked.items():  # noqa: SIM110 a generator costs more than the rest
+        if banks & others.get(port, 0):
+            return True
+    return False

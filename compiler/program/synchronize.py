@@ -69,9 +69,9 @@ def synchronize(
             need = need.copy()
             for other, last in give_way.needs(task, asked, latest(need, known)):
                 need[other] = last
-        waits = _reduced(need, known, history)
-        for wait in waits:
-            known = latest(known, history[wait.engine].at(wait.count)).copy()
+        waits, behind = _reduced(need, known, history)
+        for wait, implied in zip(waits, behind, strict=True):
+            known = latest(known, implied).copy()
             known[wait.engine] = max(known[wait.engine], wait.count)
         issued[engine] = known
         for extra in range(isa.NUM_WAITS, len(waits), isa.NUM_WAITS):
@@ -95,20 +95,26 @@ def _carrier(task: Task, waits: tuple[Wait, ...]) -> Task:
     return Task(type(task.instruction)(waits=waits), task.layer)
 
 
-def _reduced(need: Counts, known: Counts, history: list[_History]) -> list[Wait]:
-    """Drop needs that are known already or implied by another need."""
+def _reduced(
+    need: Counts, known: Counts, history: list[_History]
+) -> tuple[list[Wait], list[Counts]]:
+    """Drop needs that are known already or implied by another need.
+
+    Returns the waits, and what each awaited instruction is behind.
+    """
     if is_behind(need, known):
-        return []
+        return [], []
     waits = [Wait(engine=ENGINES[n], count=need[n]) for n in range(len(need)) if need[n] > known[n]]
+    behind = [history[wait.engine].at(wait.count) for wait in waits]
     if len(waits) < 2:
-        return waits
-    kept = []
-    for wait in waits:
-        implied = any(
-            history[other.engine].at(other.count)[wait.engine] >= wait.count
-            for other in waits
-            if other is not wait
-        )
-        if not implied:
-            kept.append(wait)
-    return kept
+        return waits, behind
+    kept = [place for place, wait in enumerate(waits) if not _is_implied(wait, behind)]
+    return [waits[place] for place in kept], [behind[place] for place in kept]
+
+
+def _is_implied(wait: Wait, behind: list[Counts]) -> bool:
+    """Tell whether an awaited instruction is behind that one; none is behind itself."""
+    for counts in behind:  # noqa: SIM110 a generator costs more than the rest
+        if counts[wait.engine] >= wait.count:
+            return True
+    return False

@@ -32,18 +32,22 @@ _MAX_FOOTPRINTS = 1 << 14
 class _Extent:
     """Intervals, sorted, disjoint and not adjacent, counted from where they are put."""
 
-    __slots__ = ("_pairs", "end", "ends", "num_pairs", "num_words", "start", "starts")
+    __slots__ = ("_addresses", "_pairs", "end", "ends", "num_pairs", "num_words", "start", "starts")
 
     def __init__(self, starts: Addresses, ends: Addresses) -> None:
         self.starts, self.ends = starts, ends
         self.num_pairs = len(starts)
-        self.num_words = int((ends - starts).sum())
-        self.start, self.end = (int(starts[0]), int(ends[-1])) if starts.size else (0, 0)
+        self.start, self.end = (int(starts[0]), int(ends[-1])) if self.num_pairs else (0, 0)
+        self.num_words = self.end - self.start
+        if self.num_pairs > 1:
+            self.num_words = int((ends - starts).sum())
         self._pairs: Pairs | None = None
+        self._addresses: Addresses | None = None
+        """Both are remembered, since instructions of one shape ask for them again."""
 
     @property
     def pairs(self) -> Pairs:
-        """The intervals; remembered, since instructions of one shape ask for them again."""
+        """The intervals."""
         if self._pairs is None:
             self._pairs = tuple(zip(self.starts.tolist(), self.ends.tolist(), strict=True))
         return self._pairs
@@ -51,9 +55,11 @@ class _Extent:
     @property
     def addresses(self) -> Addresses:
         """Every address, ascending."""
-        lengths = self.ends - self.starts
-        offsets = np.repeat(self.starts - np.cumsum(lengths) + lengths, lengths)
-        return offsets + np.arange(self.num_words, dtype=np.int64)
+        if self._addresses is None:
+            lengths = self.ends - self.starts
+            offsets = np.repeat(self.starts - np.cumsum(lengths) + lengths, lengths)
+            self._addresses = offsets + np.arange(self.num_words, dtype=np.int64)
+        return self._addresses
 
 
 class Access:
@@ -179,7 +185,7 @@ class _Part:
     def at(self, instruction: Instruction) -> Access | None:
         """Return them at an instruction's base; None where that leaves the memory."""
         extent, limit = self._extent, self._limit
-        base = getattr(instruction, self._base_field) & self._mask
+        base: int = getattr(instruction, self._base_field) & self._mask
         if base + extent.start >= 0 and base + extent.end <= limit:
             return Access(self.space, extent, base)
         if self._last is None or base + self._last >= limit:
@@ -266,9 +272,17 @@ def _side(walks: Iterable[Walk], config: Config) -> _Side:
         starts, length = intervals(walk)
         if not length:
             continue
-        found = np.atleast_1d(np.asarray(starts, np.int64)) - walk.base
-        extent = _Extent(*merge(found, found + length))
-        last = int(found.max()) if walk.is_ring else None
+        last = None
+        if isinstance(starts, int):
+            start = starts - walk.base
+            extent = _Extent(np.array([start]), np.array([start + length]))
+            if walk.is_ring:
+                last = start
+        else:
+            found = starts - walk.base
+            extent = _Extent(*merge(found, found + length))
+            if walk.is_ring:
+                last = int(found.max())
         part = _Part(walk, _limit(walk.space, config), extent, last)
         parts.setdefault(walk.space, []).append(part)
     return tuple(tuple(parts[space]) for space in sorted(parts))
