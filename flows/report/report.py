@@ -1,13 +1,13 @@
 """What a program's layers cost: work and DRAM traffic from the program, cycles from a run."""
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tilewright.flows.report.display import percent, shorten
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.isa import Engine, Instruction, Shape
+from tilewright.hw.spec.isa import Engine, Instruction
 from tilewright.hw.spec.operations.transfer import Load, Transfer
 from tilewright.hw.spec.program import Listing, chain_ends
 from tilewright.support.records import record
@@ -52,18 +52,16 @@ def transfer_bytes(instruction: Instruction, config: Config) -> int:
 
 def layer_reports(program: Listing, retired: Iterable[Retired] = ()) -> tuple[LayerReport, ...]:
     """Return a report for each layer of the program; with `retired` also its cycles."""
-    moved: dict[Shape, int] = {}
     loads: dict[int, int] = defaultdict(int)
     stores: dict[int, int] = defaultdict(int)
     counts: dict[int, int] = defaultdict(int)
-    for instruction, number in zip(program.instructions, program.instruction_layers, strict=True):
-        layer = int(number)
-        counts[layer] += 1
-        target = loads if isinstance(instruction, Load) else stores
-        shape = instruction.shape
-        if shape not in moved:
-            moved[shape] = transfer_bytes(instruction, program.config)
-        target[layer] += moved[shape]
+    shapes = [instruction.shape for instruction in program.instructions]
+    alike = dict(zip(shapes, program.instructions, strict=True))
+    of_layers = zip(program.instruction_layers.tolist(), shapes, strict=True)
+    for (layer, shape), times in Counter(of_layers).items():
+        counts[layer] += times
+        target = loads if isinstance(alike[shape], Load) else stores
+        target[layer] += times * transfer_bytes(alike[shape], program.config)
     cycles = layer_cycles(program, retired)
     macs: dict[int, int] = defaultdict(int)
     for described, end in zip(program.layers, chain_ends(program.layers), strict=True):
@@ -99,14 +97,19 @@ def layer_cycles(program: Listing, retired: Iterable[Retired]) -> dict[int, int]
     A layer ends with its last retirement. What runs ahead (weights of the next layer, say) is
     part of the layer during which it runs, so the cycles sum up to the end of the last layer.
     """
-    order: dict[Engine, list[int]] = defaultdict(list)
-    for index, instruction in enumerate(program.instructions):
+    layers: dict[Engine, list[int]] = defaultdict(list)
+    of_layers = program.instruction_layers.tolist()
+    for instruction, layer in zip(program.instructions, of_layers, strict=True):
         if instruction.engine is not None:
-            order[instruction.engine].append(index)
+            layers[instruction.engine].append(layer)
+    latest: dict[int, int] = defaultdict(int)
+    for engine, number, cycle in retired:
+        layer = layers[engine][number - 1]
+        if cycle > latest[layer]:
+            latest[layer] = cycle
     together = chain_ends(program.layers)
     ends: dict[int, int] = {}
-    for engine, number, cycle in retired:
-        layer = int(program.instruction_layers[order[engine][number - 1]])
+    for layer, cycle in latest.items():
         if layer >= 0:
             ends[together[layer]] = max(ends.get(together[layer], 0), cycle)
     cycles, previous = {}, 0
