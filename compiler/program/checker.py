@@ -54,7 +54,7 @@ def check_program(
 def check_counts(instructions: Sequence[Instruction]) -> None:
     """Raise CheckError where an engine is sent more instructions than it counts."""
     sent: Counter[Engine | None] = Counter()
-    for operation, count in Counter(map(type, instructions)).items():
+    for operation, count in Counter(type(each) for each in instructions).items():
         sent[operation.engine] += count
     for engine in Engine:
         if sent[engine] > MAX_RETIREMENTS:
