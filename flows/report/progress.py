@@ -45,12 +45,13 @@ def status(text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _line_if_long(text: str) -> Iterator[None]:
+def _line_if_long(text: str) -> Iterator[threading.Timer]:
+    """Print a line once the context has lasted long; what it gives can be cancelled."""
     line = threading.Timer(LONG_SECONDS, click.echo, (f"{text} ...",), {"err": True})
     line.daemon = True
     line.start()
     try:
-        yield
+        yield line
     finally:
         line.cancel()
 
@@ -79,8 +80,14 @@ def counted(title: str, total: int, *, every_seconds: float = 0.0) -> Iterator[A
     """
     shown = console(error=True)
     if not shown.is_terminal:
-        with _line_if_long(f"{title} 1 of {total}"):
-            yield _lines(title, total, every_seconds)
+        with _line_if_long(f"{title} 1 of {total}") as first:
+            lines = _lines(title, total, every_seconds)
+
+            def advance(text: str) -> None:
+                first.cancel()
+                lines(text)
+
+            yield advance
         return
     columns = (
         SpinnerColumn(),

@@ -44,6 +44,19 @@ def test_quick_steps_have_no_lines_of_their_own(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_first_step_that_takes_long_has_a_line_and_no_other_one_has(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LONG_SECONDS", 0.2)
+    with counted("point", 2, every_seconds=60) as advance:
+        advance("")
+        time.sleep(0.5)
+        advance("")
+    assert capsys.readouterr().err == ""
+    with counted("point", 2, every_seconds=60) as advance:
+        time.sleep(0.5)
+        advance("")
+    assert capsys.readouterr().err == "point 1 of 2 ...\n"
+
+
 def test_what_takes_long_is_a_line(capsys, monkeypatch):
     monkeypatch.setattr(progress, "LONG_SECONDS", 0.01)
     with status("building [x]"):
