@@ -14,6 +14,8 @@ from tilewright.flows.sweep.table import Point, all_rows, rtl_errors, without_de
 
 MAX_ROWS = 40
 """Of the table; of more points it has those that nothing beats."""
+LIMITS = {None: None, True: "within", False: "beyond"}
+"""How the table says whether a point keeps them."""
 
 
 def print_points(sweep: Sweep, points: Sequence[Point]) -> None:
@@ -41,7 +43,7 @@ def print_points(sweep: Sweep, points: Sequence[Point]) -> None:
 def points_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return the table of rows, without the columns in which none has anything."""
     columns = ("config", "?model", ">cycles", ">utilization", "?>MACs here", "?>SRAM KiB",
-               "?>area", "?>MHz", "?>ms", "?>mJ", "?>latency", "=error")  # fmt: skip
+               "?>area", "?>MHz", "?>ms", "?>mJ", "?>latency", "?limits", "=error")  # fmt: skip
     cells = [
         (
             row["config"],
@@ -55,6 +57,7 @@ def points_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
             None if row["seconds"] is None else f"{1000 * row['seconds']:.3f}",
             None if row["energy_joules"] is None else f"{1000 * row['energy_joules']:.3g}",
             row["dram_latency_cycles"],
+            LIMITS[row["within_limits"]],
             row["error"],
         )
         for row in rows

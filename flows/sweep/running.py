@@ -203,4 +203,5 @@ def crashed(job: Job) -> Result:
 
 def _sentence(job: Job, result: Result) -> str:
     found = f"failed: {result.error}" if result.error else f"{result.cycles:,} cycles"
-    return f"{job.model.name} on {job.config.name} {found}"
+    on_rtl = " on the RTL" if job.setup.fidelity == "rtl" else ""
+    return f"{job.model.name} on {job.config.name} {found}{on_rtl}"

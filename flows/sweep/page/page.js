@@ -121,7 +121,7 @@ function drawAxes() {
   const lines = rows.filter((row, n) => n % step === 0 || best.has(row));
   byId("sampled").textContent = lines.length < rows.length ? `; ${lines.length} of ${rows.length} points are drawn, the filter takes all` : "";
   const dimensions = varied.map((name) => ({ name, label: DATA.labels[name] || name, values: lines.map((row) => value(row, name)) }));
-  Plotly.react("axes", [{ type: "parcoords", dimensions, line: { color: lines.map((row) => value(row, "utilization")), colorscale: "Viridis", cmin: 0, cmax: 1 } }], layout({ margin: { l: 70, r: 40, t: 60, b: 30 } }), config);
+  Plotly.react("axes", [{ type: "parcoords", dimensions, line: { color: lines.map((row) => value(row, "utilization")), colorscale: "Viridis", cmin: 0, cmax: 1 } }], layout({ margin: { l: 70, r: 80, t: 60, b: 30 } }), config);
 }
 
 function filter() {

@@ -1,12 +1,16 @@
 """`tilewright sweep`: what it writes, prints and goes on from."""
 
 import csv
+import dataclasses
 import json
 import re
 from pathlib import Path
 
 import pytest
 from pyarrow.parquet import read_table
+
+from tilewright.flows.sweep import running
+from tilewright.flows.sweep.job import Setup
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +118,22 @@ def test_a_search_goes_on_from_what_it_has_and_keeps_limits(tilewright, digits, 
         rate = 50e6 / int(row["cycles"])
         assert float(row["frames_per_second"]) == pytest.approx(rate)
         assert row["within_limits"] == str(rate >= 5000 and int(row["multipliers"]) <= 64)
+    kept = [row["within_limits"] for row in rows]
+    assert kept.count("True") == result.out.count("within")
+    assert kept.count("False") == result.out.count("beyond") > 0
+
+
+def test_a_line_says_what_was_measured_on_the_rtl(tilewright, digits, measured, monkeypatch):
+    replayed = running.run_job
+
+    def run(job, readings):
+        return replayed(dataclasses.replace(job, setup=Setup()), readings)
+
+    monkeypatch.setattr(running, "run_job", run)
+    monkeypatch.setattr(running, "LINE_SECONDS", 0.0)
+    result = tilewright("sweep", digits, "--preset", "nano", "--verify", 1)
+    lines = [line for line in result.err.splitlines() if line.startswith("point 1 of 1: ")]
+    assert [" cycles on the RTL; " in line for line in lines] == [False, True]
 
 
 def test_an_interrupted_sweep_keeps_what_is_done_and_says_how_to_go_on(
