@@ -103,7 +103,10 @@ def _place(section: Section) -> None:
         options.depthwise_unit and runs_on_unit(node, graph, places, config) for node in layers
     )
     section.chains = tuple(find_chains(graph, section.on_unit, interleave=options.interleave))
-    members = [[layers[number] for number in chain] for chain in section.chains]
+    streams = [
+        _streams(graph, places, [layers[number] for number in chain], config)
+        for chain in section.chains
+    ]
     inputs = (
         next(iter(node.inputs)) for node, unit in zip(layers, section.on_unit, strict=True) if unit
     )
@@ -116,7 +119,7 @@ def _place(section: Section) -> None:
         exclusive=frozenset(places[name].storage for name in inputs),
         dram_start=section.dram_start,
         workspace_need=lambda number, residents: _workspace_need(
-            graph, places, members[number], residents, config
+            streams[number], residents, config
         ),
     )
 
@@ -175,17 +178,20 @@ PASSES: tuple[Pass, ...] = (
 """In the order in which they run."""
 
 
-def _workspace_need(
-    graph: Graph,
-    places: Mapping[str, Place],
-    nodes: Sequence[Node],
-    residents: frozenset[str],
-    config: Config,
-) -> int:
+Streams = Sequence[tuple[str, int]]
+"""Storages of maps, and the activation words of each map."""
+
+
+def _streams(
+    graph: Graph, places: Mapping[str, Place], nodes: Sequence[Node], config: Config
+) -> Streams:
+    """Return what a chain streams if nothing of it stays in activation SRAM."""
+    names = {name for node in nodes for name in (node.output, *node.inputs)}
+    blocks = {name: -(-graph.maps[name].channels // config.rows) for name in names}
+    return [(places[name].storage, blocks[name] * graph.maps[name].pixels) for name in names]
+
+
+def _workspace_need(streams: Streams, residents: frozenset[str], config: Config) -> int:
     """Words that a chain's streamed maps would like: all of them, or half of the SRAM."""
-    streamed = 0
-    for name in {name for node in nodes for name in (node.output, *node.inputs)}:
-        if places[name].storage not in residents:
-            feature_map = graph.maps[name]
-            streamed += -(-feature_map.channels // config.rows) * feature_map.pixels
+    streamed = sum([words for storage, words in streams if storage not in residents])
     return min(streamed, config.activation_words // 2)
