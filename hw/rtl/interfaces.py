@@ -1,10 +1,11 @@
 """The signatures that join the components: instructions, engines, SRAM ports, AXI."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from amaranth.hdl import Shape, Signal, signed, unsigned
+from amaranth.hdl import Mux, Shape, Signal, Value, ValueLike, signed, unsigned
 from amaranth.lib import data, enum, stream
-from amaranth.lib.wiring import In, Out, Signature
+from amaranth.lib.wiring import In, Out, PureInterface, Signature
 
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import SRAM_ADDRESS_BITS, Config
@@ -90,20 +91,55 @@ def engine_signature(operations: Sequence[isa.Operation], config: Config) -> Sig
     )
 
 
-def read_port_signature(*, address_bits: int, width: int) -> Signature:
+def read_port_signature(*, address_bits: int, width: int, repeats: bool = False) -> Signature:
     """SRAM read port, seen from the engine.
 
     A request is granted in its own cycle (combinational); `data` is valid in the cycle after a
     granted request, and only then. The address is in range (the engine checks).
+
+    repeats: the port has a second access, and `repeats` says which of the two is asked for. That
+    may come late: each has its own grant, which holds if it is the one.
     """
-    return Signature(
-        {
-            "request": Out(1),
-            "address": Out(address_bits),
-            "grant": In(1),
-            "data": In(width),
+    members = {
+        "request": Out(1),
+        "address": Out(address_bits),
+        "grant": In(1),
+        "data": In(width),
+    }
+    if repeats:
+        members |= {
+            "repeats": Out(1),
+            "repeat_request": Out(1),
+            "repeat_address": Out(address_bits),
+            "repeat_grant": In(1),
         }
-    )
+    return Signature(members)
+
+
+class Access(NamedTuple):
+    """What an SRAM port may ask for."""
+
+    request: Value
+    address: Value
+    grant: Value
+
+
+def accesses(port: PureInterface) -> Sequence[Access]:
+    """Return the access of an SRAM port, or both of them."""
+    first = Access(port.request, port.address, port.grant)
+    if "repeats" not in port.signature.members:
+        return [first]
+    return [first, Access(port.repeat_request, port.repeat_address, port.repeat_grant)]
+
+
+def choose_access(port: PureInterface, values: Sequence[ValueLike]) -> ValueLike:
+    """Return the value of the access that an SRAM port asks for, of a value for each."""
+    return values[0] if len(values) == 1 else Mux(port.repeats, values[1], values[0])
+
+
+def is_refused(port: PureInterface) -> ValueLike:
+    """Return whether an SRAM port asks in vain."""
+    return choose_access(port, [access.request & ~access.grant for access in accesses(port)])
 
 
 def write_port_signature(*, address_bits: int, width: int, granularity: int) -> Signature:

@@ -1,5 +1,6 @@
 """SRAMs of one-read-one-write banks, with fixed-priority ports that every bank grants anew."""
 
+from collections.abc import Collection
 from contextlib import nullcontext
 from itertools import pairwise
 
@@ -8,7 +9,12 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tilewright.hw.rtl.interfaces import read_port_signature, write_port_signature
+from tilewright.hw.rtl.interfaces import (
+    accesses,
+    choose_access,
+    read_port_signature,
+    write_port_signature,
+)
 from tilewright.hw.rtl.signals import index_bits
 from tilewright.hw.spec.config import Config
 from tilewright.support.records import record
@@ -148,6 +154,7 @@ class BankedMemory(wiring.Component):
     width : bits of a word
     granularity : data bits behind one mask bit
     banks, num_readers, num_writers : 1 and up
+    repeating : the readers with a second access
     instances : the banks are instances of `bank_verilog(self.bank_shape)`
 
     Members
@@ -165,6 +172,7 @@ class BankedMemory(wiring.Component):
         banks: int,
         num_readers: int,
         num_writers: int,
+        repeating: Collection[int] = (),
         instances: bool = False,
     ) -> None:
         assert words % banks == 0, f"{words} words in {banks} banks"
@@ -175,12 +183,15 @@ class BankedMemory(wiring.Component):
         self._has_power_of_two = self.bank_words.bit_count() == 1
         self.bank_shape = BankShape(words=self.bank_words, width=width, granularity=granularity)
         self.banks = [Bank(self.bank_shape, instance=instances) for _ in range(banks)]
-        read = read_port_signature(address_bits=self.address_bits, width=width)
+        reads = [
+            read_port_signature(address_bits=self.address_bits, width=width, repeats=i in repeating)
+            for i in range(num_readers)
+        ]
         write = write_port_signature(
             address_bits=self.address_bits, width=width, granularity=granularity
         )
         super().__init__(
-            {f"read_{i}": In(read) for i in range(num_readers)}
+            {f"read_{i}": In(read) for i, read in enumerate(reads)}
             | {f"write_{i}": In(write) for i in range(num_writers)}
         )
         self.readers = [getattr(self, f"read_{i}") for i in range(num_readers)]
@@ -198,7 +209,7 @@ class BankedMemory(wiring.Component):
         wanted = self._arbitrate(m, self.readers, "read")
         for index, (port, wants) in enumerate(zip(self.readers, wanted, strict=True)):
             bank_of_data = Signal(range(len(self.banks)), name=f"read{index}_bank")
-            with m.If(port.grant):
+            with m.If(choose_access(port, [access.grant for access in accesses(port)])):
                 for number in range(1, len(self.banks)):
                     with m.If(wants[number]):
                         m.d.sync += bank_of_data.eq(number)
@@ -210,16 +221,17 @@ class BankedMemory(wiring.Component):
                         m.d.comb += port.data.eq(bank.read_data)
         for index, bank in enumerate(self.banks):
             m.d.comb += bank.read_enable.eq(Cat(wants[index] for wants in wanted).any())
-            for port, chosen in self._by_falling_priority(m, index, self.readers, wanted):
-                with chosen:
-                    m.d.comb += bank.read_address.eq(self._local(port.address, index))
+            for port, first in self._by_falling_priority(m, index, self.readers, wanted):
+                with first:
+                    local = [self._local(access.address, index) for access in accesses(port)]
+                    m.d.comb += bank.read_address.eq(choose_access(port, local))
 
     def _connect_writes(self, m):
         wanted = self._arbitrate(m, self.writers, "write")
         for index, bank in enumerate(self.banks):
             m.d.comb += bank.write_enable.eq(Cat(wants[index] for wants in wanted).any())
-            for port, chosen in self._by_falling_priority(m, index, self.writers, wanted):
-                with chosen:
+            for port, first in self._by_falling_priority(m, index, self.writers, wanted):
+                with first:
                     m.d.comb += [
                         bank.write_mask.eq(port.mask),
                         bank.write_address.eq(self._local(port.address, index)),
@@ -229,27 +241,31 @@ class BankedMemory(wiring.Component):
     def _arbitrate(self, m, ports, name):
         """Drive the grants; return for each port one bit a bank: it requests a word of it."""
         for index, port in enumerate(ports):
-            bank = self._bank(port)
-            rivals = (first.request & (self._bank(first) == bank) for first in ports[:index])
-            m.d.comb += port.grant.eq(port.request & ~Cat(rivals).any())
+            for request, address, grant in accesses(port):
+                rivals = [self._asks(first, self._bank(address)) for first in ports[:index]]
+                m.d.comb += grant.eq(request & ~Cat(rivals).any())
         return [
             self._wanted_banks(m, port, f"{name}{index}_wants") for index, port in enumerate(ports)
         ]
 
+    def _asks(self, port, bank):
+        """Whether a port asks for a word of the bank; its choice of an access may come late."""
+        asks = [access.request & (self._bank(access.address) == bank) for access in accesses(port)]
+        return choose_access(port, asks)
+
     def _wanted_banks(self, m, port, name):
         """One bit a bank: the port requests a word of it."""
         wants = Signal(len(self.banks), name=name)
-        bank = self._bank(port)
         for number in range(len(self.banks)):
-            hit = bank == number if self._has_power_of_two else bank[number]
-            m.d.comb += wants[number].eq(port.request & hit)
+            bank = number if self._has_power_of_two else 1 << number
+            m.d.comb += wants[number].eq(self._asks(port, bank))
         return wants
 
-    def _bank(self, port):
-        """What tells the bank of the port's word: its number, else a bit a bank."""
+    def _bank(self, address):
+        """What tells the bank of a word: its number, else a bit a bank."""
         if self._has_power_of_two:
-            return port.address[exact_log2(self.bank_words) :]
-        reaches = [port.address >= n * self.bank_words for n in range(1, len(self.banks))]
+            return address[exact_log2(self.bank_words) :]
+        reaches = [address >= n * self.bank_words for n in range(1, len(self.banks))]
         return Cat(start & ~end for start, end in pairwise((Const(1), *reaches, Const(0))))
 
     def _local(self, address, bank):
@@ -275,13 +291,15 @@ class BankedMemory(wiring.Component):
 def activation_memory(config: Config, *, instances: bool = False) -> BankedMemory:
     """Activation SRAM. Readers: matrix, depthwise (if there), vector source, vector operand,
     store. Writers: vector, load. A mask bit a byte."""
+    vector = 1 + (config.depthwise_taps > 0)
     return BankedMemory(
         words=config.activation_words,
         width=8 * config.activation_word_bytes,
         granularity=8,
         banks=config.activation_banks,
-        num_readers=4 + (config.depthwise_taps > 0),
+        num_readers=vector + 3,
         num_writers=2,
+        repeating=(vector, vector + 1),
         instances=instances,
     )
 
@@ -289,12 +307,14 @@ def activation_memory(config: Config, *, instances: bool = False) -> BankedMemor
 def accumulator_memory(config: Config, *, instances: bool = False) -> BankedMemory:
     """Accumulator SRAM. Readers: matrix, depthwise (if there), vector. Writers: matrix,
     depthwise. One mask bit, the whole word."""
+    vector = 1 + (config.depthwise_taps > 0)
     return BankedMemory(
         words=config.accumulator_words,
         width=8 * config.accumulator_word_bytes,
         granularity=8 * config.accumulator_word_bytes,
         banks=config.accumulator_banks,
-        num_readers=2 + (config.depthwise_taps > 0),
+        num_readers=vector + 1,
+        repeating=(vector,),
         num_writers=1 + (config.depthwise_taps > 0),
         instances=instances,
     )

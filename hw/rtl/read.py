@@ -12,7 +12,7 @@ from tilewright.hw.rtl.interfaces import bits
 
 
 def _members(address_shape: Shape) -> dict[str, wiring.Member]:
-    """What both have: an access that comes in, the held one behind it, the memory port."""
+    """What both have: an access that comes in, the held one behind it, a request."""
     return {
         "valid": In(1),
         "read": In(1),
@@ -21,7 +21,6 @@ def _members(address_shape: Shape) -> dict[str, wiring.Member]:
         "held_valid": Out(1),
         "held_ready": In(1),
         "request": Out(1),
-        "request_address": Out(address_shape),
         "grant": In(1),
     }
 
@@ -38,13 +37,23 @@ class ReplayedRead(wiring.Component):
     ready : Out(1); the access is granted and moves to the held place
     held_valid : Out(1); the held access has its data on the port in this cycle
     held_ready : In(1); the consumer takes it
-    request, request_address : Out, grant : In; the memory port
-    free : Out(1); the request is the access's that comes in, else the held one's
-    would_request : Out(1); the request, if the consumer takes what there is
+    free : Out(1); what comes in is requested, else what is held, again
+    request, repeat_request, repeat_address : Out, grant, repeat_grant : In; the memory port, both
+        requests no matter whether it is free
+    would_request : Out(1); whether there is a request, if the consumer takes what there is
     """
 
     def __init__(self, address_shape: Shape):
-        super().__init__(_members(address_shape) | {"free": Out(1), "would_request": Out(1)})
+        super().__init__(
+            _members(address_shape)
+            | {
+                "free": Out(1),
+                "repeat_request": Out(1),
+                "repeat_address": Out(address_shape),
+                "repeat_grant": In(1),
+                "would_request": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -52,19 +61,21 @@ class ReplayedRead(wiring.Component):
         reads = Signal(reset_less=True)
         fresh = Signal()
         address = Signal.like(self.address, reset_less=True)
-        is_wanted, would_be_free = bits("is_wanted", "would_be_free")
+        would_be_free = Signal()
         # Stalls come late: they choose between what both accesses want.
         m.d.comb += [
-            is_wanted.eq(self.valid & self.read),
             self.held_valid.eq(occupied & (~reads | fresh)),
             would_be_free.eq(~occupied | self.held_valid),
-            self.would_request.eq(Mux(would_be_free, is_wanted, reads)),
+            self.would_request.eq(Mux(would_be_free, self.request, reads)),
             self.free.eq(~occupied | (self.held_valid & self.held_ready)),
-            self.request.eq(Mux(self.free, is_wanted, reads)),
-            self.request_address.eq(Mux(self.free, self.address, address)),
+            self.request.eq(self.valid & self.read),
+            self.repeat_request.eq(reads),
+            self.repeat_address.eq(address),
             self.ready.eq(self.free & (~self.read | self.grant)),
         ]
-        m.d.sync += fresh.eq(self.request & self.grant)
+        m.d.sync += fresh.eq(
+            Mux(self.free, self.request & self.grant, self.repeat_request & self.repeat_grant)
+        )
         # What comes is taken, granted or not: the enables need no grant.
         with m.If(self.free):
             m.d.sync += [
@@ -87,6 +98,7 @@ class RepeatedRead(wiring.Component):
     -------
     valid, read, address : In; an access (`read`) or a placeholder that needs no data
     ready : Out(1); the access moves to the held place
+    ready_behind : Out(2); the same, by what `held_ready` may be
     empty, free : Out(1); nothing is held; the same, or what is held leaves in this cycle
     held_valid : Out(1); the held access has its data on the port in this cycle
     held_ready : In(1); the consumer takes it
@@ -94,7 +106,15 @@ class RepeatedRead(wiring.Component):
     """
 
     def __init__(self, address_shape: Shape):
-        super().__init__(_members(address_shape) | {"empty": Out(1), "free": Out(1)})
+        super().__init__(
+            _members(address_shape)
+            | {
+                "empty": Out(1),
+                "free": Out(1),
+                "ready_behind": Out(2),
+                "request_address": Out(address_shape),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -102,6 +122,7 @@ class RepeatedRead(wiring.Component):
         reads = Signal(reset_less=True)
         address = Signal.like(self.address, reset_less=True)
         leaves, moves, repeats = bits("leaves", "moves", "repeats")
+        is_granted = Signal()
         m.d.comb += [
             self.request.eq(repeats | (self.valid & self.read)),
             self.request_address.eq(Mux(repeats, address, self.address)),
@@ -109,7 +130,11 @@ class RepeatedRead(wiring.Component):
             leaves.eq(self.held_valid & self.held_ready),
             self.empty.eq(~occupied),
             self.free.eq(self.empty | leaves),
-            self.ready.eq(self.free & (~self.read | self.grant)),
+            # Whether the consumer is ready comes late: it chooses between both answers.
+            is_granted.eq(~self.read | self.grant),
+            self.ready_behind[0].eq(self.empty & is_granted),
+            self.ready_behind[1].eq((self.empty | self.held_valid) & is_granted),
+            self.ready.eq(Mux(self.held_ready, self.ready_behind[1], self.ready_behind[0])),
             moves.eq(self.valid & self.ready),
         ]
         m.d.sync += [

@@ -1,6 +1,6 @@
 """Small pieces of gateware that every engine uses."""
 
-from amaranth.hdl import Module, ShapeLike, Signal, Value, ValueLike
+from amaranth.hdl import Module, Mux, ShapeLike, Signal, Value, ValueLike
 
 
 def index_bits(count: int) -> int:
@@ -16,6 +16,16 @@ def register(shape: ShapeLike, name: str) -> Signal:
 def within(coordinate: Value, size: Value) -> Value:
     """0 <= coordinate < size, for a signed coordinate."""
     return ~coordinate[-1] & (coordinate[:-1] < size)
+
+
+def count_in_flight(m: Module, most: int, *, accepted: ValueLike, retired: ValueLike) -> Signal:
+    """Return a register with how many instructions are accepted and not retired, up to `most`.
+
+    Whether one is accepted comes late: it chooses between two sums.
+    """
+    in_flight = Signal(range(most + 1), name="in_flight")
+    m.d.sync += in_flight.eq(Mux(accepted, in_flight + ~Value.cast(retired), in_flight - retired))
+    return in_flight
 
 
 def count_down(

@@ -133,7 +133,8 @@ class Fetch(wiring.Component):
         m.d.sync += [
             head.valid.eq(next_head | (head.valid & ~head.ready)),
             index.eq(index + taken),
-            level.eq(level + arrived - next_head),
+            # Whether a word moves to the head comes late: it chooses between two sums.
+            level.eq(Mux(next_head, level + arrived - 1, level + arrived)),
         ]
         with m.If(~running | self.stop | self.start):
             m.d.sync += [head.valid.eq(0), level.eq(0), index.eq(0), ended.eq(0)]

@@ -6,7 +6,7 @@
 Cycles: hw/spec/operations/depthwise.py has them, a test holds both together.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -14,10 +14,11 @@ from tilewright.hw.rtl.depthwise.layouts import DEPTHWISE
 from tilewright.hw.rtl.depthwise.pipeline import DepthwisePipeline
 from tilewright.hw.rtl.depthwise.sequencer import DepthwiseSequencer
 from tilewright.hw.rtl.depthwise.weights import WeightLatch
-from tilewright.hw.rtl.interfaces import Activity, engine_signature
+from tilewright.hw.rtl.interfaces import Activity, engine_signature, is_refused
+from tilewright.hw.rtl.signals import count_in_flight
 from tilewright.hw.spec.config import Config
 
-IN_FLIGHT_BITS = 4
+MOST_IN_FLIGHT = 8
 """Each of the eight stages from the loops to the write may hold an instruction of its own."""
 
 
@@ -75,11 +76,10 @@ class DepthwiseEngine(wiring.Component):
 
     def _report_activity(self, m):
         """BANK in a cycle in which a port refused; BUSY from acceptance to retirement."""
-        in_flight = Signal(IN_FLIGHT_BITS)
         accepted = self.instruction.valid & self.instruction.ready
-        m.d.sync += in_flight.eq(in_flight + accepted - self.retire)
+        in_flight = count_in_flight(m, MOST_IN_FLIGHT, accepted=accepted, retired=self.retire)
         ports = [getattr(self, name) for name in self._ports]
-        with m.If(Cat(port.request & ~port.grant for port in ports).any()):
+        with m.If(Cat(is_refused(port) for port in ports).any()):
             m.d.comb += self.activity.eq(Activity.BANK)
         with m.Elif(in_flight != 0):
             m.d.comb += self.activity.eq(Activity.BUSY)

@@ -93,32 +93,32 @@ class DepthwiseLoops(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         new, here = self.instruction.p.fields.DEPTHWISE, self.position.p
-        active, accept, step, finish = bits("active", "accept", "step", "finish")
-        ends = self._count(m, accept, step)
+        active, opens, moves, step = bits("active", "opens", "moves", "step")
+        # Whether the loops move comes late: by then it is known what they move to. What is offered
+        # is taken, valid or not.
+        ends = self._count(m, opens, moves)
         m.d.comb += [
             self.empty.eq(Cat(new[name] == 0 for name in Depthwise.counts).any()),
             self.position.valid.eq(active & (~here.swap | self.available)),
             step.eq(self.position.valid & self.position.ready),
-            finish.eq(step & here.retire),
+            opens.eq(~active | here.retire),
+            moves.eq(~active | step),
             self.claim.eq(step & here.swap),
-            self.instruction.ready.eq(~active | finish),
-            accept.eq(self.instruction.valid & self.instruction.ready),
+            self.instruction.ready.eq(opens & moves),
             here.output.eq(here.compute & ends["output"]),
             here.retire.eq(~here.compute | ends["instruction"]),
         ]
-        with m.If(accept):
-            m.d.sync += [active.eq(1), self.index.eq(self.instruction.p.index)]
-            m.d.sync += [here.compute.eq(~self.empty), here.swap.eq(~self.empty)]
+        with m.If(moves):
+            m.d.sync += here.swap.eq(Mux(opens, ~self.empty, ends["block"]))
+        with m.If(self.instruction.ready):
+            m.d.sync += [active.eq(self.instruction.valid), self.index.eq(self.instruction.p.index)]
+            m.d.sync += here.compute.eq(~self.empty)
             m.d.sync += [self.fields[name].eq(new[name]) for name in KEPT_FIELDS]
-        with m.Elif(finish):
-            m.d.sync += active.eq(0)
-        with m.Elif(step):
-            m.d.sync += here.swap.eq(ends["block"])
-        self._walk_coordinates(m, accept, step, ends)
-        self._walk_destination(m, accept, step, ends)
+        self._walk_coordinates(m, opens, moves, ends)
+        self._walk_destination(m, opens, moves, ends)
         return m
 
-    def _count(self, m, accept, step):
+    def _count(self, m, opens, moves):
         """Counters of the loops; ends[loop]: this is its last position."""
         new, fields, row = (
             self.instruction.p.fields.DEPTHWISE,
@@ -129,65 +129,67 @@ class DepthwiseLoops(wiring.Component):
             name: Signal(name=f"{name}_ends")
             for name in ("position", "output", "row", "block", "instruction")
         }
-        is_last = count_down(
-            m, new.kernel_height, name="kernel_rows", start=accept, step=step,
-            again=fields.kernel_height,
-        )  # fmt: skip
+        with m.If(moves):
+            is_last = count_down(
+                m, new.kernel_height, name="kernel_rows", start=opens, step=1,
+                again=fields.kernel_height,
+            )  # fmt: skip
         stride = Mux(fields.stride_x == 0, 1, fields.stride_x)
         first = new.kernel_width | Const(0, len(stride))
-        is_output = count_down(
-            m, first, name="until_output", start=accept, step=step & is_last,
-            again=Mux(ends["row"], fields.kernel_width, stride),
-        )  # fmt: skip
+        with m.If(moves):
+            m.d.sync += row.eq(Mux(opens | is_last, 0, row + 1))
+            is_output = count_down(
+                m, first, name="until_output", start=opens, step=is_last,
+                again=Mux(ends["row"], fields.kernel_width, stride),
+            )  # fmt: skip
         m.d.comb += [ends["position"].eq(is_last), ends["output"].eq(is_last & is_output)]
-        with m.If(accept | (step & is_last)):
-            m.d.sync += row.eq(0)
-        with m.Elif(step):
-            m.d.sync += row.eq(row + 1)
         before = ends["output"]
         for loop, name in (("row", "out_width"), ("block", "out_height"), ("instruction", None)):
-            is_last = count_down(
-                m, new[name or "blocks"], name=loop, start=accept, step=step & before,
-                again=fields[name] if name else None,
-            )  # fmt: skip
+            with m.If(moves):
+                is_last = count_down(
+                    m, new[name or "blocks"], name=loop, start=opens, step=before,
+                    again=fields[name] if name else None,
+                )  # fmt: skip
             m.d.comb += ends[loop].eq(before & is_last)
             before = ends[loop]
         return ends
 
-    def _walk_coordinates(self, m, accept, step, ends):
+    def _walk_coordinates(self, m, opens, moves, ends):
         """Block address, y and x of the source word; y of the row's first window row."""
         new, fields, here = self.instruction.p.fields.DEPTHWISE, self.fields, self.position.p
         row_y = Signal(signed(COORDINATE_BITS), reset_less=True)
         next_y = Signal(signed(COORDINATE_BITS))
         m.d.comb += next_y.eq(Mux(ends["block"], fields.origin_y, row_y + fields.stride_y))
-        with m.If(accept):
-            m.d.sync += [
-                row_y.eq(new.origin_y),
-                here.y.eq(new.origin_y),
-                here.x.eq(new.origin_x),
-                here.block.eq(new.source),
-            ]
-        with m.Elif(step & ends["row"]):
-            m.d.sync += [row_y.eq(next_y), here.y.eq(next_y), here.x.eq(fields.origin_x)]
-            with m.If(ends["block"]):
-                m.d.sync += here.block.eq(here.block + fields.source_stride)
-        with m.Elif(step & ends["position"]):
-            m.d.sync += [here.y.eq(row_y), here.x.eq(here.x + 1)]
-        with m.Elif(step):
-            m.d.sync += here.y.eq(here.y + fields.dilation_y)
+        with m.If(moves):
+            with m.If(opens):
+                m.d.sync += [
+                    row_y.eq(new.origin_y),
+                    here.y.eq(new.origin_y),
+                    here.x.eq(new.origin_x),
+                    here.block.eq(new.source),
+                ]
+            with m.Elif(ends["row"]):
+                m.d.sync += [row_y.eq(next_y), here.y.eq(next_y), here.x.eq(fields.origin_x)]
+                with m.If(ends["block"]):
+                    m.d.sync += here.block.eq(here.block + fields.source_stride)
+            with m.Elif(ends["position"]):
+                m.d.sync += [here.y.eq(row_y), here.x.eq(here.x + 1)]
+            with m.Else():
+                m.d.sync += here.y.eq(here.y + fields.dilation_y)
 
-    def _walk_destination(self, m, accept, step, ends):
+    def _walk_destination(self, m, opens, moves, ends):
         """Accumulator word of the next output."""
         new, here = self.instruction.p.fields.DEPTHWISE, self.position.p
         block = Signal(address_shape(), reset_less=True)
         next_block = Signal(address_shape())
         m.d.comb += next_block.eq(block + self.fields.destination_stride)
-        with m.If(accept):
-            m.d.sync += [block.eq(new.destination), here.destination.eq(new.destination)]
-        with m.Elif(step & ends["block"]):
-            m.d.sync += [block.eq(next_block), here.destination.eq(next_block)]
-        with m.Elif(step & ends["output"]):
-            m.d.sync += here.destination.eq(here.destination + 1)
+        with m.If(moves):
+            with m.If(opens):
+                m.d.sync += [block.eq(new.destination), here.destination.eq(new.destination)]
+            with m.Elif(ends["block"]):
+                m.d.sync += [block.eq(next_block), here.destination.eq(next_block)]
+            with m.Elif(ends["output"]):
+                m.d.sync += here.destination.eq(here.destination + 1)
 
 
 class DepthwiseSequencer(wiring.Component):

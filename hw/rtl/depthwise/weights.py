@@ -33,7 +33,7 @@ class WeightLatch(wiring.Component):
     index : In, of the accepted instruction
     weights : Out, the active ones, 8 bits each, by channel, then kernel row, then kernel column
     parameter : read port
-    fault, fault_index : Out; a word is out of range
+    fault, fault_index : Out; a word was out of range a cycle before
     """
 
     def __init__(self, *, config: Config):
@@ -78,6 +78,8 @@ class WeightLatch(wiring.Component):
             self.parameter.address.eq(address),
             moves.eq(wanted & (~exists | self.parameter.grant)),
             block_ends.eq(moves & (word == self._config.depthwise_words - 1)),
+        ]
+        m.d.sync += [
             self.fault.eq(wanted & ~exists),
             self.fault_index.eq(Mux(from_next, self.next.index, self.index)),
         ]

@@ -14,13 +14,13 @@ from tilewright.hw.rtl.matrix.array import Array
 from tilewright.hw.rtl.matrix.pixel_sequencer import PixelSequencer
 from tilewright.hw.rtl.matrix.tile import sum_bits
 from tilewright.hw.rtl.matrix.tile_sequencer import MATRIX, TileSequencer
-from tilewright.hw.rtl.signals import index_bits, register
+from tilewright.hw.rtl.signals import count_in_flight, index_bits, register
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import array_latency
 
 WORD_BITS = 32
 """Bits of an accumulator."""
-IN_FLIGHT_BITS = 8
+MOST_IN_FLIGHT = 255
 
 
 class MatrixEngine(wiring.Component):
@@ -151,9 +151,8 @@ class MatrixEngine(wiring.Component):
         return stages[-3:]
 
     def _watch_activity(self, m):
-        in_flight = Signal(IN_FLIGHT_BITS)
         accepted = self.instruction.valid & self.instruction.ready
-        m.d.sync += in_flight.eq(in_flight + accepted - self.retire)
+        in_flight = count_in_flight(m, MOST_IN_FLIGHT, accepted=accepted, retired=self.retire)
         with m.If(in_flight != 0):
             m.d.comb += self.activity.eq(Activity.BUSY)
 

@@ -65,9 +65,10 @@ class TileSequencer(wiring.Component):
         self._fields = self._current.fields.MATRIX
         self._busy = Signal()
         self._is_last = Signal()
-        self._accept = Signal()
-        self._taken = Signal()
-        self._advance = Signal()
+        self._opens = Signal()
+        """The next instruction's tiles follow, if this one's are taken."""
+        self._moves = Signal()
+        """The tile is taken, or there is none."""
         self._cycle = Signal(range(self._first_cycles + 1), reset_less=True)
         """Cycles since the tile before was taken, less one."""
         self._is_first_tile = Signal(reset_less=True)
@@ -75,10 +76,8 @@ class TileSequencer(wiring.Component):
         self._weights_in_range = Signal(reset_less=True)
         self._product_step = Signal()
         self._last_of_loop = Signal(len(LOOPS))
-        self._may_turn = [Signal(name=f"{name}_may_turn") for name in LOOPS]
-        """The loop steps if the tile is taken; the loops inside it start anew."""
         self._turns = [Signal(name=f"{name}_turns") for name in LOOPS]
-        """The tile is taken, and the loop steps."""
+        """The loop steps if the tile is taken; the loops inside it start anew."""
 
     def elaborate(self, platform):
         m = Module()
@@ -86,29 +85,28 @@ class TileSequencer(wiring.Component):
         ready_cycle = Mux(self._is_first_tile, self._first_cycles - 1, self._tile_cycles - 1)
         m.d.comb += [
             is_last.eq(self._empty | self._last_of_loop.all()),
-            self._taken.eq(self.tile.valid & self.tile.ready),
-            self._advance.eq(self._taken & ~is_last),
-            self.instruction.ready.eq(~self._busy | (self._taken & is_last)),
-            self._accept.eq(self.instruction.valid & self.instruction.ready),
+            self._opens.eq(~self._busy | is_last),
+            self._moves.eq(~self._busy | (self.tile.valid & self.tile.ready)),
+            self.instruction.ready.eq(self._opens & self._moves),
             self._product_step.eq(self._busy & self._is_first_tile & (self._cycle < PRODUCT_STEPS)),
         ]
         new = self.instruction.payload.fields.MATRIX
-        with m.If(self._accept | self._taken):
-            m.d.sync += [self._cycle.eq(0), self.tile.valid.eq(0)]
+        # Whether the loops move comes late: by then it is known what they move to. What is offered
+        # is taken, valid or not.
+        with m.If(self._moves):
+            m.d.sync += [self._cycle.eq(0), self.tile.valid.eq(0), self._is_first_tile.eq(0)]
         with m.Elif(self._cycle != self._first_cycles):
             m.d.sync += self._cycle.eq(self._cycle + 1)
             m.d.sync += self.tile.valid.eq(self._busy & (self._cycle + 1 >= ready_cycle))
-        with m.If(self._accept):
+        with m.If(self.instruction.ready):
             counts = (*LOOPS, "out_height", "out_width")
             m.d.sync += [
                 self._current.eq(self.instruction.payload),
-                self._busy.eq(1),
+                self._busy.eq(self.instruction.valid),
                 self._is_first_tile.eq(1),
                 self._empty.eq(Cat(new[name] == 0 for name in counts).any()),
                 self._weights_in_range.eq(new.weights < self.config.weight_words),
             ]
-        with m.Elif(self._taken):
-            m.d.sync += [self._is_first_tile.eq(0), self._busy.eq(~is_last)]
         self._step_loops(m, new)
         self._load_weights(m, new)
         self._step_source(m, new)
@@ -121,15 +119,14 @@ class TileSequencer(wiring.Component):
         inner_ends = Const(1)
         for index, name in enumerate(LOOPS):
             ends = self._last_of_loop[index]
-            is_last = count_down(
-                m, new[name], name=name, start=self._accept, step=self._taken & inner_ends,
-                again=self._fields[name],
-            )  # fmt: skip
-            may_turn = self._may_turn[index]
+            with m.If(self._moves):
+                is_last = count_down(
+                    m, new[name], name=name, start=self._opens, step=inner_ends,
+                    again=self._fields[name],
+                )  # fmt: skip
             m.d.comb += [
                 ends.eq(is_last),
-                may_turn.eq(inner_ends & ~ends & ~self._empty),
-                self._turns[index].eq(self._taken & may_turn),
+                self._turns[index].eq(inner_ends & ~ends & ~self._empty),
             ]
             inner_ends = inner_ends & ends
 
@@ -142,7 +139,7 @@ class TileSequencer(wiring.Component):
         m.d.comb += is_row.eq(
             self._busy & ~self._empty & self._weights_in_range & (self._cycle < config.rows)
         )
-        with m.If(self._accept):
+        with m.If(self.instruction.ready):
             m.d.sync += address.eq(new.weights)
         with m.Elif(is_row):
             m.d.sync += address.eq(Mux(address == config.weight_words - 1, 0, address + 1))
@@ -167,33 +164,25 @@ class TileSequencer(wiring.Component):
             fields.source_in_stride,
             fields.source_out_stride,
         ]
-        with m.If(self._accept):
+        with m.If(self.instruction.ready):
             m.d.sync += pitch.eq(new.source_pitch)
         with m.Elif(self._product_step):
             m.d.sync += pitch.eq(pitch << 2)
-        # Whether the tile is taken comes late: what the bases become is chosen without it.
         total = bases[0] + _booth_addend(origin_digit, pitch)
+        first = Mux(self._product_step, total, new.source + new.origin_x)
         following = bases[-1]
-        offered, starts = self.instruction.valid, ~self._busy | self._is_last
         for index, (base, step) in reversed([*enumerate(zip(bases, steps, strict=True))]):
-            following = Mux(self._may_turn[index], base + step, following)
-            turns = Cat(self._may_turn[index:]).any()
-            changes = Signal(name=f"{LOOPS[index]}_base_changes")
-            m.d.comb += changes.eq(
-                self._product_step
-                | (offered & ~self._busy)
-                | (self._taken & ((offered & self._is_last) | turns))
-            )
-            first = Mux(self._product_step, total, new.source + new.origin_x)
-            with m.If(changes):
-                m.d.sync += base.eq(Mux(self._product_step | starts, first, following))
+            following = Mux(self._turns[index], base + step, following)
+            may_change = self._opens | Cat(self._turns[index:]).any()
+            with m.If(self._product_step | (self._moves & may_change)):
+                m.d.sync += base.eq(Mux(self._product_step | self._opens, first, following))
         m.d.comb += [self.tile.payload.source.eq(bases[0]), self.tile.payload.row_step.eq(row_step)]
 
     def _multiply(self, m, factor, pitch, name):
         """A register that becomes factor * pitch during the product steps."""
         product = Signal(address_shape(), name=f"{name}_product", reset_less=True)
         digit = self._digit(m, factor, name)
-        with m.If(self._accept):
+        with m.If(self.instruction.ready):
             m.d.sync += product.eq(0)
         with m.Elif(self._product_step):
             m.d.sync += product.eq(product + _booth_addend(digit, pitch))
@@ -202,7 +191,7 @@ class TileSequencer(wiring.Component):
     def _digit(self, m, factor, name):
         """The current radix-4 Booth digit of a factor: its bits 2i-1, 2i, 2i+1 in step i."""
         rest = Signal(len(factor) + 1, name=f"{name}_rest", reset_less=True)
-        with m.If(self._accept):
+        with m.If(self.instruction.ready):
             m.d.sync += rest.eq(Cat(0, factor))
         with m.Elif(self._product_step):
             m.d.sync += rest.eq(rest >> 2)
@@ -215,12 +204,13 @@ class TileSequencer(wiring.Component):
         for axis, loop in loop_of.items():
             position = Signal(signed(COORDINATE_BITS), name=f"tile_{axis}", reset_less=True)
             outer_turns = Cat(self._turns[loop + 1 :]).any()
-            with m.If(self._accept):
-                m.d.sync += position.eq(new[f"origin_{axis}"])
-            with m.Elif(self._turns[loop]):
-                m.d.sync += position.eq(position + fields[f"dilation_{axis}"])
-            with m.Elif(outer_turns):
-                m.d.sync += position.eq(fields[f"origin_{axis}"])
+            with m.If(self._moves):
+                with m.If(self._opens):
+                    m.d.sync += position.eq(new[f"origin_{axis}"])
+                with m.Elif(self._turns[loop]):
+                    m.d.sync += position.eq(position + fields[f"dilation_{axis}"])
+                with m.Elif(outer_turns):
+                    m.d.sync += position.eq(fields[f"origin_{axis}"])
             m.d.comb += self.tile.payload[axis].eq(position)
 
     def _step_destination(self, m, new):
@@ -228,11 +218,11 @@ class TileSequencer(wiring.Component):
         destination = Signal(address_shape(), reset_less=True)
         new_block = Signal(reset_less=True)
         block_turns = self._turns[-1]
-        with m.If(self._accept):
-            m.d.sync += [destination.eq(new.destination), new_block.eq(1)]
-        with m.Elif(self._advance):
-            m.d.sync += new_block.eq(block_turns)
-            with m.If(block_turns):
+        with m.If(self._moves):
+            m.d.sync += new_block.eq(self._opens | block_turns)
+            with m.If(self._opens):
+                m.d.sync += destination.eq(new.destination)
+            with m.Elif(block_turns):
                 m.d.sync += destination.eq(destination + self._fields.destination_stride)
         m.d.comb += [
             payload.destination.eq(destination),

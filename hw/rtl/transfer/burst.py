@@ -120,35 +120,36 @@ class RunIterator(wiring.Component):
         fields = self.instruction.payload.fields[self._operation.name]
         target = fields.target if "target" in fields.shape().members else Const(0, TARGET_BITS)
         head = Signal(self._layout, reset_less=True)
-        finished, exhausted = bits("finished", "exhausted")
-        accept = self.instruction.valid & self.instruction.ready
-        m.d.comb += [
-            self.run.valid.eq(self.active),
-            self.run.payload.eq(head),
-            self.run.payload.last.eq(exhausted | head.empty),
-            finished.eq(~self.active | (self.run.ready & self.run.payload.last)),
-            self.instruction.ready.eq(finished),
-        ]
-        self._step(m, head, exhausted, accept, self.run.valid & self.run.ready, target)
-        with m.If(accept):
-            last_words = tuple(
-                Cat(Const(pitch - 1, exact_log2(pitch)), (fields.run - 1)[:16])
-                for pitch in self._pitches
-            )
-            counts = [fields[f"count{axis}"] for axis in range(NUM_AXES)]
+        opens, moves = bits("opens", "moves")
+        last_words = tuple(
+            Cat(Const(pitch - 1, exact_log2(pitch)), (fields.run - 1)[:16])
+            for pitch in self._pitches
+        )
+        counts = [fields[f"count{axis}"] for axis in range(NUM_AXES)]
+        # Whether the loops move comes late: by then it is known what they move to. What is offered
+        # is taken, valid or not.
+        with m.If(moves):
+            exhausted = self._step(m, head, opens, target)
+        with m.If(self.instruction.ready):
             m.d.sync += [
-                self.active.eq(1),
+                self.active.eq(self.instruction.valid),
                 head.last_byte.eq(choose(target, last_words)),
                 head.target.eq(target),
                 head.empty.eq(Cat(count == 0 for count in (fields.run, *counts)).any()),
                 head.index.eq(self.instruction.payload.index),
             ]
-        with m.Elif(finished):
-            m.d.sync += self.active.eq(0)
+        m.d.comb += [
+            self.run.valid.eq(self.active),
+            self.run.payload.eq(head),
+            self.run.payload.last.eq(exhausted | head.empty),
+            opens.eq(~self.active | self.run.payload.last),
+            moves.eq(~self.active | self.run.ready),
+            self.instruction.ready.eq(opens & moves),
+        ]
         return m
 
-    def _step(self, m, head, exhausted, accept, taken, target):
-        """Start the loops at `accept`, advance them at `taken`; sets `exhausted` at the end.
+    def _step(self, m, head, opens, target):
+        """Start the loops where it `opens`, else advance them; return whether it was their last.
 
         Axis k keeps where its iteration began; the innermost one lives in `head`.
         """
@@ -168,9 +169,10 @@ class RunIterator(wiring.Component):
             dram_stride = Signal(DRAM_ADDRESS_BITS, name=f"dram_stride{axis}")
             sram_stride = Signal.like(fields[f"sram_stride{axis}"], name=f"sram_stride{axis}")
             turns = Signal.like(count, name=f"turns{axis}")
-            step = taken & inner_done
-            is_last = count_down(m, count, name=f"axis{axis}", start=accept, step=step, again=turns)
-            with m.If(accept):
+            is_last = count_down(
+                m, count, name=f"axis{axis}", start=opens, step=inner_done, again=turns
+            )
+            with m.If(opens):
                 m.d.sync += [
                     dram_stride.eq(fields[f"dram_stride{axis}"] & aligned),
                     sram_stride.eq(fields[f"sram_stride{axis}"]),
@@ -178,12 +180,12 @@ class RunIterator(wiring.Component):
                     dram.eq(fields.dram_address & aligned),
                     sram.eq(fields.sram_address),
                 ]
-            with m.Elif(step & ~is_last):
+            with m.Elif(inner_done & ~is_last):
                 for inner in axes[: axis + 1]:
                     m.d.sync += inner[0].eq(dram + dram_stride)
                     m.d.sync += inner[1].eq(sram + sram_stride)
             inner_done = inner_done & is_last
-        m.d.comb += exhausted.eq(inner_done)
+        return inner_done
 
 
 class BurstSplitter(wiring.Component):

@@ -19,7 +19,14 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from tilewright.hw.rtl.interfaces import INDEX_BITS, Activity, bits, engine_signature
+from tilewright.hw.rtl.interfaces import (
+    INDEX_BITS,
+    Activity,
+    bits,
+    engine_signature,
+    is_refused,
+)
+from tilewright.hw.rtl.signals import count_in_flight
 from tilewright.hw.rtl.vector.first_stage import FirstStage
 from tilewright.hw.rtl.vector.layouts import NUM_SLOTS, VECTOR, job_layout
 from tilewright.hw.rtl.vector.operand_reader import OperandReader
@@ -95,8 +102,8 @@ class VectorEngine(wiring.Component):
             self.retire.eq(writer.retire),
         ]
         self._share_parameters(m, first, prefetch)
-        accept = self._accept(m, walker, prefetch, writer, operands)
-        self._report_faults(m, prefetch, writer, operands, reader, first, accept)
+        self._accept(m, walker, prefetch, writer, operands)
+        self._report_faults(m, prefetch, writer, operands, reader, first)
         self._report_activity(m)
         return m
 
@@ -116,9 +123,10 @@ class VectorEngine(wiring.Component):
     def _accept(self, m, walker, prefetch, writer, operands):
         """Take an instruction once its header is there: to the loops, and its output jobs."""
         fields = self.instruction.p.fields.VECTOR
-        self._empty, self._misplaced = empty, misplaced = bits("empty", "misplaced")
-        in_flight = Signal(range(NUM_SLOTS + 1))
+        empty, misplaced = bits("empty", "misplaced")
         room, accept, slot = bits("room", "accept", "slot")
+        in_flight = count_in_flight(m, NUM_SLOTS, accepted=accept, retired=self.retire)
+        self._in_flight = in_flight
         waiting_writer, waiting_operand = bits("waiting_writer", "waiting_operand")
         nothing = Cat(fields[name] == 0 for name in Vector.counts).any()
         m.d.comb += [
@@ -135,8 +143,7 @@ class VectorEngine(wiring.Component):
             accept.eq(prefetch.start | (self.instruction.valid & room & empty)),
             self.instruction.ready.eq(accept),
         ]
-        m.d.sync += in_flight.eq(in_flight + accept - self.retire)
-        self._in_flight = in_flight
+        self._misplaced = self.instruction.valid & room & misplaced
 
         jobs = {
             name: Signal(job_layout(self._config), name=f"{name}_job")
@@ -157,7 +164,6 @@ class VectorEngine(wiring.Component):
                 m.d.sync += waiting.eq(1)
             with m.Elif(unit.job.ready):
                 m.d.sync += waiting.eq(0)
-        return accept
 
     def _is_misplaced(self, fields):
         """A first lane group that its word does not have."""
@@ -185,11 +191,11 @@ class VectorEngine(wiring.Component):
             job.empty.eq(empty),
         ]
 
-    def _report_faults(self, m, prefetch, writer, operands, reader, first, accept):
+    def _report_faults(self, m, prefetch, writer, operands, reader, first):
         """The fault of this cycle; of several, the one of the oldest instruction's last stage."""
         fault, index = Signal(name="front_fault"), Signal(INDEX_BITS, name="front_index")
         m.d.sync += [
-            fault.eq(prefetch.fault | (accept & self._misplaced)),
+            fault.eq(prefetch.fault | self._misplaced),
             index.eq(self.instruction.p.index),
         ]
         for unit in (reader, first, operands, writer):
@@ -200,8 +206,7 @@ class VectorEngine(wiring.Component):
     def _report_activity(self, m):
         """BANK in a cycle in which a port refused; BUSY from acceptance to retirement."""
         ports = (self.source, self.operand, self.accumulator, self.parameter)
-        refused = Cat(port.request & ~port.grant for port in ports).any()
-        with m.If(refused):
+        with m.If(Cat(is_refused(port) for port in ports).any()):
             m.d.comb += self.activity.eq(Activity.BANK)
         with m.Elif((self._in_flight != 0) | self.instruction.valid):
             m.d.comb += self.activity.eq(Activity.BUSY)

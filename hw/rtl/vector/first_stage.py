@@ -92,16 +92,7 @@ class FirstStage(wiring.Component):
         """The value in front of the reduction; `leaves`: it moves on at the end of this cycle."""
         occupied, leaves, arrives = bits("occupied", "leaves", "arrives")
         value = Signal.like(self.values.p, reset_less=True)
-        conflicts = [
-            valid & (by_sign | (bank == value.mark.bank))
-            for valid, by_sign, bank in zip(
-                self._valid[: len(self._bank)], self._by_sign, self._bank, strict=True
-            )
-        ]
-        self._fresh = Signal()
-        usable = ~value.mark.fetch | (
-            (self._fresh | ~value.mark.parameter_exists) & ~Cat(*conflicts).any()
-        )
+        usable = register(1, "usable")
         m.d.comb += [
             leaves.eq(occupied & self._advance & usable),
             self.values.ready.eq(~occupied | (self._advance & usable)),
@@ -116,19 +107,41 @@ class FirstStage(wiring.Component):
         with m.Elif(leaves):
             m.d.sync += occupied.eq(0)
 
+        # Whether the value of the next cycle has its parameters is known in this one.
+        new = self.values.p.mark
+        m.d.sync += usable.eq(
+            Mux(arrives, self._may_leave(new, value.mark, leaves), self._may_leave(value.mark))
+        )
         waits = occupied & ~leaves & value.mark.fetch
-        mark = Mux(waits, value.mark.as_value(), self.values.p.mark.as_value())
+        mark = Mux(waits, value.mark.as_value(), new.as_value())
         mark = data.View(value.mark.shape(), mark)
         m.d.comb += [
-            self.parameter.request.eq(
-                (waits | (arrives & self.values.p.mark.fetch)) & mark.parameter_exists
-            ),
+            self.parameter.request.eq((waits | (arrives & new.fetch)) & mark.parameter_exists),
             self.parameter.address.eq(mark.parameter_address),
             self.fault.eq(leaves & value.mark.fetch & ~value.mark.parameter_exists),
             self.fault_slot.eq(value.mark.slot),
         ]
-        m.d.sync += self._fresh.eq(self.parameter.request & self.parameter.grant)
         return value, leaves
+
+    def _may_leave(self, mark, before=None, leaves=0):
+        """Whether a value may leave in the next cycle, as far as its parameters are concerned.
+
+        They are there, if it fetches any, and no value on its way awaits the scales that they
+        replace; nor does the one `before`, which sets out in this cycle if it `leaves`.
+        """
+        awaited = []
+        if before is not None:
+            by_sign = self.slots[before.slot].negative_scales
+            awaited.append((leaves & before.last, by_sign, before.bank))
+        for stage, (bank, by_sign) in enumerate(zip(self._bank, self._by_sign, strict=True)):
+            is_last = stage == len(self._bank) - 1
+            there = self._valid[stage] & ~self._advance if is_last else self._valid[stage]
+            awaited.append((there, by_sign, bank))
+        conflicts = Cat(
+            there & (by_sign | (bank == mark.bank)) for there, by_sign, bank in awaited
+        ).any()
+        has_word = self.parameter.grant | ~mark.parameter_exists
+        return ~mark.fetch | (has_word & ~conflicts)
 
     def _shift(self, m, value, leaves):
         """The marks travel with the data."""

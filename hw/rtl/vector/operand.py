@@ -311,8 +311,12 @@ class OperandLane(wiring.Component):
         """Stages 8 and 9: rounded to 24 bits, to an integer; zero point of a sum, clamp."""
         # Nine bits and a guard bit below the point.
         scaled = Cat(Const(0, 9), self._round_in_place(m, total))
-        shifted, lost = shift_right_sticky(m, scaled, shift, "integer")
-        overflows = (too_large & total.any()) | shifted[1 + INTEGER_BITS :].any()
+        shifted = (scaled >> shift)[: 1 + INTEGER_BITS]
+        # What the shift leaves out at either end is marked meanwhile: the sum comes late.
+        reached = (Const(-1, len(scaled)) << shift)[: len(scaled)]
+        lost = (scaled & ~reached).any()
+        above = scaled[1 + INTEGER_BITS :] & reached
+        overflows = (too_large & total.any()) | above.any()
         saturated = (overflows & ~vanishes).replicate(INTEGER_BITS)
         integer = register(INTEGER_BITS, "integer")
         integer_carry = register(1, "integer_carry")

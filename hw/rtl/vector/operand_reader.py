@@ -52,10 +52,14 @@ class OperandReader(wiring.Component):
             read.read.eq(position.exists),
             read.address.eq(position.address),
             read.grant.eq(self.activation.grant),
+            read.repeat_grant.eq(self.activation.repeat_grant),
             read.held_ready.eq(~self.values.valid | self.values.ready),
             self.starved.eq(read.would_request & ~self.values.valid),
             self.activation.request.eq(read.request),
-            self.activation.address.eq(read.request_address),
+            self.activation.address.eq(position.address),
+            self.activation.repeats.eq(~read.free),
+            self.activation.repeat_request.eq(read.repeat_request),
+            self.activation.repeat_address.eq(read.repeat_address),
         ]
         m.d.sync += [self.fault.eq(moves & ~position.exists), self.fault_slot.eq(position.slot)]
         with m.If(moves):

@@ -37,6 +37,7 @@ class SourceReader(wiring.Component):
                     read_port_signature(
                         address_bits=index_bits(config.accumulator_words),
                         width=8 * config.accumulator_word_bytes,
+                        repeats=True,
                     )
                 ),
                 "defer": In(1),
@@ -58,20 +59,21 @@ class SourceReader(wiring.Component):
             read.read.eq(token.read),
             read.address.eq(token.address),
             self.token.ready.eq(read.ready),
-            self.accumulator.request.eq(Mux(read.free, is_new & is_wide, held.read & was_wide)),
-            self.activation.request.eq(
-                Mux(read.free, is_new & ~is_wide, held.read & ~was_wide & ~self.defer)
-            ),
-            self.accumulator.address.eq(read.request_address),
-            self.activation.address.eq(read.request_address),
-            read.grant.eq(
-                Mux(
-                    Mux(read.free, is_wide, was_wide),
-                    self.accumulator.grant,
-                    self.activation.grant & (read.free | ~self.defer),
-                )
+            self.accumulator.request.eq(is_new & is_wide),
+            self.accumulator.repeat_request.eq(held.read & was_wide),
+            self.activation.request.eq(is_new & ~is_wide),
+            self.activation.repeat_request.eq(held.read & ~was_wide & ~self.defer),
+            read.grant.eq(Mux(is_wide, self.accumulator.grant, self.activation.grant)),
+            read.repeat_grant.eq(
+                Mux(was_wide, self.accumulator.repeat_grant, self.activation.repeat_grant)
             ),
         ]
+        for port in (self.accumulator, self.activation):
+            m.d.comb += [
+                port.address.eq(token.address),
+                port.repeats.eq(~read.free),
+                port.repeat_address.eq(read.repeat_address),
+            ]
         m.d.sync += [
             self.fault.eq(moves & token.out_of_range),
             self.fault_slot.eq(token.mark.slot),
@@ -101,9 +103,11 @@ class SourceReader(wiring.Component):
 
 
 def activation_port(config: Config) -> wiring.Signature:
-    """A read port of the activation SRAM."""
+    """A read port of the activation SRAM, with a second access."""
     return read_port_signature(
-        address_bits=index_bits(config.activation_words), width=8 * config.activation_word_bytes
+        address_bits=index_bits(config.activation_words),
+        width=8 * config.activation_word_bytes,
+        repeats=True,
     )
 
 

@@ -85,31 +85,32 @@ class WindowLoops(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        active, started, step, finish = bits("active", "started", "step", "finish")
+        active, opens, moves, step = bits("active", "opens", "moves", "step")
         taken, leads = bits("taken", "leads")
-        ends = self._count(m, started, step)
-        paced = self._keep_pace(m, step, ends["window"])
+        # Whether the loops move comes late: by then it is known what they move to. What is offered
+        # is taken, valid or not.
+        ends = self._count(m, opens, moves)
+        may_end = self._keep_pace(m, step, ends["window"])
         m.d.comb += [
-            self.position.valid.eq(active & (leads | paced)),
+            self.position.valid.eq(active & (leads | ~ends["window"] | may_end)),
             taken.eq(self.position.valid & self.position.ready),
             step.eq(taken & ~leads),
-            finish.eq(step & ends["group"] & ends["group_count"]),
-            self.start.ready.eq(~active | finish),
-            started.eq(self.start.valid & self.start.ready),
+            moves.eq(step | ~active),
+            opens.eq(~active | (ends["group"] & ends["group_count"])),
+            # `opens & moves`, without what decides whether a window ends.
+            self.start.ready.eq(opens & (~active | (self.position.ready & ~leads & may_end))),
         ]
-        with m.If(started):
-            m.d.sync += active.eq(1)
+        with m.If(self.start.ready):
+            m.d.sync += active.eq(self.start.valid)
             m.d.sync += [self.fields[name].eq(self.start.p.fields[name]) for name in KEPT_FIELDS]
-        with m.Elif(finish):
-            m.d.sync += active.eq(0)
-        self._walk_coordinates(m, started, step, ends)
-        self._walk_blocks(m, started, step, ends)
-        lead = self._lead(m, started, taken, step & ends["group"])
+        self._walk_coordinates(m, opens, moves, ends)
+        self._walk_blocks(m, opens, moves, ends)
+        lead = self._lead(m, opens, moves, taken, ends["group"])
         m.d.comb += [leads.eq(lead != 0), self.position.p.leads.eq(leads)]
-        self._mark(m, started, taken, step, ends, lead)
+        self._mark(m, opens, moves, taken, ends, lead)
         return m
 
-    def _count(self, m, started, step):
+    def _count(self, m, opens, moves):
         """Down counters of the five loops; ends[loop]: this is its last position."""
         new, fields = self.start.p.fields, self.fields
         inner = {"kx": "kernel_width", "window": "kernel_height"}
@@ -117,18 +118,20 @@ class WindowLoops(wiring.Component):
         ends, all_before = {}, 1
         for loop, name in (inner | outer).items():
             ends[loop] = Signal(name=f"{loop}_ends")
-            is_last = count_down(
-                m, new[name], name=loop, start=started, step=step & all_before, again=fields[name]
-            )
+            with m.If(moves):
+                is_last = count_down(
+                    m, new[name], name=loop, start=opens, step=all_before, again=fields[name]
+                )
             m.d.comb += ends[loop].eq(all_before & is_last)
             all_before = ends[loop]
-        ends["group_count"] = count_down(
-            m, new.groups, name="groups", start=started, step=step & ends["group"]
-        )
+        with m.If(moves):
+            ends["group_count"] = count_down(
+                m, new.groups, name="groups", start=opens, step=ends["group"]
+            )
         return ends
 
     def _keep_pace(self, m, step, window_ends):
-        """Whether this position may go, as far as the second stage's rate is concerned."""
+        """Whether a window may end, as far as the second stage's rate is concerned."""
         if self._pace == 1:
             return 1
         pause = Signal(range(self._pace))
@@ -137,21 +140,20 @@ class WindowLoops(wiring.Component):
             m.d.sync += pause.eq(self._pace - 1)
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
-        return ~(window_ends & combines) | (pause == 0)
+        return ~combines | (pause == 0)
 
-    def _lead(self, m, started, taken, group_ends):
+    def _lead(self, m, opens, moves, taken, group_ends):
         """How many positions there are in front of the lane group's first value."""
         lead = Signal(range(LEAD + 1))
-        with m.If(started):
-            m.d.sync += lead.eq(Mux(self.start.p.fields.negative_scales, LEAD, 0))
-        with m.Elif(group_ends):
-            again = self.fields.negative_scales & ~self.fields.uniform
+        new, fields = self.start.p.fields, self.fields
+        again = Mux(opens, new.negative_scales, fields.negative_scales & ~fields.uniform)
+        with m.If(moves & (opens | group_ends)):
             m.d.sync += lead.eq(Mux(again, LEAD, 0))
         with m.Elif(taken & (lead != 0)):
             m.d.sync += lead.eq(lead - 1)
         return lead
 
-    def _walk_coordinates(self, m, started, step, ends):
+    def _walk_coordinates(self, m, opens, moves, ends):
         """y and x of the source, and of the first element of the window and of the row."""
         new, fields, here = self.start.p.fields, self.fields, self.position.p
         window_y = Signal(signed(COORDINATE_BITS), reset_less=True)
@@ -162,24 +164,25 @@ class WindowLoops(wiring.Component):
             next_y.eq(Mux(ends["group"], fields.origin_y, window_y + fields.stride_y)),
             next_x.eq(Mux(ends["row"], fields.origin_x, window_x + fields.stride_x)),
         ]
-        with m.If(started):
-            m.d.sync += [
-                window_y.eq(new.origin_y),
-                window_x.eq(new.origin_x),
-                here.y.eq(new.origin_y),
-                here.x.eq(new.origin_x),
-            ]
-        with m.Elif(step & ends["row"]):
-            m.d.sync += [window_y.eq(next_y), here.y.eq(next_y)]
-            m.d.sync += [window_x.eq(next_x), here.x.eq(next_x)]
-        with m.Elif(step & ends["window"]):
-            m.d.sync += [here.y.eq(window_y), window_x.eq(next_x), here.x.eq(next_x)]
-        with m.Elif(step & ends["kx"]):
-            m.d.sync += [here.y.eq(here.y + fields.dilation_y), here.x.eq(window_x)]
-        with m.Elif(step):
-            m.d.sync += here.x.eq(here.x + fields.dilation_x)
+        with m.If(moves):
+            with m.If(opens):
+                m.d.sync += [
+                    window_y.eq(new.origin_y),
+                    window_x.eq(new.origin_x),
+                    here.y.eq(new.origin_y),
+                    here.x.eq(new.origin_x),
+                ]
+            with m.Elif(ends["row"]):
+                m.d.sync += [window_y.eq(next_y), here.y.eq(next_y)]
+                m.d.sync += [window_x.eq(next_x), here.x.eq(next_x)]
+            with m.Elif(ends["window"]):
+                m.d.sync += [here.y.eq(window_y), window_x.eq(next_x), here.x.eq(next_x)]
+            with m.Elif(ends["kx"]):
+                m.d.sync += [here.y.eq(here.y + fields.dilation_y), here.x.eq(window_x)]
+            with m.Else():
+                m.d.sync += here.x.eq(here.x + fields.dilation_x)
 
-    def _walk_blocks(self, m, started, step, ends):
+    def _walk_blocks(self, m, opens, moves, ends):
         """Word address of the block's pixel (0, 0), and the lane group in the word."""
         new, fields, here = self.start.p.fields, self.fields, self.position.p
         config = self._config
@@ -188,14 +191,15 @@ class WindowLoops(wiring.Component):
             config.col_groups - 1,
             config.row_groups - 1,
         )
-        with m.If(started):
-            m.d.sync += [here.block.eq(new.source), here.group.eq(new.source_group)]
-        with m.Elif(step & ends["group"]):
-            m.d.sync += here.group.eq(Mux(word_ends, 0, here.group + 1))
-            with m.If(word_ends):
-                m.d.sync += here.block.eq(here.block + fields.source_stride)
+        with m.If(moves):
+            with m.If(opens):
+                m.d.sync += [here.block.eq(new.source), here.group.eq(new.source_group)]
+            with m.Elif(ends["group"]):
+                m.d.sync += here.group.eq(Mux(word_ends, 0, here.group + 1))
+                with m.If(word_ends):
+                    m.d.sync += here.block.eq(here.block + fields.source_stride)
 
-    def _mark(self, m, started, taken, step, ends, lead):
+    def _mark(self, m, opens, moves, taken, ends, lead):
         """Window and parameter flags."""
         new, mark = self.start.p, self.position.p.mark
         address = Signal(address_shape(), reset_less=True)
@@ -213,20 +217,17 @@ class WindowLoops(wiring.Component):
             m.d.sync += bank.eq(mark.bank)
             with m.If(mark.fetch):
                 m.d.sync += address.eq(address + 1)
-        with m.If(started):
+        with m.If(moves):
             m.d.sync += [
-                mark.first.eq(1),
-                first_of_group.eq(1),
-                reuses.eq(0),
-                mark.slot.eq(new.slot),
-                address.eq(new.fields.parameters + self._config.header_words),
+                mark.first.eq(opens | ends["window"]),
+                first_of_group.eq(opens | ends["group"]),
+                reuses.eq(self.fields.uniform & ~opens),
             ]
-        with m.Elif(step):
-            m.d.sync += [
-                mark.first.eq(ends["window"]),
-                first_of_group.eq(ends["group"]),
-                reuses.eq(self.fields.uniform),
-            ]
+            with m.If(opens):
+                m.d.sync += [
+                    mark.slot.eq(new.slot),
+                    address.eq(new.fields.parameters + self._config.header_words),
+                ]
 
 
 class WindowWalker(wiring.Component):

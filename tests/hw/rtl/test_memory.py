@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from tilewright.hw.rtl.interfaces import accesses, is_refused
 from tilewright.hw.rtl.memory import BankedMemory, BankShape, bank_verilog
 
 SHAPES = [
@@ -11,7 +12,11 @@ SHAPES = [
     {"words": 35, "width": 16, "granularity": 16, "banks": 5, "num_readers": 2, "num_writers": 1},
     {"words": 32, "width": 8, "granularity": 8, "banks": 2, "num_readers": 1, "num_writers": 2},
     {"words": 17, "width": 12, "granularity": 4, "banks": 1, "num_readers": 2, "num_writers": 2},
-]
+    {"words": 64, "width": 8, "granularity": 8, "banks": 4, "num_readers": 5, "num_writers": 2,
+     "repeating": (2, 3)},
+    {"words": 36, "width": 8, "granularity": 8, "banks": 3, "num_readers": 2, "num_writers": 1,
+     "repeating": (1,)},
+]  # fmt: skip
 
 
 def winners(requests, bank_words):
@@ -60,11 +65,22 @@ def test_random_requests_equal_the_model(shape, seed):
             write_grants = winners(writes, bank_words)
             changing = {a for a, g in zip(writes, write_grants, strict=True) if g}
             reads = [None if address in changing else address for address in reads]
+            asked = []
             for port, address in zip(dut.readers, reads, strict=True):
-                ctx.set(port.request, address is not None)
-                ctx.set(port.address, address if address is not None else int(rng.integers(16)))
+                access, *others = map(int, rng.permutation(len(accesses(port))))
+                for other in others:
+                    ctx.set(port.repeats, access)
+                    ctx.set(accesses(port)[other].request, rng.random() < 0.5)
+                    ctx.set(accesses(port)[other].address, int(rng.integers(16)))
+                asked.append(accesses(port)[access])
+                ctx.set(asked[-1].request, address is not None)
+                ctx.set(asked[-1].address, int(rng.integers(16)) if address is None else address)
             read_grants = winners(reads, bank_words)
-            assert [ctx.get(p.grant) for p in dut.readers] == read_grants
+            assert [ctx.get(access.grant) for access in asked] == read_grants
+            assert [ctx.get(is_refused(port)) for port in dut.readers] == [
+                address is not None and not granted
+                for address, granted in zip(reads, read_grants, strict=True)
+            ]
             assert [ctx.get(p.grant) for p in dut.writers] == write_grants
             for port, word in zip(dut.readers, expected, strict=True):
                 assert word is None or ctx.get(port.data) == word

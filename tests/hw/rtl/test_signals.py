@@ -1,4 +1,4 @@
-"""count_down against a counter, with random starts and steps."""
+"""The counters of every engine against plain ones, with random events."""
 
 import random
 
@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from tilewright.hw.rtl.signals import count_down
+from tilewright.hw.rtl.signals import count_down, count_in_flight
 
 
 class Loop(wiring.Component):
@@ -61,3 +61,40 @@ def test_the_last_turn_is_known_in_its_first_cycle(begins_anew):
     simulator.add_testbench(bench)
     simulator.run()
     assert begun_with == ({*range(1, 8)} if begins_anew else set())
+
+
+class InFlight(wiring.Component):
+    accepted: In(1)
+    retired: In(1)
+    count: Out(3)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.count.eq(
+            count_in_flight(m, 5, accepted=self.accepted, retired=self.retired)
+        )
+        return m
+
+
+def test_instructions_in_flight_are_those_that_are_accepted_and_not_retired():
+    rng = random.Random(0)
+    dut = InFlight()
+    seen = set()
+
+    async def bench(ctx):
+        count = 0
+        for _ in range(500):
+            assert ctx.get(dut.count) == count
+            retired = count > 0 and rng.random() < 0.5
+            accepted = count - retired < 5 and rng.random() < 0.6
+            ctx.set(dut.accepted, accepted)
+            ctx.set(dut.retired, retired)
+            seen.add((count, accepted, retired))
+            count += accepted - retired
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert {count for count, _, _ in seen} == {*range(6)}

@@ -3,7 +3,7 @@
 import numpy as np
 from amaranth.sim import Simulator
 
-from tilewright.hw.rtl.interfaces import Activity
+from tilewright.hw.rtl.interfaces import Access, Activity, accesses
 from tilewright.hw.rtl.vector.engine import VectorEngine
 from tilewright.hw.spec.config import Config
 
@@ -55,23 +55,36 @@ class Bench:
         self.activity = []
         self.cycle = 0
 
-    async def _drive_ports(self, ctx, pending, contents):
+    def _drive_ports(self, ctx, pending):
+        for name in READ_PORTS:
+            port = getattr(self.engine, name)
+            garbage = int.from_bytes(self.random.bytes(len(port.data) // 8), "little")
+            ctx.set(port.data, pending.pop(name, garbage))
+
+    def _grant(self, ctx):
         engine = self.engine
         for name in READ_PORTS:
             port = getattr(engine, name)
-            garbage = int.from_bytes(self.random.bytes(len(port.data) // 8), "little")
-            ctx.set(port.data, pending.pop(name, garbage))
-            ctx.set(port.grant, int(self.random.random() >= self.stall))
-        if self.one_bank and ctx.get(engine.source.request):
-            ctx.set(engine.operand.grant, 0)
+            granted = self.random.random() >= self.stall
+            for access in accesses(port):
+                ctx.set(access.grant, granted and ctx.get(access.request))
+        if self.one_bank and self._asked(ctx, engine.source).request:
+            for access in accesses(engine.operand):
+                ctx.set(access.grant, 0)
         ctx.set(engine.destination.grant, 1)
+
+    def _asked(self, ctx, port):
+        """Return what a port asks for, and its grant, as they are in this cycle."""
+        repeats = "repeats" in port.signature.members and ctx.get(port.repeats)
+        return Access(*map(ctx.get, accesses(port)[repeats]))
 
     def _sample_ports(self, ctx, pending, contents):
         engine = self.engine
         for name, memory in READ_PORTS.items():
             port = getattr(engine, name)
-            if ctx.get(port.request) and ctx.get(port.grant):
-                pending[name] = contents[memory][ctx.get(port.address)]
+            access = self._asked(ctx, port)
+            if access.request and access.grant:
+                pending[name] = contents[memory][access.address]
         port = engine.destination
         if ctx.get(port.request) and ctx.get(port.grant):
             mask, value = ctx.get(port.mask), ctx.get(port.data)
@@ -105,8 +118,9 @@ class Bench:
         async def bench(ctx):
             while len(self.retired) < len(program):
                 assert self.cycle < limit, f"stuck after {len(self.retired)} retirements"
-                await self._drive_ports(ctx, pending, contents)
+                self._drive_ports(ctx, pending)
                 await self._issue(ctx, queue)
+                self._grant(ctx)
                 self._sample_ports(ctx, pending, contents)
                 if self._offered and ctx.get(self.engine.instruction.ready):
                     self.accepted.append(self.cycle)
