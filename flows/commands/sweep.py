@@ -127,6 +127,13 @@ wish_options = collected(
             help="Area and clock of every config, as `tilewright synth` composes them.",
         ),
         click.option(
+            "--synth-configs",
+            "num_synthesized",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Of more than N configs, synthesize N and fit the others to them.  [default: 24]",
+        ),
+        click.option(
             "--dask",
             is_flag=False,
             flag_value="local",

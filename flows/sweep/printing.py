@@ -7,7 +7,8 @@ from typing import Any
 from rich.table import Table
 
 from tilewright.flows.report.coverage import coverage_range
-from tilewright.flows.report.display import console, percent, table
+from tilewright.flows.report.display import console, percent, show, table
+from tilewright.flows.sweep.figures import fitted_figures, is_fitted
 from tilewright.flows.sweep.pareto import pareto_front
 from tilewright.flows.sweep.sweep import Sweep
 from tilewright.flows.sweep.table import Point, all_rows, rtl_errors, without_depthwise
@@ -36,6 +37,9 @@ def print_points(sweep: Sweep, points: Sequence[Point]) -> None:
     lost = without_depthwise(point.candidate for point in points)
     if lost:
         out.print(lost, markup=False)
+    fitted = fitted_figures(rows)
+    if fitted:
+        out.print(f"~ {fitted}", markup=False)
     sentence = rtl_errors(rows)
     out.print(sentence or "--verify N or --fidelity rtl state how far the cycles are off the RTL")
 
@@ -52,8 +56,8 @@ def points_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
             percent(row["utilization"]),
             percent(row["coverage"]),
             row["sram_kib"],
-            row["area"],
-            row["clock_mhz"],
+            _marked(row, "area", "area"),
+            _marked(row, "clock_mhz", "clock"),
             None if row["seconds"] is None else f"{1000 * row['seconds']:.3f}",
             None if row["energy_joules"] is None else f"{1000 * row['energy_joules']:.3g}",
             row["dram_latency_cycles"],
@@ -63,6 +67,11 @@ def points_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
         for row in rows
     ]
     return table(title, columns, cells)
+
+
+def _marked(row: Mapping[str, Any], column: str, figure: str) -> Any:
+    """The value of a column, marked where it is fitted."""
+    return f"~{show(row[column])}" if is_fitted(row, figure) else row[column]
 
 
 def print_files(written: Sequence[Path]) -> None:

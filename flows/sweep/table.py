@@ -10,11 +10,11 @@ from typing import Any
 from tilewright.flows.program_cache import tool_digest
 from tilewright.flows.report.report import utilization
 from tilewright.flows.sweep.energy import Counts, EnergyTable, joules
+from tilewright.flows.sweep.figures import Figures
 from tilewright.flows.sweep.job import SOURCES, Job, Result
 from tilewright.flows.sweep.limits import CELLS, Limit
 from tilewright.flows.sweep.space import FIELDS, Candidate, settings_of
 from tilewright.flows.sweep.sram import SramTable, sram_area
-from tilewright.flows.synthesis.synthesis import Synthesis
 from tilewright.support.records import record
 
 ALL_MODELS = "(all, weighted)"
@@ -40,7 +40,7 @@ class Point:
     job: Job | None = None
     measured: Result | None = None
     """Of the RTL, where the point was verified there."""
-    synthesis: Synthesis | None = None
+    synthesis: Figures | None = None
     """Of its config, where that was asked for."""
     table: EnergyTable
     sram: SramTable
@@ -110,10 +110,9 @@ class Point:
         return all(limit.excess(row) <= 0 for limit in self.limits) if self.limits else None
 
     def _size_and_speed(self) -> dict[str, Any]:
-        """What the synthesis says, and the time that the cycles take at that clock."""
+        """What the synthesis or a fit says, and the time that the cycles take at that clock."""
         found, cycles = self.synthesis, self.result.cycles
-        path = found.path if found else None
-        clock = self.clock_mhz or (path.megahertz if path else None)
+        clock = self.clock_mhz or (found.clock_mhz if found else None)
         source = "given" if self.clock_mhz else found.clock_obtained if found else None
         seconds = cycles / clock / 1e6 if clock and cycles else None
         totals = found.totals if found else {}

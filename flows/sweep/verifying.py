@@ -4,11 +4,11 @@ import dataclasses
 import random
 from collections.abc import Sequence
 
+from tilewright.flows.sweep.best import best_places, place_of
 from tilewright.flows.sweep.job import Job
-from tilewright.flows.sweep.pareto import pareto_front
 from tilewright.flows.sweep.running import Runner
 from tilewright.flows.sweep.sweep import Outcome
-from tilewright.flows.sweep.table import Point, all_points
+from tilewright.flows.sweep.table import Point
 
 
 def verify_points(points: Sequence[Point], count: int, runner: Runner) -> Outcome:
@@ -33,19 +33,10 @@ def _on_rtl(job: Job) -> Job:
 
 def _chosen(points: Sequence[Point], count: int, seed: int) -> list[Point]:
     """The points of every model on the configs that are on a front, and of `count` drawn ones."""
-    shown = all_points(points)
-    rows = [point.row() for point in shown]
-    places = {id(row): _place(point) for point, row in zip(shown, rows, strict=True)}
-    models = dict.fromkeys(row["model"] for row in rows)
-    best = {
-        places[id(row)]
-        for model in models
-        for row in pareto_front([row for row in rows if row["model"] == model])
-    }
-    others = [place for place in dict.fromkeys(places.values()) if place not in best]
-    best.update(random.Random(seed).sample(others, min(count, len(others))))
-    return [point for point in points if _place(point) in best and point.result.cycles is not None]
-
-
-def _place(point: Point) -> tuple[str, int]:
-    return point.candidate.name, point.latency
+    places = best_places(points)
+    others = [place for place, is_best in places.items() if not is_best]
+    drawn = random.Random(seed).sample(others, min(count, len(others)))
+    chosen = {place for place, is_best in places.items() if is_best} | set(drawn)
+    return [
+        point for point in points if place_of(point) in chosen and point.result.cycles is not None
+    ]

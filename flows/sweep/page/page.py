@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from tilewright.flows.sweep.figures import fitted_figures
 from tilewright.flows.sweep.pareto import LABELS, axes_of, pareto_front
 from tilewright.flows.sweep.space import FIELDS
 from tilewright.flows.sweep.table import rtl_errors
@@ -87,4 +88,4 @@ def _summary(rows: Sequence[Row]) -> str:
     sources = sorted({row["cycles_source"] for row in done})
     failed = f", {len(rows) - len(done)} failed" if len(done) < len(rows) else ""
     found = f"{len(done):,} points{failed}; cycles by {' and '.join(sources) or 'nothing'}"
-    return "; ".join(filter(None, (found, rtl_errors(rows))))
+    return "; ".join(filter(None, (found, rtl_errors(rows), fitted_figures(rows))))
