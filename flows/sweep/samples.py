@@ -1,4 +1,4 @@
-"""Which configs of a space stand for all: the corners first, then what is farthest from them."""
+"""Which configs of a space stand for all: corners first, then what has other values than those."""
 
 import itertools
 import math
@@ -13,6 +13,8 @@ from tilewright.flows.sweep.space import Candidate, Space
 MAX_DRAWN = 4000
 """Of a space's configs, from which those are chosen that stand for all."""
 MAX_CORNERS = 1024
+SAME = 0.1
+"""Added to the distance of two values, so that equal ones are as near as that."""
 
 
 def drawn(space: Space, seed: int) -> Iterator[Candidate]:
@@ -36,19 +38,26 @@ def different(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def spread(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Return so many candidates that are far from each other: corners, at most half, then any.
+    """Return so many candidates: corners, at most half, far from each other; then those that share
+    the fewest and the least near values with the ones before (as a MaxPro design, Joseph 2015).
 
     candidates: configs, each once.
     """
     places = coordinates(candidates)
-    distances = np.full(len(candidates), np.inf)
+    is_left = np.full(len(places), True)
+    distances, nearness = np.full(len(places), np.inf), np.zeros(len(places))
     chosen: list[int] = []
     corners = ((places == 0) | (places == 1)).all(axis=1)
-    for allowed, most in ((corners, count // 2), (np.full(len(candidates), True), count)):
-        while len(chosen) < most and (distances[allowed] > 0).any():
-            chosen.append(int(np.argmax(np.where(allowed, distances, -1.0))))
-            away = np.linalg.norm(places - places[chosen[-1]], axis=1)
-            distances = np.minimum(distances, away)
+    while len(chosen) < min(count, len(places)):
+        left_corners = is_left & corners
+        if len(chosen) < count // 2 and left_corners.any():
+            chosen.append(int(np.argmax(np.where(left_corners, distances, -1.0))))
+        else:
+            chosen.append(int(np.argmin(np.where(is_left, nearness, np.inf))))
+        away = abs(places - places[chosen[-1]])
+        is_left[chosen[-1]] = False
+        distances = np.minimum(distances, np.linalg.norm(away, axis=1))
+        nearness += 1 / np.prod(away + SAME, axis=1)
     return [candidates[number] for number in chosen]
 
 
