@@ -110,7 +110,6 @@ def carry_out(sweep: Sweep, wishes: Wishes, store: Store) -> Outcome:
         runner = resources.enter_context(
             Runner(sweep, store, wishes.jobs, workers, native=wishes.native)
         )
-
         areas = _areas(sweep, wishes)
 
         def measure(points: Sequence[Point]) -> Outcome:
