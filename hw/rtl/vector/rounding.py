@@ -43,30 +43,22 @@ def times(factor: Value, other: Value, multiplier_bits: int) -> Value:
 def normalize(module: Module, value: Value, name: str) -> tuple[Value, Value]:
     """Shift left until the top bit is one; return (shifted, position of the leading one).
 
-    A zero stays zero, with position 0. Width is a power of two, at least 2. How far to shift is
-    looked up in the value as it came, beside the shifts.
+    A zero stays zero, with position 0. Width is a power of two, at least 2.
     """
     width = len(value)
     levels = (width - 1).bit_length()
     assert width == 1 << levels
     position_bits = []
-    parts = [value]
-    """The value in as many parts as the shifts so far could have brought to the top."""
     for level in reversed(range(levels)):
         step = 1 << level
         occupied = Signal(name=f"{name}_occupied{step}")
         shifted = Signal(width, name=f"{name}_shifted{step}")
-        halves = [half for part in parts for half in (part[:step], part[step:])]
-        found = [half.any() for half in halves[1::2]]
-        for is_upper in reversed(position_bits):
-            pairs = zip(found[::2], found[1::2], strict=True)
-            found = [Mux(is_upper, upper, lower) for lower, upper in pairs]
         module.d.comb += [
-            occupied.eq(found[0]),
+            occupied.eq(value[width - step :].any()),
             shifted.eq(Mux(occupied, value, value << step)),
         ]
         position_bits.append(occupied)
-        value, parts = shifted, halves
+        value = shifted
     return value, Cat(*reversed(position_bits))
 
 
