@@ -65,7 +65,9 @@ def coordinates(candidates: Sequence[Candidate]) -> npt.NDArray[np.float64]:
     """Return where candidates stand: what is asked for, on a logarithmic scale from 0 to 1, and
     its base, of each one whether it is that."""
     names = dict.fromkeys(name for each in candidates for name in each.asked)
-    columns = [[math.log2(1 + each.asked.get(name, 0)) for each in candidates] for name in names]
+    columns = [
+        [math.log2(1 + max(each.asked.get(name, 0), 0)) for each in candidates] for name in names
+    ]
     found = np.array(columns).reshape(len(names), len(candidates)).T
     ranges = np.ptp(found, axis=0)
     found = (found - found.min(axis=0))[:, ranges > 0] / ranges[ranges > 0]

@@ -47,6 +47,11 @@ def test_what_is_no_config_is_no_sample_and_fewer_than_asked_for_are_all():
     assert len(spread(given, 10)) == 2
 
 
+def test_what_a_config_picks_by_itself_may_be_asked_for():
+    space = Space(asked={"depthwise_taps": -1, "tile_rows": 0}, ranges=RANGES)
+    assert len(spread(different(space.candidates()), 10)) == 10
+
+
 def test_a_config_that_two_points_ask_for_is_one():
     bases = (PRESETS["nano"], PRESETS["nano"].replace(name="other"))
     assert len(different(Space(bases=bases, ranges={"queue_depth": (1, 2)}).candidates())) == 2
