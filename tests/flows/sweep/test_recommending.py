@@ -17,8 +17,9 @@ LUTS = 700
 
 
 @pytest.fixture
-def synthesized(monkeypatch):
-    """The configs that were synthesized, by a formula."""
+def synthesized(monkeypatch, tmp_path):
+    """The configs that were synthesized, by a formula; the test runs in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
     found = []
 
     def with_area(points, target, jobs):
