@@ -221,8 +221,8 @@ class BankedMemory(wiring.Component):
                         m.d.comb += port.data.eq(bank.read_data)
         for index, bank in enumerate(self.banks):
             m.d.comb += bank.read_enable.eq(Cat(wants[index] for wants in wanted).any())
-            for port, first in self._by_falling_priority(m, index, self.readers, wanted):
-                with first:
+            for port, chosen in self._by_falling_priority(m, index, self.readers, wanted):
+                with chosen:
                     local = [self._local(access.address, index) for access in accesses(port)]
                     m.d.comb += bank.read_address.eq(choose_access(port, local))
 
@@ -230,8 +230,8 @@ class BankedMemory(wiring.Component):
         wanted = self._arbitrate(m, self.writers, "write")
         for index, bank in enumerate(self.banks):
             m.d.comb += bank.write_enable.eq(Cat(wants[index] for wants in wanted).any())
-            for port, first in self._by_falling_priority(m, index, self.writers, wanted):
-                with first:
+            for port, chosen in self._by_falling_priority(m, index, self.writers, wanted):
+                with chosen:
                     m.d.comb += [
                         bank.write_mask.eq(port.mask),
                         bank.write_address.eq(self._local(port.address, index)),

@@ -98,7 +98,6 @@ class RepeatedRead(wiring.Component):
     -------
     valid, read, address : In; an access (`read`) or a placeholder that needs no data
     ready : Out(1); the access moves to the held place
-    ready_behind : Out(2); the same, by what `held_ready` may be
     empty, free : Out(1); nothing is held; the same, or what is held leaves in this cycle
     held_valid : Out(1); the held access has its data on the port in this cycle
     held_ready : In(1); the consumer takes it
@@ -106,15 +105,8 @@ class RepeatedRead(wiring.Component):
     """
 
     def __init__(self, address_shape: Shape):
-        super().__init__(
-            _members(address_shape)
-            | {
-                "empty": Out(1),
-                "free": Out(1),
-                "ready_behind": Out(2),
-                "request_address": Out(address_shape),
-            }
-        )
+        own = {"empty": Out(1), "free": Out(1), "request_address": Out(address_shape)}
+        super().__init__(_members(address_shape) | own)
 
     def elaborate(self, platform):
         m = Module()
@@ -122,7 +114,6 @@ class RepeatedRead(wiring.Component):
         reads = Signal(reset_less=True)
         address = Signal.like(self.address, reset_less=True)
         leaves, moves, repeats = bits("leaves", "moves", "repeats")
-        is_granted = Signal()
         m.d.comb += [
             self.request.eq(repeats | (self.valid & self.read)),
             self.request_address.eq(Mux(repeats, address, self.address)),
@@ -130,11 +121,7 @@ class RepeatedRead(wiring.Component):
             leaves.eq(self.held_valid & self.held_ready),
             self.empty.eq(~occupied),
             self.free.eq(self.empty | leaves),
-            # Whether the consumer is ready comes late: it chooses between both answers.
-            is_granted.eq(~self.read | self.grant),
-            self.ready_behind[0].eq(self.empty & is_granted),
-            self.ready_behind[1].eq((self.empty | self.held_valid) & is_granted),
-            self.ready.eq(Mux(self.held_ready, self.ready_behind[1], self.ready_behind[0])),
+            self.ready.eq(self.free & (~self.read | self.grant)),
             moves.eq(self.valid & self.ready),
         ]
         m.d.sync += [

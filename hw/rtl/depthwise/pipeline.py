@@ -58,8 +58,6 @@ class DepthwisePipeline(wiring.Component):
         mark = mark_layout(config)
         self._lanes = [Lane(config=config) for _ in range(config.rows)]
         self._word_valid, self._word_ready = bits("word_valid", "word_ready")
-        self._word_ready_behind = Signal(2)
-        """The word's stage is ready, by what the total's stage may be."""
         self._word_mark = Signal(mark, reset_less=True)
         self._product_valid, self._product_ready = bits("product_valid", "product_ready")
         self._product_mark = Signal(mark, reset_less=True)
@@ -85,16 +83,8 @@ class DepthwisePipeline(wiring.Component):
             reader.valid.eq(self.access.valid),
             reader.read.eq(access.read),
             reader.address.eq(access.address),
+            self.access.ready.eq(reader.ready),
             reader.held_ready.eq(self._word_ready),
-            self.access.ready.eq(
-                Mux(
-                    self._total_ready,
-                    *(
-                        Mux(word_ready, reader.ready_behind[1], reader.ready_behind[0])
-                        for word_ready in (self._word_ready_behind[1], self._word_ready_behind[0])
-                    ),
-                )
-            ),
         ]
         mark = Signal.like(self._word_mark, name="held_mark", reset_less=True)
         is_padding = Signal(reset_less=True)
@@ -157,11 +147,11 @@ class DepthwisePipeline(wiring.Component):
         is_free = reader.empty, reader.empty | reader.held_valid
         is_granted = ~mark.result | ~reader.read | reader.grant
         stalled, moving = (~self._product_valid | (free & is_granted) for free in is_free)
-        behind = self._word_ready_behind
         m.d.comb += [
-            behind.eq(Cat(~self._word_valid | stalled, ~self._word_valid | moving)),
             self._product_ready.eq(Mux(self._total_ready, moving, stalled)),
-            self._word_ready.eq(Mux(self._total_ready, behind[1], behind[0])),
+            self._word_ready.eq(
+                Mux(self._total_ready, ~self._word_valid | moving, ~self._word_valid | stalled)
+            ),
         ]
         with m.If(moves & mark.result):
             m.d.sync += self._sum_mark.eq(mark)

@@ -21,6 +21,7 @@ from tilewright.hw.spec.cycles import array_latency
 WORD_BITS = 32
 """Bits of an accumulator."""
 MOST_IN_FLIGHT = 255
+"""More than there are stages from the loops to the write, each with an instruction of its own."""
 
 
 class MatrixEngine(wiring.Component):

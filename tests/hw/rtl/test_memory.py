@@ -36,6 +36,24 @@ def merge(old, new, mask, granularity):
     return old & ~bits | new & bits
 
 
+def ask(ctx, readers, addresses, rng):
+    """Ask for a word, or none, at every port; return the access that asks.
+
+    It is one of the port's by chance; the other one, if there is one, has anything.
+    """
+    asked = []
+    for port, address in zip(readers, addresses, strict=True):
+        access, *others = map(int, rng.permutation(len(accesses(port))))
+        for other in others:
+            ctx.set(port.repeats, access)
+            ctx.set(accesses(port)[other].request, rng.random() < 0.5)
+            ctx.set(accesses(port)[other].address, int(rng.integers(16)))
+        asked.append(accesses(port)[access])
+        ctx.set(asked[-1].request, address is not None)
+        ctx.set(asked[-1].address, int(rng.integers(16)) if address is None else address)
+    return asked
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"{s['words']}x{s['width']}")
 @pytest.mark.parametrize("seed", range(2))
 def test_random_requests_equal_the_model(shape, seed):
@@ -65,16 +83,7 @@ def test_random_requests_equal_the_model(shape, seed):
             write_grants = winners(writes, bank_words)
             changing = {a for a, g in zip(writes, write_grants, strict=True) if g}
             reads = [None if address in changing else address for address in reads]
-            asked = []
-            for port, address in zip(dut.readers, reads, strict=True):
-                access, *others = map(int, rng.permutation(len(accesses(port))))
-                for other in others:
-                    ctx.set(port.repeats, access)
-                    ctx.set(accesses(port)[other].request, rng.random() < 0.5)
-                    ctx.set(accesses(port)[other].address, int(rng.integers(16)))
-                asked.append(accesses(port)[access])
-                ctx.set(asked[-1].request, address is not None)
-                ctx.set(asked[-1].address, int(rng.integers(16)) if address is None else address)
+            asked = ask(ctx, dut.readers, reads, rng)
             read_grants = winners(reads, bank_words)
             assert [ctx.get(access.grant) for access in asked] == read_grants
             assert [ctx.get(is_refused(port)) for port in dut.readers] == [
