@@ -7,7 +7,6 @@ from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import burst_limit, matrix_pipeline
 from tilewright.hw.spec.isa import Instruction
 from tilewright.hw.spec.operations.matrix import Matrix
-from tilewright.hw.spec.operations.transfer import Transfer
 
 MAX_ESTIMATES = 1 << 14
 """Paces that are remembered for a config."""
@@ -41,19 +40,13 @@ class Estimates:
 
     def cycles(self, instruction: Instruction) -> tuple[int, int]:
         """Return the issue and the latency cycles."""
-        key = self.key(instruction)
+        key = instruction.cycles_key(self._limit)
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= MAX_ESTIMATES:
                 self._known.clear()
             found = self._known[key] = self._estimate(instruction)
         return found
-
-    def key(self, instruction: Instruction) -> Hashable:
-        """Return all that its cycles and its latency depend on."""
-        if isinstance(instruction, Transfer):
-            return instruction.shape, instruction.dram_address % self._limit
-        return instruction.shape
 
     def _estimate(self, instruction: Instruction) -> tuple[int, int]:
         issue = instruction.cycles(self._config)

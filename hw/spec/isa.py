@@ -5,7 +5,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from operator import attrgetter
 from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast, dataclass_transform
@@ -252,6 +252,10 @@ class Instruction:
         """Return the values alone."""
         values: tuple[int, ...] = self._values(self)
         return values
+
+    def cycles_key(self, burst_limit: int) -> Hashable:
+        """Return all that its cycles and its latency depend on; burst_limit: in bytes."""
+        return self.shape
 
     def base_values(self) -> tuple[int, ...]:
         """Return the values of the fields that are bases, in table order."""

@@ -1,5 +1,6 @@
 """LOAD and STORE."""
 
+from collections.abc import Hashable
 from functools import lru_cache
 
 import numpy as np
@@ -105,6 +106,9 @@ class Transfer(Instruction):
             if count != 1
         )
         return _bursts((self.dram_address & -pitch) % limit, self.run * pitch, loops, limit)
+
+    def cycles_key(self, burst_limit: int) -> Hashable:
+        return self.shape, self.dram_address % burst_limit
 
     def _paced(self, config: Config, burst_cycles: int) -> int:
         """Return the engine's cycles; a burst's place is taken for that beside its data cycles."""
