@@ -59,6 +59,7 @@ def terms_of(config: Config) -> Mapping[str, float]:
         "queue_depth": config.queue_depth,
         "fetch_ahead": config.fetch_ahead,
         "counters": config.counters,
+        "path_registers": config.path_registers,
     }
 
 

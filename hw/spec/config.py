@@ -52,6 +52,8 @@ class Config:
     """Columns of one dot-product tile; divides cols; 0 picks the largest divisor up to 16."""
     tree_register_levels: int = 2
     """Adder-tree levels between two pipeline registers."""
+    path_registers: int = 0
+    """1: registers on paths that are long on an FPGA; 0: none, and fewer cycles (docs/silicon.md)."""
     activation_kib: int = 256
     activation_banks: int = 8
     weight_kib: int = 112
@@ -285,6 +287,7 @@ _RULES: tuple[Rule, ...] = (
     ("tile_rows", "a divisor of rows", lambda c: c.tile_rows >= 1 and c.rows % c.tile_rows == 0),
     ("tile_cols", "a divisor of cols", lambda c: c.tile_cols >= 1 and c.cols % c.tile_cols == 0),
     ("tree_register_levels", "1 to 8", lambda c: 1 <= c.tree_register_levels <= 8),
+    ("path_registers", "0 or 1", lambda c: c.path_registers in (0, 1)),
     ("activation_kib", "1 to 16384", lambda c: 1 <= c.activation_kib <= 16384),
     ("activation_banks", "1, 2, 4, 8 or 16", lambda c: c.activation_banks in (1, 2, 4, 8, 16)),
     ("weight_kib", "1 to 16384", lambda c: 1 <= c.weight_kib <= 16384),

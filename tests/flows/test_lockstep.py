@@ -57,6 +57,7 @@ CAMPAIGN = {
         rows=16, cols=8, lanes=4, operand_lanes=4, activation_kib=8, weight_kib=4,
         accumulator_kib=8, parameter_kib=2, axi_data_bits=256,
     ),
+    "nano for an FPGA": Config.load("nano").replace(path_registers=1, tree_register_levels=1),
     "base": Config.load("base"),
 }  # fmt: skip
 PAGE_BYTES = 4096

@@ -52,11 +52,13 @@ def test_the_pinned_cycles_are_those_of_the_rtl(preset):
     assert measured == pinned["retirements"]
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("preset", ["nano", "edge", "base", "large"])
-def test_random_programs_retire_in_the_cycles_of_the_rtl(preset):
+def test_random_programs_retire_in_the_cycles_of_the_rtl(preset, path_registers):
+    config = PRESETS[preset].replace(path_registers=path_registers)
     for seed in range(100):
         latency = (64, 1, 200)[seed % 3]
-        program = random_program(PRESETS[preset], seed)
+        program = random_program(config, seed)
         target, _ = timed_rtl(program, latency)
         outcome, result = target.run({}), simulate(program, latency=latency)
         assert (result.cycles, sorted(result.retirements)) == (

@@ -98,10 +98,10 @@ def test_digest_ignores_the_name_and_nothing_else() -> None:
         {"operand_lanes": 2}, {"axi_data_bits": 256}, {"axi_outstanding": 32}, {"queue_depth": 4},
         {"activation_banks": 4}, {"accumulator_banks": 2}, {"tree_register_levels": 1},
         {"axi_address_bits": 40}, {"depthwise_taps": 1}, {"counters": 0}, {"multiplier_bits": 3},
-        {"fetch_ahead": 8},
+        {"fetch_ahead": 8}, {"path_registers": 1},
     ):  # fmt: skip
         digests.add(base.replace(**changes).digest)
-    assert len(digests) == 22
+    assert len(digests) == 23
 
 
 def test_replace_picks_tiles_anew() -> None:
