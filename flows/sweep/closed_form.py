@@ -19,10 +19,10 @@ from tilewright.flows.sweep.job import Result
 from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.coverage import Coverage
 from tilewright.hw.spec.cycles import (
-    VECTOR_PIPELINE_CYCLES,
     depthwise_block_cycles,
     matrix_pipeline,
     matrix_tile_cycles,
+    vector_pipeline,
     vector_pixel_cycles,
     word_cycles,
 )
@@ -162,7 +162,7 @@ def closed_form(model: ModelSizes, config: Config, latency: int) -> Result:
 
 def _cycles(model: ModelSizes, config: Config, latency: int) -> int:
     chains = model.with_unit if config.depthwise_taps else model.without_unit
-    behind = latency + matrix_pipeline(config) + VECTOR_PIPELINE_CYCLES
+    behind = latency + matrix_pipeline(config) + vector_pipeline(config)
     return sum(count * (_chain_cycles(chain, config) + behind) for chain, count in chains.items())
 
 

@@ -136,20 +136,27 @@ def burst_limit(config: Config) -> int:
     return min(BURST_BOUNDARY_BYTES, MAX_BURST_BEATS * config.axi_bytes)
 
 
-VECTOR_PIPELINE_CYCLES = 16
-"""From the last source read's turn to its results' write, and from acceptance to the first turn."""
 VECTOR_WRITE_CYCLES = 1
-"""The last ones of these: from a result to its write and the retirement with it."""
+"""The last ones of vector_pipeline: from a result to its write and the retirement with it."""
 EMPTY_VECTOR_LATENCY = 3
 """From the acceptance of a VECTOR instruction that writes nothing to its retirement."""
-COMBINE_PIPELINE_CYCLES = 9
-"""What the second stage adds to that, besides lanes/operand_lanes."""
 GROUP_PAIR_CYCLES = 2
 """From group to group but one there are this many cycles more than the first of them takes."""
 NEGATIVE_SCALE_CYCLES = 3
 """In front of a lane group that has two words: both scale registers come free, one word more."""
 TABLE_CYCLES = 32
 """Eight table entries a cycle."""
+
+
+def vector_pipeline(config: Config) -> int:
+    """Cycles from the last source read's turn to its results' write, and from acceptance to the
+    first turn."""
+    return 21 if config.path_registers else 16
+
+
+def combine_pipeline(config: Config) -> int:
+    """Cycles that the second stage adds to these, besides lanes/operand_lanes."""
+    return 14 if config.path_registers else 9
 
 
 def vector_pixel_cycles(kernel: int, combines: bool, config: Config) -> int:

@@ -2,16 +2,12 @@
 
 from collections import deque
 
-from tilewright.hw.spec.cycles import VECTOR_PIPELINE_CYCLES
+from tilewright.hw.spec.cycles import vector_pipeline
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.bursts import BUFFERED_BEATS, Shape
 from tilewright.sim.timing.ports import Run, walk
 from tilewright.sim.timing.simulation import Actor, Simulation
 from tilewright.sim.timing.transfer import Transfer, TransferModel, room
-
-KNOWN_AHEAD = VECTOR_PIPELINE_CYCLES
-"""Cycles from the present one on whose writes of the vector engine are known: the first one of an
-instruction that is accepted now comes later, and so does what a refusal of now changes."""
 
 ENGINE_NAME = Engine.LOAD.name
 
@@ -46,6 +42,10 @@ class LoadModel(TransferModel):
     def __init__(self, machine: Simulation) -> None:
         super().__init__(machine)
         self._channel = machine.channel
+        self._known_ahead = vector_pipeline(machine.config)
+        """Cycles from the present one on whose writes of the vector engine are known: the first one
+        of an instruction that is accepted now comes later, and so does what a refusal of now
+        changes."""
         self._capacity = machine.config.axi_outstanding - 1
         self._places: deque[int] = deque(maxlen=self._capacity)
         """When the latest bursts went to the assembler."""
@@ -142,12 +142,12 @@ class LoadModel(TransferModel):
     ) -> int | None:
         """As `_finish`, by what `_words` knows now."""
         if not self._is_used:
-            if transfer.is_activation and uses[-1] > cycle + KNOWN_AHEAD:
-                return uses[-1] - KNOWN_AHEAD
+            if transfer.is_activation and uses[-1] > cycle + self._known_ahead:
+                return uses[-1] - self._known_ahead
             self._is_used = True
             self._place_next(uses[-1], cycle)
-        if transfer.is_activation and end > cycle + KNOWN_AHEAD:
-            return end - KNOWN_AHEAD
+        if transfer.is_activation and end > cycle + self._known_ahead:
+            return end - self._known_ahead
         self._written = end
         self._uses = uses
         self._occupation.occupy(begin, end + 1)

@@ -11,7 +11,7 @@ from tilewright.sim.timing.alarm import Alarm
 from tilewright.sim.timing.flight import Flight
 from tilewright.sim.timing.ports import BankTimeline, Claim, Interval
 from tilewright.sim.timing.simulation import Actor, Simulation, VectorState
-from tilewright.sim.timing.vector_plan import READ_CYCLES, Planner, cycles_to_write
+from tilewright.sim.timing.vector_plan import READ_CYCLES, Planner
 from tilewright.sim.timing.vector_ports import Work, WorkCache
 from tilewright.sim.timing.vector_trace import note_ports
 
@@ -145,7 +145,7 @@ class VectorModel(VectorState):
         if flight.settles > cycle or (before is not None and before.retired is None):
             flight.alarm.set(max(flight.settles, cycle + 1), _Check(self, flight))
             return
-        retired = flight.aftermath.used + cycles_to_write(flight.work)
+        retired = flight.aftermath.used + self._planner.cycles_to_write(flight.work)
         self._note_refusals(flight)
         self._retire(flight, retired, cycle)
 

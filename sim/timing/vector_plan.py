@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.hw.spec.cycles import (
-    COMBINE_PIPELINE_CYCLES,
     GROUP_PAIR_CYCLES,
-    VECTOR_PIPELINE_CYCLES,
     VECTOR_WRITE_CYCLES,
+    combine_pipeline,
+    vector_pipeline,
 )
 from tilewright.sim.timing.cursor import NEVER
 from tilewright.sim.timing.flight import Flight, Reads
@@ -34,10 +34,6 @@ from tilewright.sim.timing.vector_ports import (
     source_banks,
 )
 
-TO_RESULT = VECTOR_PIPELINE_CYCLES - VECTOR_WRITE_CYCLES - POSITION_CYCLES
-"""From a source read to the cycle behind that in which its value can be used."""
-COMBINED_CYCLES = COMBINE_PIPELINE_CYCLES + 1
-"""From the use of a value and its operand to the result."""
 READ_CYCLES = 3
 """From acceptance to the first source read."""
 OPERAND_CYCLES = 2
@@ -64,6 +60,11 @@ class Planner:
         self._machine = machine
         self._config = machine.config
         self._pace = machine.config.lanes // machine.config.operand_lanes
+        pipeline = vector_pipeline(machine.config)
+        self._to_result = pipeline - VECTOR_WRITE_CYCLES - POSITION_CYCLES
+        """From a source read to the cycle behind that in which its value can be used."""
+        self._combined = combine_pipeline(machine.config) + 1
+        """From the use of a value and its operand to the result."""
 
     def replan(self, flight: Flight) -> None:
         """Plan an instruction that is not empty anew; those before it are planned.
@@ -142,7 +143,7 @@ class Planner:
             walker_due = max(flight.first_read + work.turns - 1 - POSITION_CYCLES, fourth + 1)
         flight.replay = None
         flight.walker_due, flight.last_read = walker_due, last
-        used = last + TO_RESULT
+        used = last + self._to_result
         operand_moved, operand_used = before.operand_moved, before.operand_used
         used_before = used - 1
         if work.combines:
@@ -167,7 +168,7 @@ class Planner:
     def _is_unhindered(self, flight: Flight) -> bool:
         """Tell whether its values find every stage free that the instruction before uses."""
         before, first = flight.before, flight.first_read
-        arrival = first - 1 + TO_RESULT
+        arrival = first - 1 + self._to_result
         return (
             before.used <= arrival
             and before.reads[-1] < first
@@ -189,7 +190,7 @@ class Planner:
         previous = flight.previous
         if flight.work.combines or previous is None or not previous.work.combines:
             return -1
-        return previous.aftermath.used + COMBINED_CYCLES
+        return previous.aftermath.used + self._combined
 
     def _is_free(self, flight: Flight) -> bool:
         """Tell whether nobody takes a bank that it reads while it does, if no value waits."""
@@ -199,7 +200,8 @@ class Planner:
             return False
         first = flight.accepted + OPERAND_CYCLES
         return not (
-            work.combines and self._is_taken("reads", work.operand_banks, first, end + TO_RESULT)
+            work.combines
+            and self._is_taken("reads", work.operand_banks, first, end + self._to_result)
         )
 
     def _is_taken(self, kind: Kind, banks: tuple[int, ...], start: int, end: int) -> bool:
@@ -234,7 +236,7 @@ class Planner:
         kind = SharedReplay if flight in rivals else StageReplay
         flight.replay = replay = kind(
             pace=self._pace if work.combines else 1,
-            depth=TO_RESULT - FRONT_CYCLES,
+            depth=self._to_result - FRONT_CYCLES,
             window=work.window,
             before=flight.before,
             gate=self._gate(flight),
@@ -332,10 +334,14 @@ class Planner:
             return None
         if flight.writes is None:
             flight.writes = self._machine.activation_reads.like()
-            ends = self._use_cycles(flight) + 1 + cycles_to_write(work)
+            ends = self._use_cycles(flight) + 1 + self.cycles_to_write(work)
             starts = ends - (self._pace if work.combines else 1)
             flight.writes.occupy_union(step_banks(walk(config), config), starts, ends)
         return flight.writes
+
+    def cycles_to_write(self, work: Work) -> int:
+        """Return the cycles from the use of a value to the write of what comes of it."""
+        return VECTOR_WRITE_CYCLES + (self._combined if work.combines else 0)
 
     def turn_cycles(self, flight: Flight) -> NDArray[np.int64]:
         """Return the cycle of every turn."""
@@ -363,12 +369,7 @@ class Planner:
             return flight.replay.uses
         window = flight.work.window
         last_reads = self._window_cycles(flight)[window - 1 :: window]
-        return last_reads - 1 + TO_RESULT + (self._pace if flight.work.combines else 1)
-
-
-def cycles_to_write(work: Work) -> int:
-    """Return the cycles from the use of a value to the write of what comes of it."""
-    return VECTOR_WRITE_CYCLES + (COMBINED_CYCLES if work.combines else 0)
+        return last_reads - 1 + self._to_result + (self._pace if flight.work.combines else 1)
 
 
 def _last_turns(runs: Sequence[Run], before: Sequence[int]) -> list[int]:

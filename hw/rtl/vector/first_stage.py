@@ -16,19 +16,19 @@ from tilewright.hw.rtl.vector.layouts import (
 )
 from tilewright.hw.rtl.vector.requantize import PART_BITS, RequantizeLane
 from tilewright.hw.rtl.vector.source import parameter_port
+from tilewright.hw.rtl.vector.stages import requantize_stages
 from tilewright.hw.rtl.vector.table import LookUp, table_write_signature
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
 NUM_BANKS = 2
-LOOK_UP_STAGE = RequantizeLane.LATENCY
-LAST_STAGE = LOOK_UP_STAGE + 1
 
 
 class FirstStage(wiring.Component):
     """`lanes` results a cycle.
 
-    The last value of a window in cycle t gives `results` in cycle t + LATENCY; the pipeline stands
+    The last value of a window in cycle t gives `results` in cycle t + 2 and as many more as the
+    pipeline has stages: those of the lane and two behind it, three with path registers. It stands
     when two wait there and a third comes. A group's parameter
     word is requested in the cycle in which its first value arrives and lands in the bias register
     and in one of two scale registers. A third group waits until the first one's values have
@@ -46,12 +46,12 @@ class FirstStage(wiring.Component):
     fault, fault_slot : Out; a parameter word of that slot's instruction is out of range
     """
 
-    LATENCY = RequantizeLane.LATENCY + 4
-    GROUP_PAIR_CYCLES = RequantizeLane.SCALE_STAGE
-
     def __init__(self, *, config: Config, instances: bool = False):
         self._config = config
         self._instances = instances
+        self._stages = requantize_stages(config)
+        self._look_up_stage = self._stages.latency
+        self._last_stage = self._look_up_stage + 1 + config.path_registers
         super().__init__(
             {
                 "values": In(stream.Signature(values_layout(config))),
@@ -68,17 +68,19 @@ class FirstStage(wiring.Component):
         m = Module()
         # valid[k]: a value sits in front of stage k; the stages move together on advance.
         self._advance = Signal(init=1)
-        self._valid = Signal(LAST_STAGE + 1)
-        self._slot = [Signal(name=f"slot{k}", reset_less=True) for k in range(LAST_STAGE + 1)]
-        stages = RequantizeLane.SCALE_STAGE
+        self._valid = Signal(self._last_stage + 1)
+        self._slot = [Signal(name=f"slot{k}", reset_less=True) for k in range(self._last_stage + 1)]
+        stages = self._stages.scale
         self._bank, self._by_sign = (
             [Signal(name=f"{name}{k}", reset_less=True) for k in range(stages)]
             for name in ("bank", "by_sign")
         )
         m.submodules.buffer = buffer = SkidBuffer(shape=results_layout(self._config))
         wiring.connect(m, buffer.source, wiring.flipped(self.results))
-        m.d.comb += buffer.sink.valid.eq(self._valid[LAST_STAGE])
-        following = Mux(self._advance, self._valid[LAST_STAGE - 1], self._valid[LAST_STAGE])
+        m.d.comb += buffer.sink.valid.eq(self._valid[self._last_stage])
+        following = Mux(
+            self._advance, self._valid[self._last_stage - 1], self._valid[self._last_stage]
+        )
         m.d.sync += self._advance.eq(~(following & buffer.fills))
         value, leaves = self._receive(m)
         self._shift(m, value, leaves)
@@ -191,11 +193,13 @@ class FirstStage(wiring.Component):
 
     def _requantize(self, m, totals, biases, scales):
         """The lanes; the last stage sees the header of the instruction whose data it holds."""
-        header = self.slots[self._slot[RequantizeLane.CLAMP_STAGE]].header
-        stage = RequantizeLane.BANK_STAGE
-        keep = self.slots[self._slot[RequantizeLane.PRODUCT_STAGE]].unrounded
-        enable = Signal(RequantizeLane.LATENCY)
-        m.d.comb += enable.eq(Mux(self._advance, self._valid[: RequantizeLane.LATENCY], 0))
+        stages = self._stages
+        placing, clamping = (
+            self.slots[self._slot[stage]].header for stage in (stages.place, stages.clamp)
+        )
+        keep = self.slots[self._slot[stages.integer]].unrounded
+        enable = Signal(stages.latency)
+        m.d.comb += enable.eq(Mux(self._advance, self._valid[: stages.latency], 0))
         results, products = [], []
         for index in range(self._config.lanes):
             unit, lane = make_lane(RequantizeLane, self._config, instance=self._instances)
@@ -204,13 +208,13 @@ class FirstStage(wiring.Component):
                 lane.enable.eq(enable),
                 lane.accumulator.eq(totals[index]),
                 lane.bias.eq(biases[index]),
-                lane.bank.eq(self._bank[stage]),
-                lane.by_sign.eq(self._by_sign[stage]),
+                lane.bank.eq(self._bank[stages.bank]),
+                lane.by_sign.eq(self._by_sign[stages.bank]),
                 lane.lowest_parts.eq(Cat(scale[: PART_BITS[0]] for scale in scales[index])),
                 lane.scales.eq(Cat(scales[index])),
-                lane.zero_point.eq(header.zero_point),
-                lane.low.eq(header.low),
-                lane.high.eq(header.high),
+                lane.zero_point.eq(placing.zero_point),
+                lane.low.eq(clamping.low),
+                lane.high.eq(clamping.high),
                 lane.keep_product.eq(keep),
             ]
             results.append(lane.result)
@@ -221,8 +225,8 @@ class FirstStage(wiring.Component):
         """Table or not."""
         m.submodules.look_up = look_up = LookUp(config=self._config)
         wiring.connect(m, wiring.flipped(self.table_write), look_up.write)
-        moves = self._advance & self._valid[LOOK_UP_STAGE]
-        slot = self._slot[LOOK_UP_STAGE]
+        moves = self._advance & self._valid[self._look_up_stage]
+        slot = self._slot[self._look_up_stage]
         direct = Signal.like(new.values, reset_less=True)
         kept = Signal.like(new.products, reset_less=True)
         m.d.comb += [
@@ -234,12 +238,27 @@ class FirstStage(wiring.Component):
             with m.If(moves):
                 m.d.sync += [direct[lane].eq(result), kept[lane].eq(products[lane])]
 
-        last_slot = self._slot[LAST_STAGE]
-        use_table = self.slots[last_slot].use_table
+        chosen = self._choose(m, look_up.value, direct)
+        if self._config.path_registers:
+            kept, chosen = self._register_results(m, kept, chosen)
+        last_slot = self._slot[self._last_stage]
         m.d.comb += [
             new.slot.eq(last_slot),
             new.combines.eq(self.slots[last_slot].combine.any()),
             new.products.eq(kept),
         ]
-        for lane in range(self._config.lanes):
-            m.d.comb += new.values[lane].eq(Mux(use_table, look_up.value[lane], direct[lane]))
+        m.d.comb += [value.eq(choice) for value, choice in zip(new.values, chosen, strict=True)]
+
+    def _choose(self, m, looked_up, direct):
+        """The table's values, or those that it was not for."""
+        use_table = self.slots[self._slot[self._look_up_stage + 1]].use_table
+        return [Mux(use_table, *pair) for pair in zip(looked_up, direct, strict=True)]
+
+    def _register_results(self, m, products, values):
+        """A stage between the tables and the results."""
+        later_products = Signal.like(products, reset_less=True)
+        later_values = [Signal.like(value, reset_less=True, name="later") for value in values]
+        with m.If(self._advance & self._valid[self._look_up_stage + 1]):
+            m.d.sync += later_products.eq(products)
+            m.d.sync += [place.eq(value) for place, value in zip(later_values, values, strict=True)]
+        return later_products, later_values

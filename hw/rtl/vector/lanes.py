@@ -30,7 +30,7 @@ def make_lane(
         return lane, lane
     (module,) = (name for name, known in LANE_MODULES.items() if known is lane_type)
     ports, connections = {}, {}
-    for name, member in lane_type.__annotations__.items():
+    for name, member in lane_type.ports(config).items():
         ports[name] = Signal(member.shape, name=name)
         connections[f"{'i' if member.flow is In else 'o'}_{name}"] = ports[name]
     placed = Instance(module, i_clk=ClockSignal(), i_rst=ResetSignal(), **connections)

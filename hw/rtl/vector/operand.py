@@ -21,18 +21,24 @@ from tilewright.hw.rtl.vector.rounding import (
     MANTISSA_BITS,
     clamp,
     normalize,
+    partial_products,
     round_half_even,
+    round_in_place,
     shift_right_sticky,
     signed_sum,
+    sum_shifted,
     times,
     unpack_scale,
 )
+from tilewright.hw.rtl.vector.stages import operand_stages
 from tilewright.hw.spec.config import Config
 
 SIDES = ("left", "right")
 SCALE_LAYOUT = data.StructLayout({"negative": 1, "mantissa": MANTISSA_BITS, "exponent": signed(7)})
 ZERO_EXPONENT = -128
 """The exponent of a zero operand: below that of every other number."""
+NEAR_LEVELS = 2
+"""Levels of the normalization's shift in its second stage, if it has two."""
 LARGEST_SHIFT = MANTISSA_BITS + 3
 """Alignment from here on leaves only the sticky bit."""
 INTEGER_POSITION = 32
@@ -42,7 +48,7 @@ VANISHING_EXPONENT = -3
 
 
 class OperandLane(wiring.Component):
-    """One result a cycle, LATENCY cycles from the operands to the result.
+    """One result a cycle, `stages.latency` cycles from the operands to the result.
 
     A value moves on by a stage in every cycle: nothing stalls the lane, a valid bit beside it says
     when a result is there. Operands are sampled by the stage that uses them.
@@ -53,45 +59,37 @@ class OperandLane(wiring.Component):
     multiply : In(1), sampled by stage 0: 0 adds, 1 multiplies
     addend : In(signed(8)), sampled by stage 0; the zero point of a product
     first_scale : In(32), binary32, sampled by stage 0
-    second_scale : In(32), binary32, sampled by stage SCALE_STAGE
-    zero_point : In(signed(8)), sampled by stage CLAMP_STAGE; of a sum, 0 for a product
-    low, high : In(signed(8)), sampled by stage CLAMP_STAGE
-    result : Out(signed(8)), LATENCY cycles behind the operands
+    second_scale : In(32), binary32, sampled by stage stages.scale
+    zero_point : In(signed(8)), sampled by stage stages.place; of a sum, 0 for a product
+    low, high : In(signed(8)), sampled by stage stages.clamp
+    result : Out(signed(8)), stages.latency cycles behind the operands
     """
 
-    SCALE_STAGE = 1
-    CLAMP_STAGE = 9
-    LATENCY = 10
-
-    first: In(signed(8))
-    second: In(signed(8))
-    first_zero_point: In(signed(8))
-    second_zero_point: In(signed(8))
-    multiply: In(1)
-    addend: In(signed(8))
-    first_scale: In(32)
-    second_scale: In(32)
-    zero_point: In(signed(8))
-    low: In(signed(8))
-    high: In(signed(8))
-    result: Out(signed(8))
-
     def __init__(self, *, config: Config):
-        self._multiplier_bits = config.multiplier_bits
-        super().__init__()
+        self._config = config
+        self.stages = operand_stages(config)
+        super().__init__(self.ports(config))
+
+    @staticmethod
+    def ports(config: Config) -> dict[str, wiring.Member]:
+        """Return the members."""
+        del config
+        numbers = ("first", "second", "first_zero_point", "second_zero_point")
+        limits = ("addend", "zero_point", "low", "high")
+        return {
+            **dict.fromkeys((*numbers, *limits), In(signed(8))),
+            "multiply": In(1),
+            "first_scale": In(32),
+            "second_scale": In(32),
+            "result": Out(signed(8)),
+        }
 
     def elaborate(self, platform):
         m = Module()
-        multiply = self.multiply
-        self._multiply_at = [multiply]
-        for stage in range(4):
-            behind = register(1, f"multiply{stage + 1}")
-            m.d.sync += behind.eq(multiply)
-            self._multiply_at.append(behind)
-            multiply = behind
+        self._multiply = [self.multiply]
         integers = self._subtract(m)
         normal = self._normalize(m, *integers)
-        products = self._multiply(m, *normal)
+        products = self._form_products(m, *normal)
         numbers = self._add_products(m, *products)
         ordered = self._order(m, *self._round_products(m, *numbers))
         aligned = self._align(m, *ordered)
@@ -99,8 +97,24 @@ class OperandLane(wiring.Component):
         self._round_and_place(m, *total)
         return m
 
+    def _multiplies(self, m, stage):
+        """Whether the value in a stage is a product."""
+        known = self._multiply
+        while len(known) <= stage:
+            known.append(register(1, f"multiply{len(known)}"))
+            m.d.sync += known[-1].eq(known[-2])
+        return known[stage]
+
+    def _behind(self, m, **values):
+        """With path registers the values a cycle later; else as they are."""
+        if not self._config.path_registers:
+            return values.values()
+        places = [Signal(value.shape(), name=n, reset_less=True) for n, value in values.items()]
+        m.d.sync += [place.eq(value) for place, value in zip(places, values.values(), strict=True)]
+        return places
+
     def _subtract(self, m):
-        """Stage 0: zero points off; sign and magnitude of the left and the right integer."""
+        """Zero points off; sign and magnitude of the left and the right integer."""
         parts = []
         for name in ("first", "second"):
             value, zero_point = getattr(self, name), getattr(self, f"{name}_zero_point")
@@ -114,23 +128,46 @@ class OperandLane(wiring.Component):
             parts.append((difference[8], magnitude))
         (first_negative, first), (second_negative, second) = parts
 
-        multiply = self._multiply_at[0]
+        multiply = self._multiplies(m, 0)
         left = register(16, "left")
         right = register(8, "right")
         signs = register(2, "signs")
         left_negative = first_negative ^ (multiply & second_negative)
         right_negative = Mux(multiply, self.addend[7], second_negative)
+        right_value = Mux(multiply, abs(self.addend), second)
+        sign_values = Cat(left_negative, right_negative)
+        if self._config.path_registers:
+            first, factor, right_value, sign_values = self._behind(
+                m,
+                first_factor=first,
+                second_factor=Mux(multiply, second, 1 << 8),
+                right_value=right_value,
+                sign_values=sign_values,
+            )
+            left_value = first * factor
+        else:
+            left_value = Mux(multiply, first * second, first << 8)
         m.d.sync += [
-            left.eq(Mux(multiply, first * second, first << 8)),
-            right.eq(Mux(multiply, abs(self.addend), second)),
-            signs.eq(Cat(left_negative, right_negative)),
+            left.eq(left_value),
+            right.eq(right_value),
+            signs.eq(sign_values),
         ]
         return left, right, signs
 
     def _normalize(self, m, left, right, signs):
-        """Stage 1: leading ones to the top, exponents."""
-        left_shifted, left_position = normalize(m, left, "left")
-        right_shifted, right_position = normalize(m, right, "right")
+        """Leading ones to the top, exponents."""
+        sides = []
+        for value, name in ((left, "left"), (right, "right")):
+            levels = range(len(value).bit_length() - 1)
+            shifted, far = normalize(m, value, name, levels[NEAR_LEVELS:])
+            shifted, far = self._behind(
+                m, **{f"{name}_shifted": shifted, f"{name}_far_position": far}
+            )
+            shifted, near = normalize(m, shifted, name, levels[:NEAR_LEVELS])
+            sides += [shifted, Cat(near, far)]
+        left_shifted, left_position, right_shifted, right_position = sides
+        (signs,) = self._behind(m, shifted_signs=signs)
+        multiply = self._multiplies(m, self.stages.scale)
         left_normal = register(16, "left_normal")
         right_normal = register(8, "right_normal")
         left_exponent = register(4, "left_exponent")
@@ -140,45 +177,71 @@ class OperandLane(wiring.Component):
             left_normal.eq(left_shifted),
             right_normal.eq(right_shifted),
             # An add's left integer was placed eight bits up.
-            left_exponent.eq(Mux(self._multiply_at[1], left_position, left_position[:3])),
+            left_exponent.eq(Mux(multiply, left_position, left_position[:3])),
             right_exponent.eq(right_position),
             normal_signs.eq(signs),
         ]
-        return left_normal, right_normal, left_exponent, right_exponent, normal_signs
+        if self._config.path_registers:
+            right_part = register(8, "right_part")
+            m.d.sync += right_part.eq(Mux(multiply, left_shifted[:8], right_shifted))
+        else:
+            multiply = self._multiplies(m, self.stages.scale + 1)
+            right_part = Mux(multiply, left_normal[:8], right_normal)
+        return left_normal, right_normal, right_part, left_exponent, right_exponent, normal_signs
 
-    def _multiply(self, m, left, right, left_position, right_position, signs):
-        """Stage 2: two products, exponents of both sides."""
-        multiply = self._multiply_at[2]
+    def _form_products(self, m, left, right, right_part, left_position, right_position, signs):
+        """Two products, exponents of both sides."""
+        multiply = self._multiplies(m, self.stages.scale + 1)
         left_scale, right_scale = self._take_scales(m)
         left_usable, right_usable = (scale.mantissa[-1] for scale in (left_scale, right_scale))
-        left_product = register(32, "left_product")
-        right_product = register(32, "right_product")
         addend = register(8, "addend_magnitude")
         exponents = [register(signed(8), f"{side}_product_exponent") for side in SIDES]
         product_signs = register(2, "product_signs")
         left_zero = ~left[15] | ~left_usable
         right_zero = ~right[7] | ~(multiply | right_usable)
         right_exponent = right_scale.exponent + right_position
-        right_part = Mux(multiply, left[:8], right)
         m.d.sync += [
-            left_product.eq(times(left_scale.mantissa, left[8:], self._multiplier_bits)),
-            right_product.eq(times(right_scale.mantissa, right_part, self._multiplier_bits)),
             addend.eq(right),
             exponents[0].eq(Mux(left_zero, ZERO_EXPONENT, left_scale.exponent + left_position)),
             exponents[1].eq(Mux(right_zero, ZERO_EXPONENT, right_exponent)),
             product_signs.eq(signs ^ Cat(left_scale.negative, right_scale.negative)),
         ]
+        left_product = self._product(m, left_scale.mantissa, left[8:], "left_product")
+        right_product = self._product(m, right_scale.mantissa, right_part, "right_product")
+        left_exponent, right_exponent, addend, product_signs = self._behind(
+            m,
+            left_sum_exponent=exponents[0],
+            right_sum_exponent=exponents[1],
+            sum_addend=addend,
+            sum_of_products_signs=product_signs,
+        )
+        exponents = left_exponent, right_exponent
         return left_product, right_product, addend, exponents, product_signs
 
+    def _product(self, m, mantissa, part, name):
+        """A register with the product; with path registers one with each multiplier's before."""
+        product = register(32, name)
+        bits = self._config.multiplier_bits
+        if self._config.path_registers:
+            parts, positions = zip(*partial_products(mantissa, part, bits), strict=True)
+            names = [f"{name}_{number}" for number in range(len(parts))]
+            parts = self._behind(m, **dict(zip(names, parts, strict=True)))
+            m.d.sync += product.eq(sum_shifted(zip(parts, positions, strict=True)))
+        else:
+            m.d.sync += product.eq(times(mantissa, part, bits))
+        return product
+
     def _take_scales(self, m):
-        """Stages 0 and 1: what the left and the right product take of the scales.
+        """What the left and the right product take of the scales.
 
         An unusable scale's mantissa is 0. Both halves of a product take the first scale's, whose
         sign and exponent are the left one's alone. The first scale may be the value's own.
         """
-        multiply = self._multiply_at[self.SCALE_STAGE]
+        multiply = self._multiplies(m, self.stages.scale)
         first_scale = register(32, "first_scale_register")
         m.d.sync += first_scale.eq(self.first_scale)
+        for stage in range(1, self.stages.scale):
+            (first_scale,) = self._behind(m, **{f"first_scale{stage}": first_scale})
         usable, negative, mantissa, exponent = unpack_scale(first_scale)
         left = negative, Mux(usable, mantissa, 0), exponent
         usable, negative, mantissa, exponent = unpack_scale(self.second_scale)
@@ -195,8 +258,8 @@ class OperandLane(wiring.Component):
         return scales
 
     def _add_products(self, m, left_product, right_product, addend, exponents, signs):
-        """Stage 3: both exact numbers, of a product the sum of its halves and the addend."""
-        multiply = self._multiply_at[3]
+        """Both exact numbers, of a product the sum of its halves and the addend."""
+        multiply = self._multiplies(m, self.stages.add)
         wide = register(40, "wide")
         narrow = register(32, "narrow")
         exact_exponents = [register(signed(8), f"{side}_exact_exponent") for side in SIDES]
@@ -210,8 +273,8 @@ class OperandLane(wiring.Component):
         return (wide, narrow), exact_exponents, exact_signs
 
     def _round_products(self, m, numbers, exponents, signs):
-        """Stage 4: both numbers rounded to 24 bits; the addend of a product is exact."""
-        multiply = self._multiply_at[4]
+        """Both numbers rounded to 24 bits; the addend of a product is exact."""
+        multiply = self._multiplies(m, self.stages.add + 1)
         rounded_numbers = []
         for side, (name, exact) in enumerate(zip(SIDES, numbers, strict=True)):
             # Both positions of the leading one are rounded: the top bit comes late.
@@ -234,7 +297,7 @@ class OperandLane(wiring.Component):
         return rounded_numbers
 
     def _order(self, m, left, right):
-        """Stage 5: the larger one first, and how far the smaller one is to be shifted."""
+        """The larger one first, and how far the smaller one is to be shifted."""
         left_sign, left_exponent, left_mantissa = left
         right_sign, right_exponent, right_mantissa = right
         swap = Signal()
@@ -262,7 +325,7 @@ class OperandLane(wiring.Component):
         return large, small, small_shift, exponent, signs
 
     def _align(self, m, large, small, shift, exponent, signs):
-        """Stage 6: the smaller one shifted to the exponent of the larger one."""
+        """The smaller one shifted to the exponent of the larger one."""
         shifted, lost = shift_right_sticky(m, Cat(Const(0, 2), small), shift, "align")
         augend = register(MANTISSA_BITS, "augend")
         aligned = register(MANTISSA_BITS + 3, "aligned")
@@ -277,7 +340,7 @@ class OperandLane(wiring.Component):
         return augend, aligned, sum_exponent, *sum_signs
 
     def _sum(self, m, augend, aligned, exponent, sign, subtract):
-        """Stage 7: the exact sum in units of 2^(exponent - 26)."""
+        """The exact sum in units of 2^(exponent - 26)."""
         inverted = Cat(*(bit ^ subtract for bit in aligned), subtract)
         total = register(28, "total")
         shift = register(6, "integer_shift")
@@ -293,30 +356,24 @@ class OperandLane(wiring.Component):
         ]
         return total, shift, vanishes, too_large, total_sign
 
-    def _round_in_place(self, m, total):
-        """The sum rounded to 24 bits, in units of 2^(exponent - 24)."""
-        carried, full = total[27], total[26]
-        keep_guard = ~carried & ~full
-        guard = Mux(carried, total[3], Mux(full, total[2], total[1]))
-        sticky = total[0] | (~keep_guard & total[1]) | (carried & total[2])
-        lowest = Mux(carried, total[4], Mux(full, total[3], total[2]))
-        increment = guard & (sticky | lowest)
-        addend = Cat(increment & keep_guard, increment & full & ~carried, increment & carried)
-        kept = Cat(total[2] & keep_guard, total[3] & ~carried, total[4:])
-        rounded = Signal(27)
-        m.d.comb += rounded.eq(kept + addend)
-        return rounded
-
     def _round_and_place(self, m, total, shift, vanishes, too_large, sign):
-        """Stages 8 and 9: rounded to 24 bits, to an integer; zero point of a sum, clamp."""
+        """Rounded to 24 bits, to an integer; zero point of a sum, clamp."""
         # Nine bits and a guard bit below the point.
-        scaled = Cat(Const(0, 9), self._round_in_place(m, total))
+        rounded, shift, vanishes, overflows, sign = self._behind(
+            m,
+            rounded_total=round_in_place(m, total),
+            rounded_shift=shift,
+            rounded_vanishes=vanishes,
+            rounded_overflows=too_large & total.any(),
+            rounded_sign=sign,
+        )
+        scaled = Cat(Const(0, 9), rounded)
         shifted = (scaled >> shift)[: 1 + INTEGER_BITS]
         # What the shift leaves out at either end is marked meanwhile: the sum comes late.
         reached = (Const(-1, len(scaled)) << shift)[: len(scaled)]
         lost = (scaled & ~reached).any()
         above = scaled[1 + INTEGER_BITS :] & reached
-        overflows = (too_large & total.any()) | above.any()
+        overflows = overflows | above.any()
         saturated = (overflows & ~vanishes).replicate(INTEGER_BITS)
         integer = register(INTEGER_BITS, "integer")
         integer_carry = register(1, "integer_carry")
@@ -335,4 +392,5 @@ class OperandLane(wiring.Component):
             placed.eq(signed_sum(integer, integer_carry, integer_negative, self.zero_point)),
             self.result.eq(result),
         ]
+        (placed,) = self._behind(m, placed_integer=placed)
         m.d.sync += result.eq(clamp(placed, self.low, self.high))

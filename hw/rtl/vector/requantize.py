@@ -19,12 +19,15 @@ from tilewright.hw.rtl.vector.rounding import (
     MANTISSA_BITS,
     clamp,
     normalize,
+    partial_products,
     round_half_even,
     shift_right_sticky,
     signed_sum,
+    sum_shifted,
     times,
     unpack_scale,
 )
+from tilewright.hw.rtl.vector.stages import requantize_stages
 from tilewright.hw.spec.config import Config
 
 PART_BITS = (7, 9, 8)
@@ -32,6 +35,8 @@ PART_BITS = (7, 9, 8)
 
 The first stage has the least time, since it also chooses what rounding adds.
 """
+NEAR_LEVELS = 3
+"""Levels of the normalization's shift in its second stage, if it has two."""
 PRODUCT_BITS = MANTISSA_BITS + 2
 """Of the exact product: what rounding looks at, besides whether any bit below is set."""
 SATURATING_EXPONENT = INTEGER_BITS
@@ -42,7 +47,7 @@ VANISHING_EXPONENT = -3
 
 
 class RequantizeLane(wiring.Component):
-    """One result a cycle, LATENCY cycles from the accumulator to the result.
+    """One result a cycle, `stages.latency` cycles from the accumulator to the result.
 
     Stage k loads its registers at the end of a cycle in which enable[k] is 1; a value that enters
     with enable[0] in cycle t moves on with enable[k] in cycle t + k. A stage that is not enabled
@@ -51,54 +56,67 @@ class RequantizeLane(wiring.Component):
 
     Members
     -------
-    enable : In(LATENCY)
+    enable : In(stages.latency)
     accumulator, bias : In(signed(32)), sampled with enable[0]; their sum wraps
-    bank, by_sign : In(1), sampled with enable[BANK_STAGE]; which of the scales the value takes;
+    bank, by_sign : In(1), sampled with enable[stages.bank]; which of the scales the value takes;
         with by_sign a negative sum takes the other one
-    lowest_parts : In(2 * PART_BITS[0]), sampled with enable[BANK_STAGE]; the lowest bits of scales
-    scales : In(2 * 32), binary32 of bank 0 and 1, sampled with enable[SCALE_STAGE]
-    zero_point, low, high : In(signed(8)), sampled with enable[CLAMP_STAGE]
-    keep_product : In(1), sampled with enable[PRODUCT_STAGE]
-    result : Out(signed(8)), valid in the cycle after enable[LATENCY - 1], held until the next
+    lowest_parts : In(2 * PART_BITS[0]), sampled with enable[stages.bank]; the lowest bits of scales
+    scales : In(2 * 32), binary32 of bank 0 and 1, sampled with enable[stages.scale]
+    zero_point : In(signed(8)), sampled with enable[stages.place]
+    low, high : In(signed(8)), sampled with enable[stages.clamp]
+    keep_product : In(1), sampled with enable[stages.integer]
+    result : Out(signed(8)), valid in the cycle after the last enable, held until the next
     product : Out(32), with the result: binary32, before rounding, of the last value with
         keep_product; a zero is some number below all usable scales
     """
 
-    BANK_STAGE = 1
-    SCALE_STAGE = 2
-    PRODUCT_STAGE = 6
-    CLAMP_STAGE = 7
-    LATENCY = 8
-
-    enable: In(LATENCY)
-    accumulator: In(signed(32))
-    bias: In(signed(32))
-    bank: In(1)
-    by_sign: In(1)
-    lowest_parts: In(2 * PART_BITS[0])
-    scales: In(2 * 32)
-    zero_point: In(signed(8))
-    low: In(signed(8))
-    high: In(signed(8))
-    keep_product: In(1)
-    result: Out(signed(8))
-    product: Out(32)
-
     def __init__(self, *, config: Config):
-        self._multiplier_bits = config.multiplier_bits
-        super().__init__()
+        self._config = config
+        self.stages = requantize_stages(config)
+        super().__init__(self.ports(config))
+
+    @staticmethod
+    def ports(config: Config) -> dict[str, wiring.Member]:
+        """Return the members."""
+        return {
+            "enable": In(requantize_stages(config).latency),
+            "accumulator": In(signed(32)),
+            "bias": In(signed(32)),
+            "bank": In(1),
+            "by_sign": In(1),
+            "lowest_parts": In(2 * PART_BITS[0]),
+            "scales": In(2 * 32),
+            "zero_point": In(signed(8)),
+            "low": In(signed(8)),
+            "high": In(signed(8)),
+            "keep_product": In(1),
+            "result": Out(signed(8)),
+            "product": Out(32),
+        }
 
     def elaborate(self, platform):
         m = Module()
-        scale, lowest_part, *converted = self._convert_to_float(m)
-        product = self._multiply(m, scale, lowest_part, *converted)
-        rounded, exponent, flags = self._round(m, *product)
-        self._keep(m, rounded, exponent, flags[0])
-        self._place(m, rounded, exponent, flags)
+        converted = self._convert_to_float(m)
+        multiply = self._multiply_apart if self._config.path_registers else self._multiply
+        rounded, exponent, flags = self._round(m, *multiply(m, *converted))
+        self._place(m, *self._find_exponent(m, rounded, exponent, flags))
         return m
 
+    def _load(self, m, stage, **values):
+        """Registers that `stage` loads with the values."""
+        places = [Signal(value.shape(), name=n, reset_less=True) for n, value in values.items()]
+        with m.If(self.enable[stage]):
+            m.d.sync += [
+                place.eq(value) for place, value in zip(places, values.values(), strict=True)
+            ]
+        return places
+
+    def _behind(self, m, stage, **values):
+        """With path registers the values a stage later, which `stage` loads; else as they are."""
+        return self._load(m, stage, **values) if self._config.path_registers else values.values()
+
     def _convert_to_float(self, m):
-        """Stages 0 and 1: magnitude of the sum, normalized; whether its 24 bits round up."""
+        """Magnitude of the sum, normalized; whether its 24 bits round up; the chosen scale."""
         total = Signal(signed(32))
         m.d.comb += total.eq(self.accumulator + self.bias)
         negative = register(1, "negative")
@@ -106,45 +124,55 @@ class RequantizeLane(wiring.Component):
         with m.If(self.enable[0]):
             m.d.sync += [negative.eq(total[31]), magnitude.eq(abs(total))]
 
-        normal, position = normalize(m, magnitude, "normalize")
         chosen = Signal()
         scale_bank = register(1, "scale_bank")
         lowest_part = register(PART_BITS[0], "lowest_part")
+        m.d.comb += chosen.eq(self.bank ^ (self.by_sign & negative))
+        with m.If(self.enable[self.stages.bank]):
+            m.d.sync += [
+                scale_bank.eq(chosen),
+                lowest_part.eq(self.lowest_parts.word_select(chosen, PART_BITS[0])),
+            ]
+        scale = Mux(scale_bank, self.scales[32:], self.scales[:32])
+        (scale,) = self._behind(m, self.stages.scale, chosen_scale=scale)
+        return scale, lowest_part, *self._normalize(m, magnitude, negative)
+
+    def _normalize(self, m, magnitude, negative):
+        """Factor, increment, exponent and sign of the sum."""
+        levels = range(len(magnitude).bit_length() - 1)
+        near, far = levels[:NEAR_LEVELS], levels[NEAR_LEVELS:]
+        shifted, far_position = normalize(m, magnitude, "normalize", far)
+        shifted, far_position, negative = self._behind(
+            m, self.stages.bank, shifted=shifted, far_position=far_position, shifted_sign=negative
+        )
+        normal, near_position = normalize(m, shifted, "normalize", near)
         nonzero = register(1, "nonzero")
         fraction = register(MANTISSA_BITS - 1, "fraction")
         increment = register(1, "increment")
         exponent = register(5, "exponent")
         float_negative = register(1, "float_negative")
-        m.d.comb += chosen.eq(self.bank ^ (self.by_sign & negative))
-        with m.If(self.enable[self.BANK_STAGE]):
+        with m.If(self.enable[self.stages.multiply - 1]):
             m.d.sync += [
-                scale_bank.eq(chosen),
-                lowest_part.eq(self.lowest_parts.word_select(chosen, PART_BITS[0])),
                 nonzero.eq(normal[31]),
                 fraction.eq(normal[8:31]),
                 increment.eq(normal[7] & (normal[:7].any() | normal[8])),
-                exponent.eq(position),
+                exponent.eq(Cat(near_position, far_position)),
                 float_negative.eq(negative),
             ]
-        scale = Mux(scale_bank, self.scales[32:], self.scales[:32])
-        return scale, lowest_part, Cat(fraction, nonzero), increment, exponent, float_negative
+        return Cat(fraction, nonzero), increment, exponent, float_negative
 
     def _multiply(self, m, scale, lowest_part, factor, increment, exponent, negative):
-        """Stages 2 to 4: the exact product of the rounded sum, some bits of the scale a stage.
+        """The exact product of the rounded sum, some bits of the scale a stage.
 
         The lowest ones stand in a register: the choice of a scale is not in front of the product.
         Rounding up adds the scale once.
         """
-        usable, scale_negative, mantissa, scale_exponent = unpack_scale(scale)
-        product_exponent = Signal(signed(8))
-        zero = ~factor[-1] | ~usable
-        m.d.comb += product_exponent.eq(Mux(zero, ZERO_EXPONENT, exponent + scale_exponent))
-        order = Cat(product_exponent, negative ^ scale_negative)
+        mantissa, order = self._unpack(m, scale, factor, exponent, negative)
         carried, sticky = Mux(increment, mantissa, 0), Const(0, 1)
         for stage, part_bits in enumerate(PART_BITS):
             product = Signal(MANTISSA_BITS + part_bits, name=f"sum{stage}")
             part = lowest_part if stage == 0 else mantissa[:part_bits]
-            m.d.comb += product.eq(times(factor, part, self._multiplier_bits) + carried)
+            m.d.comb += product.eq(times(factor, part, self._config.multiplier_bits) + carried)
             lost = product[:part_bits] if stage < len(PART_BITS) - 1 else product[:-PRODUCT_BITS]
             moving = {
                 "factor": factor,
@@ -156,14 +184,53 @@ class RequantizeLane(wiring.Component):
             factor, mantissa, carried, sticky, order = behind = [
                 register(len(value), f"{name}{stage + 1}") for name, value in moving.items()
             ]
-            with m.If(self.enable[self.SCALE_STAGE + stage]):
+            with m.If(self.enable[self.stages.multiply + stage]):
                 m.d.sync += [
                     place.eq(value) for place, value in zip(behind, moving.values(), strict=True)
                 ]
         return carried, sticky, order[:-1].as_signed(), order[-1]
 
+    def _multiply_apart(self, m, scale, lowest_part, factor, increment, exponent, negative):
+        """The same with registers behind the multipliers: each stage adds the products before."""
+        mantissa, order = self._unpack(m, scale, factor, exponent, negative)
+        first, sticky = self.stages.multiply, Const(0, 1)
+        carried, order = self._load(m, first, carried0=Mux(increment, mantissa, 0), order0=order)
+        for stage, part_bits in enumerate(PART_BITS):
+            parts, positions = zip(
+                *partial_products(factor, mantissa[:part_bits], self._config.multiplier_bits),
+                strict=True,
+            )
+            names = [f"product{stage}_{position}" for position in positions]
+            parts = self._load(m, first + stage, **dict(zip(names, parts, strict=True)))
+            factor, mantissa = self._load(
+                m,
+                first + stage,
+                **{f"factor{stage + 1}": factor, f"mantissa{stage + 1}": mantissa[part_bits:]},
+            )
+            product = Signal(MANTISSA_BITS + part_bits, name=f"sum{stage}")
+            m.d.comb += product.eq(sum_shifted(zip(parts, positions, strict=True)) + carried)
+            lost = product[:part_bits] if stage < len(PART_BITS) - 1 else product[:-PRODUCT_BITS]
+            carried, sticky, order = self._load(
+                m,
+                first + stage + 1,
+                **{
+                    f"carried{stage + 1}": product[len(lost) :],
+                    f"sticky{stage + 1}": sticky | lost.any(),
+                    f"order{stage + 1}": order,
+                },
+            )
+        return carried, sticky, order[:-1].as_signed(), order[-1]
+
+    def _unpack(self, m, scale, factor, exponent, negative):
+        """The scale's mantissa, and the product's exponent and sign."""
+        usable, scale_negative, mantissa, scale_exponent = unpack_scale(scale)
+        product_exponent = Signal(signed(8))
+        zero = ~factor[-1] | ~usable
+        m.d.comb += product_exponent.eq(Mux(zero, ZERO_EXPONENT, exponent + scale_exponent))
+        return mantissa, Cat(product_exponent, negative ^ scale_negative)
+
     def _round(self, m, product_top, product_sticky, product_exponent, negative):
-        """Stage 5: the product rounded to 24 bits; whether its integer is beyond or below all."""
+        """The product rounded to 24 bits; whether its integer is beyond or below all."""
         large = product_top[25]
         kept = Mux(large, product_top[2:], product_top[1:25])
         guard = Mux(large, product_top[1], product_top[0])
@@ -171,7 +238,7 @@ class RequantizeLane(wiring.Component):
         rounded = register(MANTISSA_BITS + 1, "rounded")
         large_exponent = register(signed(8), "large_exponent")
         flags = register(3, "rounded_flags")
-        with m.If(self.enable[self.CLAMP_STAGE - 2]):
+        with m.If(self.enable[self.stages.round]):
             m.d.sync += [
                 rounded.eq(round_half_even(kept, guard, sticky)),
                 large_exponent.eq(product_exponent + large),
@@ -185,43 +252,56 @@ class RequantizeLane(wiring.Component):
             ]
         return rounded, large_exponent, flags
 
-    def _keep(self, m, rounded, large_exponent, negative):
-        """Stages 6 and 7: the product as binary32."""
-        field = Signal(8)
-        kept, product = register(32, "kept_product"), register(32, "product_register")
-        m.d.comb += [
-            field.eq(large_exponent + rounded[MANTISSA_BITS] + EXPONENT_BIAS),
-            self.product.eq(product),
-        ]
-        with m.If(self.enable[self.PRODUCT_STAGE] & self.keep_product):
-            m.d.sync += kept.eq(Cat(rounded[: MANTISSA_BITS - 1], field, negative))
-        with m.If(self.enable[self.CLAMP_STAGE]):
-            m.d.sync += product.eq(kept)
-
-    def _place(self, m, rounded, large_exponent, flags):
-        """Stages 6 and 7: rounding to an integer, zero point and clamp."""
+    def _find_exponent(self, m, rounded, large_exponent, flags):
+        """Where the product's integer lies; the product as binary32, which `_keep` keeps."""
         negative, saturates, vanishes = flags
         exponent = Signal(signed(6))
         saturated, vanished = bits("saturated", "vanished")
+        field = Signal(8)
         m.d.comb += [
             exponent.eq(large_exponent[:6].as_signed() + rounded[MANTISSA_BITS]),
             saturated.eq(saturates | (~vanishes & (exponent >= SATURATING_EXPONENT))),
             vanished.eq(vanishes | (~saturates & (exponent < -1))),
+            field.eq(large_exponent + rounded[MANTISSA_BITS] + EXPONENT_BIAS),
         ]
-
-        # The mantissa with exponent 8 has its nine integer bits on top, then guard and sticky.
-        significant = Cat(rounded[14:23], Const(1, 1))
         shift = (SATURATING_EXPONENT - 1 - exponent)[:4]
+        fraction, field, shift, saturated, vanished, negative = self._behind(
+            m,
+            self.stages.integer - 1,
+            product_fraction=rounded[: MANTISSA_BITS - 1],
+            product_field=field,
+            product_shift=shift,
+            product_saturated=saturated,
+            product_vanished=vanished,
+            product_negative=negative,
+        )
+        self._keep(m, Cat(fraction, field, negative))
+        return fraction, shift, saturated, vanished, negative
+
+    def _keep(self, m, new):
+        """The product as binary32 until the result is there."""
+        kept, product = register(32, "kept_product"), register(32, "product_register")
+        with m.If(self.enable[self.stages.integer] & self.keep_product):
+            m.d.sync += kept.eq(new)
+        (kept,) = self._behind(m, self.stages.place, placed_product=kept)
+        with m.If(self.enable[self.stages.clamp]):
+            m.d.sync += product.eq(kept)
+        m.d.comb += self.product.eq(product)
+
+    def _place(self, m, fraction, shift, saturated, vanished, negative):
+        """Rounding to an integer, zero point and clamp."""
+        # The mantissa with exponent 8 has its nine integer bits on top, then guard and sticky.
+        significant = Cat(fraction[14:23], Const(1, 1))
         shifted, lost = shift_right_sticky(m, significant, shift, "integer")
         integer = register(INTEGER_BITS, "integer")
         integer_guard = register(1, "integer_guard")
         integer_sticky = register(1, "integer_sticky")
         integer_negative = register(1, "integer_negative")
-        with m.If(self.enable[self.CLAMP_STAGE - 1]):
+        with m.If(self.enable[self.stages.integer]):
             m.d.sync += [
                 integer.eq(Mux(vanished, 0, shifted[1:] | saturated.replicate(INTEGER_BITS))),
                 integer_guard.eq(shifted[0] & ~vanished & ~saturated),
-                integer_sticky.eq(lost | rounded[:14].any()),
+                integer_sticky.eq(lost | fraction[:14].any()),
                 integer_negative.eq(negative),
             ]
 
@@ -232,5 +312,6 @@ class RequantizeLane(wiring.Component):
             placed.eq(signed_sum(integer, carry, integer_negative, self.zero_point)),
             self.result.eq(result),
         ]
-        with m.If(self.enable[self.CLAMP_STAGE]):
+        (placed,) = self._behind(m, self.stages.place, placed_integer=placed)
+        with m.If(self.enable[self.stages.clamp]):
             m.d.sync += result.eq(clamp(placed, self.low, self.high))

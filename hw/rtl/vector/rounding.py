@@ -4,12 +4,15 @@ Only what the lanes need: no infinities, no subnormals, no generic floating-poin
 is a sign, a 24-bit mantissa whose leading one is explicit, and an unbiased exponent.
 """
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import add
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 MANTISSA_BITS = 24
+FACTOR_BITS = 18
+"""What an FPGA's multiplier takes of one factor; it takes multiplier_bits of the other."""
 INTEGER_BITS = 9
 """An int8 plus a zero point saturates from 2^8 on, so nine bits of integer decide everything."""
 EXPONENT_BIAS = 127
@@ -40,16 +43,34 @@ def times(factor: Value, other: Value, multiplier_bits: int) -> Value:
     return reduce(add, parts)
 
 
-def normalize(module: Module, value: Value, name: str) -> tuple[Value, Value]:
+def partial_products(factor: Value, other: Value, multiplier_bits: int) -> list[tuple[Value, int]]:
+    """Return products, each of one multiplier, and their positions: shifted, they sum up to all."""
+    return [
+        (factor[low : low + FACTOR_BITS] * other[first : first + multiplier_bits], low + first)
+        for low in range(0, len(factor), FACTOR_BITS)
+        for first in range(0, len(other), multiplier_bits)
+    ]
+
+
+def sum_shifted(products: Iterable[tuple[Value, int]]) -> Value:
+    """Return the sum of partial products."""
+    return reduce(add, (product << position for product, position in products))
+
+
+def normalize(
+    module: Module, value: Value, name: str, levels: range | None = None
+) -> tuple[Value, Value]:
     """Shift left until the top bit is one; return (shifted, position of the leading one).
 
-    A zero stays zero, with position 0. Width is a power of two, at least 2.
+    A zero stays zero, with position 0. Width is a power of two, at least 2. `levels` are those of
+    the shift, from 2^level on; a part of them gives those bits of the position.
     """
     width = len(value)
-    levels = (width - 1).bit_length()
-    assert width == 1 << levels
+    if levels is None:
+        levels = range((width - 1).bit_length())
+    assert width >= 1 << len(levels)
     position_bits = []
-    for level in reversed(range(levels)):
+    for level in reversed(levels):
         step = 1 << level
         occupied = Signal(name=f"{name}_occupied{step}")
         shifted = Signal(width, name=f"{name}_shifted{step}")
@@ -65,6 +86,21 @@ def normalize(module: Module, value: Value, name: str) -> tuple[Value, Value]:
 def round_half_even(kept: Value, guard: Value, sticky: Value) -> Value:
     """Return kept, plus one where the bits below it (guard, sticky) call for it; one bit wider."""
     return kept + (guard & (sticky | kept[0]))
+
+
+def round_in_place(module: Module, total: Value) -> Value:
+    """Return an exact sum of two mantissas, its bit 26 that of the larger, rounded to 24 bits."""
+    carried, full = total[27], total[26]
+    keep_guard = ~carried & ~full
+    guard = Mux(carried, total[3], Mux(full, total[2], total[1]))
+    sticky = total[0] | (~keep_guard & total[1]) | (carried & total[2])
+    lowest = Mux(carried, total[4], Mux(full, total[3], total[2]))
+    increment = guard & (sticky | lowest)
+    addend = Cat(increment & keep_guard, increment & full & ~carried, increment & carried)
+    kept = Cat(total[2] & keep_guard, total[3] & ~carried, total[4:])
+    rounded = Signal(27)
+    module.d.comb += rounded.eq(kept + addend)
+    return rounded
 
 
 def signed_sum(magnitude: Value, increment: Value, negative: Value, offset: Value) -> Value:

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hw.rtl.vector.lanes import make_lane
 from tilewright.hw.rtl.vector.layouts import combined_signature, results_layout, slots_layout
 from tilewright.hw.rtl.vector.operand import OperandLane
+from tilewright.hw.rtl.vector.stages import operand_stages
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
@@ -19,7 +20,7 @@ class SecondStage(wiring.Component):
     """`operand_lanes` results a cycle: a pair of words takes lanes/operand_lanes cycles.
 
     Both words present in cycle t: the first results, of lanes 0 .. operand_lanes-1, are there in
-    cycle t + LATENCY, the next lanes' one cycle later. Nothing stalls it.
+    cycle t + operand_stages(config).latency, the next lanes' one cycle later. Nothing stalls it.
 
     Members
     -------
@@ -29,11 +30,10 @@ class SecondStage(wiring.Component):
     results : Out(combined_signature)
     """
 
-    LATENCY = OperandLane.LATENCY
-
     def __init__(self, *, config: Config, instances: bool = False):
         self._config = config
         self._instances = instances
+        self._stages = operand_stages(config)
         self._steps = config.lanes // config.operand_lanes
         super().__init__(
             {
@@ -46,7 +46,7 @@ class SecondStage(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = OperandLane.LATENCY
+        depth = self._stages.latency
         pair = Signal()
         behind = Signal(depth)
         slots = [self.first.p.slot]
@@ -67,14 +67,14 @@ class SecondStage(wiring.Component):
     def _place_lanes(self, m, slots, at):
         """Lanes whose stages hold values of `slots`."""
         headers = [self.slots[slot].header for slot in slots]
-        arriving, scaling = headers[0], headers[OperandLane.SCALE_STAGE]
+        arriving, scaling = headers[0], headers[self._stages.scale]
         unrounded = self.slots[slots[0]].unrounded
-        placing = headers[OperandLane.CLAMP_STAGE]
+        placing, clamping = headers[self._stages.place], headers[self._stages.clamp]
         multiplies, multiplied = (
             self.slots[slots[stage]].combine == isa.Combine.MULTIPLY
-            for stage in (0, OperandLane.CLAMP_STAGE)
+            for stage in (0, self._stages.place)
         )
-        is_placed = ~multiplied | self.slots[slots[OperandLane.CLAMP_STAGE]].unrounded
+        is_placed = ~multiplied | self.slots[slots[self._stages.place]].unrounded
         product_at = Mux(unrounded, at, 0)
         for index in range(self._config.operand_lanes):
             unit, lane = make_lane(OperandLane, self._config, instance=self._instances)
@@ -92,8 +92,8 @@ class SecondStage(wiring.Component):
                 ),
                 lane.second_scale.eq(scaling.second_ratio),
                 lane.zero_point.eq(Mux(is_placed, placing.combine_zero_point, 0)),
-                lane.low.eq(placing.combine_low),
-                lane.high.eq(placing.combine_high),
+                lane.low.eq(clamping.combine_low),
+                lane.high.eq(clamping.combine_high),
                 self.results.payload[index].eq(lane.result),
             ]
 

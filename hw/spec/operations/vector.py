@@ -160,8 +160,8 @@ class Vector(Window):
             return cycles.EMPTY_VECTOR_LATENCY
         issue = self.read_cycles(config)
         if self.combine:
-            issue += cycles.COMBINE_PIPELINE_CYCLES + config.lanes // config.operand_lanes
-        return issue + cycles.VECTOR_PIPELINE_CYCLES
+            issue += cycles.combine_pipeline(config) + config.lanes // config.operand_lanes
+        return issue + cycles.vector_pipeline(config)
 
     def read_cycles(self, config: Config) -> int:
         """Return the cycles from its first source read to behind its last one; it is not empty."""

@@ -123,7 +123,7 @@ def test_vector_reads_wait_for_the_matrix_engine_in_their_bank():
     other = MATRIX.replace("in_blocks=2", "in_blocks=64 destination=1024")
     apart, together = (timing(f"first: {MATRIX}", each, drain) for each in (other, same))
     vector, matrix = 2, 1
-    assert apart.retired[vector] - apart.issued[vector] == 32 + cycles.VECTOR_PIPELINE_CYCLES
+    assert apart.retired[vector] - apart.issued[vector] == 32 + cycles.vector_pipeline(BASE)
     assert apart.buckets[Engine.VECTOR][Bucket.BANK] == 0
     # Its 32 words are read before and after the second MATRIX adds, never meanwhile.
     assert together.retired[vector] > together.retired[matrix]

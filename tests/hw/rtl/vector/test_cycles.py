@@ -1,6 +1,7 @@
 """The VECTOR formulas of hw/spec/operations/vector.py against the engine, to the cycle."""
 
 import numpy as np
+import pytest
 from vector_bench import CONFIGS, Bench
 from vector_model import Memories
 
@@ -42,25 +43,30 @@ def complete(fields):
     return dict.fromkeys(names, 0) | buffers | pitches | rest | fields
 
 
-def run(program, *, lone):
-    config = CONFIGS["4x4"]
+NAMES = pytest.mark.parametrize("name", ["4x4", "4x4 registers"])
+
+
+def run(name, program, *, lone):
+    config = CONFIGS[name]
     memories = Memories.random(config, np.random.default_rng(0))
     bench = Bench(config, memories, lone=lone)
     bench.run(program)
     return config, bench
 
 
-def test_lone_instructions_take_the_cycles_of_the_formulas():
+@NAMES
+def test_lone_instructions_take_the_cycles_of_the_formulas(name):
     program = [complete(shape) for shape in SHAPES.values()]
-    config, bench = run(program, lone=True)
+    config, bench = run(name, program, lone=True)
     setup = np.subtract(bench.accepted, bench.offered)
     latency = np.subtract(bench.retired, bench.accepted)
-    for index, name in enumerate(SHAPES):
-        assert setup[index] == Vector.of(program[index]).setup_cycles(config), name
-        assert latency[index] == Vector.of(program[index]).latency(config), name
+    for index, shape in enumerate(SHAPES):
+        assert setup[index] == Vector.of(program[index]).setup_cycles(config), shape
+        assert latency[index] == Vector.of(program[index]).latency(config), shape
 
 
-def test_instructions_follow_each_other_without_a_gap():
+@NAMES
+def test_instructions_follow_each_other_without_a_gap(name):
     long_shapes = (
         LONG,
         LONG | {"kernel_width": 3},
@@ -71,7 +77,7 @@ def test_instructions_follow_each_other_without_a_gap():
         LONG | {"combine": 1, "use_table": 1},
     )
     program = [complete(shape) for shape in long_shapes]
-    config, bench = run(program, lone=False)
+    config, bench = run(name, program, lone=False)
     between = list(np.diff(bench.accepted))
     between[4] += 1  # the pause behind the last pixel is the successor's, if it needs one
     assert between == [Vector.of(fields).cycles(config) for fields in program[:-1]]

@@ -49,13 +49,22 @@ def check_random_program(name, *, seed, stall, count, **options):
 
 @pytest.mark.parametrize(
     ("name", "stall"),
-    [("1x1", 0.2), ("3x5", 0.3), ("4x4", 0.0), ("4x4", 0.5), ("8x16", 0.1), ("12x20", 0.3)],
+    [
+        ("1x1", 0.2),
+        ("3x5", 0.3),
+        ("4x4", 0.0),
+        ("4x4", 0.5),
+        ("4x4 registers", 0.5),
+        ("8x16", 0.1),
+        ("8x16 registers", 0.1),
+        ("12x20", 0.3),
+    ],
 )
 def test_engine_equals_model_on_random_programs(name, stall):
     check_random_program(name, seed=1, stall=stall, count=9)
 
 
-@pytest.mark.parametrize("name", ["4x4", "1x1"])
+@pytest.mark.parametrize("name", ["4x4", "4x4 registers", "1x1"])
 def test_engine_keeps_short_instructions_and_groups_apart(name):
     """One pixel a group: several instructions and groups are in the pipeline at a time."""
     check_random_program(name, seed=11, stall=0.0, count=24, largest=2)
@@ -93,8 +102,9 @@ def faulty_program(config):
     return [dict.fromkeys(names, 0) | copy | change for change in changes], faulty
 
 
-def test_out_of_range_accesses_fault_and_the_engine_carries_on():
-    config = CONFIGS["4x4"]
+@pytest.mark.parametrize("name", ["4x4", "4x4 registers"])
+def test_out_of_range_accesses_fault_and_the_engine_carries_on(name):
+    config = CONFIGS[name]
     memories = Memories.random(config, np.random.default_rng(3))
     program, faulty = faulty_program(config)
     bench = Bench(config, memories, stall=0.1)
@@ -110,9 +120,10 @@ def test_out_of_range_accesses_fault_and_the_engine_carries_on():
     assert (got == before).all(), "a write landed where no instruction has its destination"
 
 
+@pytest.mark.parametrize("name", ["4x4", "4x4 registers"])
 @pytest.mark.parametrize("combine", [Combine.ADD, Combine.MULTIPLY])
-def test_source_and_operand_in_one_bank_do_not_block_each_other(combine):
-    config = CONFIGS["4x4"]
+def test_source_and_operand_in_one_bank_do_not_block_each_other(combine, name):
+    config = CONFIGS[name]
     random = np.random.default_rng(int(combine))
     memories = Memories.random(config, random)
     program = random_program(config, memories, random, 6)

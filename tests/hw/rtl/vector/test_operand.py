@@ -105,19 +105,16 @@ def expected(vectors):
     return np.where(vectors["multiply"], multiplied, added)
 
 
-STAGES = {
-    "first": 0,
-    "second": 0,
-    "first_zero_point": 0,
-    "second_zero_point": 0,
-    "multiply": 0,
-    "addend": 0,
-    "first_scale": 0,
-    "second_scale": OperandLane.SCALE_STAGE,
-    "zero_point": OperandLane.CLAMP_STAGE,
-    "low": OperandLane.CLAMP_STAGE,
-    "high": OperandLane.CLAMP_STAGE,
-}
+def stages_of(lane):
+    """The stage that samples each port."""
+    names = ("first", "second", "first_zero_point", "second_zero_point", "multiply", "addend")
+    stages = lane.stages
+    return dict.fromkeys((*names, "first_scale"), 0) | {
+        "second_scale": stages.scale,
+        "zero_point": stages.place,
+        "low": stages.clamp,
+        "high": stages.clamp,
+    }
 
 
 def simulate(lane, vectors, valid):
@@ -132,13 +129,14 @@ def simulate(lane, vectors, valid):
         for name, values in ports.items()
     }
     order = np.cumsum(valid) - 1
-    at_stage = [[n for n, s in STAGES.items() if s == k] for k in range(lane.LATENCY)]
+    stages, latency = stages_of(lane), lane.stages.latency
+    at_stage = [[n for n, s in stages.items() if s == k] for k in range(latency)]
     results = []
     noise = np.random.default_rng(0)
 
     async def bench(ctx):
-        for cycle in range(len(valid) + lane.LATENCY):
-            for stage in range(lane.LATENCY):
+        for cycle in range(len(valid) + latency):
+            for stage in range(latency):
                 entered = cycle - stage
                 is_valid = 0 <= entered < len(valid) and valid[entered]
                 number = order[entered] if is_valid else noise.integers(len(columns["first"]))
@@ -166,17 +164,20 @@ def check(vectors, results):
     assert not len(wrong), f"{len(wrong)} wrong: {report}"
 
 
-def lane(multiplier_bits=9):
-    return OperandLane(config=Config(multiplier_bits=multiplier_bits))
+def lane(**fields):
+    return OperandLane(config=Config(**fields))
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("multiplier_bits", [9, 3, 5])
-def test_lane_equals_numerics_on_random_vectors(multiplier_bits):
+def test_lane_equals_numerics_on_random_vectors(multiplier_bits, path_registers):
     vectors = random_vectors(1, 4_000)
-    check(vectors, simulate(lane(multiplier_bits), vectors, [True] * 4_000))
+    unit = lane(multiplier_bits=multiplier_bits, path_registers=path_registers)
+    check(vectors, simulate(unit, vectors, [True] * 4_000))
 
 
-def test_lane_equals_numerics_where_operands_cancel():
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_lane_equals_numerics_where_operands_cancel(path_registers):
     """left and right nearly equal and opposite, from far below 1 to far above 2^24."""
     exponents = np.arange(-30, 45)
     nudges = np.arange(-4, 5)
@@ -197,18 +198,19 @@ def test_lane_equals_numerics_where_operands_cancel():
         "first_scale": first,
         "second_scale": second.view(np.float32),
     }
-    check(vectors, simulate(lane(), vectors, [True] * count))
+    check(vectors, simulate(lane(path_registers=path_registers), vectors, [True] * count))
 
 
-def test_lane_keeps_results_apart_from_what_is_between_them():
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_lane_keeps_results_apart_from_what_is_between_them(path_registers):
     random = np.random.default_rng(7)
     valid = list(random.random(1500) < 0.4)
     vectors = random_vectors(7, sum(valid))
-    check(vectors, simulate(lane(), vectors, valid))
+    check(vectors, simulate(lane(path_registers=path_registers), vectors, valid))
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_lane_equals_numerics_in_a_long_run(seed):
     vectors = random_vectors(seed, 100_000)
-    check(vectors, simulate(lane(), vectors, [True] * 100_000))
+    check(vectors, simulate(lane(path_registers=seed % 2), vectors, [True] * 100_000))

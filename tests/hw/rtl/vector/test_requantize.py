@@ -92,18 +92,21 @@ def expected(vectors):
         return numerics.requantize(**inputs), products
 
 
-STAGES = {
-    "accumulator": 0,
-    "bias": 0,
-    "bank": RequantizeLane.BANK_STAGE,
-    "by_sign": RequantizeLane.BANK_STAGE,
-    "lowest_parts": RequantizeLane.BANK_STAGE,
-    "scales": RequantizeLane.SCALE_STAGE,
-    "zero_point": RequantizeLane.CLAMP_STAGE,
-    "low": RequantizeLane.CLAMP_STAGE,
-    "high": RequantizeLane.CLAMP_STAGE,
-    "keep_product": RequantizeLane.PRODUCT_STAGE,
-}
+def stages_of(lane):
+    """The stage that samples each port."""
+    stages = lane.stages
+    return {
+        "accumulator": 0,
+        "bias": 0,
+        "bank": stages.bank,
+        "by_sign": stages.bank,
+        "lowest_parts": stages.bank,
+        "scales": stages.scale,
+        "zero_point": stages.place,
+        "low": stages.clamp,
+        "high": stages.clamp,
+        "keep_product": stages.integer,
+    }
 
 
 def lane_inputs(vectors):
@@ -120,7 +123,7 @@ def lane_inputs(vectors):
     return ports | {"bank": bank, "by_sign": by_sign}
 
 
-def simulate(lane, stages, vectors, valid):
+def simulate(lane, vectors, valid):
     """Feed vector i in the i-th cycle with valid set; return results and products in order."""
     columns = {
         name: [int(v) for v in (float_bits(values) if values.dtype == np.float32 else values)]
@@ -128,11 +131,12 @@ def simulate(lane, stages, vectors, valid):
     }
     order = np.cumsum(valid) - 1
     results, products = [], []
+    stages, latency = stages_of(lane), lane.stages.latency
 
     async def bench(ctx):
-        for cycle in range(len(valid) + lane.LATENCY):
+        for cycle in range(len(valid) + latency):
             enable = 0
-            for stage in range(lane.LATENCY):
+            for stage in range(latency):
                 entered = cycle - stage
                 if 0 <= entered < len(valid) and valid[entered]:
                     enable |= 1 << stage
@@ -141,7 +145,7 @@ def simulate(lane, stages, vectors, valid):
                             ctx.set(getattr(lane, name), columns[name][order[entered]])
             ctx.set(lane.enable, enable)
             await ctx.tick()
-            if enable >> (lane.LATENCY - 1):
+            if enable >> (latency - 1):
                 results.append(ctx.get(lane.result))
                 products.append(ctx.get(lane.product))
 
@@ -165,20 +169,20 @@ def check(vectors, outputs):
     assert not len(wrong), f"{len(wrong)} wrong: {report}"
 
 
-def lane(multiplier_bits=9):
-    return RequantizeLane(config=Config(multiplier_bits=multiplier_bits))
+def lane(**fields):
+    return RequantizeLane(config=Config(**fields))
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("multiplier_bits", [9, 3, 5])
-def test_lane_equals_numerics_on_random_vectors(multiplier_bits):
+def test_lane_equals_numerics_on_random_vectors(multiplier_bits, path_registers):
     vectors = random_vectors(1, 5_000)
-    check(
-        vectors,
-        simulate(lane(multiplier_bits), STAGES, lane_inputs(vectors), [True] * 5_000),
-    )
+    unit = lane(multiplier_bits=multiplier_bits, path_registers=path_registers)
+    check(vectors, simulate(unit, lane_inputs(vectors), [True] * 5_000))
 
 
-def test_lane_equals_numerics_on_every_extreme():
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_lane_equals_numerics_on_every_extreme(path_registers):
     totals = [0, 1, -1, 2**24, 2**24 + 1, 2**24 + 3, -(2**24) - 1, 2**31 - 1, -(2**31), 2**31 - 65]
     grid = [(t, s) for t in totals for s in EDGE_SCALES]
     vectors = {
@@ -193,15 +197,16 @@ def test_lane_equals_numerics_on_every_extreme():
     }
     check(
         vectors,
-        simulate(lane(), STAGES, lane_inputs(vectors), [True] * len(grid)),
+        simulate(lane(path_registers=path_registers), lane_inputs(vectors), [True] * len(grid)),
     )
 
 
-def test_lane_keeps_results_apart_when_enabled_with_gaps():
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_lane_keeps_results_apart_when_enabled_with_gaps(path_registers):
     random = np.random.default_rng(7)
     valid = list(random.random(1500) < 0.4)
     vectors = random_vectors(7, sum(valid))
-    check(vectors, simulate(lane(), STAGES, lane_inputs(vectors), valid))
+    check(vectors, simulate(lane(path_registers=path_registers), lane_inputs(vectors), valid))
 
 
 @pytest.mark.campaign
@@ -210,5 +215,5 @@ def test_lane_equals_numerics_in_a_long_run(seed):
     vectors = random_vectors(seed, 100_000)
     check(
         vectors,
-        simulate(lane(), STAGES, lane_inputs(vectors), [True] * 100_000),
+        simulate(lane(path_registers=seed % 2), lane_inputs(vectors), [True] * 100_000),
     )

@@ -26,7 +26,9 @@ CONFIGS = {
     "1x1": config_of(1, 1, 1, 1, activation_kib=2),
     "3x5": config_of(3, 5, 1, 1),
     "4x4": config_of(4, 4, 2, 1),
+    "4x4 registers": config_of(4, 4, 2, 1, path_registers=1),
     "8x16": config_of(8, 16, 4, 2),
+    "8x16 registers": config_of(8, 16, 4, 2, path_registers=1),
     "12x20": config_of(12, 20, 4, 4, accumulator_kib=32, activation_kib=16),
     "16x16": config_of(16, 16, 16, 4, accumulator_kib=32, activation_kib=16, parameter_kib=16),
 }
