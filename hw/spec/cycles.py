@@ -159,6 +159,11 @@ def combine_pipeline(config: Config) -> int:
     return 14 if config.path_registers else 9
 
 
+def vector_gap(config: Config) -> int:
+    """Cycles from the turn of an instruction's last source read to its successor's acceptance."""
+    return 1 if config.path_registers else 0
+
+
 def vector_pixel_cycles(kernel: int, combines: bool, config: Config) -> int:
     """Cycles of one output pixel of a lane group, whose window has `kernel` source pixels."""
     return max(kernel, config.lanes // config.operand_lanes) if combines else kernel

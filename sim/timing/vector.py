@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections import deque
 from typing import Final, Literal
 
-from tilewright.hw.spec.cycles import EMPTY_VECTOR_LATENCY
+from tilewright.hw.spec.cycles import EMPTY_VECTOR_LATENCY, vector_gap
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.alarm import Alarm
@@ -40,6 +40,7 @@ class VectorModel(VectorState):
     def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self._pace = machine.config.lanes // machine.config.operand_lanes
+        self._gap = vector_gap(machine.config)
         self._planner = Planner(machine)
         cache = WorkCache(machine.config)
         self._works = {
@@ -71,7 +72,7 @@ class VectorModel(VectorState):
             return None  # and nobody asks for its reads until then
         end = self._prefetch(number, prepared, work.setup_cycles)
         if last is not None:
-            return None if last.walker_free is None else max(end, last.walker_free)
+            return None if last.walker_free is None else max(end, last.walker_free + self._gap)
         return end
 
     def _prefetch(self, number: int, start: int, cycles: int) -> int:

@@ -9,6 +9,7 @@ from tilewright.hw.rtl.signals import register
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.lanes import make_lane
 from tilewright.hw.rtl.vector.layouts import (
+    choose_values,
     parameter_layout,
     results_layout,
     slots_layout,
@@ -164,9 +165,9 @@ class FirstStage(wiring.Component):
     def _reduce(self, m, value, leaves):
         """Sum (wraps) or maximum over the window: one adder a lane, which compares as well."""
         maximum, totals = self._maximum, []
-        for lane, new in enumerate(value.values):
+        for lane, new in enumerate(choose_values(value, self.slots)):
             total = Signal(signed(32), name=f"total{lane}", reset_less=True)
-            inverted = Cat(*(bit ^ maximum for bit in new), new[31] ^ maximum).as_signed()
+            inverted = Cat(*(bit ^ maximum for bit in new), new[-1] ^ maximum).as_signed()
             combined = Signal(signed(33), name=f"combined{lane}")
             m.d.comb += combined.eq(total + inverted + maximum)
             keeps = maximum & ~combined[32]
@@ -194,12 +195,11 @@ class FirstStage(wiring.Component):
     def _requantize(self, m, totals, biases, scales):
         """The lanes; the last stage sees the header of the instruction whose data it holds."""
         stages = self._stages
-        placing, clamping = (
-            self.slots[self._slot[stage]].header for stage in (stages.place, stages.clamp)
-        )
+        placing = self.slots[self._slot[stages.place]].header
         keep = self.slots[self._slot[stages.integer]].unrounded
         enable = Signal(stages.latency)
         m.d.comb += enable.eq(Mux(self._advance, self._valid[: stages.latency], 0))
+        low, high = self._find_limits(m, enable)
         results, products = [], []
         for index in range(self._config.lanes):
             unit, lane = make_lane(RequantizeLane, self._config, instance=self._instances)
@@ -213,13 +213,27 @@ class FirstStage(wiring.Component):
                 lane.lowest_parts.eq(Cat(scale[: PART_BITS[0]] for scale in scales[index])),
                 lane.scales.eq(Cat(scales[index])),
                 lane.zero_point.eq(placing.zero_point),
-                lane.low.eq(clamping.low),
-                lane.high.eq(clamping.high),
+                lane.low.eq(low),
+                lane.high.eq(high),
                 lane.keep_product.eq(keep),
             ]
             results.append(lane.result)
             products.append(lane.product)
         return results, products
+
+    def _find_limits(self, m, enable):
+        """Limits of the values in front of the clamp; with path registers known before."""
+        stage = self._stages.clamp - self._config.path_registers
+        header = self.slots[self._slot[stage]].header
+        if not self._config.path_registers:
+            return header.low, header.high
+        limits = [register(signed(8), name) for name in ("low", "high")]
+        with m.If(enable[stage]):
+            m.d.sync += [
+                limit.eq(value)
+                for limit, value in zip(limits, (header.low, header.high), strict=True)
+            ]
+        return limits
 
     def _look_up(self, m, results, products, new):
         """Table or not."""
@@ -238,27 +252,24 @@ class FirstStage(wiring.Component):
             with m.If(moves):
                 m.d.sync += [direct[lane].eq(result), kept[lane].eq(products[lane])]
 
-        chosen = self._choose(m, look_up.value, direct)
+        looked_up = list(look_up.value)
         if self._config.path_registers:
-            kept, chosen = self._register_results(m, kept, chosen)
+            looked_up, direct, kept = self._register_results(m, looked_up, direct, kept)
         last_slot = self._slot[self._last_stage]
+        use_table = self.slots[last_slot].use_table
         m.d.comb += [
             new.slot.eq(last_slot),
             new.combines.eq(self.slots[last_slot].combine.any()),
-            new.products.eq(kept),
+            *(place.eq(product) for place, product in zip(new.products, kept, strict=True)),
         ]
-        m.d.comb += [value.eq(choice) for value, choice in zip(new.values, chosen, strict=True)]
+        for lane in range(self._config.lanes):
+            m.d.comb += new.values[lane].eq(Mux(use_table, looked_up[lane], direct[lane]))
 
-    def _choose(self, m, looked_up, direct):
-        """The table's values, or those that it was not for."""
-        use_table = self.slots[self._slot[self._look_up_stage + 1]].use_table
-        return [Mux(use_table, *pair) for pair in zip(looked_up, direct, strict=True)]
-
-    def _register_results(self, m, products, values):
+    def _register_results(self, m, *results):
         """A stage between the tables and the results."""
-        later_products = Signal.like(products, reset_less=True)
-        later_values = [Signal.like(value, reset_less=True, name="later") for value in values]
-        with m.If(self._advance & self._valid[self._look_up_stage + 1]):
-            m.d.sync += later_products.eq(products)
-            m.d.sync += [place.eq(value) for place, value in zip(later_values, values, strict=True)]
-        return later_products, later_values
+        stage = self._look_up_stage + 1
+        later = [[register(value.shape(), "later") for value in values] for values in results]
+        with m.If(self._advance & self._valid[stage]):
+            for places, values in zip(later, results, strict=True):
+                m.d.sync += [place.eq(value) for place, value in zip(places, values, strict=True)]
+        return later

@@ -74,13 +74,18 @@ class OperandLane(wiring.Component):
     def ports(config: Config) -> dict[str, wiring.Member]:
         """Return the members."""
         del config
-        numbers = ("first", "second", "first_zero_point", "second_zero_point")
-        limits = ("addend", "zero_point", "low", "high")
         return {
-            **dict.fromkeys((*numbers, *limits), In(signed(8))),
+            "first": In(signed(8)),
+            "second": In(signed(8)),
+            "first_zero_point": In(signed(8)),
+            "second_zero_point": In(signed(8)),
             "multiply": In(1),
+            "addend": In(signed(8)),
             "first_scale": In(32),
             "second_scale": In(32),
+            "zero_point": In(signed(8)),
+            "low": In(signed(8)),
+            "high": In(signed(8)),
             "result": Out(signed(8)),
         }
 

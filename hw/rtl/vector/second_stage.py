@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.signals import register
 from tilewright.hw.rtl.vector.lanes import make_lane
 from tilewright.hw.rtl.vector.layouts import combined_signature, results_layout, slots_layout
 from tilewright.hw.rtl.vector.operand import OperandLane
@@ -69,7 +70,8 @@ class SecondStage(wiring.Component):
         headers = [self.slots[slot].header for slot in slots]
         arriving, scaling = headers[0], headers[self._stages.scale]
         unrounded = self.slots[slots[0]].unrounded
-        placing, clamping = headers[self._stages.place], headers[self._stages.clamp]
+        placing = headers[self._stages.place]
+        low, high = self._find_limits(m, headers)
         multiplies, multiplied = (
             self.slots[slots[stage]].combine == isa.Combine.MULTIPLY
             for stage in (0, self._stages.place)
@@ -92,10 +94,20 @@ class SecondStage(wiring.Component):
                 ),
                 lane.second_scale.eq(scaling.second_ratio),
                 lane.zero_point.eq(Mux(is_placed, placing.combine_zero_point, 0)),
-                lane.low.eq(clamping.combine_low),
-                lane.high.eq(clamping.combine_high),
+                lane.low.eq(low),
+                lane.high.eq(high),
                 self.results.payload[index].eq(lane.result),
             ]
+
+    def _find_limits(self, m, headers):
+        """Limits of the values in front of the clamp; with path registers known before."""
+        header = headers[self._stages.clamp - self._config.path_registers]
+        limits = header.combine_low, header.combine_high
+        if not self._config.path_registers:
+            return limits
+        places = [register(signed(8), name) for name in ("low", "high")]
+        m.d.sync += [place.eq(limit) for place, limit in zip(places, limits, strict=True)]
+        return places
 
     def _count_steps(self, m, takes):
         """Which operand_lanes of the pair are taken: a bit each, from registers, one is set."""

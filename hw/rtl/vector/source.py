@@ -95,11 +95,17 @@ class SourceReader(wiring.Component):
         bytes_ = self.activation.data.word_select(held.group, 8 * lanes)
         words = self.accumulator.data.word_select(held.group, 32 * lanes)
         padding = self.slots[held.mark.slot].padding
+        is_sum, new = held.kind == isa.Source.ACCUMULATOR, self.values.p
+        if self._config.path_registers:
+            m.d.comb += [new.is_sum.eq(is_sum), new.is_read.eq(held.read)]
         for lane in range(lanes):
             narrow = bytes_.word_select(lane, 8).as_signed()
             wide = words.word_select(lane, 32).as_signed()
-            value = Mux(held.kind == isa.Source.ACCUMULATOR, wide, narrow)
-            m.d.comb += self.values.p.values[lane].eq(Mux(held.read, value, padding))
+            if self._config.path_registers:
+                m.d.comb += [new.activations[lane].eq(narrow), new.values[lane].eq(wide)]
+            else:
+                value = Mux(is_sum, wide, narrow)
+                m.d.comb += new.values[lane].eq(Mux(held.read, value, padding))
 
 
 def activation_port(config: Config) -> wiring.Signature:

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, bits
-from tilewright.hw.rtl.signals import count_down, index_bits
+from tilewright.hw.rtl.signals import count_down, index_bits, register
 from tilewright.hw.rtl.vector.layouts import job_layout
 from tilewright.hw.spec.config import Config
 
@@ -59,8 +59,7 @@ class Walker(wiring.Component):
             Signal.like(self.position, name=n, reset_less=True) for n in ("same", "ahead")
         )
         was_active, follows, moved = bits("was_active", "follows", "moved")
-        last = self._look_ahead(m, ahead, moved)
-        exists = ahead.address < self._config.activation_words
+        last, exists = self._look_ahead(m, ahead, moved)
         m.d.comb += [
             self.active.eq(Mux(moved, follows, was_active)),
             self.position.eq(Mux(moved, ahead, same)),
@@ -82,7 +81,7 @@ class Walker(wiring.Component):
     def _look_ahead(self, m, ahead, moved):
         """Keep `ahead` what follows the position, where the walk ends the offered job's first one.
 
-        Return whether it is its walk's last.
+        Return whether it is its walk's last and whether its word exists.
         """
         job, is_word_end = self.job.p, ahead.group == self._config.row_groups - 1
         walk = Signal.like(job.walk, reset_less=True)
@@ -96,6 +95,8 @@ class Walker(wiring.Component):
             next_row.eq(Mux(is_last_row, next_block, row + walk.pitch)),
             starts.eq(~self.active | self.position.last),
         ]
+        following = Mux(row_ends, next_row, ahead.address + 1)
+        exists = self._find_existence(m, ahead, following, starts, moved)
         with m.If(starts):
             m.d.sync += [
                 walk.eq(job.walk),
@@ -106,7 +107,7 @@ class Walker(wiring.Component):
                 *(ahead[name].eq(job[name]) for name in ("slot", "combine", "empty")),
             ]
         with m.Elif(moved):
-            m.d.sync += ahead.address.eq(Mux(row_ends, next_row, ahead.address + 1))
+            m.d.sync += ahead.address.eq(following)
             with m.If(row_ends):
                 m.d.sync += row.eq(next_row)
             with m.If(block_ends):
@@ -114,7 +115,18 @@ class Walker(wiring.Component):
                     block.eq(next_block),
                     ahead.group.eq(Mux(is_word_end, 0, ahead.group + 1)),
                 ]
-        return ahead.empty | (block_ends & is_last_group)
+        return ahead.empty | (block_ends & is_last_group), exists
+
+    def _find_existence(self, m, ahead, following, starts, moved):
+        """Whether the word of `ahead` exists; with path registers known as `ahead` comes."""
+        words = self._config.activation_words
+        if not self._config.path_registers:
+            return ahead.address < words
+        exists, address = register(1, "exists"), Signal(address_shape())
+        m.d.comb += address.eq(Mux(starts, self.job.p.walk.base, following))
+        with m.If(starts | moved):
+            m.d.sync += exists.eq(address < words)
+        return exists
 
     def _count(self, m, starts, moved, walk):
         """Whether `ahead` is the last of its row, in the last row, in the last group."""

@@ -58,10 +58,11 @@ class WindowLoops(wiring.Component):
     """One position a cycle; the first one is there in the cycle after `start` is taken.
 
     The next start is taken in the cycle in which the last position of the one before is taken,
-    so two instructions follow each other without a gap. A lane group with scales of negative sums
-    starts with LEAD positions that read nothing: while they pass, both scale registers come free;
-    with the last one the scales of negative sums are fetched. With a second stage, the last
-    positions of two windows are at least lanes/operand_lanes cycles apart: the rate of that stage.
+    so two instructions follow each other without a gap; with path registers one cycle later. A
+    lane group with scales of negative sums starts with LEAD positions that read nothing: while they
+    pass, both scale registers come free; with the last one the scales of negative sums are fetched.
+    With a second stage, the last positions of two windows are at least lanes/operand_lanes cycles
+    apart: the rate of that stage.
 
     Members
     -------
@@ -96,10 +97,19 @@ class WindowLoops(wiring.Component):
             taken.eq(self.position.valid & self.position.ready),
             step.eq(taken & ~leads),
             moves.eq(step | ~active),
-            opens.eq(~active | (ends["group"] & ends["group_count"])),
-            # `opens & moves`, without what decides whether a window ends.
-            self.start.ready.eq(opens & (~active | (self.position.ready & ~leads & may_end))),
         ]
+        last = ends["group"] & ends["group_count"]
+        if self._config.path_registers:
+            # Nothing of the last position's turn decides whether a start is taken.
+            m.d.comb += [opens.eq(~active), self.start.ready.eq(opens)]
+            with m.If(step & last):
+                m.d.sync += active.eq(0)
+        else:
+            # ready: `opens & moves`, without what decides whether a window ends.
+            m.d.comb += [
+                opens.eq(~active | last),
+                self.start.ready.eq(opens & (~active | (self.position.ready & ~leads & may_end))),
+            ]
         with m.If(self.start.ready):
             m.d.sync += active.eq(self.start.valid)
             m.d.sync += [self.fields[name].eq(self.start.p.fields[name]) for name in KEPT_FIELDS]

@@ -150,10 +150,11 @@ class Vector(Window):
         """
         if self.is_empty:
             return 1
+        gap = cycles.vector_gap(config)
         if self.lead:
             last = self.pixels * self._interval(config)
-            return self.lead + self._group_start(self.groups - 1, config) + last
-        return self._group_start(self.groups, config)
+            return self.lead + self._group_start(self.groups - 1, config) + last + gap
+        return self._group_start(self.groups, config) + gap
 
     def latency(self, config: Config) -> int:
         if self.is_empty:

@@ -11,6 +11,7 @@ from tilewright.hw.spec.config import PRESETS
 CONFIGS = {
     "one group a word": PRESETS["base"],
     "four groups a word": PRESETS["base"].replace(lanes=4),
+    "path registers": PRESETS["base"].replace(lanes=4, path_registers=1),
 }
 JOBS = 40
 
@@ -73,6 +74,7 @@ def test_random_walks_with_random_stalls(name, offers, moves):
                 found = ctx.get(design.position)
                 fields = ("address", "group", "last", "slot", "combine", "empty")
                 assert tuple(found[field] for field in fields) == left[0]
+                assert found.exists == (found.address < config.activation_words)
             ready = not left or (step and len(left) == 1)
             assert ctx.get(design.job.ready) == ready
             left = left[1:] if step else left
