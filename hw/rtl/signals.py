@@ -13,6 +13,13 @@ def register(shape: ShapeLike, name: str) -> Signal:
     return Signal(shape, name=name, reset_less=True)
 
 
+def delayed(m: Module, value: Value, name: str, *, init: int = 0) -> Signal:
+    """Return a register with what the value was a cycle before; `init` before the first one."""
+    before = Signal(value.shape(), name=name, init=init & ((1 << len(value)) - 1))
+    m.d.sync += before.eq(value)
+    return before
+
+
 def within(coordinate: Value, size: Value) -> Value:
     """0 <= coordinate < size, for a signed coordinate."""
     return ~coordinate[-1] & (coordinate[:-1] < size)

@@ -12,10 +12,17 @@ FETCH_START_CYCLES = 1
 """From the start write to the request of the first instruction."""
 FETCH_ARRIVAL_CYCLES = 3
 """From an instruction's last beat until dispatch can take it: it is decoded in the cycle before."""
-DISPATCH_CYCLES = 2
-"""Dispatch takes an instruction every so many cycles at most."""
-DONE_CYCLES = 2
-"""From the cycle in which everything is seen to be over to the interrupt."""
+
+
+def dispatch_cycles(config: Config) -> int:
+    """Dispatch takes an instruction every so many cycles at most."""
+    return 2 + config.path_registers
+
+
+def done_cycles(config: Config) -> int:
+    """From the cycle in which everything is seen to be over to the interrupt."""
+    return 2 + config.path_registers
+
 
 ACCUMULATE_LATENCY = 3
 """L: cycles from the read of an accumulator word until the sum can be read again."""
@@ -109,6 +116,19 @@ STORE_READ_AHEAD_BURSTS = 4
 """Write bursts whose address may go out before the first of their words is read."""
 EMPTY_LOAD_LATENCY, EMPTY_STORE_LATENCY = 5, 3
 """Acceptance to retirement of an instruction with a zero count."""
+
+
+def transfer_retirement(config: Config) -> int:
+    """Cycles, besides all these, from a transfer's last write or response to its retirement."""
+    return config.path_registers
+
+
+def run_cycles(config: Config) -> int:
+    """Cycles from run to run of transfers at least; the bursts of a run follow one a cycle.
+
+    An instruction is accepted in the last of them before its first run.
+    """
+    return 1 + config.path_registers
 
 
 def word_cycles(pitch: int, config: Config) -> int:

@@ -3,9 +3,9 @@
 from collections import deque
 
 from tilewright.hw.spec.cycles import (
-    DISPATCH_CYCLES,
     FETCH_ARRIVAL_CYCLES,
     FETCH_START_CYCLES,
+    dispatch_cycles,
 )
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 from tilewright.sim.timing.queues import Queue
@@ -42,6 +42,7 @@ class Front(Actor):
     def __init__(self, machine: Simulation, queues: list[Queue]) -> None:
         self._machine, self._queues = machine, queues
         self._beats = INSTRUCTION_BYTES // machine.config.axi_bytes
+        self._spacing = dispatch_cycles(machine.config)
         self._requested = 0
         self._last_request = -1
         self._shown: deque[int] = deque()
@@ -111,7 +112,7 @@ class Front(Actor):
         if engine is not None and self._queues[engine].is_full:
             self._held_by = engine
             return
-        cycle = max(self._shown[0], self._last_taken + DISPATCH_CYCLES)
+        cycle = max(self._shown[0], self._last_taken + self._spacing)
         self._machine.at(max(cycle, earliest), self)
 
     def release(self, engine: int, cycle: int) -> None:

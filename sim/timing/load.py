@@ -96,7 +96,7 @@ class LoadModel(TransferModel):
         if not shape.beats:
             self._written = max(place + 1, self._written) + 1
             self._place_next(self._written - 1, cycle)
-            self.machine.retire(transfer.number, self._written, cycle)
+            self._retire(transfer, self._written, cycle)
             return None
         first = self._channel.first_beat(sent)
         last = first + shape.beats - 1
@@ -156,7 +156,7 @@ class LoadModel(TransferModel):
             self._occupation.refused[transfer.number] += refused
         self._note(transfer, shape, begin + 1, end + 1, "write")
         if shape.ends:
-            self.machine.retire(transfer.number, end, cycle)
+            self._retire(transfer, end, cycle)
         return None
 
     def _words(self, transfer: Transfer, shape: Shape, begin: int) -> tuple[list[int], int]:

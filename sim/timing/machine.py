@@ -5,7 +5,7 @@ from functools import partial
 from heapq import heappop, heappush
 
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import DONE_CYCLES
+from tilewright.hw.spec.cycles import done_cycles
 from tilewright.hw.spec.dram import MEMORY_LATENCY
 from tilewright.hw.spec.encoding import IllegalInstruction
 from tilewright.hw.spec.isa import Engine, Instruction
@@ -99,7 +99,7 @@ class Machine(Simulation):
         assert -1 not in retired
         behind = max([*retired, self.front.end_cycle]) + 1
         self.instructions, self.occupations = [], []
-        return max(behind, self.front.idle_cycle) + DONE_CYCLES
+        return max(behind, self.front.idle_cycle) + done_cycles(self.config)
 
     def try_issue(self, engine: int, cycle: int) -> None:
         """Issue the head of an engine's queue, if it can be."""

@@ -95,7 +95,7 @@ class StoreModel(TransferModel):
         self._unsettled -= 1
         self._responses.append(self._response)
         if shape.ends:
-            self.machine.retire(transfer.number, self._response, cycle)
+            self._retire(transfer, self._response, cycle)
         self.wake(cycle)
         return None
 

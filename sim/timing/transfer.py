@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 
+from tilewright.hw.spec.cycles import run_cycles, transfer_retirement
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.loops import Space
 from tilewright.hw.spec.operations import transfer as operations
@@ -40,7 +41,7 @@ class _Sender(Actor):
 
 
 class TransferModel(EngineModel):
-    """Runs follow one another at one a cycle, and so do a run's bursts."""
+    """Runs follow one another as `run_cycles` says, a run's bursts at one a cycle."""
 
     engine: Engine
 
@@ -48,6 +49,8 @@ class TransferModel(EngineModel):
         self.machine = machine
         self._engine = int(self.engine)
         self._taken_over = machine.occupations[self._engine].ready
+        self._gap = run_cycles(machine.config) - 1
+        self._retirement = transfer_retirement(machine.config)
         self._shapes = ShapeCache(machine.config)
         self._transfers: deque[Transfer] = deque()
         """Those whose addresses have yet to be taken."""
@@ -64,7 +67,7 @@ class TransferModel(EngineModel):
         """When the next burst's address is offered at the earliest."""
 
     def acceptance(self, number: int, offer: int) -> int | None:
-        """As EngineModel: when the last run before it goes to the burst splitter."""
+        """As EngineModel: when the last run before it goes to the splitter, or a gap later."""
         return None if self._ready is None else max(offer, self._ready)
 
     def accept(self, number: int, cycle: int) -> None:
@@ -87,10 +90,11 @@ class TransferModel(EngineModel):
         shape = transfer.shapes[self._num_sent]
         self._due = self._address + 1
         if shape.starts_run:
-            self._run_taken = max(max(self._run_taken, self._accepted) + 1, self._address)
+            taken = max(self._run_taken, self._accepted) + 1
+            self._run_taken = max(taken, self._address + self._gap)
             self._due = self._run_taken + 1
         if shape.starts_last_run:
-            self._ready = self._run_taken
+            self._ready = self._run_taken + self._gap
             self._taken_over.append(self._ready)
             self.machine.try_issue(self._engine, cycle)
         return self._find_place(shape)
@@ -137,6 +141,10 @@ class TransferModel(EngineModel):
                 continue
             moved = [(part, start + done * cycles // shape.words)]
             trace.note(ACTIVATION, f"bank {bank} {port}", self.engine.name, transfer.number, moved)
+
+    def _retire(self, transfer: Transfer, end: int, cycle: int) -> None:
+        """Note in cycle `cycle` that an instruction's last write or response is in `end`."""
+        self.machine.retire(transfer.number, end + self._retirement, cycle)
 
     @abstractmethod
     def place(self, shape: Shape, cycle: int) -> int | None:

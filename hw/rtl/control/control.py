@@ -12,6 +12,7 @@ from tilewright.hw.rtl.control.counters import CycleCounters, Watchdog
 from tilewright.hw.rtl.control.decoder import ENGINE_BITS, engines
 from tilewright.hw.rtl.control.dispatch import COUNT_BITS, FAULT_BITS, counts_layout
 from tilewright.hw.rtl.interfaces import INDEX_BITS, Activity, axi_lite_signature, bits
+from tilewright.hw.rtl.signals import delayed
 from tilewright.hw.spec import isa, registers
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.registers import (
@@ -47,10 +48,11 @@ class Control(wiring.Component):
     """Starts programs, ends them, and keeps what the host reads.
 
     A start or clear write in cycle t makes `reset` (and `start`) high in t; `run` is high from t+1
-    until the cycle in which the program is done, or the one after the first fault is reported; an
-    abort is one. `run` low drops what waits and cuts short what executes. Start and clear are
-    ignored while busy, abort while no program runs. The first fault sticks; of faults in the same
-    cycle, engines win in their order, then dispatch, the watchdog, abort.
+    until the cycle in which the program is done, or the one after the first fault is reported, with
+    path_registers a cycle longer; an abort is one. `run` low drops what waits and cuts short what
+    executes. Start and clear are ignored while busy, abort while no program runs. The first fault
+    sticks; of faults in the same cycle, engines win in their order, then dispatch, the watchdog,
+    abort.
 
     Members
     -------
@@ -158,7 +160,7 @@ class Control(wiring.Component):
             Signal(fault_layout(), name=name) for name in ("barked", "aborted", "found")
         )
         was_quiet, was_running = bits("was_quiet", "was_running")
-        idle = Cat(engine.activity == Activity.IDLE for engine in self.engines).all()
+        idle = Cat(engine.activity == Activity.IDLE for engine in self.engines)
         retire = Cat(engine.retire for engine in self.engines).any()
         m.d.comb += [
             busy.eq(self.run | was_running | ~was_quiet),
@@ -172,22 +174,33 @@ class Control(wiring.Component):
             aborted.cause.eq(Fault.ABORTED),
             aborted.index.eq(self.dispatched),
         ]
+        sources = [*self.engine_faults, self.dispatch_fault, barked, aborted]
+        is_over = self.ended & self.drained & self.fetch_idle
+        if self._config.path_registers:
+            sources = [self._seen(m, source) for source in sources]
+            idle = delayed(m, idle, "were_idle", init=-1)
+            is_over = delayed(m, is_over & self.run, "was_over")
         m.d.sync += [
-            was_quiet.eq(idle & self.fetch_idle),
+            was_quiet.eq(idle.all() & self.fetch_idle),
             was_running.eq(self.run),
             found.valid.eq(0),
         ]
-        engine_faults = reversed(list(self.engine_faults))
-        for source in (aborted, barked, self.dispatch_fault, *engine_faults):
+        for source in reversed(sources):
             with m.If(source.valid & self.run):
                 m.d.sync += found.eq(source)
         with m.If(self.reset):
             m.d.sync += [self.run.eq(self.start), done.eq(0), fault.eq(0)]
         with m.Elif(self.run):
-            with m.If(self.ended & self.drained & self.fetch_idle):
+            with m.If(is_over):
                 m.d.sync += [self.run.eq(0), done.eq(1)]
             with m.If(found.valid):
                 m.d.sync += [self.run.eq(0), done.eq(0), fault.eq(found)]
+
+    def _seen(self, m: Module, source: data.View) -> data.View:
+        """Return a fault of a running program as it was in the cycle before."""
+        seen = Signal(fault_layout(), name="seen")
+        m.d.sync += [seen.eq(source), seen.valid.eq(source.valid & self.run)]
+        return seen
 
     def _write_control(
         self, m: Module, slave: AxiLiteSlave, *, busy: Signal, abort: Signal
@@ -195,8 +208,12 @@ class Control(wiring.Component):
         """Turn writes of the control register into pulses."""
         written = Signal()
         bits = slave.write_data
-        with m.If(slave.write & _selects(slave.write_address, "control")):
-            m.d.comb += written.eq(slave.write_strobe[0])
+        if self._config.path_registers:  # address and strobe stay until the write
+            selected = _selects(slave.bus.awaddr, "control") & slave.bus.wstrb[0]
+            m.d.comb += written.eq(slave.write & delayed(m, selected, "was_selected"))
+        else:
+            with m.If(slave.write & _selects(slave.write_address, "control")):
+                m.d.comb += written.eq(slave.write_strobe[0])
         m.d.comb += [
             self.start.eq(written & ~busy & (bits & CONTROL_START).any()),
             self.reset.eq(self.start | (written & ~busy & (bits & CONTROL_CLEAR).any())),

@@ -17,6 +17,7 @@ from tilewright.hw.rtl.control.decoder import (
 )
 from tilewright.hw.rtl.control.waits import awaited_layout, pending_bits, still_pending
 from tilewright.hw.rtl.interfaces import INDEX_BITS, bits, engine_layout
+from tilewright.hw.rtl.signals import delayed
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.registers import Fault
@@ -51,10 +52,10 @@ def queue_name(engine: isa.Engine) -> str:
 class Dispatch(wiring.Component):
     """Takes an instruction in the second cycle of its offer, or once its engine's queue has room.
 
-    What the first cycle decodes is registered: an instruction goes in every DISPATCH_CYCLES at
-    most. One that is at fault is not taken: `fault` stays high until `run` falls. In
-    single-step mode an instruction is taken only when all engines have retired everything, once
-    for each `step`.
+    What the first cycle decodes is registered: an instruction goes in every
+    dispatch_cycles(config) at most, of which fetch takes what is above two. One that is at fault is
+    not taken: `fault` stays high until `run` falls. In single-step mode an instruction is taken
+    only when all engines have retired everything, once for each `step`.
 
     Members
     -------
@@ -196,15 +197,26 @@ class Dispatch(wiring.Component):
 
     def _find_cause(self, m: Module, decoder: Decoder, sent: dict[isa.Engine, Signal]) -> None:
         """What is wrong with the instruction, if anything is; a cycle later."""
-        m.d.sync += self.cause.eq(Fault.NONE)
-        with m.If(self.instruction.payload.error):
-            m.d.sync += self.cause.eq(Fault.BUS_ERROR)
-        with m.Elif(decoder.illegal):
-            m.d.sync += self.cause.eq(Fault.ILLEGAL_INSTRUCTION)
-        with m.Elif(self._waits_for_future(decoder.waits, sent)):
-            m.d.sync += self.cause.eq(Fault.FUTURE_WAIT)
-        with m.Elif(~decoder.is_end & (self.dispatched >= self.limit)):
-            m.d.sync += self.cause.eq(Fault.INSTRUCTION_LIMIT)
+        domain = m.d.sync
+        wrongs = [
+            self.instruction.payload.error,
+            decoder.illegal,
+            self._waits_for_future(decoder.waits, sent),
+            ~decoder.is_end & (self.dispatched >= self.limit),
+        ]
+        if self._config.path_registers:  # what is found is registered, and not what it comes to
+            domain = m.d.comb
+            wrongs = [delayed(m, wrong, f"wrong{place}") for place, wrong in enumerate(wrongs)]
+        has_error, is_illegal, awaits_future, is_beyond = wrongs
+        domain += self.cause.eq(Fault.NONE)
+        with m.If(has_error):
+            domain += self.cause.eq(Fault.BUS_ERROR)
+        with m.Elif(is_illegal):
+            domain += self.cause.eq(Fault.ILLEGAL_INSTRUCTION)
+        with m.Elif(awaits_future.any()):
+            domain += self.cause.eq(Fault.FUTURE_WAIT)
+        with m.Elif(is_beyond):
+            domain += self.cause.eq(Fault.INSTRUCTION_LIMIT)
 
     def _permit(self, m: Module) -> Value:
         """Return whether single-stepping lets an instruction go, seen a cycle before."""
@@ -221,10 +233,10 @@ class Dispatch(wiring.Component):
         return ~waiting
 
     def _waits_for_future(self, waits: data.View, sent: dict[isa.Engine, Signal]) -> Value:
-        """Some slot awaits more retirements than instructions were sent to that engine."""
+        """Which slots await more retirements than instructions were sent to that engine."""
         of_engine = Array([sent.get(engine, Const(0, COUNT_BITS)) for engine in isa.Engine])
         known = len(isa.Engine)
         return Cat(
             waits[slot].count > Mux(waits[slot].engine < known, of_engine[waits[slot].engine], 0)
             for slot in range(isa.NUM_WAITS)
-        ).any()
+        )

@@ -26,6 +26,9 @@ class Fetch(wiring.Component):
     shows in t+2. With latency L on `bus` and n = 64/axi_bytes beats an instruction the sustained
     rate is A instructions in max(A*n, L + n + 3) cycles.
 
+    With path_registers an instruction shows in the second cycle behind the last one's, so that what
+    dispatch does reaches the FIFO from a register.
+
     Bits of a word that no field has are kept as one, the lowest of them: whether any is set.
 
     Members
@@ -120,7 +123,7 @@ class Fetch(wiring.Component):
         m.d.comb += [
             arrived.eq(bus.rvalid & (beat == beats - 1)),
             taken.eq(head.valid & head.ready),
-            next_head.eq((level != 0) & (~head.valid | head.ready)),
+            next_head.eq((level != 0) & self._is_free(head)),
             head.payload.index.eq(index),
         ]
         self._keep(m, beat, place, next_place, next_head)
@@ -139,6 +142,10 @@ class Fetch(wiring.Component):
         with m.If(~running | self.stop | self.start):
             m.d.sync += [head.valid.eq(0), level.eq(0), index.eq(0), ended.eq(0)]
             m.d.sync += [place.eq(0), next_place.eq(0)]
+
+    def _is_free(self, head):
+        """A word may move to the head, where it can be in the next cycle."""
+        return ~head.valid if self._config.path_registers else ~head.valid | head.ready
 
     def _keep(self, m, beat, place, next_place, next_head):
         """The FIFO's words, of each the bits that fields can have, and what else is known of it."""

@@ -33,7 +33,8 @@ def word_layout(config: Config) -> data.StructLayout:
     """One assembled word.
 
     error: some beat of it had an error response; last: the last word of its instruction; empty:
-    no word at all, only a retirement.
+    no word at all, only a retirement. written: with path_registers, a bit a target, whether it is
+    written there, so that no port awaits what that follows from.
     """
     return data.StructLayout(
         {
@@ -41,6 +42,7 @@ def word_layout(config: Config) -> data.StructLayout:
             "address": address_shape(),
             "in_range": 1,
             "target": unsigned(TARGET_BITS),
+            "written": data.ArrayLayout(1, len(isa.Target) * config.path_registers),
             "error": 1,
             "last": 1,
             "empty": 1,
@@ -106,6 +108,8 @@ class WordAssembler(wiring.Component):
             m.d.sync += [slot.eq(Mux(word_ends, 0, slot + 1)), burst.offset.eq(offset)]
         with m.If(step & word_ends):
             m.d.sync += burst.last_word.eq(burst.last_word - 1)
+            if self._config.path_registers:
+                m.d.sync += burst.first.eq(0)
         with m.If(self.burst.ready):
             m.d.sync += occupied.eq(self.burst.valid)
             with m.If(self.burst.valid):
@@ -122,32 +126,57 @@ class WordAssembler(wiring.Component):
     def _locate(
         self, m: Module, word: data.View, burst: data.View, word_ends: Value, free: Value
     ) -> None:
-        """Keep the SRAM address across the bursts of a run; set everything but the data."""
-        config, head = self._config, self.burst.payload
-        address = Signal(address_shape(), reset_less=True)
-        following = Signal(address_shape())
-        dropped = Signal()
+        """Set everything of a word but its data."""
+        config = self._config
         is_weight = burst.target == isa.Target.WEIGHT
         limits = (config.activation_words, config.weight_words, config.parameter_words)
-        ring_end = is_weight & (address == config.weight_words - 1)
-        m.d.comb += following.eq(Mux(ring_end, 0, address + 1))
-        with m.If(word_ends):
-            m.d.sync += address.eq(following)
-        with m.If(self.burst.valid & self.burst.ready & head.first):
-            m.d.sync += [
-                address.eq(head.sram_address),
-                dropped.eq(head.sram_address >= config.weight_words),
-            ]
+        address, dropped = self._follow(m, burst, word_ends, is_weight)
         in_range = Mux(is_weight, ~dropped, address < choose(burst.target, limits))
+        is_written = in_range & ~burst.empty
         with m.If(free):
             m.d.sync += [
                 word.address.eq(address),
                 word.in_range.eq(in_range),
                 word.target.eq(burst.target),
+                *(
+                    each.eq(is_written & (burst.target == target))
+                    for target, each in enumerate(word.written)
+                ),
                 word.last.eq(burst.last & (burst.empty | (burst.last_word == 0))),
                 word.empty.eq(burst.empty),
                 word.index.eq(burst.index),
             ]
+
+    def _follow(
+        self, m: Module, burst: data.View, word_ends: Value, is_weight: Value
+    ) -> tuple[Value, Value]:
+        """Return the SRAM address, across the bursts of a run, and whether a run of weights began
+        out of range.
+
+        With path_registers a run's first address is taken from the burst that is here, and not
+        when that comes, which is known late.
+        """
+        config, head = self._config, self.burst.payload
+        kept = Signal(address_shape(), reset_less=True, name="address")
+        following = Signal(address_shape())
+        dropped = Signal()
+        address, is_dropped = kept, dropped
+        if config.path_registers:
+            address = Mux(burst.first, burst.sram_address, kept)
+            is_dropped = Mux(burst.first, burst.sram_address >= config.weight_words, dropped)
+        ring_end = is_weight & (address == config.weight_words - 1)
+        m.d.comb += following.eq(Mux(ring_end, 0, address + 1))
+        with m.If(word_ends):
+            m.d.sync += kept.eq(following)
+            if config.path_registers:
+                m.d.sync += dropped.eq(is_dropped)
+        if not config.path_registers:
+            with m.If(self.burst.valid & self.burst.ready & head.first):
+                m.d.sync += [
+                    kept.eq(head.sram_address),
+                    dropped.eq(head.sram_address >= config.weight_words),
+                ]
+        return address, is_dropped
 
     def _fill(self, m: Module, word: data.View, burst: data.View, slot: Value, step: Value) -> None:
         """Put the beat into its slot of the word; a narrow word goes to slot 0 shifted."""

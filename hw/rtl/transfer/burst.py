@@ -12,7 +12,7 @@ from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, engine
 from tilewright.hw.rtl.signals import count_down
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import burst_limit
+from tilewright.hw.spec.cycles import burst_limit, transfer_retirement
 from tilewright.hw.spec.operations.transfer import Load, Store
 
 AXI_INCR = 1
@@ -35,6 +35,11 @@ def choose(target: Value, values: tuple) -> Value:
     for number in reversed(range(len(values) - 1)):
         chosen = Mux(target == number, values[number], chosen)
     return chosen
+
+
+def retirement_domain(config: Config) -> str:
+    """Return the domain of `retire`: `transfer_retirement(config)` cycles behind what it awaits."""
+    return "sync" if transfer_retirement(config) else "comb"
 
 
 def run_layout(operation: isa.Operation, config: Config) -> data.StructLayout:
@@ -94,7 +99,8 @@ class RunIterator(wiring.Component):
     """The three strided loops of a transfer instruction: one run a cycle.
 
     An instruction accepted in cycle t shows its first run in t+1; the next one is accepted in the
-    cycle in which the last run is taken, so there is no gap between instructions.
+    cycle in which the last run is taken, so there is no gap between instructions, or, with
+    path_registers, a cycle later.
 
     Members
     -------
@@ -105,6 +111,7 @@ class RunIterator(wiring.Component):
 
     def __init__(self, *, config: Config, operation: isa.Operation):
         self._operation = operation
+        self._has_gaps = bool(config.path_registers)
         self._pitches = target_pitches(operation, config)
         self._layout = run_layout(operation, config)
         super().__init__(
@@ -138,11 +145,15 @@ class RunIterator(wiring.Component):
                 head.empty.eq(Cat(count == 0 for count in (fields.run, *counts)).any()),
                 head.index.eq(self.instruction.payload.index),
             ]
+        ends = Const(0) if self._has_gaps else self.run.payload.last
+        if self._has_gaps:
+            with m.Elif(self.run.ready & self.run.payload.last):
+                m.d.sync += self.active.eq(0)
         m.d.comb += [
             self.run.valid.eq(self.active),
             self.run.payload.eq(head),
             self.run.payload.last.eq(exhausted | head.empty),
-            opens.eq(~self.active | self.run.payload.last),
+            opens.eq(~self.active | ends),
             moves.eq(~self.active | self.run.ready),
             self.instruction.ready.eq(opens & moves),
         ]
@@ -191,7 +202,8 @@ class RunIterator(wiring.Component):
 class BurstSplitter(wiring.Component):
     """Cuts runs at `burst_limit(config)`: one burst a cycle, no gap between runs.
 
-    A run taken in cycle t shows its first burst in t+1. The payload is stable while valid.
+    A run taken in cycle t shows its first burst in t+1. The payload is stable while valid. With
+    path_registers the next run is taken in the cycle behind that of a run's last burst.
 
     Members
     -------
@@ -216,7 +228,7 @@ class BurstSplitter(wiring.Component):
         m = Module()
         split_bits = exact_log2(burst_limit(self._config))
         beat_bits = exact_log2(self._config.axi_bytes)
-        burst = self.burst.payload
+        burst, has_gaps = self.burst.payload, bool(self._config.path_registers)
         run = Signal(self._layout, reset_less=True)
         occupied, first, ends = bits("occupied", "first", "ends")
         last_byte = Signal(split_bits)
@@ -241,7 +253,7 @@ class BurstSplitter(wiring.Component):
             burst.words.last.eq(run.last & ends),
             burst.words.empty.eq(run.empty),
             burst.words.index.eq(run.index),
-            self.run.ready.eq(~occupied | (self.burst.ready & ends)),
+            self.run.ready.eq(~occupied | (0 if has_gaps else self.burst.ready & ends)),
         ]
         with m.If(self.run.ready):
             m.d.sync += [occupied.eq(self.run.valid), run.eq(new), first.eq(1)]
@@ -254,4 +266,6 @@ class BurstSplitter(wiring.Component):
                 run.last_byte.eq(rest),
                 ends.eq(rest[split_bits:] == 0),
             ]
+            if has_gaps:
+                m.d.sync += occupied.eq(~ends)
         return m

@@ -1,7 +1,7 @@
 """The load engine: DRAM words over AXI into activation, weight or parameter SRAM."""
 
-from amaranth.hdl import Module, ResetInserter, Signal, Value
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -20,6 +20,7 @@ from tilewright.hw.rtl.transfer.burst import (
     BurstSplitter,
     RunIterator,
     burst_words_layout,
+    retirement_domain,
 )
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.instruction_set import BY_NAME
@@ -36,7 +37,8 @@ class LoadEngine(wiring.Component):
     that is accepted in cycle t completes a word that is written in t+2 at the earliest. Steady
     state: one burst address a cycle, one beat a cycle for words of a beat and more, one word a
     cycle for narrower words. Instructions follow one another without a gap. A word whose beats
-    had an error response is written as it came.
+    had an error response is written as it came. With path_registers an instruction retires in the
+    cycle behind its last write, and runs follow one another every other cycle at most.
 
     Members
     -------
@@ -112,22 +114,22 @@ class LoadEngine(wiring.Component):
             beats.sink.payload.error.eq(bus.rresp[1]),
         ]
         moving = self._write(m, assembler)
+        under_way = iterator.active | burst.valid | bursts.r_rdy | assembler.active
+        if config.path_registers:
+            under_way |= self.retire
         with m.If(moving | assembler.moving):
             m.d.comb += self.activity.eq(Activity.BUSY)
         with m.Elif(assembler.word.valid):
             m.d.comb += self.activity.eq(Activity.BANK)
-        with m.Elif(iterator.active | burst.valid | bursts.r_rdy | assembler.active):
+        with m.Elif(under_way):
             m.d.comb += self.activity.eq(Activity.MEMORY)
         return m
 
     def _write(self, m: Module, assembler: WordAssembler) -> Value:
         """Write the assembled word; return whether it leaves in this cycle."""
         word = assembler.word
-        granted = Signal()
-        dropped = word.payload.empty | ~word.payload.in_range
+        self._connect(m, word)
         m.d.comb += [
-            word.ready.eq(dropped | granted),
-            self.retire.eq(word.valid & word.ready & word.payload.last),
             self.fault_is_bus.eq(word.payload.error),
             self.fault_index.eq(word.payload.index),
             self.fault.eq(
@@ -135,14 +137,30 @@ class LoadEngine(wiring.Component):
                 & (word.payload.error | ~word.payload.in_range)
             ),
         ]  # fmt: skip
-        for number, name in enumerate(self._memories):
-            port = getattr(self, name)
+        m.d[retirement_domain(self._config)] += self.retire.eq(
+            word.valid & word.ready & word.payload.last
+        )
+        return word.valid & word.ready
+
+    def _connect(self, m: Module, word: stream.Interface) -> None:
+        """Offer the word to its memory; it is ready where that grants it, or there is none."""
+        granted = Signal()
+        payload = word.payload
+        dropped = payload.empty | ~payload.in_range
+        ports = [getattr(self, name) for name in self._memories]
+        for number, port in enumerate(ports):
+            is_own = payload.target == number
+            wanted = payload.written[number] if self._config.path_registers else ~dropped & is_own
             m.d.comb += [
-                port.request.eq(word.valid & ~dropped & (word.payload.target == number)),
-                port.address.eq(word.payload.address),
-                port.data.eq(word.payload.data),
+                port.request.eq(word.valid & wanted),
+                port.address.eq(payload.address),
+                port.data.eq(payload.data),
                 port.mask.eq(-1),
             ]
-            with m.If(word.payload.target == number):
+            with m.If(is_own):
                 m.d.comb += granted.eq(port.grant)
-        return word.valid & word.ready
+        if self._config.path_registers:
+            refused = Cat(port.request & ~port.grant for port in ports)
+            m.d.comb += word.ready.eq(~refused.any())
+        else:
+            m.d.comb += word.ready.eq(dropped | granted)

@@ -19,6 +19,7 @@ from tilewright.hw.rtl.transfer.burst import (
     BurstSplitter,
     RunIterator,
     burst_words_layout,
+    retirement_domain,
 )
 from tilewright.hw.rtl.transfer.pack import BeatPacker, WordReader
 from tilewright.hw.spec.config import Config
@@ -41,7 +42,8 @@ class StoreEngine(wiring.Component):
     beat). Steady state: one burst address a cycle, one beat a cycle for words of a beat and more,
     one word a cycle for narrower words. Instructions follow one another without a gap. AW and W
     do not wait for each other, except that AW runs STORE_READ_AHEAD_BURSTS ahead at most, and W
-    one.
+    one. With path_registers an instruction retires in the cycle behind its last response, and runs
+    follow one another every other cycle at most.
 
     Members
     -------
@@ -102,11 +104,14 @@ class StoreEngine(wiring.Component):
         ]
         self._address(m, splitter.burst, bursts, responses)
         self._respond(m, responses, reader)
+        under_way = iterator.active | splitter.burst.valid | responses.r_rdy
+        if config.path_registers:
+            under_way |= self.retire
         with m.If(reader.moving | (bus.wvalid & bus.wready)):
             m.d.comb += self.activity.eq(Activity.BUSY)
         with m.Elif(self.activation.request):
             m.d.comb += self.activity.eq(Activity.BANK)
-        with m.Elif(iterator.active | splitter.burst.valid | responses.r_rdy):
+        with m.Elif(under_way):
             m.d.comb += self.activity.eq(Activity.MEMORY)
         return m
 
@@ -151,10 +156,12 @@ class StoreEngine(wiring.Component):
             oldest.eq(responses.r_data),
             bus.bready.eq(responses.r_rdy & ~oldest.empty),
             responses.r_en.eq(oldest.empty | answered),
-            self.retire.eq(responses.r_rdy & responses.r_en & oldest.last),
             self.fault.eq(failed | reader.fault),
             self.fault_is_bus.eq(failed),
         ]
+        m.d[retirement_domain(self._config)] += self.retire.eq(
+            responses.r_rdy & responses.r_en & oldest.last
+        )
         with m.If(failed):
             m.d.comb += self.fault_index.eq(oldest.index)
         with m.Else():

@@ -114,7 +114,13 @@ class Transfer(Instruction):
         """Return the engine's cycles; a burst's place is taken for that beside its data cycles."""
         data = self.data_cycles(config)
         occupied = data + self.bursts(config) * burst_cycles
-        return max(1, data, -(-occupied // config.axi_outstanding))
+        by_places = -(-occupied // config.axi_outstanding)
+        return max(cycles.run_cycles(config), self._pace(config), by_places)
+
+    def _pace(self, config: Config) -> int:
+        """Return its data cycles, or those in which its runs can begin if these are more."""
+        runs = self.count0 * self.count1 * self.count2
+        return max(self.data_cycles(config), runs * cycles.run_cycles(config) if self.run else 0)
 
     def _lone(self, config: Config, burst_cycles: int) -> int:
         """As `_paced`, but the first axi_outstanding bursts find their places free."""
@@ -123,8 +129,9 @@ class Transfer(Instruction):
             return 0
         places = config.axi_outstanding
         rounds, place = divmod(bursts - 1, places)
-        a_round = max(bursts * burst_cycles + data, places * data)
-        return max(data, -(-(rounds * a_round + (place + 1) * data) // bursts))
+        pace = self._pace(config)
+        a_round = max(bursts * burst_cycles + data, places * pace)
+        return max(data, -(-(rounds * a_round + place * pace + data) // bursts))
 
 
 def _signed(stride: int) -> int:
@@ -180,7 +187,8 @@ class Load(Transfer, _Targeted):
     def latency(self, config: Config, memory_latency: int = MEMORY_LATENCY) -> int:
         lone = self._lone(config, cycles.load_burst_cycles(memory_latency))
         fixed = cycles.LOAD_PIPELINE_CYCLES + cycles.READ_ARBITER_CYCLES + memory_latency
-        return fixed + lone if lone else cycles.EMPTY_LOAD_LATENCY
+        latency = fixed + lone if lone else cycles.EMPTY_LOAD_LATENCY
+        return latency + cycles.transfer_retirement(config)
 
 
 @operation(0x11, Engine.STORE, "copies words from activation SRAM to DRAM")
@@ -197,4 +205,5 @@ class Store(Transfer):
     def latency(self, config: Config, memory_latency: int = MEMORY_LATENCY) -> int:
         lone = self._lone(config, cycles.store_burst_cycles(memory_latency))
         fixed = cycles.STORE_PIPELINE_CYCLES + memory_latency
-        return fixed + lone if lone else cycles.EMPTY_STORE_LATENCY
+        latency = fixed + lone if lone else cycles.EMPTY_STORE_LATENCY
+        return latency + cycles.transfer_retirement(config)

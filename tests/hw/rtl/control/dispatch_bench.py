@@ -23,14 +23,14 @@ ENGINES = engines(CONFIG)
 class Front(Elaboratable):
     """Everything between fetch and the engines."""
 
-    def __init__(self, operations):
+    def __init__(self, operations, config):
         self.operations = engine_operations(operations)
-        self.dispatch = Dispatch(config=CONFIG, operations=operations)
-        self.counters = RetirementCounters(config=CONFIG)
+        self.dispatch = Dispatch(config=config, operations=operations)
+        self.counters = RetirementCounters(config=config)
         self.stop = Signal()
         self.limit = Signal(COUNT_BITS, init=MAX_INSTRUCTIONS)
         self.queues = {
-            engine: IssueQueue(config=CONFIG, operations=own)
+            engine: IssueQueue(config=config, operations=own)
             for engine, own in self.operations.items()
         }
 
@@ -62,6 +62,7 @@ class Bench:
         seed=None,
         latency=lambda rng: rng.randrange(12),
         operations=operations(CONFIG),  # noqa: B008
+        config=CONFIG,
     ):
         self.program = program
         self.by_opcode = {operation.opcode: operation for operation in operations}
@@ -72,7 +73,7 @@ class Bench:
         self.issue_cycles = []
         self.retired = dict.fromkeys(Engine, 0)
         self.under_way = {engine: [] for engine in ENGINES}
-        self.dut = Front(operations)
+        self.dut = Front(operations, config)
 
     def run(self, script=None, cycles=4000):
         simulator = Simulator(self.dut)

@@ -14,6 +14,7 @@ from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.registers import BY_NAME, Bucket, Fault
 
 CONFIG = PRESETS["nano"]
+CONFIGS = [CONFIG, CONFIG.replace(path_registers=1)]
 ENGINES = list(engines(CONFIG))
 BUSY, DONE, FAULT, STOPPED = (
     registers.STATUS_BUSY,
@@ -138,7 +139,8 @@ def test_unknown_addresses_and_read_only_writes_answer_with_an_error():
     simulate(script)
 
 
-def test_start_runs_until_everything_is_done():
+@pytest.mark.parametrize("config", CONFIGS)
+def test_start_runs_until_everything_is_done(config):
     async def script(ctx, dut, host):
         await host.write(ctx, "interrupt_enable", 1)
         ctx.set(dut.drained, 0)
@@ -164,10 +166,11 @@ def test_start_runs_until_everything_is_done():
         await ctx.tick()
         assert not ctx.get(dut.irq)
 
-    simulate(script)
+    simulate(script, config=config)
 
 
-def test_start_clear_and_addresses_are_ignored_while_busy():
+@pytest.mark.parametrize("config", CONFIGS)
+def test_start_clear_and_addresses_are_ignored_while_busy(config):
     async def script(ctx, dut, host):
         await host.write(ctx, "program_address", 64)
         await start(ctx, host)
@@ -180,10 +183,11 @@ def test_start_clear_and_addresses_are_ignored_while_busy():
         assert await host.read(ctx, "program_address") == 64
         assert await host.read(ctx, "status") == BUSY
 
-    simulate(script)
+    simulate(script, config=config)
 
 
-def test_the_first_fault_sticks_and_engines_win_in_order():
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_first_fault_sticks_and_engines_win_in_order(config):
     async def script(ctx, dut, host):
         def fault(place, **values):
             for name, value in {"valid": 1, **values}.items():
@@ -195,7 +199,7 @@ def test_the_first_fault_sticks_and_engines_win_in_order():
         fault(dut.engine_faults[3], cause=Fault.BUS_ERROR, index=8)
         fault(dut.engine_faults[1], cause=Fault.SRAM_RANGE, index=9)
         fault(dut.dispatch_fault, cause=Fault.ILLEGAL_INSTRUCTION, index=10)
-        await ctx.tick().repeat(2)
+        await ctx.tick().repeat(2 + config.path_registers)
         assert not ctx.get(dut.run)
         ctx.set(dut.engine_faults[1].valid, 0)
         assert await host.read(ctx, "fault_cause") == Fault.SRAM_RANGE
@@ -205,16 +209,17 @@ def test_the_first_fault_sticks_and_engines_win_in_order():
             ctx.set(place.valid, 0)
         for engine in range(len(ENGINES)):
             ctx.set(dut.engines[engine].activity, Activity.IDLE)
-        await ctx.tick()
+        await ctx.tick().repeat(1 + config.path_registers)
         assert await host.read(ctx, "status") == FAULT
         await start(ctx, host)
         assert await host.read(ctx, "status") == BUSY
         assert await host.read(ctx, "fault_cause") == Fault.NONE
 
-    simulate(script)
+    simulate(script, config=config)
 
 
-def test_abort_ends_a_program_and_is_ignored_without_one():
+@pytest.mark.parametrize("config", CONFIGS)
+def test_abort_ends_a_program_and_is_ignored_without_one(config):
     async def script(ctx, dut, host):
         async def abort():
             await host.write(ctx, "control", registers.CONTROL_ABORT)
@@ -235,10 +240,11 @@ def test_abort_ends_a_program_and_is_ignored_without_one():
         await host.write(ctx, "control", registers.CONTROL_ABORT | registers.CONTROL_START)
         assert await host.read(ctx, "status") == BUSY
 
-    simulate(script, seed=3)
+    simulate(script, seed=3, config=config)
 
 
-def test_a_fault_of_the_cycle_of_the_abort_is_the_one_that_is_kept():
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_fault_of_the_cycle_of_the_abort_is_the_one_that_is_kept(config):
     async def script(ctx, dut, host):
         await start(ctx, host)
         ctx.set(dut.dispatch_fault.cause, Fault.FUTURE_WAIT)
@@ -246,11 +252,12 @@ def test_a_fault_of_the_cycle_of_the_abort_is_the_one_that_is_kept():
         await host.write(ctx, "control", registers.CONTROL_ABORT)
         assert await host.read(ctx, "fault_cause") == Fault.FUTURE_WAIT
 
-    simulate(script)
+    simulate(script, config=config)
 
 
+@pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("progress", ["beat", "retire", None])
-def test_watchdog_barks_without_progress(progress):
+def test_watchdog_barks_without_progress(progress, config):
     async def script(ctx, dut, host):
         await host.write(ctx, "watchdog", 20)
         await start(ctx, host)
@@ -266,7 +273,7 @@ def test_watchdog_barks_without_progress(progress):
         if progress is None:
             assert 18 <= await host.read(ctx, "cycles_low") <= 24
 
-    simulate(script)
+    simulate(script, config=config)
 
 
 def test_watchdog_sleeps_while_stopped_and_with_limit_zero():

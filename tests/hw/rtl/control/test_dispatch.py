@@ -9,7 +9,7 @@ from tilewright.hw.rtl.control.decoder import engine_operations
 from tilewright.hw.rtl.control.dispatch import entry_layout
 from tilewright.hw.rtl.control.waits import max_under_way
 from tilewright.hw.spec import encoding, isa
-from tilewright.hw.spec.cycles import DISPATCH_CYCLES
+from tilewright.hw.spec.cycles import dispatch_cycles
 from tilewright.hw.spec.instruction_set import instruction, operations
 from tilewright.hw.spec.isa import Engine, Wait
 from tilewright.hw.spec.registers import Fault
@@ -65,6 +65,7 @@ TOYS = (
         **{f"word{number}": isa.bits(31, "") for number in range(13)}),
     toy("Bare", 0x12, Engine.LOAD, (0,)),
 )  # fmt: skip
+SPACING = dispatch_cycles(CONFIG)
 WITH_TOYS = (*operations(CONFIG), *TOYS)
 
 
@@ -88,7 +89,7 @@ def test_an_instruction_issues_after_its_decoding_and_dispatch_is_ready_every_se
     loads = [instruction("LOAD", dram_address=64 * i) for i in range(20)]
     bench = Bench(words(*loads, END))
     bench.run()
-    assert bench.issue_cycles == list(range(DISPATCH_CYCLES, 41, DISPATCH_CYCLES))
+    assert bench.issue_cycles == list(range(SPACING, 41, SPACING))
 
 
 def test_a_released_wait_issues_in_the_cycle_after_the_retirement():
@@ -120,10 +121,12 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_instruction_stops_dispatch(name):
+def test_a_bad_instruction_stops_dispatch(name, path_registers):
     word, cause = BAD[name]
-    check_fault(cause, Bench([*words(instruction("LOAD")), word, *words(instruction("LOAD"), END)]))
+    program = [*words(instruction("LOAD")), word, *words(instruction("LOAD"), END)]
+    check_fault(cause, Bench(program, config=CONFIG.replace(path_registers=path_registers)))
 
 
 BAD_TOYS = {
@@ -195,10 +198,10 @@ def test_waits_for_the_oldest_and_the_newest_of_all_under_way_are_told_apart():
         instruction("STORE", waits[0] + waits[1]),
         END,
     ]
-    bench = Bench(words(*program), latency=lambda rng: DISPATCH_CYCLES * (loads + 4))
+    bench = Bench(words(*program), latency=lambda rng: SPACING * (loads + 4))
     bench.run()
     cycles = dict(zip(bench.issued, bench.issue_cycles, strict=True))
-    retired = [cycles[number] + 1 + DISPATCH_CYCLES * (loads + 4) for number in range(loads)]
+    retired = [cycles[number] + 1 + SPACING * (loads + 4) for number in range(loads)]
     assert [cycles[loads + number] for number in range(3)] == [
         retired[0] + 1,
         retired[-1] + 1,
@@ -228,10 +231,11 @@ def test_a_queue_in_reset_forgets_everything():
     bench.run(script)
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("limit", [0, 2])
-def test_the_instruction_behind_the_limit_is_at_fault(limit):
+def test_the_instruction_behind_the_limit_is_at_fault(limit, path_registers):
     loads = words(*[instruction("LOAD")] * 4)
-    bench = Bench(loads)
+    bench = Bench(loads, config=CONFIG.replace(path_registers=path_registers))
     dispatch = bench.dut.dispatch
 
     async def script(ctx):

@@ -96,9 +96,10 @@ class Bench:
         return self
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("bus_bits", [64, 128, 256, 512])
-def test_random_stalls_deliver_the_program_in_order(axi, bus_bits):
-    config = make_config(bus_bits)
+def test_random_stalls_deliver_the_program_in_order(axi, bus_bits, path_registers):
+    config = make_config(bus_bits, path_registers=path_registers)
     bench = Bench(
         axi, config, seed=bus_bits, take=0.2, error=lambda address: address // 64 % 7 == 3
     )
@@ -140,9 +141,9 @@ def test_bits_that_no_field_has_are_seen_and_forgotten(axi, bus_bits):
     assert 0 in highest.values()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(4))
 def test_stop_drops_what_is_in_flight_and_the_next_start_begins_anew(axi, seed):
-    bench = Bench(axi, make_config(128), seed=seed, take=0.5, latency=20)
+    bench = Bench(axi, make_config(128, path_registers=seed % 2), seed=seed, take=0.5, latency=20)
 
     async def scenario(ctx):
         for _ in range(6):
@@ -172,9 +173,11 @@ def test_a_start_that_comes_with_stop_wins(axi):
     bench.execute(scenario)
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("ahead", [4, 5, 16, 33])
-def test_no_more_is_requested_than_has_a_place(axi, ahead):
-    bench = Bench(axi, make_config(128, fetch_ahead=ahead), take=0.0)
+def test_no_more_is_requested_than_has_a_place(axi, ahead, path_registers):
+    config = make_config(128, fetch_ahead=ahead, path_registers=path_registers)
+    bench = Bench(axi, config, take=0.0)
 
     async def scenario(ctx):
         await bench.step(ctx, start=True)
@@ -213,9 +216,11 @@ def test_nothing_is_requested_behind_an_end(axi):
 
 
 @pytest.mark.parametrize(("bus_bits", "ahead"), [(64, 16), (128, 16), (128, 12), (512, 16)])
-def test_latency_does_not_starve_dispatch(axi, bus_bits, ahead):
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_latency_does_not_starve_dispatch(axi, bus_bits, ahead, path_registers):
     latency, count = 64, 4 * ahead
-    bench = Bench(axi, make_config(bus_bits, fetch_ahead=ahead), latency=latency)
+    config = make_config(bus_bits, fetch_ahead=ahead, path_registers=path_registers)
+    bench = Bench(axi, config, latency=latency)
 
     async def scenario(ctx):
         await bench.step(ctx, start=True)

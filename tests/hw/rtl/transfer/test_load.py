@@ -164,6 +164,7 @@ class Bench:
 
     def observe(self, ctx):
         design = self.design
+        done_before = (self.written, len(self.seen_faults))
         requests = [bool(ctx.get(port.request)) for port in self.ports]
         assert sum(requests) <= 1
         activity = ctx.get(design.activity)
@@ -183,6 +184,7 @@ class Bench:
             self.seen_faults.append(fault)
         if ctx.get(design.retire):
             done = (self.written, len(self.seen_faults))
+            done = done_before if self.config.path_registers else done
             assert done == self.retired_after[self.retired]
             self.retired += 1
             self.retire_cycles.append(self.cycle)
@@ -228,21 +230,25 @@ def contiguous(config, run, *, target=Target.ACTIVATION, dram_address=0, **field
 def test_random_loads_write_what_the_loops_say(axi, rows, bus_bits):
     seed = rows * 1000 + bus_bits
     rng = random.Random(seed)
-    config = make_config(rows, bus_bits)
+    config = make_config(rows, bus_bits, path_registers=(rows // 3 + bus_bits // 64) % 2)
     loads = [random_load(rng, config) for _ in range(8)]
     grant = rng.choice((0.3, 0.8, 1.0))
     Bench(axi, config, loads, seed=seed, grant=grant, offer=0.7).execute()
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize(
     ("rows", "cols", "lanes", "bus_bits"), [(4, 8, 4, 64), (8, 2, 2, 512), (16, 48, 16, 256)]
 )
-def test_random_loads_with_different_pitches_and_faults(axi, rows, cols, lanes, bus_bits):
+def test_random_loads_with_different_pitches_and_faults(
+    axi, rows, cols, lanes, bus_bits, path_registers
+):
     seed = rows + cols + bus_bits
     rng = random.Random(seed)
     config = make_config(
-        rows, bus_bits, cols=cols, lanes=lanes, weight_kib=2, activation_kib=2, parameter_kib=2
-    )
+        rows, bus_bits, cols=cols, lanes=lanes, weight_kib=2, activation_kib=2, parameter_kib=2,
+        path_registers=path_registers,
+    )  # fmt: skip
     loads = [random_load(rng, config, faults=True) for _ in range(16)]
     bench = Bench(axi, config, loads, seed=seed, grant=0.8,
                   error=lambda address: address // config.axi_bytes % 23 == 0)  # fmt: skip
@@ -250,8 +256,9 @@ def test_random_loads_with_different_pitches_and_faults(axi, rows, cols, lanes, 
     assert {is_bus for _, is_bus in bench.seen_faults} == {0, 1}
 
 
-def test_zero_counts_retire_in_order_behind_instructions_in_flight(axi):
-    config = make_config(16, 128)
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_zero_counts_retire_in_order_behind_instructions_in_flight(axi, path_registers):
+    config = make_config(16, 128, path_registers=path_registers)
     nothing = instruction("LOAD", run=3, count0=1, count1=0, count2=1)
     loads = [contiguous(config, 5), nothing, nothing, contiguous(config, 2), nothing]
     Bench(axi, config, loads, latency=20).execute()
@@ -271,10 +278,11 @@ def test_a_weight_run_that_starts_out_of_range_is_dropped_as_a_whole(axi):
     assert bench.seen_faults == [(0, 0)] * 70
 
 
-def test_idle_engine_shows_the_documented_latency(axi):
-    config = make_config(16, 128)
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_idle_engine_shows_the_documented_latency(axi, path_registers):
+    config = make_config(16, 128, path_registers=path_registers)
     bench = Bench(axi, config, [contiguous(config, 1)], latency=10).execute()
-    assert bench.retire_cycles[0] - bench.accept_cycles[0] == 2 + 10 + 2
+    assert bench.retire_cycles[0] - bench.accept_cycles[0] == 2 + 10 + 2 + path_registers
 
 
 @pytest.mark.parametrize(("rows", "bus_bits"), [(16, 128), (8, 64), (64, 512), (32, 128), (48, 64)])
@@ -295,17 +303,23 @@ def test_narrow_words_are_written_one_a_cycle(axi, rows, bus_bits):
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == 2 + 64 + 1024 + 1
 
 
-def test_consecutive_instructions_follow_without_a_gap(axi):
-    config = make_config(16, 128, activation_kib=64)
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_consecutive_instructions_follow_without_a_gap(axi, path_registers):
+    config = make_config(16, 128, path_registers=path_registers, activation_kib=64)
     loads = [contiguous(config, 64, dram_address=4096 * i) for i in range(10)]
     bench = Bench(axi, config, loads, latency=64).execute()
-    assert bench.retire_cycles[-1] - bench.accept_cycles[0] == 2 + 64 + 640 + 1
+    assert bench.retire_cycles[-1] - bench.accept_cycles[0] == 2 + 64 + 640 + 1 + path_registers
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("run", [1, 3])
 @pytest.mark.parametrize(("outstanding", "rows"), [(16, 16), (32, 16), (16, 4)])
-def test_short_runs_are_limited_by_the_bursts_in_flight(axi, outstanding, rows, run):
-    config = make_config(rows, 128, axi_outstanding=outstanding, activation_kib=64)
+def test_short_runs_are_limited_by_the_bursts_in_flight(
+    axi, outstanding, rows, run, path_registers
+):
+    config = make_config(
+        rows, 128, axi_outstanding=outstanding, activation_kib=64, path_registers=path_registers
+    )
     load = instruction("LOAD", run=run, count0=40, count1=1, count2=1,
                        dram_stride0=4096, sram_stride0=run)  # fmt: skip
     bench = Bench(axi, config, [load], latency=64).execute()
@@ -314,8 +328,11 @@ def test_short_runs_are_limited_by_the_bursts_in_flight(axi, outstanding, rows, 
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == expected
 
 
-def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi):
-    config = make_config(16, 128, activation_kib=64, weight_kib=64, parameter_kib=8)
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi, path_registers):
+    config = make_config(
+        16, 128, activation_kib=64, weight_kib=64, parameter_kib=8, path_registers=path_registers
+    )
     rng = random.Random(5)
     for _ in range(2):
         loads = [random_load(rng, config) for _ in range(10)]

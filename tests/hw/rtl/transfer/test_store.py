@@ -89,7 +89,7 @@ class Bench:
             rng=None if seed is None else random.Random(seed + 1),
         )  # fmt: skip
         self.sram = [self.rng.randbytes(config.rows) for _ in range(config.activation_words)]
-        self.retired = self.accepted = self.cycle = 0
+        self.retired = self.accepted = self.cycle = self.answered_before = 0
         self.bus_faults, self.range_faults = [], []
         self.retire_cycles, self.accept_cycles = [], []
         self.buckets = dict.fromkeys(Activity, 0)
@@ -157,12 +157,15 @@ class Bench:
             faults = self.bus_faults if ctx.get(design.fault_is_bus) else self.range_faults
             faults.append(ctx.get(design.fault_index))
         if ctx.get(design.retire):
-            assert self.memory.answered >= self.responses_before[self.retired]
+            answered = self.memory.answered
+            answered = self.answered_before if self.config.path_registers else answered
+            assert answered >= self.responses_before[self.retired]
             if self.retired + 1 < len(self.stores):
                 following = self.responses_before[self.retired + 1]
-                assert self.memory.answered <= max(following, self.responses_before[self.retired])
+                assert answered <= max(following, self.responses_before[self.retired])
             self.retired += 1
             self.retire_cycles.append(self.cycle)
+        self.answered_before = self.memory.answered
         if ctx.get(design.instruction.valid) and ctx.get(design.instruction.ready):
             self.accepted += 1
             self.accept_cycles.append(self.cycle)
@@ -195,17 +198,18 @@ def contiguous(run, *, dram_address=0, **fields):
 def test_random_stores_write_what_the_loops_say(axi, rows, bus_bits):
     seed = rows * 1000 + bus_bits
     rng = random.Random(seed)
-    config = make_config(rows, bus_bits)
+    config = make_config(rows, bus_bits, path_registers=(rows // 3 + bus_bits // 64) % 2)
     stores = [random_store(rng, config) for _ in range(14)]
     order = ("any", "address", "data")[seed % 3]
     grant = rng.choice((0.3, 0.8, 1.0))
     Bench(axi, config, stores, seed=seed, grant=grant, offer=0.7, order=order).execute()
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize(("rows", "bus_bits"), [(4, 64), (8, 512), (40, 128)])
-def test_random_stores_with_faults(axi, rows, bus_bits):
+def test_random_stores_with_faults(axi, rows, bus_bits, path_registers):
     rng = random.Random(rows)
-    config = make_config(rows, bus_bits)
+    config = make_config(rows, bus_bits, path_registers=path_registers)
     stores = [random_store(rng, config, faults=True) for _ in range(16)]
     bench = Bench(axi, config, stores, seed=rows, grant=0.8,
                   error=lambda address: address // 64 % 5 == 0)  # fmt: skip
@@ -214,18 +218,20 @@ def test_random_stores_with_faults(axi, rows, bus_bits):
     assert set(bench.range_faults) == set(bench.expected_range_faults) != set()
 
 
-def test_zero_counts_retire_in_order_behind_instructions_in_flight(axi):
-    config = make_config(16, 128)
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_zero_counts_retire_in_order_behind_instructions_in_flight(axi, path_registers):
+    config = make_config(16, 128, path_registers=path_registers)
     nothing = instruction("STORE", run=3, count0=1, count1=0, count2=1)
     stores = [contiguous(5), nothing, nothing, contiguous(2, dram_address=256), nothing, nothing]
     bench = Bench(axi, config, stores, latency=20).execute()
     assert bench.retire_cycles[1] == bench.retire_cycles[0] + 1
 
 
-def test_idle_engine_shows_the_documented_latency(axi):
-    config = make_config(16, 128)
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_idle_engine_shows_the_documented_latency(axi, path_registers):
+    config = make_config(16, 128, path_registers=path_registers)
     bench = Bench(axi, config, [contiguous(1)], latency=10).execute()
-    assert bench.retire_cycles[0] - bench.accept_cycles[0] == 4 + 3 + 10
+    assert bench.retire_cycles[0] - bench.accept_cycles[0] == 4 + 3 + 10 + path_registers
 
 
 @pytest.mark.parametrize(("rows", "bus_bits"), [(16, 128), (8, 64), (64, 512), (32, 128), (48, 64)])
@@ -247,17 +253,23 @@ def test_narrow_words_are_read_one_a_cycle(axi, rows, bus_bits):
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == 4 + 3 + 999 + 64
 
 
-def test_consecutive_instructions_follow_without_a_gap(axi):
-    config = make_config(16, 128, activation_kib=16)
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_consecutive_instructions_follow_without_a_gap(axi, path_registers):
+    config = make_config(16, 128, path_registers=path_registers, activation_kib=16)
     stores = [contiguous(64, dram_address=4096 * i) for i in range(10)]
     bench = Bench(axi, config, stores, latency=64).execute()
-    assert bench.retire_cycles[-1] - bench.accept_cycles[0] == 4 + 3 + 639 + 64
+    assert bench.retire_cycles[-1] - bench.accept_cycles[0] == 4 + 3 + 639 + 64 + path_registers
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("run", [1, 3])
 @pytest.mark.parametrize(("outstanding", "rows"), [(16, 16), (32, 16), (16, 4)])
-def test_short_runs_are_limited_by_the_bursts_in_flight(axi, outstanding, rows, run):
-    config = make_config(rows, 128, axi_outstanding=outstanding, activation_kib=64)
+def test_short_runs_are_limited_by_the_bursts_in_flight(
+    axi, outstanding, rows, run, path_registers
+):
+    config = make_config(
+        rows, 128, axi_outstanding=outstanding, activation_kib=64, path_registers=path_registers
+    )
     store = instruction("STORE", run=run, count0=40, count1=1, count2=1,
                        dram_stride0=4096, sram_stride0=run)  # fmt: skip
     bench = Bench(axi, config, [store], latency=64).execute()
@@ -266,8 +278,11 @@ def test_short_runs_are_limited_by_the_bursts_in_flight(axi, outstanding, rows, 
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == expected
 
 
-def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi):
-    config = make_config(16, 128, activation_kib=64, weight_kib=64, parameter_kib=8)
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi, path_registers):
+    config = make_config(
+        16, 128, activation_kib=64, weight_kib=64, parameter_kib=8, path_registers=path_registers
+    )
     rng = random.Random(5)
     for _ in range(2):
         stores = [random_store(rng, config) for _ in range(10)]
