@@ -13,9 +13,9 @@ def register(shape: ShapeLike, name: str) -> Signal:
     return Signal(shape, name=name, reset_less=True)
 
 
-def delayed(m: Module, value: Value, name: str, *, init: int = 0) -> Signal:
-    """Return a register with what the value was a cycle before; `init` before the first one."""
-    before = Signal(value.shape(), name=name, init=init & ((1 << len(value)) - 1))
+def delayed(m: Module, value: Value, name: str) -> Signal:
+    """Return a register with what the value was a cycle before."""
+    before = Signal(value.shape(), name=name)
     m.d.sync += before.eq(value)
     return before
 

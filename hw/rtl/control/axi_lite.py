@@ -15,6 +15,8 @@ OKAY, SLAVE_ERROR = 0, 2
 class AxiLiteSlave(wiring.Component):
     """One read and one write at a time: a read every two cycles at most, a write every three.
 
+    With `late_reads` a read is answered in the cycle after that of its address: one every three.
+
     Each ready is a register's (A3.1.1: nothing combinational between inputs and outputs). Address
     and data of a write are taken together, in the cycle after both are there.
 
@@ -27,16 +29,22 @@ class AxiLiteSlave(wiring.Component):
     read_data : In(32), read_error : In(1), in the same cycle
     """
 
-    bus: In(axi_lite_signature())
-    write: Out(1)
-    write_address: Out(12)
-    write_data: Out(32)
-    write_strobe: Out(4)
-    write_error: In(1)
-    read: Out(1)
-    read_address: Out(12)
-    read_data: In(32)
-    read_error: In(1)
+    def __init__(self, *, late_reads: bool = False):
+        self._late_reads = late_reads
+        super().__init__(
+            {
+                "bus": In(axi_lite_signature()),
+                "write": Out(1),
+                "write_address": Out(12),
+                "write_data": Out(32),
+                "write_strobe": Out(4),
+                "write_error": In(1),
+                "read": Out(1),
+                "read_address": Out(12),
+                "read_data": In(32),
+                "read_error": In(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -50,7 +58,9 @@ class AxiLiteSlave(wiring.Component):
             self.write_address.eq(bus.awaddr),
             self.write_data.eq(bus.wdata),
             self.write_strobe.eq(bus.wstrb),
-            bus.arready.eq(~bus.rvalid),
+            bus.arready.eq(~bus.rvalid & ~self.read if self._late_reads else ~bus.rvalid),
+        ]
+        m.d["sync" if self._late_reads else "comb"] += [
             self.read.eq(bus.arvalid & bus.arready),
             self.read_address.eq(bus.araddr),
         ]

@@ -29,6 +29,8 @@ CYCLES_BITS = 64
 DRAM_BASE_BITS = 64
 DRAM_ALIGNMENT = 4096
 WATCHDOG_AFTER_RESET = 1_000_000
+BLOCK_BITS = 4
+"""Of the number of a register in its block; with path_registers a read first chooses in each."""
 FROZEN_WHILE_BUSY = ("program_address", "dram_base_low", "dram_base_high")
 
 
@@ -103,7 +105,8 @@ class Control(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.slave = slave = AxiLiteSlave()
+        late_reads = bool(self._config.path_registers)
+        m.submodules.slave = slave = AxiLiteSlave(late_reads=late_reads)
         wiring.connect(m, wiring.flipped(self.bus), slave.bus)
         busy, done = bits("busy", "done")
         fault = Signal(fault_layout())
@@ -156,32 +159,29 @@ class Control(wiring.Component):
     ):
         """Follow the program from start to done or to the first fault."""
         m.submodules.watchdog = watchdog = Watchdog()
-        barked, aborted, found = (
-            Signal(fault_layout(), name=name) for name in ("barked", "aborted", "found")
-        )
+        barked = self._own_fault(m, "barked", watchdog.bark, Fault.WATCHDOG)
+        aborted = self._own_fault(m, "aborted", abort, Fault.ABORTED)
+        found = Signal(fault_layout())
         was_quiet, was_running = bits("was_quiet", "was_running")
-        idle = Cat(engine.activity == Activity.IDLE for engine in self.engines)
         retire = Cat(engine.retire for engine in self.engines).any()
-        m.d.comb += [
-            busy.eq(self.run | was_running | ~was_quiet),
-            watchdog.limit.eq(limit),
-            watchdog.armed.eq(self.run & ~self.stopped),
-            watchdog.progress.eq(self.beat | retire),
-            barked.valid.eq(watchdog.bark),
-            barked.cause.eq(Fault.WATCHDOG),
-            barked.index.eq(self.dispatched),
-            aborted.valid.eq(abort),
-            aborted.cause.eq(Fault.ABORTED),
-            aborted.index.eq(self.dispatched),
-        ]
         sources = [*self.engine_faults, self.dispatch_fault, barked, aborted]
+        activities = [engine.activity for engine in self.engines]
+        is_armed = self.run & ~self.stopped
         is_over = self.ended & self.drained & self.fetch_idle
         if self._config.path_registers:
             sources = [self._seen(m, source) for source in sources]
-            idle = delayed(m, idle, "were_idle", init=-1)
+            activities = [delayed(m, activity.as_value(), "activity") for activity in activities]
+            is_armed = delayed(m, is_armed, "was_armed")
             is_over = delayed(m, is_over & self.run, "was_over")
+        idle = Cat(activity == Activity.IDLE for activity in activities).all()
+        m.d.comb += [
+            busy.eq(self.run | was_running | ~was_quiet),
+            watchdog.limit.eq(limit),
+            watchdog.armed.eq(is_armed),
+            watchdog.progress.eq(self.beat | retire),
+        ]
         m.d.sync += [
-            was_quiet.eq(idle.all() & self.fetch_idle),
+            was_quiet.eq(idle & self.fetch_idle),
             was_running.eq(self.run),
             found.valid.eq(0),
         ]
@@ -195,6 +195,16 @@ class Control(wiring.Component):
                 m.d.sync += [self.run.eq(0), done.eq(1)]
             with m.If(found.valid):
                 m.d.sync += [self.run.eq(0), done.eq(0), fault.eq(found)]
+
+    def _own_fault(self, m: Module, name: str, valid: Value, cause: Fault) -> data.View:
+        """Return a fault that is control's own; its index is that of the next instruction."""
+        fault = Signal(fault_layout(), name=name)
+        m.d.comb += [
+            fault.valid.eq(valid),
+            fault.cause.eq(cause),
+            fault.index.eq(self.dispatched),
+        ]
+        return fault
 
     def _seen(self, m: Module, source: data.View) -> data.View:
         """Return a fault of a running program as it was in the cycle before."""
@@ -249,15 +259,24 @@ class Control(wiring.Component):
         }.get(name, 0xFFFFFFFF)
 
     def _read(self, m: Module, slave: AxiLiteSlave, values: dict[str, Value]) -> None:
-        """Answer reads from the register table; SLVERR where there is no register."""
+        """Answer reads from the register table; SLVERR where there is no register.
+
+        With path_registers each block's word is chosen in the cycle of the address, and the block
+        in the next one.
+        """
         assert set(values) == set(registers.BY_NAME)
-        m.d.comb += slave.read_error.eq(0)
-        with m.Switch(slave.read_address[2:]):
-            for register in registers.REGISTERS:
-                with m.Case(register.offset // 4):
-                    m.d.comb += slave.read_data.eq(values[register.name])
-            with m.Default():
-                m.d.comb += slave.read_error.eq(1)
+        words = {register.offset // 4: values[register.name] for register in registers.REGISTERS}
+        if not self._config.path_registers:
+            _look_up(m, slave.read_address[2:], words, slave.read_data, slave.read_error)
+            return
+        m.d.comb += slave.read_error.eq(1)
+        for block in sorted({number >> BLOCK_BITS for number in words}):
+            own = {n % (1 << BLOCK_BITS): w for n, w in words.items() if n >> BLOCK_BITS == block}
+            word, error = Signal(32, name=f"word{block}"), Signal(name=f"error{block}")
+            _look_up(m, slave.bus.araddr[2 : 2 + BLOCK_BITS], own, word, error)
+            word, error = delayed(m, word, "found_word"), delayed(m, error, "found_error")
+            with m.If(slave.read_address[2 + BLOCK_BITS :] == block):
+                m.d.comb += [slave.read_data.eq(word), slave.read_error.eq(error)]
 
     def _counters(self, m: Module) -> dict[str, Value]:
         """Count cycles; return the counter registers. An engine that does not exist is idle.
@@ -291,6 +310,19 @@ class Control(wiring.Component):
                 values[f"{name}_{bucket.name.lower()}"] = buckets[bucket]
             values[f"{name}_retired"] = self.retired[engine]
         return values
+
+
+def _look_up(
+    m: Module, address: Value, words: dict[int, Value], word: Signal, error: Signal
+) -> None:
+    """Choose the word of an address; an error where there is none."""
+    m.d.comb += error.eq(0)
+    with m.Switch(address):
+        for number, value in words.items():
+            with m.Case(number):
+                m.d.comb += word.eq(value)
+        with m.Default():
+            m.d.comb += error.eq(1)
 
 
 def _selects(address: Value, name: str) -> Value:

@@ -62,7 +62,9 @@ class Decoder(wiring.Component):
     Members
     -------
     word : In(512)
-    illegal : Out(1), exactly where `encoding.decode` raises IllegalInstruction
+    illegal : Out(1), exactly where `encoding.decode` raises IllegalInstruction; with path_registers
+        a bit for each operation that is not legal and one for an unknown one, of which none is set
+        where the instruction is legal
     is_end : Out(1), the opcode is END
     operation : Out, one-hot by opcode, in the order of queued(operations)
     waits : Out(waits_layout())
@@ -74,7 +76,7 @@ class Decoder(wiring.Component):
         super().__init__(
             {
                 "word": In(isa.INSTRUCTION_BITS),
-                "illegal": Out(1),
+                "illegal": Out(1 + len(operations) * config.path_registers),
                 "is_end": Out(1),
                 "operation": Out(len(queued(operations))),
                 "waits": Out(waits_layout()),
@@ -91,9 +93,12 @@ class Decoder(wiring.Component):
             self.operation.eq(Cat(opcode == o.opcode for o in queued(self._operations))),
         ]
         with m.Switch(opcode):
-            for operation in self._operations:
+            for place, operation in enumerate(self._operations, start=1):
                 with m.Case(operation.opcode):
-                    m.d.comb += self.illegal.eq(~self._is_legal(operation))
+                    is_illegal = ~self._is_legal(operation)
+                    if self._config.path_registers:
+                        is_illegal = Cat(Const(0, place), is_illegal)
+                    m.d.comb += self.illegal.eq(is_illegal)
         for slot in range(isa.NUM_WAITS):
             for member in ("engine", "count"):
                 m.d.comb += self.waits[slot][member].eq(common[f"wait{slot}_{member}"])

@@ -96,7 +96,8 @@ async def start(ctx, host):
     await host.write(ctx, "control", registers.CONTROL_START)
 
 
-def test_capability_registers_read_the_config():
+@pytest.mark.parametrize("config", CONFIGS)
+def test_capability_registers_read_the_config(config):
     async def script(ctx, dut, host):
         expected = {
             "magic": 0x544C5752, "version": 1, "array": 4 | 4 << 16, "vector": 2 | 1 << 16,
@@ -107,12 +108,13 @@ def test_capability_registers_read_the_config():
         for name, value in expected.items():
             assert await host.read(ctx, name) == value, name
         digest = await host.read(ctx, "digest_low") | await host.read(ctx, "digest_high") << 32
-        assert digest == int(CONFIG.digest[:16], 16)
+        assert digest == int(config.digest[:16], 16)
 
-    simulate(script, seed=1)
+    simulate(script, seed=1, config=config)
 
 
-def test_settings_read_back_with_their_alignment():
+@pytest.mark.parametrize("config", CONFIGS)
+def test_settings_read_back_with_their_alignment(config):
     async def script(ctx, dut, host):
         ones = 0xFFFFFFFF
         for name, value in {
@@ -127,16 +129,18 @@ def test_settings_read_back_with_their_alignment():
         await host.write(ctx, "watchdog", 0x11223344, strobe=0b0101)
         assert await host.read(ctx, "watchdog") == 0xFF22FF44
 
-    simulate(script, seed=2)
+    simulate(script, seed=2, config=config)
 
 
-def test_unknown_addresses_and_read_only_writes_answer_with_an_error():
+@pytest.mark.parametrize("config", CONFIGS)
+def test_unknown_addresses_and_read_only_writes_answer_with_an_error(config):
     async def script(ctx, dut, host):
-        assert await host.read(ctx, 0x3C, response=2) == 0
+        for address in (0x3C, 0xFFC):
+            assert await host.read(ctx, address, response=2) == 0
         await host.write(ctx, 0xFFC, 1, response=2)
         await host.write(ctx, "status", 1, response=2)
 
-    simulate(script)
+    simulate(script, config=config)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
