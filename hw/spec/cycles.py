@@ -146,6 +146,11 @@ def store_burst_cycles(memory_latency: int) -> int:
     return memory_latency + STORE_BURST_CYCLES
 
 
+def store_taking_cycles(config: Config) -> int:
+    """Cycles, at least, from one burst to the next that a store begins to read."""
+    return 1 + config.path_registers
+
+
 BURST_BOUNDARY_BYTES = 4096
 """No burst crosses a multiple of it (AMBA AXI4, A3.4.1)."""
 MAX_BURST_BEATS = 256

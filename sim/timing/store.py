@@ -2,7 +2,11 @@
 
 from collections import deque
 
-from tilewright.hw.spec.cycles import EMPTY_STORE_LATENCY, STORE_READ_AHEAD_BURSTS
+from tilewright.hw.spec.cycles import (
+    EMPTY_STORE_LATENCY,
+    STORE_READ_AHEAD_BURSTS,
+    store_taking_cycles,
+)
 from tilewright.hw.spec.isa import Engine
 from tilewright.sim.timing.activity import DRAM
 from tilewright.sim.timing.bursts import Shape
@@ -46,6 +50,9 @@ class StoreModel(TransferModel):
         self._responses: deque[int] = deque(maxlen=self._capacity)
         self._readings: deque[int] = deque(maxlen=STORE_READ_AHEAD_BURSTS)
         """When the latest bursts went to the reader."""
+        self._taking = store_taking_cycles(machine.config)
+        self._place_free = -1
+        """When the place of the last burst that went to the reader falls free; so may the next."""
         self._granted = -1
         self._beat = -1
         self._response = -1
@@ -69,8 +76,10 @@ class StoreModel(TransferModel):
             self._response = max(sent + EMPTY_STORE_LATENCY - 2, self._response + 1)
         else:
             if self._taken is None:
-                self._taken = max(sent + 1, self._granted)
-                self._readings.append(self._taken)
+                taken = max(sent + 1, self._granted, self._place_free + 1)
+                self._taken = taken
+                self._place_free = taken + self._taking - 1
+                self._readings.append(self._place_free)
                 self._unread -= 1
                 self.wake(cycle)
             taken = self._taken

@@ -40,7 +40,9 @@ class WordReader(wiring.Component):
     """Reads the words of bursts, one a cycle, from activation SRAM.
 
     A burst taken in cycle t requests its first word in t+1; a word granted in cycle t shows in
-    t+2. Words out of range are not requested; they come out without data and raise `fault`.
+    t+2. Words out of range are not requested; they come out without data and raise `fault`. With
+    path_registers `burst` is ready in the cycle behind the one that takes it, since grants come
+    late, and that cycle takes none.
 
     Members
     -------
@@ -77,7 +79,10 @@ class WordReader(wiring.Component):
         m.submodules.words = words = SyncFIFO(width=placed_layout(config).size, depth=3)
         placement = Signal(placement_layout(config), reset_less=True)
         reading, room, in_range, moves = bits("reading", "room", "in_range", "moves")
-        burst, address, occupied = self._present(m, moves)
+        offered = (
+            self.burst.valid & ~self.burst.ready if config.path_registers else self.burst.valid
+        )
+        burst, address, occupied = self._present(m, moves, offered)
         burst_ends = burst.last_word == 0
         placed = Signal(placed_layout(config))
 
@@ -91,7 +96,6 @@ class WordReader(wiring.Component):
             self.fault.eq(occupied & room & ~in_range),
             self.fault_index.eq(burst.index),
             self.active.eq(occupied | reading | words.r_rdy),
-            self.burst.ready.eq(~occupied | (self.moving & burst_ends)),
             placed.data.eq(port.data),
             placed.placement.eq(placement),
             words.w_en.eq(reading),
@@ -100,6 +104,11 @@ class WordReader(wiring.Component):
             self.word.payload.eq(words.r_data),
             words.r_en.eq(self.word.ready),
         ]
+        takes = ~occupied | (self.moving & burst_ends)
+        if config.path_registers:
+            m.d.sync += self.burst.ready.eq(takes & offered)
+        else:
+            m.d.comb += self.burst.ready.eq(takes)
         m.d.sync += [
             reading.eq(self.moving),
             placement.offset.eq(burst.offset),
@@ -109,7 +118,7 @@ class WordReader(wiring.Component):
         ]
         return m
 
-    def _present(self, m, moves):
+    def _present(self, m, moves, offered):
         """Return the burst, the word's address and whether there is one, in this cycle.
 
         What follows the word is a register before it is known whether the word moves, so that
@@ -137,8 +146,8 @@ class WordReader(wiring.Component):
             following.address.eq(present.address + present.occupied),
         ]
         with m.If(~present.occupied | (burst.last_word == 0)):
-            m.d.sync += [following.burst.eq(head), following.occupied.eq(self.burst.valid)]
-            with m.If(self.burst.valid & head.first):
+            m.d.sync += [following.burst.eq(head), following.occupied.eq(offered)]
+            with m.If(offered & head.first):
                 m.d.sync += following.address.eq(head.sram_address)
         return burst, present.address, present.occupied
 

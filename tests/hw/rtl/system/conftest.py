@@ -2,6 +2,7 @@
 
 import random
 from collections import deque
+from functools import partial
 
 import pytest
 from amaranth.sim import Simulator
@@ -215,10 +216,9 @@ class Host:
 class System:
     """One accelerator with its DRAM and host; `run(script)` simulates `script(ctx)`."""
 
-    config = CONFIG
-
-    def __init__(self, *, seed=None, latency=6):
-        self.dut = Accelerator(config=CONFIG)
+    def __init__(self, *, seed=None, latency=6, path_registers=0):
+        self.config = CONFIG.replace(path_registers=path_registers)
+        self.dut = Accelerator(config=self.config)
         self.dram = Dram(self.dut, seed=seed, latency=latency)
         self.host = Host(self.dut)
 
@@ -239,6 +239,6 @@ class System:
 
 
 @pytest.fixture
-def make_system():
-    """Return the class System."""
-    return System
+def make_system(request):
+    """Return the class System; an indirect parameter is the config's path_registers."""
+    return partial(System, path_registers=getattr(request, "param", 0))

@@ -17,6 +17,8 @@ DONE, FAULT, BUSY, STOPPED = (
 )
 DRAM_BASE = 0x4000_0000
 END = instruction("END")
+pytestmark = pytest.mark.parametrize("make_system", [0, 1], indirect=True)
+"""Without and with path_registers."""
 
 
 def after(engine, count):
