@@ -10,13 +10,16 @@ from tilewright.hw.spec.config import Config
 
 FETCH_START_CYCLES = 1
 """From the start write to the request of the first instruction."""
-FETCH_ARRIVAL_CYCLES = 3
-"""From an instruction's last beat until dispatch can take it: it is decoded in the cycle before."""
+
+
+def fetch_arrival_cycles(config: Config) -> int:
+    """From an instruction's last beat until dispatch can take it: it is decoded before."""
+    return 3 + config.path_registers
 
 
 def dispatch_cycles(config: Config) -> int:
     """Dispatch takes an instruction every so many cycles at most."""
-    return 2 + config.path_registers
+    return 2 + 2 * config.path_registers
 
 
 def done_cycles(config: Config) -> int:

@@ -3,9 +3,9 @@
 from collections import deque
 
 from tilewright.hw.spec.cycles import (
-    FETCH_ARRIVAL_CYCLES,
     FETCH_START_CYCLES,
     dispatch_cycles,
+    fetch_arrival_cycles,
 )
 from tilewright.hw.spec.isa import INSTRUCTION_BYTES
 from tilewright.sim.timing.queues import Queue
@@ -43,6 +43,7 @@ class Front(Actor):
         self._machine, self._queues = machine, queues
         self._beats = INSTRUCTION_BYTES // machine.config.axi_bytes
         self._spacing = dispatch_cycles(machine.config)
+        self._arrival = fetch_arrival_cycles(machine.config)
         self._requested = 0
         self._last_request = -1
         self._shown: deque[int] = deque()
@@ -97,7 +98,7 @@ class Front(Actor):
         self.idle_cycle = arrival + 1
         if number >= len(self._machine.engines):
             return
-        self._shown.append(arrival + FETCH_ARRIVAL_CYCLES)
+        self._shown.append(arrival + self._arrival)
         if self._machine.engines[number] is None:
             self._end_arrives = first
         if number == self._taken:

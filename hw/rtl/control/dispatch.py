@@ -52,10 +52,11 @@ def queue_name(engine: isa.Engine) -> str:
 class Dispatch(wiring.Component):
     """Takes an instruction in the second cycle of its offer, or once its engine's queue has room.
 
-    What the first cycle decodes is registered: an instruction goes in every
-    dispatch_cycles(config) at most, of which fetch takes what is above two. One that is at fault is
-    not taken: `fault` stays high until `run` falls. In single-step mode an instruction is taken
-    only when all engines have retired everything, once for each `step`.
+    What the first cycle decodes is registered: an instruction goes in every second cycle at most.
+    With path_registers it is the third one, since the counts that waits are compared with are
+    chosen before, and fetch takes another one. One that is at fault is not taken: `fault` stays
+    high until `run` falls. In single-step mode an instruction is taken only when all engines have
+    retired everything, once for each `step`.
 
     Members
     -------
@@ -130,8 +131,11 @@ class Dispatch(wiring.Component):
             taken.eq(accepted & room),
             self.instruction.ready.eq(taken),
         ]
+        stays = self.instruction.valid & ~taken
+        if self._config.path_registers:
+            stays &= delayed(m, stays, "stayed")
         m.d.sync += [
-            is_decoded.eq(self.instruction.valid & ~taken),
+            is_decoded.eq(stays),
             operation.eq(decoder.operation),
             is_end.eq(decoder.is_end),
         ]
@@ -164,12 +168,11 @@ class Dispatch(wiring.Component):
         cycle before."""
         layout = awaited_layout(self._config)
         found, noted, waits = (Signal(layout, name=n) for n in ("found", "noted", "waits"))
-        retired = Array(self.retired)
         for slot, wait in zip(decoder.waits, found, strict=True):
             m.d.comb += [
                 wait.engine.eq(slot.engine),
                 wait.number.eq(slot.count - 1),
-                wait.pending.eq(retired[slot.engine] < slot.count),
+                wait.pending.eq(self._is_pending(m, slot, wait.number)),
             ]
         m.d.sync += noted.eq(found)
         m.d.comb += waits.eq(noted)
@@ -181,6 +184,18 @@ class Dispatch(wiring.Component):
             for engine, count in sent.items():
                 m.d.sync += Assert(count - self.retired[engine] <= numbers)
         return waits
+
+    def _is_pending(self, m: Module, slot: data.View, number: Value) -> Value:
+        """Whether a slot's engine has fewer retirements; `number`: of the awaited one, low bits.
+
+        With path_registers its retirements are chosen a cycle before, and one of that cycle counts.
+        """
+        retired = Array(self.retired)[slot.engine]
+        if not self._config.path_registers:
+            return retired < slot.count
+        retires = delayed(m, Array(self.retiring)[slot.engine], "retires")
+        retired = delayed(m, retired, "retired")
+        return (retired < slot.count) & ~(retires & (retired[: len(number)] == number))
 
     def _fill(self, m: Module, entry: data.View, waits: data.View, chosen: list[Value]) -> None:
         """Make an engine's entry of the word; `chosen` say which of its operations it is."""
@@ -201,7 +216,7 @@ class Dispatch(wiring.Component):
         wrongs = [
             self.instruction.payload.error,
             decoder.illegal,
-            self._waits_for_future(decoder.waits, sent),
+            self._waits_for_future(m, decoder.waits, sent),
             ~decoder.is_end & (self.dispatched >= self.limit),
         ]
         if self._config.path_registers:  # what is found is registered, and not what it comes to
@@ -232,11 +247,13 @@ class Dispatch(wiring.Component):
             m.d.sync += pending.eq(1)
         return ~waiting
 
-    def _waits_for_future(self, waits: data.View, sent: dict[isa.Engine, Signal]) -> Value:
+    def _waits_for_future(
+        self, m: Module, waits: data.View, sent: dict[isa.Engine, Signal]
+    ) -> Value:
         """Which slots await more retirements than instructions were sent to that engine."""
         of_engine = Array([sent.get(engine, Const(0, COUNT_BITS)) for engine in isa.Engine])
         known = len(isa.Engine)
-        return Cat(
-            waits[slot].count > Mux(waits[slot].engine < known, of_engine[waits[slot].engine], 0)
-            for slot in range(isa.NUM_WAITS)
-        )
+        counts = [Mux(wait.engine < known, of_engine[wait.engine], 0) for wait in waits]
+        if self._config.path_registers:
+            counts = [delayed(m, count, "sent") for count in counts]
+        return Cat(wait.count > count for wait, count in zip(waits, counts, strict=True))

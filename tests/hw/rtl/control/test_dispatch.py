@@ -35,10 +35,11 @@ def random_program(rng, length, operations):
     return [*program, *words(END)]
 
 
-def check_random_program(seed, operations):
+def check_random_program(seed, operations, path_registers=0):
     """All instructions of a random program issue, those of an engine in order."""
     program = random_program(random.Random(seed), 60, operations)
-    bench = Bench(program, seed=seed, operations=operations)
+    config = CONFIG.replace(path_registers=path_registers)
+    bench = Bench(program, seed=seed, operations=operations, config=config)
     bench.run()
     assert sorted(bench.issued) == list(range(60))
     for engine in ENGINES:
@@ -46,9 +47,10 @@ def check_random_program(seed, operations):
         assert mine == sorted(mine)
 
 
+@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("seed", range(3))
-def test_random_programs_issue_in_order_and_after_their_waits(seed):
-    check_random_program(seed, operations(CONFIG))
+def test_random_programs_issue_in_order_and_after_their_waits(seed, path_registers):
+    check_random_program(seed, operations(CONFIG), path_registers)
 
 
 def toy(name, opcode, engine, element_types, **fields):
@@ -92,13 +94,15 @@ def test_an_instruction_issues_after_its_decoding_and_dispatch_is_ready_every_se
     assert bench.issue_cycles == list(range(SPACING, 41, SPACING))
 
 
-def test_a_released_wait_issues_in_the_cycle_after_the_retirement():
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_a_released_wait_issues_in_the_cycle_after_the_retirement(path_registers):
     program = [
         instruction("LOAD"),
         instruction("MATRIX", (Wait(engine=Engine.LOAD, count=1),)),
         END,
     ]
-    bench = Bench(words(*program), latency=lambda rng: 6)
+    config = CONFIG.replace(path_registers=path_registers)
+    bench = Bench(words(*program), latency=lambda rng: 6, config=config)
     bench.run()
     load, matrix = bench.issue_cycles
     retirement = load + 1 + 6
@@ -188,7 +192,8 @@ def test_single_step_takes_one_instruction_after_everything_retired():
     bench.run(script)
 
 
-def test_waits_for_the_oldest_and_the_newest_of_all_under_way_are_told_apart():
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_waits_for_the_oldest_and_the_newest_of_all_under_way_are_told_apart(path_registers):
     loads = max_under_way(CONFIG)
     waits = [(Wait(engine=Engine.LOAD, count=count),) for count in (1, loads)]
     program = [
@@ -198,10 +203,12 @@ def test_waits_for_the_oldest_and_the_newest_of_all_under_way_are_told_apart():
         instruction("STORE", waits[0] + waits[1]),
         END,
     ]
-    bench = Bench(words(*program), latency=lambda rng: SPACING * (loads + 4))
+    config = CONFIG.replace(path_registers=path_registers)
+    latency = (SPACING + path_registers) * (loads + 4)
+    bench = Bench(words(*program), latency=lambda rng: latency, config=config)
     bench.run()
     cycles = dict(zip(bench.issued, bench.issue_cycles, strict=True))
-    retired = [cycles[number] + 1 + SPACING * (loads + 4) for number in range(loads)]
+    retired = [cycles[number] + 1 + latency for number in range(loads)]
     assert [cycles[loads + number] for number in range(3)] == [
         retired[0] + 1,
         retired[-1] + 1,
