@@ -5,8 +5,9 @@ import numpy as np
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.loops import Space
+from tilewright.hw.spec.operations.transfer import Load
 from tilewright.hw.spec.random_program import random_program
-from tilewright.sim.iss import Iss
+from tilewright.sim.iss import Iss, Retirement
 from tilewright.sim.recording import record
 
 
@@ -35,3 +36,30 @@ def test_counts_stay_within_the_retirements() -> None:
         counts = [e.count for e in expectations if e.engine == engine.name.lower()]
         assert counts == sorted(counts)
         assert not counts or 1 <= counts[0] <= counts[-1] <= result.retired[engine]
+
+
+def test_a_load_that_retires_late_leaves_out_the_first_word_of_the_next_one() -> None:
+    config = Config.load("nano").replace(path_registers=1)
+    program = random_program(config, 103, num_instructions=40)
+    written, loads = set(), []
+
+    def note(retirement: Retirement) -> None:
+        if isinstance(retirement.instruction, Load):
+            loads.append(retirement.instruction)
+        for write in retirement.writes:
+            key = (retirement.engine.name.lower(), retirement.number, write.space.name.lower())
+            if write.space != Space.DRAM:
+                written.update((*key, int(word)) for word in write.addresses)
+
+    Iss.of_program(program).run(program.program_address, note)
+    expected = {
+        (e.engine, e.count, e.sram, e.word + number)
+        for e in record(program)[1]
+        for number in range(len(e.data) // getattr(config, f"{e.sram}_word_bytes"))
+    }
+    first_words = {
+        ("load", count, load.space.name.lower(), load.sram_address)
+        for count, load in enumerate(loads[1:], start=1)
+    }
+    assert written - expected == {word for word in written if word in first_words} != set()
+    assert expected < written
