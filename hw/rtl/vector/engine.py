@@ -7,9 +7,10 @@
 Cycles, without refusals (hw/spec/operations/vector.py has them, a test holds both together).
 With K values a window, S = lanes/operand_lanes, P pixels and G lane groups, an output pixel takes
 I = K cycles, or max(K, S) with a second stage, and an instruction G * P * I of them. Its successor
-is accepted after as many cycles, if it is prepared: its header (header_words cycles) and its table
-(32 cycles) are fetched from the retirement of the last instruction but one on. A lone instruction
-retires K + (G * P - 1) * I + 16 cycles after its acceptance, 9 + S later with a second stage.
+is accepted after as many cycles, one more with path registers, if it is prepared: its header
+(header_words cycles) and its table (32 cycles) are fetched from the retirement of the last
+instruction but one on. A lone instruction retires K + (G * P - 1) * I + 16 cycles after its
+acceptance, 9 + S later with a second stage; with path registers it is 21, and 14 + S.
 Groups with parameters of their own and fewer than 2 cycles (one pixel) take 3 / 2 cycles on
 average; those whose negative sums have scales of their own 3 more than others. An instruction
 without second stage behind one with it writes when that one has retired.

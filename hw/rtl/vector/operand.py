@@ -20,6 +20,7 @@ from tilewright.hw.rtl.vector.rounding import (
     INTEGER_BITS,
     MANTISSA_BITS,
     clamp,
+    clamp_at_once,
     normalize,
     partial_products,
     round_half_even,
@@ -73,7 +74,6 @@ class OperandLane(wiring.Component):
     @staticmethod
     def ports(config: Config) -> dict[str, wiring.Member]:
         """Return the members."""
-        del config
         return {
             "first": In(signed(8)),
             "second": In(signed(8)),
@@ -198,12 +198,11 @@ class OperandLane(wiring.Component):
         """Two products, exponents of both sides."""
         multiply = self._multiplies(m, self.stages.scale + 1)
         left_scale, right_scale = self._take_scales(m)
-        left_usable, right_usable = (scale.mantissa[-1] for scale in (left_scale, right_scale))
         addend = register(8, "addend_magnitude")
         exponents = [register(signed(8), f"{side}_product_exponent") for side in SIDES]
         product_signs = register(2, "product_signs")
-        left_zero = ~left[15] | ~left_usable
-        right_zero = ~right[7] | ~(multiply | right_usable)
+        left_zero = ~left[15] | ~left_scale.mantissa[-1]
+        right_zero = ~right[7] | ~(multiply | right_scale.mantissa[-1])
         right_exponent = right_scale.exponent + right_position
         m.d.sync += [
             addend.eq(right),
@@ -213,14 +212,13 @@ class OperandLane(wiring.Component):
         ]
         left_product = self._product(m, left_scale.mantissa, left[8:], "left_product")
         right_product = self._product(m, right_scale.mantissa, right_part, "right_product")
-        left_exponent, right_exponent, addend, product_signs = self._behind(
+        addend, product_signs, *exponents = self._behind(
             m,
-            left_sum_exponent=exponents[0],
-            right_sum_exponent=exponents[1],
             sum_addend=addend,
             sum_of_products_signs=product_signs,
+            left_sum_exponent=exponents[0],
+            right_sum_exponent=exponents[1],
         )
-        exponents = left_exponent, right_exponent
         return left_product, right_product, addend, exponents, product_signs
 
     def _product(self, m, mantissa, part, name):
@@ -398,4 +396,5 @@ class OperandLane(wiring.Component):
             self.result.eq(result),
         ]
         (placed,) = self._behind(m, placed_integer=placed)
-        m.d.sync += result.eq(clamp(placed, self.low, self.high))
+        limit = clamp_at_once if self._config.path_registers else clamp
+        m.d.sync += result.eq(limit(placed, self.low, self.high))

@@ -18,6 +18,7 @@ from tilewright.hw.rtl.vector.rounding import (
     INTEGER_BITS,
     MANTISSA_BITS,
     clamp,
+    clamp_at_once,
     normalize,
     partial_products,
     round_half_even,
@@ -313,5 +314,6 @@ class RequantizeLane(wiring.Component):
             self.result.eq(result),
         ]
         (placed,) = self._behind(m, self.stages.place, placed_integer=placed)
+        limit = clamp_at_once if self._config.path_registers else clamp
         with m.If(self.enable[self.stages.clamp]):
-            m.d.sync += result.eq(clamp(placed, self.low, self.high))
+            m.d.sync += result.eq(limit(placed, self.low, self.high))

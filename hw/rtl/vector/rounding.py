@@ -115,6 +115,12 @@ def clamp(value: Value, low: Value, high: Value) -> Value:
     return Mux(raised > high, high, raised)[0:8].as_signed()
 
 
+def clamp_at_once(value: Value, low: Value, high: Value) -> Value:
+    """Return the same from three comparisons side by side."""
+    below, above = value < low, (value > high) | ((value < low) & (low > high))
+    return Mux(above, high, Mux(below, low, value))[0:8].as_signed()
+
+
 def shift_right_sticky(
     module: Module, value: Value, amount: Value, name: str
 ) -> tuple[Value, Value]:

@@ -115,8 +115,8 @@ class WindowLoops(wiring.Component):
             m.d.sync += [self.fields[name].eq(self.start.p.fields[name]) for name in KEPT_FIELDS]
         self._walk_coordinates(m, opens, moves, ends)
         self._walk_blocks(m, opens, moves, ends)
-        lead = self._lead(m, opens, moves, taken, ends["group"])
-        m.d.comb += [leads.eq(lead != 0), self.position.p.leads.eq(leads)]
+        lead, is_lead = self._lead(m, opens, moves, taken, ends["group"])
+        m.d.comb += [leads.eq(is_lead), self.position.p.leads.eq(leads)]
         self._mark(m, opens, moves, taken, ends, lead)
         return m
 
@@ -145,23 +145,37 @@ class WindowLoops(wiring.Component):
         if self._pace == 1:
             return 1
         pause = Signal(range(self._pace))
-        combines = self.fields.combine.any()
+        if self._config.path_registers:
+            combines, pauses = bits("combines", "pauses")
+            with m.If(self.start.ready):
+                m.d.sync += combines.eq(self.start.p.fields.combine.any())
+        else:
+            combines, pauses = self.fields.combine.any(), pause != 0
         with m.If(step & window_ends & combines):
             m.d.sync += pause.eq(self._pace - 1)
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
-        return ~combines | (pause == 0)
+        if self._config.path_registers:
+            m.d.sync += pauses.eq((step & window_ends & combines) | (pause > 1))
+        return ~combines | ~pauses
 
     def _lead(self, m, opens, moves, taken, group_ends):
-        """How many positions there are in front of the lane group's first value."""
+        """How many positions there are in front of the lane group's first value, and if any."""
         lead = Signal(range(LEAD + 1))
         new, fields = self.start.p.fields, self.fields
         again = Mux(opens, new.negative_scales, fields.negative_scales & ~fields.uniform)
-        with m.If(moves & (opens | group_ends)):
+        leads = Signal(name="is_lead") if self._config.path_registers else lead != 0
+        begins = moves & (opens | group_ends)
+        with m.If(begins):
             m.d.sync += lead.eq(Mux(again, LEAD, 0))
         with m.Elif(taken & (lead != 0)):
             m.d.sync += lead.eq(lead - 1)
-        return lead
+        if self._config.path_registers:
+            with m.If(begins):
+                m.d.sync += leads.eq(again)
+            with m.Elif(taken & leads):
+                m.d.sync += leads.eq(lead != 1)
+        return lead, leads
 
     def _walk_coordinates(self, m, opens, moves, ends):
         """y and x of the source, and of the first element of the window and of the row."""
