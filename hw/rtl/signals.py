@@ -44,7 +44,20 @@ def count_down(
     step: ValueLike,
     again: ValueLike | None = None,
 ) -> Signal:
-    """Return a register that says whether a loop is in its last turn.
+    """Return a register that says whether a loop is in its last turn; see count_turns."""
+    return count_turns(m, count, name=name, start=start, step=step, again=again)[1]
+
+
+def count_turns(
+    m: Module,
+    count: Value,
+    *,
+    name: str,
+    start: ValueLike,
+    step: ValueLike,
+    again: ValueLike | None = None,
+) -> tuple[Signal, Signal]:
+    """Return registers with the turns that a loop has left and whether it is in its last turn.
 
     It has `count` turns, 1 and more, from `start` on, and at `step` a turn ends: behind the last
     one it begins anew with `again` turns, where that is given.
@@ -58,4 +71,4 @@ def count_down(
         if again is not None:
             with m.If(is_last):
                 m.d.sync += [left.eq(again), is_last.eq(Value.cast(again) == 1)]
-    return is_last
+    return left, is_last

@@ -187,6 +187,11 @@ def combine_pipeline(config: Config) -> int:
     return 14 if config.path_registers else 9
 
 
+def vector_look(config: Config) -> int:
+    """Cycles from an instruction's offer until it is known to be empty or not."""
+    return 1 if config.path_registers else 0
+
+
 def vector_gap(config: Config) -> int:
     """Cycles from the turn of an instruction's last source read to its successor's acceptance."""
     return 1 if config.path_registers else 0

@@ -74,7 +74,7 @@ class Flight:
     @property
     def is_empty(self) -> bool:
         """It does nothing."""
-        return not self.work.setup_cycles
+        return not self.work.prefetch_cycles
 
     @property
     def is_planned(self) -> bool:

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections import deque
 from typing import Final, Literal
 
-from tilewright.hw.spec.cycles import EMPTY_VECTOR_LATENCY, vector_gap
+from tilewright.hw.spec.cycles import EMPTY_VECTOR_LATENCY, vector_gap, vector_look
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.alarm import Alarm
@@ -40,7 +40,7 @@ class VectorModel(VectorState):
     def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self._pace = machine.config.lanes // machine.config.operand_lanes
-        self._gap = vector_gap(machine.config)
+        self._look, self._gap = vector_look(machine.config), vector_gap(machine.config)
         self._planner = Planner(machine)
         cache = WorkCache(machine.config)
         self._works = {
@@ -59,18 +59,18 @@ class VectorModel(VectorState):
     def acceptance(self, number: int, offer: int) -> int | None:
         """As EngineModel: a free slot, header and table read, the positions before all taken."""
         work, last = self._works[number], self._last
-        prepared = offer
+        prepared = offer + self._look
         if last is not None:
             prepared = max(prepared, last.accepted + ACCEPT_INTERVAL)
             if last.previous is not None:
                 if last.previous.retired is None:
                     return None
                 prepared = max(prepared, last.previous.retired + 1)
-        if not work.setup_cycles:
+        if not work.prefetch_cycles:
             return prepared
         if last is not None and last.walker_free is None and not self._machine.depthwise.is_used:
             return None  # and nobody asks for its reads until then
-        end = self._prefetch(number, prepared, work.setup_cycles)
+        end = self._prefetch(number, prepared, work.prefetch_cycles)
         if last is not None:
             return None if last.walker_free is None else max(end, last.walker_free + self._gap)
         return end

@@ -28,7 +28,7 @@ class Segment(NamedTuple):
 class Work(NamedTuple):
     """What an instruction does, whenever it does it."""
 
-    setup_cycles: int
+    prefetch_cycles: int
     """To read header and table; 0 if the instruction is empty."""
     read_cycles: int = 0
     """Turns from the first source read to behind the last."""
@@ -76,7 +76,7 @@ class _Form:
         """By the first words of both, where one of them has several banks, or padding."""
         self._source: BankFinder | None = None
         self._operand: BankFinder | None = None
-        if self._common.setup_cycles:
+        if self._common.prefetch_cycles:
             self._source = BankFinder(i.source_walk(config), config)
             self._operand = BankFinder(i.operand_walk(config), config) if i.combine else None
 
@@ -115,10 +115,10 @@ class _Form:
 def _without_banks(i: Vector, config: Config) -> Work:
     """Return the work of a VECTOR as far as it does not depend on its banks."""
     if i.is_empty:
-        return Work(setup_cycles=0)
+        return Work(prefetch_cycles=0)
     is_shared = i.uniform or i.groups == 1
     return Work(
-        setup_cycles=i.setup_cycles(config),
+        prefetch_cycles=i.prefetch_cycles(config),
         read_cycles=i.read_cycles(config),
         window=i.kernel,
         group_turns=0 if is_shared else i.lead + i.pixels * i.kernel,

@@ -129,22 +129,22 @@ class VectorEngine(wiring.Component):
         in_flight = count_in_flight(m, NUM_SLOTS, accepted=accept, retired=self.retire)
         self._in_flight = in_flight
         waiting_writer, waiting_operand = bits("waiting_writer", "waiting_operand")
-        nothing = Cat(fields[name] == 0 for name in Vector.counts).any()
+        offered, nothing, bad_group = self._judge(m, fields)
         m.d.comb += [
-            misplaced.eq(~nothing & self._is_misplaced(fields)),
+            misplaced.eq(~nothing & bad_group),
             empty.eq(nothing | misplaced),
             room.eq((in_flight < NUM_SLOTS) & ~waiting_writer & ~waiting_operand),
-            prefetch.valid.eq(self.instruction.valid & room & ~empty),
+            prefetch.valid.eq(offered & room & ~empty),
             prefetch.instruction.eq(self.instruction.p),
             prefetch.slot.eq(slot),
             walker.start.valid.eq(prefetch.valid & prefetch.done),
             walker.start.p.fields.eq(fields),
             walker.start.p.slot.eq(slot),
             prefetch.start.eq(walker.start.valid & walker.start.ready),
-            accept.eq(prefetch.start | (self.instruction.valid & room & empty)),
+            accept.eq(prefetch.start | (offered & room & empty)),
             self.instruction.ready.eq(accept),
         ]
-        self._misplaced = self.instruction.valid & room & misplaced
+        self._misplaced = offered & room & misplaced
 
         jobs = {
             name: Signal(job_layout(self._config), name=f"{name}_job")
@@ -165,6 +165,21 @@ class VectorEngine(wiring.Component):
                 m.d.sync += waiting.eq(1)
             with m.Elif(unit.job.ready):
                 m.d.sync += waiting.eq(0)
+
+    def _judge(self, m, fields):
+        """Whether an instruction is offered, has a zero count, a group that its words do not have.
+
+        With path registers that is known a cycle after the instruction has come.
+        """
+        nothing = Cat(fields[name] == 0 for name in Vector.counts).any()
+        found = self.instruction.valid, nothing, self._is_misplaced(fields)
+        if not self._config.path_registers:
+            return found
+        offered, nothing, bad_group = known = bits("offered", "nothing", "bad_group")
+        m.d.sync += [place.eq(value) for place, value in zip(known, found, strict=True)]
+        with m.If(self.instruction.ready):
+            m.d.sync += offered.eq(0)
+        return self.instruction.valid & offered, nothing, bad_group
 
     def _is_misplaced(self, fields):
         """A first lane group that its word does not have."""

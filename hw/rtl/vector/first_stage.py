@@ -82,8 +82,9 @@ class FirstStage(wiring.Component):
         following = Mux(
             self._advance, self._valid[self._last_stage - 1], self._valid[self._last_stage]
         )
-        m.d.sync += self._advance.eq(~(following & buffer.fills))
-        value, leaves = self._receive(m)
+        advances = ~(following & buffer.fills)
+        m.d.sync += self._advance.eq(advances)
+        value, leaves = self._receive(m, advances)
         self._shift(m, value, leaves)
         total = self._reduce(m, value, leaves)
         bias, scales = self._take_parameters(m, value, leaves)
@@ -91,14 +92,16 @@ class FirstStage(wiring.Component):
         self._look_up(m, results, products, buffer.sink.p)
         return m
 
-    def _receive(self, m):
-        """The value in front of the reduction; `leaves`: it moves on at the end of this cycle."""
+    def _receive(self, m, advances):
+        """The value in front of the reduction; `leaves`: it moves on at the end of this cycle.
+
+        advances: the pipeline moves in the next cycle.
+        """
         occupied, leaves, arrives = bits("occupied", "leaves", "arrives")
         value = Signal.like(self.values.p, reset_less=True)
         usable = register(1, "usable")
         m.d.comb += [
             leaves.eq(occupied & self._advance & usable),
-            self.values.ready.eq(~occupied | (self._advance & usable)),
             arrives.eq(self.values.valid & self.values.ready),
         ]
         # The choice comes with the value: nothing but the adder lies between the two and a total.
@@ -112,9 +115,17 @@ class FirstStage(wiring.Component):
 
         # Whether the value of the next cycle has its parameters is known in this one.
         new = self.values.p.mark
-        m.d.sync += usable.eq(
-            Mux(arrives, self._may_leave(new, value.mark, leaves), self._may_leave(value.mark))
+        becomes_usable = Mux(
+            arrives, self._may_leave(new, value.mark, leaves), self._may_leave(value.mark)
         )
+        m.d.sync += usable.eq(becomes_usable)
+        if self._config.path_registers:
+            ready = Signal(init=1)
+            stays_empty = ready & ~self.values.valid
+            m.d.sync += ready.eq(stays_empty | (advances & becomes_usable))
+        else:
+            ready = ~occupied | (self._advance & usable)
+        m.d.comb += self.values.ready.eq(ready)
         waits = occupied & ~leaves & value.mark.fetch
         mark = Mux(waits, value.mark.as_value(), new.as_value())
         mark = data.View(value.mark.shape(), mark)

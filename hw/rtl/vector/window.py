@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, bits, fields_layout
-from tilewright.hw.rtl.signals import count_down, index_bits, within
+from tilewright.hw.rtl.signals import count_down, count_turns, index_bits, register, within
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.layouts import VECTOR, mark_layout, source_layout, start_layout
 from tilewright.hw.spec import isa
@@ -92,14 +92,16 @@ class WindowLoops(wiring.Component):
         # is taken, valid or not.
         ends = self._count(m, opens, moves)
         may_end = self._keep_pace(m, step, ends["window"])
+        registered = self._config.path_registers
+        is_end = self._foresee(m, opens, moves) if registered else ends["window"]
         m.d.comb += [
-            self.position.valid.eq(active & (leads | ~ends["window"] | may_end)),
+            self.position.valid.eq(active & (leads | ~is_end | may_end)),
             taken.eq(self.position.valid & self.position.ready),
             step.eq(taken & ~leads),
             moves.eq(step | ~active),
         ]
         last = ends["group"] & ends["group_count"]
-        if self._config.path_registers:
+        if registered:
             # Nothing of the last position's turn decides whether a start is taken.
             m.d.comb += [opens.eq(~active), self.start.ready.eq(opens)]
             with m.If(step & last):
@@ -126,10 +128,11 @@ class WindowLoops(wiring.Component):
         inner = {"kx": "kernel_width", "window": "kernel_height"}
         outer = {"row": "out_width", "group": "out_height"}
         ends, all_before = {}, 1
+        self._turns = {}
         for loop, name in (inner | outer).items():
             ends[loop] = Signal(name=f"{loop}_ends")
             with m.If(moves):
-                is_last = count_down(
+                self._turns[loop] = _, is_last = count_turns(
                     m, new[name], name=loop, start=opens, step=all_before, again=fields[name]
                 )
             m.d.comb += ends[loop].eq(all_before & is_last)
@@ -138,6 +141,18 @@ class WindowLoops(wiring.Component):
             ends["group_count"] = count_down(
                 m, new.groups, name="groups", start=opens, step=ends["group"]
             )
+        return ends
+
+    def _foresee(self, m, opens, moves):
+        """Return the window's end from a register of its own, which decides nothing else."""
+        new, fields = self.start.p.fields, self.fields
+        (left_x, is_last_x), (left_y, is_last_y) = self._turns["kx"], self._turns["window"]
+        next_x = Mux(is_last_x, fields.kernel_width == 1, left_x == 2)
+        next_y = Mux(is_last_y, fields.kernel_height == 1, left_y == 2)
+        is_single = (new.kernel_width == 1) & (new.kernel_height == 1)
+        ends = register(1, "foreseen_end")
+        with m.If(moves):
+            m.d.sync += ends.eq(Mux(opens, is_single, next_x & Mux(is_last_x, next_y, is_last_y)))
         return ends
 
     def _keep_pace(self, m, step, window_ends):

@@ -134,6 +134,10 @@ class Vector(Window):
         They pass while earlier instructions run: instruction n + 2 is prepared from the cycle after
         the retirement of instruction n on.
         """
+        return cycles.vector_look(config) + self.prefetch_cycles(config)
+
+    def prefetch_cycles(self, config: Config) -> int:
+        """Return the cycles in which its header and table are read."""
         if self.is_empty:
             return 0
         return config.header_words + cycles.TABLE_CYCLES * self.use_table
