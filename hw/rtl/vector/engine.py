@@ -129,10 +129,8 @@ class VectorEngine(wiring.Component):
         in_flight = count_in_flight(m, NUM_SLOTS, accepted=accept, retired=self.retire)
         self._in_flight = in_flight
         waiting_writer, waiting_operand = bits("waiting_writer", "waiting_operand")
-        offered, nothing, bad_group = self._judge(m, fields)
+        offered = self._judge(m, fields, empty, misplaced)
         m.d.comb += [
-            misplaced.eq(~nothing & bad_group),
-            empty.eq(nothing | misplaced),
             room.eq((in_flight < NUM_SLOTS) & ~waiting_writer & ~waiting_operand),
             prefetch.valid.eq(offered & room & ~empty),
             prefetch.instruction.eq(self.instruction.p),
@@ -166,20 +164,20 @@ class VectorEngine(wiring.Component):
             with m.Elif(unit.job.ready):
                 m.d.sync += waiting.eq(0)
 
-    def _judge(self, m, fields):
-        """Whether an instruction is offered, has a zero count, a group that its words do not have.
+    def _judge(self, m, fields, empty, misplaced):
+        """Find whether an instruction has a bad lane group, or is empty; return if one is offered.
 
         With path registers that is known a cycle after the instruction has come.
         """
         nothing = Cat(fields[name] == 0 for name in Vector.counts).any()
-        found = self.instruction.valid, nothing, self._is_misplaced(fields)
+        is_misplaced = ~nothing & self._is_misplaced(fields)
+        found = [misplaced.eq(is_misplaced), empty.eq(nothing | is_misplaced)]
         if not self._config.path_registers:
-            return found
-        offered, nothing, bad_group = known = bits("offered", "nothing", "bad_group")
-        m.d.sync += [place.eq(value) for place, value in zip(known, found, strict=True)]
-        with m.If(self.instruction.ready):
-            m.d.sync += offered.eq(0)
-        return self.instruction.valid & offered, nothing, bad_group
+            m.d.comb += found
+            return self.instruction.valid
+        offered = Signal()
+        m.d.sync += [*found, offered.eq(self.instruction.valid & ~self.instruction.ready)]
+        return offered
 
     def _is_misplaced(self, fields):
         """A first lane group that its word does not have."""
