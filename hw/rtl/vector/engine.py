@@ -92,6 +92,9 @@ class VectorEngine(wiring.Component):
         wiring.connect(m, writer.activation, wiring.flipped(self.destination))
         m.d.comb += [part.slots.eq(prefetch.slots) for part in (reader, first, second)]
         m.d.comb += reader.defer.eq(operands.starved)
+        if self._config.path_registers:
+            m.d.comb += second.first_next.eq(first.combines_next)
+            m.d.comb += operands.taken_next.eq(second.takes_next)
 
         combines = first.results.p.combines
         m.d.comb += [
@@ -170,13 +173,13 @@ class VectorEngine(wiring.Component):
         With path registers that is known a cycle after the instruction has come.
         """
         nothing = Cat(fields[name] == 0 for name in Vector.counts).any()
-        is_misplaced = ~nothing & self._is_misplaced(fields)
-        found = [misplaced.eq(is_misplaced), empty.eq(nothing | is_misplaced)]
+        wrong = ~nothing & self._is_misplaced(fields)
         if not self._config.path_registers:
-            m.d.comb += found
+            m.d.comb += [misplaced.eq(wrong), empty.eq(nothing | misplaced)]
             return self.instruction.valid
+        m.d.sync += [misplaced.eq(wrong), empty.eq(nothing | wrong)]
         offered = Signal()
-        m.d.sync += [*found, offered.eq(self.instruction.valid & ~self.instruction.ready)]
+        m.d.sync += offered.eq(self.instruction.valid & ~self.instruction.ready)
         return offered
 
     def _is_misplaced(self, fields):

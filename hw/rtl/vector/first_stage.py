@@ -1,6 +1,6 @@
 """Stage 1: window reduction, group parameters, requantization, table."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,7 +44,9 @@ class FirstStage(wiring.Component):
     results : Out(stream of results_layout)
     parameter : read port
     table_write : In(table_write_signature)
-    fault, fault_slot : Out; a parameter word of that slot's instruction is out of range
+    fault, fault_slot : Out; a parameter word of that slot's instruction is out of range,
+        with path registers a cycle before
+    combines_next : Out(1), with path registers; results for the second stage in the next cycle
     """
 
     def __init__(self, *, config: Config, instances: bool = False):
@@ -62,6 +64,7 @@ class FirstStage(wiring.Component):
                 "table_write": In(table_write_signature()),
                 "fault": Out(1),
                 "fault_slot": Out(1),
+                **({"combines_next": Out(1)} if config.path_registers else {}),
             }
         )
 
@@ -90,7 +93,19 @@ class FirstStage(wiring.Component):
         bias, scales = self._take_parameters(m, value, leaves)
         results, products = self._requantize(m, total, bias, scales)
         self._look_up(m, results, products, buffer.sink.p)
+        if self._config.path_registers:
+            self._look_ahead(m, buffer)
         return m
+
+    def _look_ahead(self, m, buffer):
+        """Whether there are results for the second stage in the next cycle."""
+        new, results = buffer.sink, self.results
+        spare = register(1, "spare_combines")
+        with m.If(new.ready):
+            m.d.sync += spare.eq(new.p.combines)
+        stalls = results.valid & ~results.ready
+        behind = Mux(new.ready, new.valid & new.p.combines, spare)
+        m.d.comb += self.combines_next.eq(Mux(stalls, results.p.combines, behind))
 
     def _receive(self, m, advances):
         """The value in front of the reduction; `leaves`: it moves on at the end of this cycle.
@@ -107,9 +122,12 @@ class FirstStage(wiring.Component):
         # The choice comes with the value: nothing but the adder lies between the two and a total.
         reduction = self.slots[self.values.p.mark.slot].reduction
         self._maximum = register(1, "maximum")
-        with m.If(arrives):
-            m.d.sync += [occupied.eq(1), value.eq(self.values.p)]
+        # With path registers what is on offer is taken, valid or not: the enable is a register.
+        with m.If(self.values.ready if self._config.path_registers else arrives):
+            m.d.sync += value.eq(self.values.p)
             m.d.sync += self._maximum.eq(reduction == isa.Reduction.MAX)
+        with m.If(arrives):
+            m.d.sync += occupied.eq(1)
         with m.Elif(leaves):
             m.d.sync += occupied.eq(0)
 
@@ -123,6 +141,7 @@ class FirstStage(wiring.Component):
             ready = Signal(init=1)
             stays_empty = ready & ~self.values.valid
             m.d.sync += ready.eq(stays_empty | (advances & becomes_usable))
+            m.d.sync += Assert(ready == (~occupied | (self._advance & usable)))
         else:
             ready = ~occupied | (self._advance & usable)
         m.d.comb += self.values.ready.eq(ready)
@@ -132,6 +151,9 @@ class FirstStage(wiring.Component):
         m.d.comb += [
             self.parameter.request.eq((waits | (arrives & new.fetch)) & mark.parameter_exists),
             self.parameter.address.eq(mark.parameter_address),
+        ]
+        domain = m.d.sync if self._config.path_registers else m.d.comb
+        domain += [
             self.fault.eq(leaves & value.mark.fetch & ~value.mark.parameter_exists),
             self.fault_slot.eq(value.mark.slot),
         ]

@@ -1,6 +1,6 @@
 """Reads stage 2's second operand, ahead of stage 1's results."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Assert, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,6 +21,7 @@ class OperandReader(wiring.Component):
     activation : read port
     starved : Out(1); an operand is requested and there is none to go on with
     fault, fault_slot : Out; an operand of that slot's instruction was out of range a cycle before
+    taken_next : In(1), with path registers; `values` are taken in the next cycle, if there are any
     """
 
     def __init__(self, *, config: Config):
@@ -33,6 +34,7 @@ class OperandReader(wiring.Component):
                 "starved": Out(1),
                 "fault": Out(1),
                 "fault_slot": Out(1),
+                **({"taken_next": In(1)} if config.path_registers else {}),
             }
         )
 
@@ -53,7 +55,7 @@ class OperandReader(wiring.Component):
             read.address.eq(position.address),
             read.grant.eq(self.activation.grant),
             read.repeat_grant.eq(self.activation.repeat_grant),
-            read.held_ready.eq(~self.values.valid | self.values.ready),
+            read.held_ready.eq(self._find_room(m, read)),
             self.starved.eq(read.would_request & ~self.values.valid),
             self.activation.request.eq(read.request),
             self.activation.address.eq(position.address),
@@ -70,3 +72,14 @@ class OperandReader(wiring.Component):
         with m.Elif(self.values.ready):
             m.d.sync += self.values.valid.eq(0)
         return m
+
+    def _find_room(self, m, read):
+        """Whether the next operand may come; with path registers known a cycle before."""
+        if not self._config.path_registers:
+            return ~self.values.valid | self.values.ready
+        has_room = Signal(init=1)
+        arrives = read.held_valid & has_room
+        stays = self.values.valid & ~self.values.ready
+        m.d.sync += has_room.eq(~(arrives | stays) | self.taken_next)
+        m.d.sync += Assert(has_room == (~self.values.valid | self.values.ready))
+        return has_room

@@ -29,6 +29,8 @@ class SecondStage(wiring.Component):
     second : In(stream of lanes of int8)
     slots : In(slots_layout)
     results : Out(combined_signature)
+    first_next : In(1), takes_next : Out(1), with path registers; whether the first word is there in
+        the next cycle, and whether the second one then is taken, if it is there
     """
 
     def __init__(self, *, config: Config, instances: bool = False):
@@ -42,6 +44,7 @@ class SecondStage(wiring.Component):
                 "second": In(stream.Signature(data.ArrayLayout(signed(8), config.lanes))),
                 "slots": In(slots_layout()),
                 "results": Out(combined_signature(config)),
+                **({"first_next": In(1), "takes_next": Out(1)} if config.path_registers else {}),
             }
         )
 
@@ -60,6 +63,10 @@ class SecondStage(wiring.Component):
             self.second.ready.eq(pair & last_step),
             self.results.valid.eq(behind[-1]),
         ]
+        if self._config.path_registers:
+            # `at` is turned by each pair that is taken.
+            last_next = Mux(pair, at[-2], at[-1]) if self._steps > 1 else 1
+            m.d.comb += self.takes_next.eq(self.first_next & last_next)
         m.d.sync += behind.eq(Cat(pair, behind[:-1]))
         m.d.sync += [after.eq(before) for before, after in itertools.pairwise(slots)]
         self._place_lanes(m, slots, at)

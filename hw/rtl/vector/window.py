@@ -1,6 +1,6 @@
 """Address generator of stage 1's source: lane group, y, x, ky, kx."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Assert, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -104,6 +104,7 @@ class WindowLoops(wiring.Component):
         if registered:
             # Nothing of the last position's turn decides whether a start is taken.
             m.d.comb += [opens.eq(~active), self.start.ready.eq(opens)]
+            m.d.sync += Assert(~active | (is_end == ends["window"]))
             with m.If(step & last):
                 m.d.sync += active.eq(0)
         else:
@@ -161,18 +162,19 @@ class WindowLoops(wiring.Component):
             return 1
         pause = Signal(range(self._pace))
         if self._config.path_registers:
-            combines, pauses = bits("combines", "pauses")
+            combines, rests = Signal(name="combines"), Signal(name="rests", init=1)
             with m.If(self.start.ready):
                 m.d.sync += combines.eq(self.start.p.fields.combine.any())
         else:
-            combines, pauses = self.fields.combine.any(), pause != 0
-        with m.If(step & window_ends & combines):
+            combines, rests = self.fields.combine.any(), pause == 0
+        begins = step & window_ends & combines
+        with m.If(begins):
             m.d.sync += pause.eq(self._pace - 1)
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
         if self._config.path_registers:
-            m.d.sync += pauses.eq((step & window_ends & combines) | (pause > 1))
-        return ~combines | ~pauses
+            m.d.sync += rests.eq(~begins & (pause <= 1))
+        return ~combines | rests
 
     def _lead(self, m, opens, moves, taken, group_ends):
         """How many positions there are in front of the lane group's first value, and if any."""
