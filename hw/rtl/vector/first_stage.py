@@ -137,14 +137,9 @@ class FirstStage(wiring.Component):
             arrives, self._may_leave(new, value.mark, leaves), self._may_leave(value.mark)
         )
         m.d.sync += usable.eq(becomes_usable)
-        if self._config.path_registers:
-            ready = Signal(init=1)
-            stays_empty = ready & ~self.values.valid
-            m.d.sync += ready.eq(stays_empty | (advances & becomes_usable))
-            m.d.sync += Assert(ready == (~occupied | (self._advance & usable)))
-        else:
-            ready = ~occupied | (self._advance & usable)
-        m.d.comb += self.values.ready.eq(ready)
+        m.d.comb += self.values.ready.eq(
+            self._find_ready(m, occupied, usable, advances & becomes_usable)
+        )
         waits = occupied & ~leaves & value.mark.fetch
         mark = Mux(waits, value.mark.as_value(), new.as_value())
         mark = data.View(value.mark.shape(), mark)
@@ -158,6 +153,16 @@ class FirstStage(wiring.Component):
             self.fault_slot.eq(value.mark.slot),
         ]
         return value, leaves
+
+    def _find_ready(self, m, occupied, usable, may_leave):
+        """Whether a value may come; may_leave: one may leave in the next cycle."""
+        now = ~occupied | (self._advance & usable)
+        if not self._config.path_registers:
+            return now
+        ready = Signal(init=1)
+        m.d.sync += ready.eq((ready & ~self.values.valid) | may_leave)
+        m.d.sync += Assert(ready == now)
+        return ready
 
     def _may_leave(self, mark, before=None, leaves=0):
         """Whether a value may leave in the next cycle, as far as its parameters are concerned.
