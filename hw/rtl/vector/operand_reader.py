@@ -67,8 +67,15 @@ class OperandReader(wiring.Component):
         with m.If(moves):
             m.d.sync += group.eq(position.group)
         word = self.activation.data.word_select(group, 8 * self._config.lanes)
+        registered, take = self._config.path_registers, self.values.payload.eq(word)
+        if registered:
+            # What is on the port is taken, valid or not: the enable is a register.
+            with m.If(read.held_ready):
+                m.d.sync += take
         with m.If(read.held_valid & read.held_ready):
-            m.d.sync += [self.values.valid.eq(1), self.values.payload.eq(word)]
+            m.d.sync += self.values.valid.eq(1)
+            if not registered:
+                m.d.sync += take
         with m.Elif(self.values.ready):
             m.d.sync += self.values.valid.eq(0)
         return m
