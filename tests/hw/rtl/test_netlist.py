@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 
+import pytest
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 from amaranth.hdl import Module
@@ -93,5 +94,7 @@ def test_a_path_without_a_register_is_found():
     assert combinational_paths(Leaky()) == {("request", "early")}
 
 
-def test_no_input_of_the_top_reaches_an_output():
-    assert combinational_paths(Accelerator(config=PRESETS["nano"])) == set()
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_no_input_of_the_top_reaches_an_output(path_registers):
+    config = PRESETS["nano"].replace(path_registers=path_registers)
+    assert combinational_paths(Accelerator(config=config)) == set()
