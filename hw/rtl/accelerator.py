@@ -237,6 +237,9 @@ class Accelerator(wiring.Component):
                 ((Space.ACCUMULATOR, Side.WRITE), depthwise.accumulator_write),
             ):
                 served[port][Engine.DEPTHWISE] = [own]
+            if self._config.path_registers:
+                assert PRIORITIES[Space.ACCUMULATOR, Side.WRITE][0] == Engine.MATRIX
+                m.d.comb += depthwise.coming_writes.eq(matrix.coming_writes)
         assert PRIORITIES[Space.ACTIVATION, Side.WRITE][0] == Engine.VECTOR  # it awaits no grant
         for name, sram in self.memories.items():
             for side, ports in ((Side.READ, sram.readers), (Side.WRITE, sram.writers)):

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from contextlib import nullcontext
 from itertools import pairwise
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -286,6 +286,13 @@ class BankedMemory(wiring.Component):
                 yield port, m.Elif(wants[bank])
             else:
                 yield port, m.Else()
+
+
+def accumulator_banks_of(address, config: Config) -> Value:
+    """Return one bit a bank of the accumulators: whether it has the word of that address."""
+    words = config.accumulator_words // config.accumulator_banks
+    reaches = [address >= number * words for number in range(1, config.accumulator_banks)]
+    return Cat(start & ~end for start, end in pairwise((Const(1), *reaches, Const(0))))
 
 
 def activation_memory(config: Config, *, instances: bool = False) -> BankedMemory:

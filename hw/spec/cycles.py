@@ -35,6 +35,14 @@ MATRIX_ISSUE_CYCLES = 4
 """Cycles of a pixel outside the array: three in front of it, one for the accumulation."""
 
 
+def acceptance_gap(config: Config) -> int:
+    """Cycles from the last turn of a MATRIX or DEPTHWISE to the acceptance of the next.
+
+    Before the first word of a block of DEPTHWISE there are so many, too.
+    """
+    return config.path_registers
+
+
 def tree_stages(config: Config) -> int:
     """Registers behind the products of a tile: its adder tree and the sum with the tile above."""
     levels = (config.tile_rows - 1).bit_length() + (config.rows > config.tile_rows)
@@ -66,16 +74,21 @@ def matrix_pipeline(config: Config) -> int:
 # step of an instruction that does nothing. Words count over all instructions. Each stage takes word
 # n in the first cycle that is not before any of those listed; a read or write also needs its grant
 # in that cycle. Without refusals all but `turn` then follow from the cycle of the stage before.
+# P is path_registers. If it is 1, there is a stage `word` that has the weights of the word's kernel
+# row in registers, and two words can wait in front of it, so that no stall behind it reaches the
+# reads.
 #
-#   accept      of an instruction: its offer, turn of the last word of the instruction before
+#   accept      of an instruction: its offer, turn of the last word of the instruction before + P
 #   weights     of a block, depthwise_words reads, at most one a cycle: the offer of the instruction
-#               (its first block; also before the acceptance), enter + 1 of the last block's first
-#               word
+#               + 2P (its first block; also before the acceptance), enter + 1 + P of the last
+#               block's first word
 #   turn[n]     leaves the loops: turn[n-1] + 1, read[n-3] + 1, accept + 1, and for a block's first
-#               word the last read of its weights + 1
+#               word the last read of its weights + 1 and turn[n-1] + 1 + P
 #   read[n]     of the activations (padding passes): turn[n] + 2, read[n-1] + 1, enter[n-1]
-#   enter[n]    the lanes: read[n] + 1, product[n-1]
-#   product[n]  enter[n] + 1, sum[n-1]
+#   enter[n]    the lanes: read[n] + 1, product[n-1]; if P, in front of them: read[n] + 1,
+#               word[n-2] + 1, for a block's first word, which swaps the weights, word[n-1] + 1
+#   word[n]     (if P) enter[n] + 1, product[n-1] and, if it is not in that very cycle, sum[n-1]
+#   product[n]  enter[n] + 1 or, if P, word[n] + 1, sum[n-1]
 #   sum[n]      product[n] + 1, leave of the result before; here a result that accumulates reads
 #   leave[n]    of a result (one in kernel_height * step words): sum[n] + 1, write of the result
 #               before
@@ -86,19 +99,42 @@ def matrix_pipeline(config: Config) -> int:
 
 DEPTHWISE_ADDRESS_CYCLES = 2
 """From a word's turn to its activation read."""
-DEPTHWISE_RESULT_CYCLES = 5
-"""From a word's activation read to the write of the sum it completes, and to retirement."""
-DEPTHWISE_LATCH_CYCLES = 4
-"""From the turn of a block's first word to the first read of the next block's weights."""
 
 
-DEPTHWISE_PIPELINE_CYCLES = DEPTHWISE_ADDRESS_CYCLES + DEPTHWISE_RESULT_CYCLES
-"""From a word's turn to retirement of the instruction that it ends."""
+def depthwise_word_cycles(config: Config) -> int:
+    """Cycles from a word's way out of its read to its product."""
+    return 1 + config.path_registers
+
+
+def depthwise_result_cycles(config: Config) -> int:
+    """Cycles from a word's activation read to the write of its sum, and to retirement."""
+    return 4 + depthwise_word_cycles(config)
+
+
+def depthwise_weights_cycles(config: Config) -> int:
+    """Cycles from when there is room for a block's weights to their first read."""
+    return config.path_registers
+
+
+def depthwise_offer_cycles(config: Config) -> int:
+    """Cycles from an instruction's offer to the first read of weights, if there is room."""
+    return 2 * config.path_registers
+
+
+def depthwise_latch_cycles(config: Config) -> int:
+    """Cycles from the turn of a block's first word to the next block's first read of weights."""
+    return DEPTHWISE_ADDRESS_CYCLES + 2 + depthwise_weights_cycles(config)
+
+
+def depthwise_pipeline(config: Config) -> int:
+    """Cycles from a word's turn to retirement of the instruction that it ends."""
+    return DEPTHWISE_ADDRESS_CYCLES + depthwise_result_cycles(config)
 
 
 def depthwise_block_cycles(words: int, config: Config) -> int:
     """Cycles that a block of so many words has the loops for: what its successor's weights take."""
-    return max(words, DEPTHWISE_LATCH_CYCLES + config.depthwise_words)
+    weights = depthwise_latch_cycles(config) + config.depthwise_words
+    return max(words + acceptance_gap(config), weights)
 
 
 # LOAD and STORE. `latency` is that of the memory: from the handshake of a read's address to its

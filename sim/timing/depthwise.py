@@ -11,7 +11,6 @@ from tilewright.hw.spec.operations.depthwise import Depthwise
 from tilewright.sim.timing.activity import ACCUMULATOR, ACTIVATION, Trace
 from tilewright.sim.timing.alarm import Alarm
 from tilewright.sim.timing.depthwise_pipeline import (
-    WRITE,
     Pipeline,
     Ports,
     Record,
@@ -19,6 +18,7 @@ from tilewright.sim.timing.depthwise_pipeline import (
     Requests,
     State,
     Stream,
+    stages_of,
 )
 from tilewright.sim.timing.depthwise_words import WordCache, Words
 from tilewright.sim.timing.ports import BankTimeline, Claim
@@ -40,6 +40,8 @@ class Flight:
     state: State
     """Of the stages behind its last word, as far as is known."""
     record: Record
+    latency: int
+    """From a word's turn to its write."""
     alarm: Alarm
     """Set to when the next thing is certain."""
     is_over: bool = False
@@ -51,7 +53,7 @@ class Flight:
     @property
     def settles(self) -> int:
         """When its last word's turn comes or, behind that, nothing moves its requests any more."""
-        return self.state.write - WRITE if self.is_over else self.state.turn
+        return self.state.write - self.latency if self.is_over else self.state.turn
 
 
 class _Check(Actor):
@@ -74,6 +76,7 @@ class DepthwiseModel(DepthwiseState):
         self.is_used = Engine.DEPTHWISE in machine.engines
         """The program has such instructions."""
         self._cache = WordCache(machine.config)
+        self._stages = stages_of(machine.config)
         self._flights: deque[Flight] = deque()
         """Those that have not retired."""
         self._latest: deque[Flight] = deque(maxlen=RECENT_FLIGHTS)
@@ -86,10 +89,11 @@ class DepthwiseModel(DepthwiseState):
         """Of the plan."""
 
     def acceptance(self, number: int, offer: int) -> int | None:
-        """As EngineModel: in the turn of the last word before it."""
+        """As EngineModel: in the turn of the last word before it or, with the gap, behind that."""
         if self._last is None:
             return offer
-        return max(offer, self._last.state.turn) if self._last.is_over else None
+        free = self._last.state.turn + self._stages.gap
+        return max(offer, free) if self._last.is_over else None
 
     def accept(self, number: int, cycle: int) -> None:
         """As EngineModel."""
@@ -102,6 +106,7 @@ class DepthwiseModel(DepthwiseState):
             accepted=cycle,
             state=self._settled,
             record=Record(),
+            latency=self._stages.write,
             alarm=Alarm(self._machine),
         )
         self._flights.append(flight)
@@ -118,7 +123,7 @@ class DepthwiseModel(DepthwiseState):
             writes=machine.accumulator_writes,
             weights=machine.vector.parameter_reads(max(flight.offer, before.latch_free)),
         )
-        pipeline = Pipeline(flight.words, ports, before)
+        pipeline = Pipeline(flight.words, ports, before, self._stages)
         pipeline.run(
             offer=flight.offer,
             accepted=flight.accepted,

@@ -6,14 +6,60 @@ The rules are those of hw/spec/cycles.py.
 from dataclasses import field
 from typing import NamedTuple
 
-from tilewright.hw.spec.cycles import DEPTHWISE_ADDRESS_CYCLES
+from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import (
+    DEPTHWISE_ADDRESS_CYCLES,
+    acceptance_gap,
+    depthwise_offer_cycles,
+    depthwise_pipeline,
+    depthwise_weights_cycles,
+    depthwise_word_cycles,
+)
 from tilewright.sim.timing.depthwise_words import Words
 from tilewright.sim.timing.ports import FREE_BANK, BankTimeline
 from tilewright.support.records import record
 
-# From a word's turn to each stage, where nothing is refused.
+# From a word's turn to its read and on, where nothing is refused.
 READ = DEPTHWISE_ADDRESS_CYCLES
-ENTER, PRODUCT, SUM, LEAVE, WRITE = (READ + stage for stage in range(1, 6))
+ENTER = READ + 1
+
+
+@record(frozen=True, kw_only=True)
+class Stages:
+    """What depends on the config: from a word's turn to a stage, where nothing is refused."""
+
+    word: int
+    """With the weights of its kernel row; the same as ENTER where that is no stage of its own."""
+    product: int
+    sum: int
+    leave: int
+    write: int
+    gap: int
+    """Cycles in front of a block's first word."""
+    weights: int
+    """Cycles from when there is room for a block's weights to their first read."""
+    offer: int
+    """Cycles from an instruction's offer to that."""
+
+    @property
+    def has_buffer(self) -> bool:
+        """Tell whether two words can wait between their read and the stage `word`."""
+        return self.word != ENTER
+
+
+def stages_of(config: Config) -> Stages:
+    """Return the stages of a config."""
+    word = READ + depthwise_word_cycles(config)
+    return Stages(
+        word=word,
+        product=word + 1,
+        sum=word + 2,
+        leave=word + 3,
+        write=depthwise_pipeline(config),
+        gap=acceptance_gap(config),
+        weights=depthwise_weights_cycles(config),
+        offer=depthwise_offer_cycles(config),
+    )
 
 
 class Stream(NamedTuple):
@@ -84,6 +130,9 @@ class State:
     """The read of the word before."""
     read: int = -1
     enter: int = -1
+    word_before: int = -1
+    """The word before, in its stage."""
+    word: int = -1
     product: int = -1
     sum: int = -1
     leave: int = -1
@@ -94,33 +143,33 @@ class State:
     held_read: Held = NOTHING_HELD
     held_sum: Held = NOTHING_HELD
 
-    @property
-    def is_unhindered(self) -> bool:
+    def is_unhindered(self, stages: Stages) -> bool:
         """Tell whether the next word passes every stage without a wait if no port refuses."""
         return self.turn >= max(
             self.read - READ,
             self.enter - ENTER,
-            self.product - PRODUCT,
-            self.sum - SUM,
-            self.leave - LEAVE,
-            self.write - WRITE,
+            self.word - stages.word,
+            self.product - stages.product,
+            self.sum - stages.sum,
+            self.leave - stages.leave,
+            self.write - stages.write,
         )
 
 
 class Pipeline:
     """Takes the words of one instruction; `state` is what it leaves behind."""
 
-    def __init__(self, words: Words, ports: Ports, before: State) -> None:
-        self._words, self._ports = words, ports
+    def __init__(self, words: Words, ports: Ports, before: State, stages: Stages) -> None:
+        self._words, self._ports, self._stages = words, ports, stages
         self.state, self.record = before, Record()
 
     def run(self, *, offer: int, accepted: int, weight_words: int) -> None:
         """Take all words. `offer`, `accepted`: cycles of the instruction's."""
-        words, number, block_end = self._words, 0, 0
+        words, stages, number, block_end = self._words, self._stages, 0, 0
         while number < words.count:
             state = self.state
             turn = max(state.turn + 1, state.read_earliest + 1, accepted + 1)
-            if number < block_end and state.is_unhindered:
+            if number < block_end and state.is_unhindered(stages):
                 streamed = self._unrefused(number, block_end)
                 if streamed:
                     self._stream(number, streamed)
@@ -128,7 +177,9 @@ class Pipeline:
                     continue
             starts_block = bool(words.block_words) and number == block_end
             if starts_block:
-                turn = max(turn, self._read_weights(max(state.latch_free, offer), weight_words))
+                first = max(state.latch_free + stages.weights, offer + stages.offer)
+                read = self._read_weights(first, weight_words)
+                turn = max(turn, state.turn + 1 + stages.gap, read)
                 block_end += words.block_words
             self._step(number, turn, starts_block=starts_block)
             number += 1
@@ -144,22 +195,23 @@ class Pipeline:
 
     def _unrefused(self, first: int, end: int) -> int:
         """Return how many words from `first` on, up to `end`, no port refuses."""
-        words, ports, turn = self._words, self._ports, self.state.turn + 1
+        words, ports, stages = self._words, self._ports, self._stages
+        turn = self.state.turn + 1
         count = ports.reads.first_taken(words.reads[first:end], words.read_banks, turn + READ)
         writes = words.writes[first : first + count]
         if words.accumulates:
-            count = ports.sums.first_taken(writes, words.write_banks, turn + SUM)
+            count = ports.sums.first_taken(writes, words.write_banks, turn + stages.sum)
             writes = writes[:count]
-        return ports.writes.first_taken(writes, words.write_banks, turn + WRITE)
+        return ports.writes.first_taken(writes, words.write_banks, turn + stages.write)
 
     def _stream(self, first: int, count: int) -> None:
         """Take words that wait nowhere."""
         self._release_reads()
-        state, record = self.state, self.record
+        state, record, stages = self.state, self.record, self._stages
         record.reads.append(Stream(first, count, state.turn + 1 + READ))
-        record.writes.append(Stream(first, count, state.turn + 1 + WRITE))
+        record.writes.append(Stream(first, count, state.turn + 1 + stages.write))
         if self._words.accumulates:
-            record.sums.append(Stream(first, count, state.turn + 1 + SUM))
+            record.sums.append(Stream(first, count, state.turn + 1 + stages.sum))
         turn = state.turn + count
         has_result = self._words.results[first + count - 1]
         self.state = State(
@@ -168,10 +220,12 @@ class Pipeline:
             read_before=turn + READ - 1,
             read=turn + READ,
             enter=turn + ENTER,
-            product=turn + PRODUCT,
-            sum=turn + SUM,
-            leave=turn + LEAVE if has_result else state.leave,
-            write=turn + WRITE if has_result else state.write,
+            word_before=turn + stages.word - 1,
+            word=turn + stages.word,
+            product=turn + stages.product,
+            sum=turn + stages.sum,
+            leave=turn + stages.leave if has_result else state.leave,
+            write=turn + stages.write if has_result else state.write,
             latch_free=state.latch_free,
         )
 
@@ -182,8 +236,10 @@ class Pipeline:
         asked = max(turn + READ, before.read + 1)
         read = self._ports.reads.free(bank, max(asked, before.enter))
         _note(self.record.reads, before.held_read, bank, asked, read + 1)
-        enter, held_read = _take(self._ports.reads, bank, read, before.product)
-        product = max(enter + 1, before.sum)
+        place_free = self._place_free(starts_block)
+        enter, held_read = _take(self._ports.reads, bank, read, place_free)
+        word = self._leave_buffer(enter) if self._stages.has_buffer else enter
+        product = max(word + 1, before.sum)
         total = max(product + 1, before.leave)
         leave, write, held_sum = before.leave, before.write, before.held_sum
         if words.results[number]:
@@ -201,6 +257,8 @@ class Pipeline:
             read_before=before.read,
             read=read,
             enter=enter,
+            word_before=before.word,
+            word=word,
             product=product,
             sum=total,
             leave=leave,
@@ -209,6 +267,17 @@ class Pipeline:
             held_read=held_read,
             held_sum=held_sum,
         )
+
+    def _place_free(self, starts_block: bool) -> int:
+        """Return when a word can leave the place behind its read."""
+        if not self._stages.has_buffer:
+            return self.state.product
+        return (self.state.word if starts_block else self.state.word_before) + 1
+
+    def _leave_buffer(self, enter: int) -> int:
+        """Return when a word comes out of the buffer that it entered."""
+        before = self.state
+        return before.product if enter < before.product else max(enter + 1, before.sum)
 
     def _release_reads(self) -> None:
         """Note when the latest reads are repeated; nothing else asks meanwhile."""

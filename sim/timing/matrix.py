@@ -3,6 +3,7 @@
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import (
     ACCUMULATE_LATENCY,
+    acceptance_gap,
     matrix_first_tile_cycles,
     matrix_pipeline,
     matrix_tile_cycles,
@@ -52,8 +53,9 @@ class MatrixModel(MatrixState):
         self._config = config = machine.config
         self._first_load = matrix_first_tile_cycles(config)
         self._pipeline = matrix_pipeline(config)
-        self._ready = 0
-        """When the last tile was taken."""
+        self._gap = acceptance_gap(config)
+        self._free = 0
+        """When the next instruction can be accepted."""
         self._pixels_end = 0
         """When the next tile can be taken."""
         self._last_word = -1
@@ -69,8 +71,8 @@ class MatrixModel(MatrixState):
             self._sums.append((pattern, adds + ACCUMULATE_LATENCY - 1))
 
     def acceptance(self, number: int, offer: int) -> int | None:
-        """As EngineModel: when the last tile before it is taken."""
-        return max(offer, self._ready)
+        """As EngineModel: when the last tile before it is taken or, with the gap, behind that."""
+        return max(offer, self._free)
 
     def accept(self, number: int, cycle: int) -> None:
         """As EngineModel: notes its retirement and its reads."""
@@ -82,8 +84,9 @@ class MatrixModel(MatrixState):
         first = max(cycle + self._first_load, self._pixels_end)
         if size.accumulates:
             first = self._after_pending_sum(first, i.destination)
-        self._ready = first + size.earlier_cycles
-        self._pixels_end = self._ready + size.pixels
+        last = first + size.earlier_cycles
+        self._free = last + self._gap
+        self._pixels_end = last + size.pixels
         self._machine.retire(number, self._pixels_end + self._pipeline, cycle)
         if size.is_empty:
             self._last_word = -1

@@ -14,12 +14,15 @@ from tilewright.hw.spec.cycles import MATRIX_SETUP_CYCLES, matrix_pipeline
 
 STAGES = 10
 """Instructions that the stages of an engine hold, bursts and the array's pixels aside."""
+PATH_STAGES = 2
+"""More of them with path_registers."""
 
 
 def max_under_way(config: Config) -> int:
     """Instructions sent to an engine and not retired: more than its queue and pipeline hold."""
     array = matrix_pipeline(config) // MATRIX_SETUP_CYCLES
-    return config.queue_depth + config.axi_outstanding + array + STAGES
+    stages = STAGES + PATH_STAGES * config.path_registers
+    return config.queue_depth + config.axi_outstanding + array + stages
 
 
 def awaited_layout(config: Config) -> data.ArrayLayout:

@@ -8,7 +8,7 @@ Cycles: hw/spec/operations/depthwise.py has them, a test holds both together.
 
 from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.depthwise.layouts import DEPTHWISE
 from tilewright.hw.rtl.depthwise.pipeline import DepthwisePipeline
@@ -18,8 +18,8 @@ from tilewright.hw.rtl.interfaces import Activity, engine_signature, is_refused
 from tilewright.hw.rtl.signals import count_in_flight
 from tilewright.hw.spec.config import Config
 
-MOST_IN_FLIGHT = 8
-"""Each of the eight stages from the loops to the write may hold an instruction of its own."""
+MOST_IN_FLIGHT = 11
+"""Each of the stages from the loops to the write may hold an instruction of its own."""
 
 
 class DepthwiseEngine(wiring.Component):
@@ -30,6 +30,8 @@ class DepthwiseEngine(wiring.Component):
     those of engine_signature, and the memory ports
     activation_read, accumulator_read, parameter_read : Out(read_port_signature)
     accumulator_write : Out(write_port_signature) with one mask bit
+    coming_writes : In(a bit a bank of the accumulators), others write it in the next cycle; exists
+        with path_registers, which have no time to wait for the write's grant
     """
 
     def __init__(self, *, config: Config):
@@ -42,8 +44,11 @@ class DepthwiseEngine(wiring.Component):
             "accumulator_write": self._pipeline.accumulator_write,
             "parameter_read": self._weights.parameter,
         }
+        self._has_path_registers = config.path_registers
+        coming = {"coming_writes": In(config.accumulator_banks)} if config.path_registers else {}
         super().__init__(
             {
+                **coming,
                 **engine_signature([DEPTHWISE], config).members,
                 **{name: Out(port.signature) for name, port in self._ports.items()},
             }
@@ -58,10 +63,15 @@ class DepthwiseEngine(wiring.Component):
         wiring.connect(m, sequencer.access, pipeline.access)
         for name, port in self._ports.items():
             wiring.connect(m, port, wiring.flipped(getattr(self, name)))
+        has_words = self.instruction.valid & ~sequencer.empty
+        if self._has_path_registers:
+            m.d.sync += weights.offered.eq(has_words & ~self.instruction.ready)
+            m.d.comb += pipeline.coming_writes.eq(self.coming_writes)
+        else:
+            m.d.comb += weights.offered.eq(has_words)
         m.d.comb += [
-            weights.offered.eq(self.instruction.valid & ~sequencer.empty),
             weights.next.eq(self.instruction.p),
-            weights.accept.eq(weights.offered & self.instruction.ready),
+            weights.accept.eq(has_words & self.instruction.ready),
             weights.index.eq(sequencer.index),
             weights.claim.eq(sequencer.claim),
             sequencer.available.eq(weights.available),

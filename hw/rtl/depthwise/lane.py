@@ -19,6 +19,8 @@ def sum_bits(columns: int) -> int:
 class Lane(wiring.Component):
     """Multiplies an activation with the weights of one kernel row, then adds to the sums.
 
+    With path_registers the weights of the row are chosen in the cycle before they multiply.
+
     The sum of column k continues, in a new position's first row, the sum that column k - 1 had
     in the position before; column 0 starts at 0. Whatever the sums held before a row of outputs,
     the sum of the last column is complete from position kernel_width - 1 on.
@@ -26,18 +28,21 @@ class Lane(wiring.Component):
     Members
     -------
     activation : In(signed(8)); weights : In(8 bits a weight, by kernel row, then column)
-    kernel_row : In, whose weights; multiply : In(1), register the products
+    kernel_row : In, whose weights; choose : In(1), register them (with path_registers)
+    multiply : In(1), register the products
     first_row : In(1), the products are those of a position's first row; add : In(1)
     last_column : In; sum : Out, the sum of that column
     """
 
     def __init__(self, *, config: Config):
         self._taps = config.depthwise_taps
+        self._chooses_before = config.path_registers
         super().__init__(
             {
                 "activation": In(signed(8)),
                 "weights": In(8 * DEPTHWISE_KERNEL_ROWS * self._taps),
                 "kernel_row": In(unsigned(KERNEL_ROW_BITS)),
+                "choose": In(1),
                 "multiply": In(1),
                 "first_row": In(1),
                 "add": In(1),
@@ -51,10 +56,9 @@ class Lane(wiring.Component):
         columns = range(self._taps)
         products = [register(signed(16), f"product_{k}") for k in columns]
         sums = [register(signed(sum_bits(k + 1)), f"sum_{k}") for k in columns]
+        weights = [self._weight(m, k) for k in columns]
         with m.If(self.multiply):
-            for k, product in enumerate(products):
-                column = range(k, len(self.weights) // 8, self._taps)
-                weight = _select(self.kernel_row, [self.weights.word_select(i, 8) for i in column])
+            for product, weight in zip(products, weights, strict=True):
                 m.d.sync += product.eq(self.activation * weight.as_signed())
         with m.If(self.add):
             for k, (product, total) in enumerate(zip(products, sums, strict=True)):
@@ -62,6 +66,17 @@ class Lane(wiring.Component):
                 m.d.sync += total.eq(Mux(self.first_row, shifted, total) + product)
         m.d.comb += self.sum.eq(_select(self.last_column, sums))
         return m
+
+    def _weight(self, m, column):
+        """The weight of a kernel column, from the row's number or from a register."""
+        numbers = range(column, len(self.weights) // 8, self._taps)
+        weight = _select(self.kernel_row, [self.weights.word_select(i, 8) for i in numbers])
+        if not self._chooses_before:
+            return weight
+        chosen = register(8, f"weight_{column}")
+        with m.If(self.choose):
+            m.d.sync += chosen.eq(weight)
+        return chosen
 
 
 def _select(number, values):

@@ -33,6 +33,13 @@ def mark_layout(config: Config) -> data.StructLayout:
     )
 
 
+def word_layout(config: Config) -> data.StructLayout:
+    """An activation word that was read, or the padding in its place."""
+    return data.StructLayout(
+        {"mark": mark_layout(config), "activations": unsigned(8 * config.rows)}
+    )
+
+
 def access_layout(config: Config) -> data.StructLayout:
     """One activation word: where it is, or the padding in its place."""
     return data.StructLayout(

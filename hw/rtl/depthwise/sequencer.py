@@ -21,6 +21,7 @@ from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS
 from tilewright.hw.rtl.signals import count_down, within
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.cycles import acceptance_gap
 from tilewright.hw.spec.operations.depthwise import Depthwise
 
 KEPT_FIELDS = (
@@ -64,8 +65,9 @@ class DepthwiseLoops(wiring.Component):
     """One position a cycle; the first one is there in the cycle after the acceptance.
 
     The next instruction is accepted in the cycle in which the last position of the one before is
-    taken. A block's first position is there when its weights are available. An empty instruction
-    has one position, without `compute`.
+    taken, with path_registers in the cycle behind that. A block's first position is there when its
+    weights are available, with path_registers not in the cycle behind another position. An empty
+    instruction has one position, without `compute`.
 
     Members
     -------
@@ -77,6 +79,7 @@ class DepthwiseLoops(wiring.Component):
     """
 
     def __init__(self, *, config: Config):
+        self._has_gap = acceptance_gap(config)
         every = fields_layout(DEPTHWISE, config).members
         super().__init__(
             {
@@ -94,14 +97,17 @@ class DepthwiseLoops(wiring.Component):
         m = Module()
         new, here = self.instruction.p.fields.DEPTHWISE, self.position.p
         active, opens, moves, step = bits("active", "opens", "moves", "step")
+        may_start = (
+            self.available & ~self._had_position(m, step) if self._has_gap else self.available
+        )
         # Whether the loops move comes late: by then it is known what they move to. What is offered
         # is taken, valid or not.
         ends = self._count(m, opens, moves)
         m.d.comb += [
             self.empty.eq(Cat(new[name] == 0 for name in Depthwise.counts).any()),
-            self.position.valid.eq(active & (~here.swap | self.available)),
+            self.position.valid.eq(active & (~here.swap | may_start)),
             step.eq(self.position.valid & self.position.ready),
-            opens.eq(~active | here.retire),
+            opens.eq(~active if self._has_gap else ~active | here.retire),
             moves.eq(~active | step),
             self.claim.eq(step & here.swap),
             self.instruction.ready.eq(opens & moves),
@@ -110,6 +116,9 @@ class DepthwiseLoops(wiring.Component):
         ]
         with m.If(moves):
             m.d.sync += here.swap.eq(Mux(opens, ~self.empty, ends["block"]))
+        if self._has_gap:
+            with m.If(moves & here.retire):
+                m.d.sync += active.eq(0)
         with m.If(self.instruction.ready):
             m.d.sync += [active.eq(self.instruction.valid), self.index.eq(self.instruction.p.index)]
             m.d.sync += here.compute.eq(~self.empty)
@@ -117,6 +126,12 @@ class DepthwiseLoops(wiring.Component):
         self._walk_coordinates(m, opens, moves, ends)
         self._walk_destination(m, opens, moves, ends)
         return m
+
+    def _had_position(self, m, step):
+        """Whether a position was taken in the cycle before: then no block starts."""
+        had_position = Signal()
+        m.d.sync += had_position.eq(step)
+        return had_position
 
     def _count(self, m, opens, moves):
         """Counters of the loops; ends[loop]: this is its last position."""

@@ -1,7 +1,7 @@
 """The weights of two blocks: those that multiply, and the next block's, read meanwhile."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.depthwise.layouts import DEPTHWISE
@@ -13,19 +13,34 @@ from tilewright.hw.rtl.interfaces import (
     read_port_signature,
 )
 from tilewright.hw.rtl.signals import index_bits, register
+from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
+
+
+def word_layout(config: Config) -> data.StructLayout:
+    """A word of the weights that is to be read."""
+    return data.StructLayout(
+        {
+            "exists": 1,
+            "address": unsigned(index_bits(config.parameter_words)),
+            "word": range(max(2, config.depthwise_words)),  # of its block
+            "index": unsigned(INDEX_BITS),
+        }
+    )
 
 
 class WeightLatch(wiring.Component):
     """Reads the blocks' weights in order, one parameter word a cycle.
 
     The next block is that of the accepted instruction or, when its blocks are all read, the first
-    of the instruction that is offered. Its weights are available in the cycle after the grant of
-    their last word, and in place two cycles later. The latch is free again from the swap on.
+    of the instruction that is offered. With path_registers a word is asked for in the cycle after
+    it is known which it is. Its weights are available in the cycle after the grant of their last
+    word, and in place two cycles later. The latch is free again from the swap on.
 
     Members
     -------
-    offered : In(1), next : In(engine_layout); not empty, steady until `accept`
+    offered : In(1), next : In(engine_layout); not empty, steady until `accept`, with which an
+        instruction may also begin that was not offered before
     accept : In(1); `next` becomes the accepted instruction
     available : Out(1); a block's weights are read and not yet claimed
     claim : In(1); the first word of that block is on its way
@@ -65,23 +80,18 @@ class WeightLatch(wiring.Component):
         blocks_left = Signal.like(self.next.fields.DEPTHWISE.blocks)
         word = Signal(range(max(2, self._config.depthwise_words)))
         ahead = Signal()
-        from_next, wanted, exists, moves, block_ends = bits(
-            "from_next", "wanted", "exists", "moves", "block_ends"
-        )
-        claimed = self._follow_latch(m, block_ends)
+        from_next, moves, block_ends, full = bits("from_next", "moves", "block_ends", "full")
         address = self._walk(m, from_next & (word == 0), moves, ahead)
+        walk = stream.Signature(word_layout(self._config)).create(path=("walk",))
         m.d.comb += [
             from_next.eq(blocks_left == 0),
-            wanted.eq(~self.available & ~claimed & (~from_next | self.offered)),
-            exists.eq(address < self._config.parameter_words),
-            self.parameter.request.eq(wanted & exists),
-            self.parameter.address.eq(address),
-            moves.eq(wanted & (~exists | self.parameter.grant)),
-            block_ends.eq(moves & (word == self._config.depthwise_words - 1)),
-        ]
-        m.d.sync += [
-            self.fault.eq(wanted & ~exists),
-            self.fault_index.eq(Mux(from_next, self.next.index, self.index)),
+            walk.valid.eq(~full & (~from_next | self.offered)),
+            walk.p.exists.eq(address < self._config.parameter_words),
+            walk.p.address.eq(address),
+            walk.p.word.eq(word),
+            walk.p.index.eq(Mux(from_next, self.next.index, self.index)),
+            moves.eq(walk.valid & walk.ready),
+            block_ends.eq(moves & self._is_last(word)),
         ]
         with m.If(block_ends):
             m.d.sync += word.eq(0)
@@ -95,21 +105,52 @@ class WeightLatch(wiring.Component):
             m.d.sync += blocks_left.eq(self.next.fields.DEPTHWISE.blocks - (ahead | block_ends))
         with m.Elif(block_ends & ~from_next):
             m.d.sync += blocks_left.eq(blocks_left - 1)
-        self._hold(m, moves & exists, word)
+        block_is_read = self._read(m, self._buffered(m, walk))
+        m.d.comb += full.eq(self._follow_latch(m, block_ends, block_is_read))
         return m
 
-    def _follow_latch(self, m, block_ends):
-        """Empty, available, claimed, empty; return whether it is claimed."""
-        claimed = Signal()
-        with m.If(block_ends):
+    def _buffered(self, m, walk):
+        """What is asked for; with path_registers a grant shows in the walk a cycle later."""
+        if not self._config.path_registers:
+            return walk
+        m.submodules.buffer = buffer = SkidBuffer(shape=word_layout(self._config))
+        wiring.connect(m, walk, buffer.sink)
+        return buffer.source
+
+    def _read(self, m, read):
+        """Read a word, or report that there is none; return whether it is the last of a block."""
+        moves = Signal(name="read_moves")
+        m.d.comb += [
+            self.parameter.request.eq(read.valid & read.p.exists),
+            self.parameter.address.eq(read.p.address),
+            read.ready.eq(~read.p.exists | self.parameter.grant),
+            moves.eq(read.valid & read.ready),
+        ]
+        m.d.sync += [
+            self.fault.eq(read.valid & ~read.p.exists),
+            self.fault_index.eq(read.p.index),
+        ]
+        self._hold(m, moves & read.p.exists, read.p.word)
+        return moves & self._is_last(read.p.word)
+
+    def _is_last(self, word):
+        return word == self._config.depthwise_words - 1
+
+    def _follow_latch(self, m, block_ends, block_is_read):
+        """Empty, available, claimed, empty; return whether it is not empty or about to be filled.
+
+        With path_registers a block's last word is asked for after the walk is through with it.
+        """
+        taken = Signal()
+        with m.If(block_is_read):
             m.d.sync += self.available.eq(1)
         with m.Elif(self.claim):
             m.d.sync += self.available.eq(0)
-        with m.If(self.claim):
-            m.d.sync += claimed.eq(1)
+        with m.If(block_ends if self._config.path_registers else self.claim):
+            m.d.sync += taken.eq(1)
         with m.Elif(self.swap):
-            m.d.sync += claimed.eq(0)
-        return claimed
+            m.d.sync += taken.eq(0)
+        return self.available | taken
 
     def _walk(self, m, at_start_of_next, moves, ahead):
         """The address of the word that is read next."""

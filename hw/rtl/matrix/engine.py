@@ -14,6 +14,7 @@ from tilewright.hw.rtl.matrix.array import Array
 from tilewright.hw.rtl.matrix.pixel_sequencer import PixelSequencer
 from tilewright.hw.rtl.matrix.tile import sum_bits
 from tilewright.hw.rtl.matrix.tile_sequencer import MATRIX, TileSequencer
+from tilewright.hw.rtl.memory import accumulator_banks_of
 from tilewright.hw.rtl.signals import count_in_flight, index_bits, register
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import array_latency
@@ -36,6 +37,9 @@ class MatrixEngine(wiring.Component):
     -------
     activation_read, weight_read, accumulator_read : Out(read_port_signature)
     accumulator_write : Out(write_port_signature) with one mask bit
+
+    coming_writes : Out(a bit a bank of the accumulators), it is written in the next cycle; exists
+        with path_registers
 
     With `instances` the array's tiles are instances of the module `tile_verilog(config)`.
     """
@@ -61,9 +65,11 @@ class MatrixEngine(wiring.Component):
                 **accumulator, granularity=accumulator["width"]
             ),
         }
+        coming = {"coming_writes": Out(config.accumulator_banks)} if config.path_registers else {}
         super().__init__(
             {
                 **engine_signature([MATRIX], config).members,
+                **coming,
                 **{name: Out(signature) for name, signature in ports.items()},
             }
         )
@@ -121,6 +127,9 @@ class MatrixEngine(wiring.Component):
             write.mask.eq(1),
             self.retire.eq(writing.retire),
         ]
+        if config.path_registers:
+            banks = accumulator_banks_of(adding.destination, config)
+            m.d.comb += self.coming_writes.eq(Mux(adding.write, banks, 0))
         totals = [register(WORD_BITS, f"total_{col}") for col in range(config.cols)]
         for col, total in enumerate(totals):
             added = self._array.sums.word_select(col, sum_bits(config)).as_signed()

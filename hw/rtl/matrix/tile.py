@@ -113,15 +113,21 @@ class Tile(wiring.Component):
     def _multiply(self, m, weights):
         """Registered products by column and row, in offset binary: nothing to extend in the tree.
 
-        An inverted sign bit is an added 2^15.
+        An inverted sign bit is an added 2^15. With path_registers it is inverted behind the
+        register, which leaves nothing between the multiplier and that.
         """
+        inverts_behind = self.config.path_registers
         products = [[] for _ in range(self.config.tile_cols)]
         for row, active in enumerate(weights):
             activation = self.activations.word_select(row, 8).as_signed()
             for col, weight in enumerate(active):
                 product = register(16, f"product_{row}_{col}")
-                m.d.sync += product.eq((activation * weight) ^ OFFSET)
-                products[col].append(product)
+                if inverts_behind:
+                    m.d.sync += product.eq(activation * weight)
+                    products[col].append((product.as_signed() ^ OFFSET).as_unsigned())
+                else:
+                    m.d.sync += product.eq((activation * weight) ^ OFFSET)
+                    products[col].append(product)
         return products
 
     def _sum(self, m, products):

@@ -14,6 +14,7 @@ from tilewright.hw.rtl.signals import count_down, index_bits
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import (
     MATRIX_SETUP_CYCLES,
+    acceptance_gap,
     matrix_first_tile_cycles,
     matrix_tile_cycles,
 )
@@ -29,9 +30,10 @@ LOOPS = ("kernel_width", "kernel_height", "in_blocks", "out_blocks")
 class TileSequencer(wiring.Component):
     """Steps the tile loops of MATRIX instructions and loads each tile's weights.
 
-    An instruction is accepted while idle or in the cycle in which the last tile of the one before
-    is taken. Its first tile is valid max(rows, ACCUMULATE_LATENCY, MATRIX_SETUP_CYCLES) cycles
-    later, each further one max(rows, ACCUMULATE_LATENCY) cycles after the tile before was taken.
+    An instruction is accepted while idle or, without path_registers, in the cycle in which the last
+    tile of the one before is taken. Its first tile is valid max(rows, ACCUMULATE_LATENCY,
+    MATRIX_SETUP_CYCLES) cycles later, each further one max(rows, ACCUMULATE_LATENCY) cycles after
+    the tile before was taken.
 
     Members
     -------
@@ -66,7 +68,7 @@ class TileSequencer(wiring.Component):
         self._busy = Signal()
         self._is_last = Signal()
         self._opens = Signal()
-        """The next instruction's tiles follow, if this one's are taken."""
+        """The next instruction's tiles follow, if this one's are taken or there are none."""
         self._moves = Signal()
         """The tile is taken, or there is none."""
         self._cycle = Signal(range(self._first_cycles + 1), reset_less=True)
@@ -78,14 +80,17 @@ class TileSequencer(wiring.Component):
         self._last_of_loop = Signal(len(LOOPS))
         self._turns = [Signal(name=f"{name}_turns") for name in LOOPS]
         """The loop steps if the tile is taken; the loops inside it start anew."""
+        self._any_turns = [Signal(name=f"{name}_or_outer_turns") for name in LOOPS]
+        """The loop or one outside of it steps if the tile is taken."""
 
     def elaborate(self, platform):
         m = Module()
         is_last = self._is_last
         ready_cycle = Mux(self._is_first_tile, self._first_cycles - 1, self._tile_cycles - 1)
+        has_gap = acceptance_gap(self.config)
         m.d.comb += [
             is_last.eq(self._empty | self._last_of_loop.all()),
-            self._opens.eq(~self._busy | is_last),
+            self._opens.eq(~self._busy if has_gap else ~self._busy | is_last),
             self._moves.eq(~self._busy | (self.tile.valid & self.tile.ready)),
             self.instruction.ready.eq(self._opens & self._moves),
             self._product_step.eq(self._busy & self._is_first_tile & (self._cycle < PRODUCT_STEPS)),
@@ -98,6 +103,9 @@ class TileSequencer(wiring.Component):
         with m.Elif(self._cycle != self._first_cycles):
             m.d.sync += self._cycle.eq(self._cycle + 1)
             m.d.sync += self.tile.valid.eq(self._busy & (self._cycle + 1 >= ready_cycle))
+        if has_gap:
+            with m.If(self._moves & is_last):
+                m.d.sync += self._busy.eq(0)
         with m.If(self.instruction.ready):
             counts = (*LOOPS, "out_height", "out_width")
             m.d.sync += [
@@ -116,6 +124,7 @@ class TileSequencer(wiring.Component):
         return m
 
     def _step_loops(self, m, new):
+        turns = []
         inner_ends = Const(1)
         for index, name in enumerate(LOOPS):
             ends = self._last_of_loop[index]
@@ -124,11 +133,16 @@ class TileSequencer(wiring.Component):
                     m, new[name], name=name, start=self._opens, step=inner_ends,
                     again=self._fields[name],
                 )  # fmt: skip
-            m.d.comb += [
-                ends.eq(is_last),
-                self._turns[index].eq(inner_ends & ~ends & ~self._empty),
-            ]
+            m.d.comb += ends.eq(is_last)
+            turns.append(inner_ends & ~ends & ~self._empty)
             inner_ends = inner_ends & ends
+        # A register may be a cycle late: no tile is there within two cycles of the one before.
+        domain = m.d.sync if self.config.path_registers else m.d.comb
+        for index in range(len(LOOPS)):
+            domain += [
+                self._turns[index].eq(turns[index]),
+                self._any_turns[index].eq(Cat(turns[index:]).any()),
+            ]
 
     def _load_weights(self, m, new):
         """One row a cycle from the tile's first cycle on; the ring goes on where it is."""
@@ -173,7 +187,7 @@ class TileSequencer(wiring.Component):
         following = bases[-1]
         for index, (base, step) in reversed([*enumerate(zip(bases, steps, strict=True))]):
             following = Mux(self._turns[index], base + step, following)
-            may_change = self._opens | Cat(self._turns[index:]).any()
+            may_change = self._opens | self._any_turns[index]
             with m.If(self._product_step | (self._moves & may_change)):
                 m.d.sync += base.eq(Mux(self._product_step | self._opens, first, following))
         m.d.comb += [self.tile.payload.source.eq(bases[0]), self.tile.payload.row_step.eq(row_step)]
@@ -203,13 +217,12 @@ class TileSequencer(wiring.Component):
         loop_of = {"x": 0, "y": 1}
         for axis, loop in loop_of.items():
             position = Signal(signed(COORDINATE_BITS), name=f"tile_{axis}", reset_less=True)
-            outer_turns = Cat(self._turns[loop + 1 :]).any()
             with m.If(self._moves):
                 with m.If(self._opens):
                     m.d.sync += position.eq(new[f"origin_{axis}"])
                 with m.Elif(self._turns[loop]):
                     m.d.sync += position.eq(position + fields[f"dilation_{axis}"])
-                with m.Elif(outer_turns):
+                with m.Elif(self._any_turns[loop + 1]):
                     m.d.sync += position.eq(fields[f"origin_{axis}"])
             m.d.comb += self.tile.payload[axis].eq(position)
 

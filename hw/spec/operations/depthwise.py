@@ -99,12 +99,14 @@ class Depthwise(Instruction):
         return cycles.depthwise_block_cycles(self.block_words, config)
 
     def cycles(self, config: Config) -> int:
-        """Return the cycles it has the loops for; 1 if it is empty."""
-        return 1 if self.is_empty else self.blocks * self.block_cycles(config)
+        """Return the cycles it has the loops for; 1 and the gap if it is empty."""
+        if self.is_empty:
+            return 1 + cycles.acceptance_gap(config)
+        return self.blocks * self.block_cycles(config)
 
     def latency(self, config: Config) -> int:
         if self.is_empty:
-            return 1 + cycles.DEPTHWISE_PIPELINE_CYCLES
+            return 1 + cycles.depthwise_pipeline(config)
         earlier = (self.blocks - 1) * self.block_cycles(config)
-        words = self.block_words - 1
-        return config.depthwise_words + earlier + words + cycles.DEPTHWISE_PIPELINE_CYCLES
+        weights = cycles.depthwise_offer_cycles(config) + config.depthwise_words
+        return weights + earlier + self.block_words - 1 + cycles.depthwise_pipeline(config)

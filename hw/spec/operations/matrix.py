@@ -79,12 +79,13 @@ class Matrix(Window):
     def cycles(self, config: Config) -> int:
         """Return the cycles it occupies the array for.
 
-        The last weight tile takes at least MATRIX_SETUP_CYCLES, and so does an instruction with a
-        zero count. Not counted: one or two cycles where an output block that accumulates starts at
-        the last or last but one word of the block before it.
+        The last weight tile takes at least MATRIX_SETUP_CYCLES, with path_registers one more, and
+        so does an instruction with a zero count. Not counted: one or two cycles where an output
+        block that accumulates starts at the last or last but one word of the block before it.
         """
         tile = cycles.matrix_tile_cycles(0 if self.is_empty else self.pixels, config)
-        return self._earlier_tiles * tile + max(tile, cycles.MATRIX_SETUP_CYCLES)
+        first_tile = cycles.matrix_first_tile_cycles(config) + cycles.acceptance_gap(config)
+        return self._earlier_tiles * tile + max(tile, first_tile)
 
     def latency(self, config: Config) -> int:
         pixels = 0 if self.is_empty else self.pixels

@@ -16,12 +16,16 @@ PORTS = (*READS, "accumulator_write")
 class Bench(Component):
     """Engine and memories. A bit of `refuse` is a port that is refused in this cycle.
 
+    `refuse_next` is that of the next cycle.
+
     Read data is garbage in every cycle but the one after a grant.
     """
 
     def __init__(self, config, contents):
         super().__init__({})
+        self.config = config
         self.refuse = Signal(len(PORTS))
+        self.refuse_next = Signal(len(PORTS))
         self.engine = DepthwiseEngine(config=config)
         self.activation = activation_memory(config)
         self.parameter = parameter_memory(config)
@@ -54,6 +58,11 @@ class Bench(Component):
                 m.d.comb += port.data.eq(Mux(granted, inner.data, ~inner.data))
             else:
                 m.d.comb += [inner.data.eq(port.data), inner.mask.eq(port.mask)]
+                if self.config.path_registers:
+                    banks = self.config.accumulator_banks
+                    m.d.comb += self.engine.coming_writes.eq(
+                        self.refuse_next[place].replicate(banks)
+                    )
         return m
 
     def accumulator_words(self, ctx, cols):
@@ -114,11 +123,13 @@ class Run:
             ctx.set(stream.valid, 0)
 
     async def refuse(self, ctx):
-        cycle = 0
+        cycle, mask = 0, self.mask_of(0)
         while True:
-            ctx.set(self.bench.refuse, self.mask_of(cycle))
+            following = self.mask_of(cycle + 1)
+            ctx.set(self.bench.refuse, mask)
+            ctx.set(self.bench.refuse_next, following)
             await ctx.tick()
-            cycle += 1
+            cycle, mask = cycle + 1, following
 
     async def watch(self, ctx):
         cycle = 0

@@ -17,6 +17,10 @@ CONFIGS = {
     "3x5 of 1": Config(rows=3, cols=5, lanes=1, depthwise_taps=1, **SMALL),
     "4x4": Config(rows=4, cols=4, lanes=2, depthwise_taps=3, **SMALL),
     "4x12": Config(rows=4, cols=12, lanes=4, depthwise_taps=3, **SMALL),
+    "2x3 for an FPGA": Config(rows=2, cols=3, lanes=1, depthwise_taps=3, path_registers=1, **SMALL),
+    "4x4 of 1 for an FPGA": Config(
+        rows=4, cols=4, lanes=2, depthwise_taps=1, path_registers=1, **SMALL
+    ),
 }
 
 

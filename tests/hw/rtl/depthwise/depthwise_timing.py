@@ -53,9 +53,12 @@ class Timing:
 
     def __init__(self, config, granted):
         self.config, self.granted = config, granted
+        self.registers = config.path_registers
         self.accepted, self.retired, self.written = [], [], []
         self.turn = self.read = self.read_before = self.read_earliest = -1
-        self.enter = self.product = self.sum = self.leave = self.write = -1
+        self.word = self.word_before = self.enter = self.product = self.sum = self.leave = (
+            self.write
+        ) = -1
         self.latch_free = 0
 
     def grant(self, port, cycle):
@@ -72,23 +75,32 @@ class Timing:
 
     def run(self, fields, offer):
         """Add an instruction that is offered from cycle `offer` on."""
-        accept = max(offer, self.turn)
+        accept = max(offer, self.turn + self.registers)
         self.accepted.append(accept)
         for word in words_of(fields, self.config):
             turn = max(self.turn + 1, self.read_earliest + 1, accept + 1)
             if word.first_of_block:
-                cycle = max(self.latch_free, offer)
+                cycle = max(self.latch_free + self.registers, offer + 2 * self.registers)
                 for _ in range(self.config.depthwise_words):
                     cycle = self.grant("parameter_read", cycle) + 1
-                turn = max(turn, cycle)
+                turn = max(turn, cycle, self.turn + 1 + self.registers)
             self.advance(word, turn)
 
     def advance(self, word, turn):
         """One word behind the loops."""
         read = max(turn + 2, self.read + 1, self.enter)
         read = self.grant("activation_read", read) if word.reads else read
-        enter = self.take("activation_read", word.reads, read, self.product)
-        product = max(enter + 1, self.sum)
+        if self.registers:
+            free = 1 + (self.word if word.first_of_block else self.word_before)
+            enter = self.take("activation_read", word.reads, read, free)
+            leaves = max(enter + 1, self.product)
+            if leaves != self.product:
+                leaves = max(leaves, self.sum)
+            self.word_before, self.word = self.word, leaves
+            product = max(self.word + 1, self.sum)
+        else:
+            enter = self.take("activation_read", word.reads, read, self.product)
+            product = max(enter + 1, self.sum)
         total = max(product + 1, self.leave)
         if word.accumulates:
             total = self.grant("accumulator_read", total)

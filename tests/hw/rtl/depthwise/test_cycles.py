@@ -8,8 +8,9 @@ from depthwise_timing import Timing
 
 from tilewright.hw.spec.cycles import (
     DEPTHWISE_ADDRESS_CYCLES,
-    DEPTHWISE_LATCH_CYCLES,
-    DEPTHWISE_RESULT_CYCLES,
+    depthwise_latch_cycles,
+    depthwise_offer_cycles,
+    depthwise_result_cycles,
 )
 from tilewright.hw.spec.instruction_set import instruction
 from tilewright.hw.spec.operations.depthwise import Depthwise
@@ -28,7 +29,7 @@ SHAPES = {
     "accumulate": PLAIN | {"accumulate": 1, "blocks": 2},
     "empty": PLAIN | {"out_width": 0},
 }
-FEW = {name: CONFIGS[name] for name in ("1x1 of 1", "2x3", "4x12")}
+FEW = {name: CONFIGS[name] for name in ("1x1 of 1", "2x3", "4x12", "2x3 for an FPGA")}
 
 
 def complete(shape, config):
@@ -51,27 +52,32 @@ def test_lone_instructions_take_the_cycles_of_the_formula(config):
         if name == "empty":
             assert reads == weights == []
             continue
-        first = trace.accepted[0]
+        first = trace.accepted[0] + depthwise_offer_cycles(config)
         assert weights[: config.depthwise_words] == [
             first + word for word in range(config.depthwise_words)
         ]
         assert reads[0] == first + config.depthwise_words + DEPTHWISE_ADDRESS_CYCLES
-        assert trace.retired[0] - reads[-1] == DEPTHWISE_RESULT_CYCLES
+        assert trace.retired[0] - reads[-1] == depthwise_result_cycles(config)
         if fields["blocks"] > 1:
             following = weights[config.depthwise_words]
             turn = reads[0] - DEPTHWISE_ADDRESS_CYCLES
-            assert following - turn == DEPTHWISE_LATCH_CYCLES
+            assert following - turn == depthwise_latch_cycles(config)
 
 
 @pytest.mark.parametrize("config", FEW.values(), ids=FEW)
-def test_instructions_follow_each_other_without_a_gap(config):
+def test_instructions_follow_each_other_at_once_or_a_cycle_apart(config):
     names = ("blocks", "plain", "an output a cycle", "stride above the kernel", "blocks", "plain")
     program = [complete(SHAPES[name], config) for name in names]
     trace = run(config, contents(config), program)
     reads = trace.granted["activation_read"]
-    cycles = [Depthwise.of(fields).cycles(config) for fields in program]
-    assert len(reads) == sum(cycles)
-    assert reads == list(range(reads[0], reads[0] + sum(cycles)))
+    instructions = [Depthwise.of(fields) for fields in program]
+    start, expected = reads[0], []
+    for each in instructions:
+        for _ in range(each.blocks):
+            expected += range(start, start + each.block_words)
+            start += each.block_words + config.path_registers
+    assert reads == expected
+    cycles = [each.cycles(config) for each in instructions]
     assert np.diff(trace.retired).tolist() == cycles[1:]
 
 
@@ -80,7 +86,7 @@ def test_short_blocks_wait_for_their_weights(config):
     names = ("a word", "a word a block", "a word", "a word", "plain")
     program = [complete(SHAPES[name], config) for name in names]
     trace = run(config, contents(config), program)
-    interval = DEPTHWISE_LATCH_CYCLES + config.depthwise_words
+    interval = depthwise_latch_cycles(config) + config.depthwise_words
     assert Depthwise.of(program[0]).block_cycles(config) == interval
     assert np.diff(trace.granted["activation_read"][:9]).tolist() == [interval] * 8
 

@@ -19,6 +19,7 @@ SHAPES = [
     {"rows": 10, "cols": 3, "tile_rows": 5, "tile_cols": 1, "tree_register_levels": 8, "lanes": 1,
          "operand_lanes": 1},
     {"rows": 12, "cols": 20, "lanes": 4},
+    {"rows": 4, "cols": 2, "tile_rows": 2, "lanes": 2, "operand_lanes": 1, "path_registers": 1},
 ]  # fmt: skip
 
 

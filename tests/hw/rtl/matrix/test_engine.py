@@ -28,6 +28,7 @@ CONFIGS = {
     "1x1": Config(rows=1, cols=1, lanes=1, **SMALL),
     "2x3": Config(rows=2, cols=3, lanes=1, tile_rows=1, tile_cols=1, **SMALL),
     "3x5": Config(rows=3, cols=5, lanes=1, **SMALL),
+    "3x5 for an FPGA": Config(rows=3, cols=5, lanes=1, path_registers=1, **SMALL),
     "8x4": Config(rows=8, cols=4, lanes=2, tile_rows=4, tile_cols=2, **SMALL),
     "4x12": Config(rows=4, cols=12, lanes=4, tile_cols=6, tree_register_levels=1, **SMALL),
 }
