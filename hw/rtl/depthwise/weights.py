@@ -80,11 +80,12 @@ class WeightLatch(wiring.Component):
         blocks_left = Signal.like(self.next.fields.DEPTHWISE.blocks)
         word = Signal(range(max(2, self._config.depthwise_words)))
         ahead = Signal()
-        from_next, moves, block_ends, full = bits("from_next", "moves", "block_ends", "full")
+        moves, block_ends, full = bits("moves", "block_ends", "full")
+        blocks = self.next.fields.DEPTHWISE.blocks
+        from_next = self._is_read(m, blocks_left, blocks, ahead | block_ends, block_ends)
         address = self._walk(m, from_next & (word == 0), moves, ahead)
         walk = stream.Signature(word_layout(self._config)).create(path=("walk",))
         m.d.comb += [
-            from_next.eq(blocks_left == 0),
             walk.valid.eq(~full & (~from_next | self.offered)),
             walk.p.exists.eq(address < self._config.parameter_words),
             walk.p.address.eq(address),
@@ -102,12 +103,24 @@ class WeightLatch(wiring.Component):
         with m.Elif(from_next & block_ends):
             m.d.sync += ahead.eq(1)
         with m.If(self.accept):
-            m.d.sync += blocks_left.eq(self.next.fields.DEPTHWISE.blocks - (ahead | block_ends))
+            m.d.sync += blocks_left.eq(blocks - (ahead | block_ends))
         with m.Elif(block_ends & ~from_next):
             m.d.sync += blocks_left.eq(blocks_left - 1)
         block_is_read = self._read(m, self._buffered(m, walk))
         m.d.comb += full.eq(self._follow_latch(m, block_ends, block_is_read))
         return m
+
+    def _is_read(self, m, blocks_left, blocks, is_one_read, block_ends):
+        """Whether the accepted instruction's blocks are all read, from a register if need be."""
+        is_read = Signal(init=1)
+        if not self._config.path_registers:
+            m.d.comb += is_read.eq(blocks_left == 0)
+            return is_read
+        with m.If(self.accept):
+            m.d.sync += is_read.eq((blocks == 1) & is_one_read)
+        with m.Elif(block_ends):
+            m.d.sync += is_read.eq(is_read | (blocks_left == 1))
+        return is_read
 
     def _buffered(self, m, walk):
         """What is asked for; with path_registers a grant shows in the walk a cycle later."""
