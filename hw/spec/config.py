@@ -53,7 +53,7 @@ class Config:
     tree_register_levels: int = 2
     """Adder-tree levels between two pipeline registers."""
     path_registers: int = 0
-    """1: registers on paths that are long on an FPGA; 0: none, and fewer cycles (docs/silicon.md)."""
+    """1: registers on paths that are long on an FPGA, for a few cycles more (docs/silicon.md)."""
     activation_kib: int = 256
     activation_banks: int = 8
     weight_kib: int = 112

@@ -36,7 +36,7 @@ MATRIX_ISSUE_CYCLES = 4
 
 
 def acceptance_gap(config: Config) -> int:
-    """Cycles from the last turn of a MATRIX or DEPTHWISE to the acceptance of the next.
+    """Cycles from the last turn of a MATRIX, DEPTHWISE or VECTOR to the acceptance of the next.
 
     Before the first word of a block of DEPTHWISE there are so many, too.
     """
@@ -215,22 +215,17 @@ TABLE_CYCLES = 32
 def vector_pipeline(config: Config) -> int:
     """Cycles from the last source read's turn to its results' write, and from acceptance to the
     first turn."""
-    return 21 if config.path_registers else 16
+    return 16 + 5 * config.path_registers
 
 
 def combine_pipeline(config: Config) -> int:
     """Cycles that the second stage adds to these, besides lanes/operand_lanes."""
-    return 14 if config.path_registers else 9
+    return 9 + 5 * config.path_registers
 
 
 def vector_look(config: Config) -> int:
     """Cycles from an instruction's offer until it is known to be empty or not."""
-    return 1 if config.path_registers else 0
-
-
-def vector_gap(config: Config) -> int:
-    """Cycles from the turn of an instruction's last source read to its successor's acceptance."""
-    return 1 if config.path_registers else 0
+    return config.path_registers
 
 
 def vector_pixel_cycles(kernel: int, combines: bool, config: Config) -> int:

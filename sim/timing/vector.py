@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections import deque
 from typing import Final, Literal
 
-from tilewright.hw.spec.cycles import EMPTY_VECTOR_LATENCY, vector_gap, vector_look
+from tilewright.hw.spec.cycles import EMPTY_VECTOR_LATENCY, acceptance_gap, vector_look
 from tilewright.hw.spec.isa import Engine
 from tilewright.hw.spec.operations.vector import Vector
 from tilewright.sim.timing.alarm import Alarm
@@ -40,7 +40,7 @@ class VectorModel(VectorState):
     def __init__(self, machine: Simulation) -> None:
         self._machine = machine
         self._pace = machine.config.lanes // machine.config.operand_lanes
-        self._look, self._gap = vector_look(machine.config), vector_gap(machine.config)
+        self._look, self._gap = vector_look(machine.config), acceptance_gap(machine.config)
         self._planner = Planner(machine)
         cache = WorkCache(machine.config)
         self._works = {

@@ -154,7 +154,7 @@ class Vector(Window):
         """
         if self.is_empty:
             return 1
-        gap = cycles.vector_gap(config)
+        gap = cycles.acceptance_gap(config)
         if self.lead:
             last = self.pixels * self._interval(config)
             return self.lead + self._group_start(self.groups - 1, config) + last + gap
