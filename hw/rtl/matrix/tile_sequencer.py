@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, engine_layout, read_port_signature
 from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS, tile_layout
-from tilewright.hw.rtl.signals import count_down, index_bits
+from tilewright.hw.rtl.signals import count_down, delayed, index_bits
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import (
     MATRIX_SETUP_CYCLES,
@@ -71,6 +71,8 @@ class TileSequencer(wiring.Component):
         """The next instruction's tiles follow, if this one's are taken or there are none."""
         self._moves = Signal()
         """The tile is taken, or there is none."""
+        self._steps = Signal()
+        """Bases, coordinates and destination step, with path_registers a cycle behind the loops."""
         self._cycle = Signal(range(self._first_cycles + 1), reset_less=True)
         """Cycles since the tile before was taken, less one."""
         self._is_first_tile = Signal(reset_less=True)
@@ -136,13 +138,17 @@ class TileSequencer(wiring.Component):
             m.d.comb += ends.eq(is_last)
             turns.append(inner_ends & ~ends & ~self._empty)
             inner_ends = inner_ends & ends
-        # A register may be a cycle late: no tile is there within two cycles of the one before.
+        # Registers may be a cycle late: no tile is there within two cycles of the one before.
         domain = m.d.sync if self.config.path_registers else m.d.comb
         for index in range(len(LOOPS)):
             domain += [
                 self._turns[index].eq(turns[index]),
                 self._any_turns[index].eq(Cat(turns[index:]).any()),
             ]
+        steps = self._moves
+        if self.config.path_registers:
+            steps = self._opens | delayed(m, self.tile.valid & self.tile.ready, "was_taken")
+        m.d.comb += self._steps.eq(steps)
 
     def _load_weights(self, m, new):
         """One row a cycle from the tile's first cycle on; the ring goes on where it is."""
@@ -188,7 +194,7 @@ class TileSequencer(wiring.Component):
         for index, (base, step) in reversed([*enumerate(zip(bases, steps, strict=True))]):
             following = Mux(self._turns[index], base + step, following)
             may_change = self._opens | self._any_turns[index]
-            with m.If(self._product_step | (self._moves & may_change)):
+            with m.If(self._product_step | (self._steps & may_change)):
                 m.d.sync += base.eq(Mux(self._product_step | self._opens, first, following))
         m.d.comb += [self.tile.payload.source.eq(bases[0]), self.tile.payload.row_step.eq(row_step)]
 
@@ -217,7 +223,7 @@ class TileSequencer(wiring.Component):
         loop_of = {"x": 0, "y": 1}
         for axis, loop in loop_of.items():
             position = Signal(signed(COORDINATE_BITS), name=f"tile_{axis}", reset_less=True)
-            with m.If(self._moves):
+            with m.If(self._steps):
                 with m.If(self._opens):
                     m.d.sync += position.eq(new[f"origin_{axis}"])
                 with m.Elif(self._turns[loop]):
@@ -231,7 +237,7 @@ class TileSequencer(wiring.Component):
         destination = Signal(address_shape(), reset_less=True)
         new_block = Signal(reset_less=True)
         block_turns = self._turns[-1]
-        with m.If(self._moves):
+        with m.If(self._steps):
             m.d.sync += new_block.eq(self._opens | block_turns)
             with m.If(self._opens):
                 m.d.sync += destination.eq(new.destination)
