@@ -20,6 +20,13 @@ def delayed(m: Module, value: Value, name: str) -> Signal:
     return before
 
 
+def loaded(m: Module, **values: Value) -> list[Signal]:
+    """Return registers of a data path that load the values, named as these are given."""
+    places = [register(value.shape(), name) for name, value in values.items()]
+    m.d.sync += [place.eq(value) for place, value in zip(places, values.values(), strict=True)]
+    return places
+
+
 def within(coordinate: Value, size: Value) -> Value:
     """0 <= coordinate < size, for a signed coordinate."""
     return ~coordinate[-1] & (coordinate[:-1] < size)
@@ -36,19 +43,6 @@ def count_in_flight(m: Module, most: int, *, accepted: ValueLike, retired: Value
 
 
 def count_down(
-    m: Module,
-    count: Value,
-    *,
-    name: str,
-    start: ValueLike,
-    step: ValueLike,
-    again: ValueLike | None = None,
-) -> Signal:
-    """Return a register that says whether a loop is in its last turn; see count_turns."""
-    return count_turns(m, count, name=name, start=start, step=step, again=again)[1]
-
-
-def count_turns(
     m: Module,
     count: Value,
     *,

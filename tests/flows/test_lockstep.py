@@ -145,14 +145,16 @@ def check_aborts(model: Model, config: Config, seed: int) -> None:
         assert result.registers[f"{engine.name.lower()}_retired"] == retired, f"seed {seed}"
 
 
-def test_random_programs_equal_the_simulator() -> None:
-    model = rtl_model(TINY, srams_public=True)
+@pytest.mark.parametrize("path_registers", [0, 1])
+def test_random_programs_equal_the_simulator(path_registers: int) -> None:
+    config = TINY.replace(path_registers=path_registers)
+    model = rtl_model(config, srams_public=True)
     for seed in range(4):
-        check_lockstep(model, TINY, seed)
+        check_lockstep(model, config, seed)
     for seed, kind in enumerate(InjectedFault):
-        check_fault(model, TINY, seed, kind)
+        check_fault(model, config, seed, kind)
     for seed in range(3):
-        check_aborts(model, TINY, seed)
+        check_aborts(model, config, seed)
 
 
 @pytest.mark.campaign

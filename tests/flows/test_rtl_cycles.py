@@ -1,7 +1,7 @@
 """The timing model against the RTL: the pinned programs, and the shared workloads.
 
-A campaign (`pytest -m campaign tests/flows/test_rtl_cycles.py -s`): builds the RTL of three
-configs. With `-s` it prints the table of docs/timing.md. Workloads are skipped where
+Most of it is a campaign (`pytest -m campaign tests/flows/test_rtl_cycles.py -s`): it builds the RTL
+of many configs. With `-s` it prints the table of docs/timing.md. Workloads are skipped where
 `shared/workloads` is missing.
 """
 
@@ -17,11 +17,9 @@ from tilewright.flows.runtime.targets import RtlTarget
 from tilewright.flows.runtime.wanted import WantedInputs
 from tilewright.flows.verify import timed_rtl
 from tilewright.hw.spec.assembly import assemble
-from tilewright.hw.spec.config import PRESETS
+from tilewright.hw.spec.config import PRESETS, Config
 from tilewright.hw.spec.random_program import random_program
 from tilewright.sim.timing import simulate
-
-pytestmark = pytest.mark.campaign
 
 DATA = Path(__file__).resolve().parents[1] / "sim" / "timing" / "data"
 WORKLOADS = Path(__file__).resolve().parents[3] / "shared" / "workloads"
@@ -39,6 +37,7 @@ SLOW = {("squeezenet_224", "nano")}
 TOTAL_BOUND, LAYER_BOUND = 0.005, 0.02
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("preset", ["nano", "edge", "base"])
 def test_the_pinned_cycles_are_those_of_the_rtl(preset):
     config = PRESETS[preset].replace(queue_depth=2)  # what was pinned had that
@@ -52,11 +51,20 @@ def test_the_pinned_cycles_are_those_of_the_rtl(preset):
     assert measured == pinned["retirements"]
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("preset", ["nano", "edge", "base", "large"])
 def test_random_programs_retire_in_the_cycles_of_the_rtl(preset, path_registers):
-    config = PRESETS[preset].replace(path_registers=path_registers)
-    for seed in range(100):
+    check_retirements(PRESETS[preset].replace(path_registers=path_registers), 100)
+
+
+def test_a_few_programs_retire_in_the_cycles_of_the_rtl_with_path_registers():
+    check_retirements(PRESETS["nano"].replace(path_registers=1), 8)
+
+
+def check_retirements(config: Config, num_programs: int) -> None:
+    """Run random programs at three latencies; every retirement is in the timing model's cycle."""
+    for seed in range(num_programs):
         latency = (64, 1, 200)[seed % 3]
         program = random_program(config, seed)
         target, _ = timed_rtl(program, latency)
@@ -67,6 +75,7 @@ def test_random_programs_retire_in_the_cycles_of_the_rtl(preset, path_registers)
         ), seed
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("preset", ["base", "edge", "nano"])
 @pytest.mark.parametrize("name", NAMES)
 def test_workloads(name, preset):

@@ -18,7 +18,7 @@ from tilewright.hw.rtl.interfaces import (
     fields_layout,
 )
 from tilewright.hw.rtl.matrix.pixel_sequencer import COORDINATE_BITS
-from tilewright.hw.rtl.signals import count_down, within
+from tilewright.hw.rtl.signals import count_down, delayed, within
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import acceptance_gap
@@ -97,9 +97,9 @@ class DepthwiseLoops(wiring.Component):
         m = Module()
         new, here = self.instruction.p.fields.DEPTHWISE, self.position.p
         active, opens, moves, step = bits("active", "opens", "moves", "step")
-        may_start = (
-            self.available & ~self._had_position(m, step) if self._has_gap else self.available
-        )
+        may_start = self.available
+        if self._has_gap:
+            may_start &= ~delayed(m, step, "had_position")
         # Whether the loops move comes late: by then it is known what they move to. What is offered
         # is taken, valid or not.
         ends = self._count(m, opens, moves)
@@ -127,12 +127,6 @@ class DepthwiseLoops(wiring.Component):
         self._walk_destination(m, opens, moves, ends)
         return m
 
-    def _had_position(self, m, step):
-        """Whether a position was taken in the cycle before: then no block starts."""
-        had_position = Signal()
-        m.d.sync += had_position.eq(step)
-        return had_position
-
     def _count(self, m, opens, moves):
         """Counters of the loops; ends[loop]: this is its last position."""
         new, fields, row = (
@@ -145,7 +139,7 @@ class DepthwiseLoops(wiring.Component):
             for name in ("position", "output", "row", "block", "instruction")
         }
         with m.If(moves):
-            is_last = count_down(
+            _, is_last = count_down(
                 m, new.kernel_height, name="kernel_rows", start=opens, step=1,
                 again=fields.kernel_height,
             )  # fmt: skip
@@ -153,7 +147,7 @@ class DepthwiseLoops(wiring.Component):
         first = new.kernel_width | Const(0, len(stride))
         with m.If(moves):
             m.d.sync += row.eq(Mux(opens | is_last, 0, row + 1))
-            is_output = count_down(
+            _, is_output = count_down(
                 m, first, name="until_output", start=opens, step=is_last,
                 again=Mux(ends["row"], fields.kernel_width, stride),
             )  # fmt: skip
@@ -161,7 +155,7 @@ class DepthwiseLoops(wiring.Component):
         before = ends["output"]
         for loop, name in (("row", "out_width"), ("block", "out_height"), ("instruction", None)):
             with m.If(moves):
-                is_last = count_down(
+                _, is_last = count_down(
                     m, new[name or "blocks"], name=loop, start=opens, step=before,
                     again=fields[name] if name else None,
                 )  # fmt: skip

@@ -17,7 +17,7 @@ from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
 
-def word_layout(config: Config) -> data.StructLayout:
+def request_layout(config: Config) -> data.StructLayout:
     """A word of the weights that is to be read."""
     return data.StructLayout(
         {
@@ -84,7 +84,7 @@ class WeightLatch(wiring.Component):
         blocks = self.next.fields.DEPTHWISE.blocks
         from_next = self._is_read(m, blocks_left, blocks, ahead | block_ends, block_ends)
         address = self._walk(m, from_next & (word == 0), moves, ahead)
-        walk = stream.Signature(word_layout(self._config)).create(path=("walk",))
+        walk = stream.Signature(request_layout(self._config)).create(path=("walk",))
         m.d.comb += [
             walk.valid.eq(~full & (~from_next | self.offered)),
             walk.p.exists.eq(address < self._config.parameter_words),
@@ -126,7 +126,7 @@ class WeightLatch(wiring.Component):
         """What is asked for; with path_registers a grant shows in the walk a cycle later."""
         if not self._config.path_registers:
             return walk
-        m.submodules.buffer = buffer = SkidBuffer(shape=word_layout(self._config))
+        m.submodules.buffer = buffer = SkidBuffer(shape=request_layout(self._config))
         wiring.connect(m, walk, buffer.sink)
         return buffer.source
 

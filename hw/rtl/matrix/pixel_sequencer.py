@@ -90,10 +90,10 @@ class PixelSequencer(wiring.Component):
         m = Module()
         tile, new, free = self._tile, self.tile.payload, self.tile.ready
         ends = Signal()
-        row_ends = count_down(
+        _, row_ends = count_down(
             m, new.out_width, name="columns", start=free, step=self._active, again=tile.out_width
         )
-        is_last_row = count_down(
+        _, is_last_row = count_down(
             m, new.out_height, name="rows", start=free, step=self._active & row_ends
         )
         m.d.comb += [

@@ -131,7 +131,7 @@ class TileSequencer(wiring.Component):
         for index, name in enumerate(LOOPS):
             ends = self._last_of_loop[index]
             with m.If(self._moves):
-                is_last = count_down(
+                _, is_last = count_down(
                     m, new[name], name=name, start=self._opens, step=inner_ends,
                     again=self._fields[name],
                 )  # fmt: skip

@@ -180,7 +180,7 @@ class RunIterator(wiring.Component):
             dram_stride = Signal(DRAM_ADDRESS_BITS, name=f"dram_stride{axis}")
             sram_stride = Signal.like(fields[f"sram_stride{axis}"], name=f"sram_stride{axis}")
             turns = Signal.like(count, name=f"turns{axis}")
-            is_last = count_down(
+            _, is_last = count_down(
                 m, count, name=f"axis{axis}", start=opens, step=inner_done, again=turns
             )
             with m.If(opens):

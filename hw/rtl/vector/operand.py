@@ -15,7 +15,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.signals import register
+from tilewright.hw.rtl.signals import loaded, register
 from tilewright.hw.rtl.vector.rounding import (
     INTEGER_BITS,
     MANTISSA_BITS,
@@ -112,11 +112,7 @@ class OperandLane(wiring.Component):
 
     def _behind(self, m, **values):
         """With path registers the values a cycle later; else as they are."""
-        if not self._config.path_registers:
-            return values.values()
-        places = [Signal(value.shape(), name=n, reset_less=True) for n, value in values.items()]
-        m.d.sync += [place.eq(value) for place, value in zip(places, values.values(), strict=True)]
-        return places
+        return loaded(m, **values) if self._config.path_registers else values.values()
 
     def _subtract(self, m):
         """Zero points off; sign and magnitude of the left and the right integer."""

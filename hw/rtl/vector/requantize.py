@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits
-from tilewright.hw.rtl.signals import register
+from tilewright.hw.rtl.signals import loaded, register
 from tilewright.hw.rtl.vector.rounding import (
     EXPONENT_BIAS,
     INTEGER_BITS,
@@ -105,12 +105,8 @@ class RequantizeLane(wiring.Component):
 
     def _load(self, m, stage, **values):
         """Registers that `stage` loads with the values."""
-        places = [Signal(value.shape(), name=n, reset_less=True) for n, value in values.items()]
         with m.If(self.enable[stage]):
-            m.d.sync += [
-                place.eq(value) for place, value in zip(places, values.values(), strict=True)
-            ]
-        return places
+            return loaded(m, **values)
 
     def _behind(self, m, stage, **values):
         """With path registers the values a stage later, which `stage` loads; else as they are."""
@@ -182,13 +178,11 @@ class RequantizeLane(wiring.Component):
                 "sticky": sticky | lost.any(),
                 "order": order,
             }
-            factor, mantissa, carried, sticky, order = behind = [
-                register(len(value), f"{name}{stage + 1}") for name, value in moving.items()
-            ]
-            with m.If(self.enable[self.stages.multiply + stage]):
-                m.d.sync += [
-                    place.eq(value) for place, value in zip(behind, moving.values(), strict=True)
-                ]
+            factor, mantissa, carried, sticky, order = self._load(
+                m,
+                self.stages.multiply + stage,
+                **{f"{name}{stage + 1}": value for name, value in moving.items()},
+            )
         return carried, sticky, order[:-1].as_signed(), order[-1]
 
     def _multiply_apart(self, m, scale, lowest_part, factor, increment, exponent, negative):

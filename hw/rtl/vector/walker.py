@@ -131,15 +131,15 @@ class Walker(wiring.Component):
     def _count(self, m, starts, moved, walk):
         """Whether `ahead` is the last of its row, in the last row, in the last group."""
         new = self.job.p.walk
-        row_ends = count_down(
+        _, row_ends = count_down(
             m, new.out_width, name="pixels", start=starts, step=moved, again=walk.out_width
         )
-        is_last_row = count_down(
+        _, is_last_row = count_down(
             m, new.out_height, name="rows", start=starts, step=moved & row_ends,
             again=walk.out_height,
         )  # fmt: skip
         block_ends = row_ends & is_last_row
-        is_last_group = count_down(
+        _, is_last_group = count_down(
             m, new.groups, name="groups", start=starts, step=moved & block_ends
         )
         return row_ends, is_last_row, is_last_group

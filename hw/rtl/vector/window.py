@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, bits, fields_layout
-from tilewright.hw.rtl.signals import count_down, count_turns, index_bits, register, within
+from tilewright.hw.rtl.signals import count_down, index_bits, register, within
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.layouts import VECTOR, mark_layout, source_layout, start_layout
 from tilewright.hw.spec import isa
@@ -133,13 +133,13 @@ class WindowLoops(wiring.Component):
         for loop, name in (inner | outer).items():
             ends[loop] = Signal(name=f"{loop}_ends")
             with m.If(moves):
-                self._turns[loop] = _, is_last = count_turns(
+                self._turns[loop] = _, is_last = count_down(
                     m, new[name], name=loop, start=opens, step=all_before, again=fields[name]
                 )
             m.d.comb += ends[loop].eq(all_before & is_last)
             all_before = ends[loop]
         with m.If(moves):
-            ends["group_count"] = count_down(
+            _, ends["group_count"] = count_down(
                 m, new.groups, name="groups", start=opens, step=ends["group"]
             )
         return ends

@@ -20,7 +20,7 @@ class Loop(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        is_last = count_down(
+        _, is_last = count_down(
             m,
             self.count,
             name="loop",
