@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tilewright.flows.synthesis.devices import Device
 from tilewright.flows.synthesis.parts import Part
@@ -70,27 +69,6 @@ techmap -map +/mul2dsp.v -map +/lattice/dsp_map_18x18.v {widths}
 chtype -set $mul t:$__soft_mul
 alumacc t:$mul
 """
-
-
-def free_carries(netlist: dict[str, Any]) -> None:
-    """Disconnect the last carries that no cell and no port reads in Yosys's JSON.
-
-    For each of them that has a net nextpnr would add a cell to its chain, which takes it out.
-    """
-    for module in netlist["modules"].values():
-        cells = module["cells"].values()
-        read = {
-            bit
-            for cell in cells
-            for port, bits in cell["connections"].items()
-            if cell["port_directions"].get(port) == "input"
-            for bit in bits
-        }
-        ports = module.get("ports", {}).values()
-        read.update(bit for port in ports if port["direction"] != "input" for bit in port["bits"])
-        for cell in cells:
-            if cell["type"] == "CCU2C" and read.isdisjoint(cell["connections"]["COUT"]):
-                cell["connections"]["COUT"] = ["x"]
 
 
 def ecp5_script(part: Part, device: Device | None) -> str:

@@ -17,7 +17,8 @@ from typing import Any
 
 from tilewright.flows.report.progress import counted
 from tilewright.flows.synthesis.devices import Device
-from tilewright.flows.synthesis.ecp5 import free_carries, map_ecp5
+from tilewright.flows.synthesis.ecp5 import map_ecp5
+from tilewright.flows.synthesis.ecp5_netlist import free_carries, pack_products
 from tilewright.flows.synthesis.kept import LINE_SECONDS, Kept
 from tilewright.flows.synthesis.parts import Netlist
 from tilewright.flows.synthesis.processes import Processes
@@ -176,6 +177,7 @@ def _synthesize(folder: Path, *, verilog: str, script: str, processes: Processes
     run_yosys(script, folder, processes)
     netlist = json.loads((folder / NETLIST).read_text(encoding="utf-8"))
     free_carries(netlist)
+    pack_products(netlist)
     (folder / NETLIST).write_text(json.dumps(netlist), encoding="utf-8")
 
 

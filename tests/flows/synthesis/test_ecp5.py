@@ -7,12 +7,7 @@ import pytest
 
 from tilewright.flows.synthesis import tools
 from tilewright.flows.synthesis.devices import devices
-from tilewright.flows.synthesis.ecp5 import (
-    ecp5_script,
-    free_carries,
-    read_ecp5,
-    synthesize_ecp5,
-)
+from tilewright.flows.synthesis.ecp5 import ecp5_script, read_ecp5, synthesize_ecp5
 from tilewright.flows.synthesis.parts import Part
 from tilewright.flows.synthesis.place import placement_script
 from tilewright.flows.synthesis.processes import Processes
@@ -29,27 +24,6 @@ module tilewright_depthwise_pipeline(input [7:0] a, b, output [15:0] p);
   assign p = a * b;
 endmodule
 """
-
-
-def carry(given: int, cin: int | str, cout: int) -> dict[str, object]:
-    return {
-        "type": "CCU2C",
-        "port_directions": {"A0": "input", "CIN": "input", "COUT": "output", "S0": "output"},
-        "connections": {"A0": [given], "CIN": [cin], "COUT": [cout], "S0": [given + 1]},
-    }
-
-
-def test_only_a_last_carry_that_nobody_reads_is_disconnected():
-    tested, ends, chained = carry(20, 3, 4), carry(4, "0", 5), carry(10, "0", 3)
-    leaves = carry(30, "0", 6)
-    module = {
-        "cells": {"a": chained, "b": tested, "c": ends, "d": leaves},
-        "ports": {"given": {"direction": "input", "bits": [5]},
-                  "carry": {"direction": "output", "bits": [6]}},
-    }  # fmt: skip
-    free_carries({"modules": {"top": module}})
-    carries = [cell["connections"]["COUT"] for cell in (chained, tested, ends, leaves)]
-    assert carries == [[3], [4], ["x"], [6]]
 
 
 @pytest.mark.parametrize("sparing", ["mul2dsp", "-nowidelut"])
