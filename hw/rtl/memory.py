@@ -15,7 +15,7 @@ from tilewright.hw.rtl.interfaces import (
     read_port_signature,
     write_port_signature,
 )
-from tilewright.hw.rtl.signals import index_bits
+from tilewright.hw.rtl.signals import delayed, index_bits
 from tilewright.hw.spec.config import Config
 from tilewright.support.records import record
 
@@ -155,6 +155,7 @@ class BankedMemory(wiring.Component):
     granularity : data bits behind one mask bit
     banks, num_readers, num_writers : 1 and up
     repeating : the readers with a second access
+    late : the readers whose data is valid a cycle later, from a register behind each bank
     instances : the banks are instances of `bank_verilog(self.bank_shape)`
 
     Members
@@ -173,6 +174,7 @@ class BankedMemory(wiring.Component):
         num_readers: int,
         num_writers: int,
         repeating: Collection[int] = (),
+        late: Collection[int] = (),
         instances: bool = False,
     ) -> None:
         assert words % banks == 0, f"{words} words in {banks} banks"
@@ -180,6 +182,7 @@ class BankedMemory(wiring.Component):
         self.words = words
         self.address_bits = index_bits(words)
         self.bank_words = words // banks
+        self._late = late
         self._has_power_of_two = self.bank_words.bit_count() == 1
         self.bank_shape = BankShape(words=self.bank_words, width=width, granularity=granularity)
         self.banks = [Bank(self.bank_shape, instance=instances) for _ in range(banks)]
@@ -207,6 +210,8 @@ class BankedMemory(wiring.Component):
 
     def _connect_reads(self, m):
         wanted = self._arbitrate(m, self.readers, "read")
+        read_data = [bank.read_data for bank in self.banks]
+        late_data = [delayed(m, data, "late_data") for data in read_data] if self._late else []
         for index, (port, wants) in enumerate(zip(self.readers, wanted, strict=True)):
             bank_of_data = Signal(range(len(self.banks)), name=f"read{index}_bank")
             with m.If(choose_access(port, [access.grant for access in accesses(port)])):
@@ -215,10 +220,14 @@ class BankedMemory(wiring.Component):
                         m.d.sync += bank_of_data.eq(number)
                 with m.If(wants[0]):
                     m.d.sync += bank_of_data.eq(0)
+            choices = read_data
+            if index in self._late:
+                bank_of_data = delayed(m, bank_of_data, f"read{index}_late_bank")
+                choices = late_data
             with m.Switch(bank_of_data):
-                for number, bank in enumerate(self.banks):
+                for number, choice in enumerate(choices):
                     with m.Case(number):
-                        m.d.comb += port.data.eq(bank.read_data)
+                        m.d.comb += port.data.eq(choice)
         for index, bank in enumerate(self.banks):
             m.d.comb += bank.read_enable.eq(Cat(wants[index] for wants in wanted).any())
             for port, chosen in self._by_falling_priority(m, index, self.readers, wanted):
@@ -312,8 +321,8 @@ def activation_memory(config: Config, *, instances: bool = False) -> BankedMemor
 
 
 def accumulator_memory(config: Config, *, instances: bool = False) -> BankedMemory:
-    """Accumulator SRAM. Readers: matrix, depthwise (if there), vector. Writers: matrix,
-    depthwise. One mask bit, the whole word."""
+    """Accumulator SRAM. Readers: matrix (late with path_registers), depthwise (if there), vector.
+    Writers: matrix, depthwise. One mask bit, the whole word."""
     vector = 1 + (config.depthwise_taps > 0)
     return BankedMemory(
         words=config.accumulator_words,
@@ -322,6 +331,7 @@ def accumulator_memory(config: Config, *, instances: bool = False) -> BankedMemo
         banks=config.accumulator_banks,
         num_readers=vector + 1,
         repeating=(vector,),
+        late=(0,) if config.path_registers else (),
         num_writers=1 + (config.depthwise_taps > 0),
         instances=instances,
     )

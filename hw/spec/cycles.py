@@ -27,12 +27,15 @@ def done_cycles(config: Config) -> int:
     return 2 + config.path_registers
 
 
-ACCUMULATE_LATENCY = 3
-"""L: cycles from the read of an accumulator word until the sum can be read again."""
 MATRIX_SETUP_CYCLES = 8
 """Cycles in which an instruction's row products form, while its first weight tile loads."""
 MATRIX_ISSUE_CYCLES = 4
 """Cycles of a pixel outside the array: three in front of it, one for the accumulation."""
+
+
+def accumulate_latency(config: Config) -> int:
+    """L: cycles from the read of an accumulator word until the sum can be read again."""
+    return 3 + config.path_registers
 
 
 def acceptance_gap(config: Config) -> int:
@@ -57,7 +60,7 @@ def array_latency(config: Config) -> int:
 
 def matrix_tile_cycles(pixels: int, config: Config) -> int:
     """Cycles one weight tile occupies the array for."""
-    return max(pixels, config.rows, ACCUMULATE_LATENCY)
+    return max(pixels, config.rows, accumulate_latency(config))
 
 
 def matrix_first_tile_cycles(config: Config) -> int:

@@ -2,8 +2,8 @@
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import (
-    ACCUMULATE_LATENCY,
     acceptance_gap,
+    accumulate_latency,
     matrix_first_tile_cycles,
     matrix_pipeline,
     matrix_tile_cycles,
@@ -62,13 +62,15 @@ class MatrixModel(MatrixState):
         self._sizes: dict[Shape, _Size] = {}
         self.version = 0
         """Of what is known of its reads."""
-        adds = self._pipeline - 1
+        self._pending = accumulate_latency(config) - 1
+        """So many cycles behind a pixel its sum cannot be read."""
+        writes = self._pipeline + 1
         self._activations = activation_reads(machine.activation_reads)
-        self._sums = [(accumulator_reads(machine.accumulator_reads), adds)]
+        self._sums = [(accumulator_reads(machine.accumulator_reads), writes - self._pending)]
         """And how long behind a tile's first cycle its first pixel's are."""
         if Engine.DEPTHWISE in machine.engines or machine.trace is not None:
             pattern = accumulator_writes(machine.accumulator_writes)
-            self._sums.append((pattern, adds + ACCUMULATE_LATENCY - 1))
+            self._sums.append((pattern, writes))
 
     def acceptance(self, number: int, offer: int) -> int | None:
         """As EngineModel: when the last tile before it is taken or, with the gap, behind that."""
@@ -99,12 +101,10 @@ class MatrixModel(MatrixState):
             pattern.occupy(i, destination, size.tile_cycles, first + delay)
 
     def _after_pending_sum(self, first: int, destination: int) -> int:
-        """A block that accumulates waits until the last two sums before it can be read."""
-        behind = first - self._pixels_end
-        if destination == self._last_word and behind < 2:
-            return self._pixels_end + 2
-        if destination + 1 == self._last_word and behind < 1:
-            return self._pixels_end + 1
+        """A block that accumulates waits until the last sums before it can be read."""
+        words_before = self._last_word - destination
+        if 0 <= words_before < self._pending:
+            return max(first, self._pixels_end + self._pending - words_before)
         return first
 
 

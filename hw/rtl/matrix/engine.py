@@ -17,7 +17,7 @@ from tilewright.hw.rtl.matrix.tile_sequencer import MATRIX, TileSequencer
 from tilewright.hw.rtl.memory import accumulator_banks_of
 from tilewright.hw.rtl.signals import count_in_flight, index_bits, register
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import array_latency
+from tilewright.hw.spec.cycles import accumulate_latency, array_latency
 
 WORD_BITS = 32
 """Bits of an accumulator."""
@@ -29,7 +29,8 @@ class MatrixEngine(wiring.Component):
     """Runs MATRIX instructions (docs/architecture.md) in `Matrix.cycles` each (hw/spec/operations).
 
     It never stalls: every request must be granted in its cycle (asserted in simulation). Sums
-    are read, added and written in three consecutive cycles (ACCUMULATE_LATENCY). A pixel outside
+    are read, added and written in consecutive cycles (accumulate_latency); with path_registers
+    their data comes a cycle later, so that they are read a cycle before. A pixel outside
     the activation SRAM is padding, a sum outside the accumulators is dropped, weights that start
     outside the weight SRAM are not loaded; each raises the fault when its pixel issues.
 
@@ -115,9 +116,10 @@ class MatrixEngine(wiring.Component):
             m.d.sync += self._array.activations.eq(word)
 
     def _accumulate(self, m):
-        """The sums meet the word read in the cycle before; the total is written in the next."""
+        """The sums meet the word that was read; the total is written in the next cycle."""
         config = self.config
-        reading, adding, writing = self._delay_destinations(m)
+        stages = self._delay_destinations(m)
+        reading, adding, writing = stages[-accumulate_latency(config)], *stages[-2:]
         read, write = self.accumulator_read, self.accumulator_write
         m.d.comb += [
             read.request.eq(reading.write & ~reading.overwrite),
@@ -138,7 +140,7 @@ class MatrixEngine(wiring.Component):
         m.d.comb += write.data.eq(Cat(totals))
 
     def _delay_destinations(self, m):
-        """The pixels' accumulator words in the cycles of read, sum and write."""
+        """The pixels' accumulator words from their turn on; the last two are summed, written."""
         pixel = self._pixels.pixel
         layout = data.StructLayout(
             {
@@ -158,7 +160,7 @@ class MatrixEngine(wiring.Component):
                     after.destination.eq(before.destination),
                 ]
             stages.append(after)
-        return stages[-3:]
+        return stages
 
     def _watch_activity(self, m):
         accepted = self.instruction.valid & self.instruction.ready

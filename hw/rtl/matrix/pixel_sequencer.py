@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits
-from tilewright.hw.rtl.signals import count_down, index_bits
+from tilewright.hw.rtl.signals import count_down, delayed, index_bits
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import ACCUMULATE_LATENCY
+from tilewright.hw.spec.cycles import accumulate_latency
 
 COORDINATE_BITS = 24
 """Coordinates are signed and cannot overflow."""
@@ -65,7 +65,8 @@ class PixelSequencer(wiring.Component):
 
     A tile that is taken in cycle t has its first pixel at `pixel` in cycle t+2. The next tile is
     taken in the cycle before the last pixel's. A block that accumulates and starts at one of the
-    last two words of the tile before is not taken until those sums can be read.
+    last words of the tile before, two or with path_registers three, is not taken until those sums
+    can be read.
 
     Members
     -------
@@ -139,11 +140,10 @@ class PixelSequencer(wiring.Component):
     def _reads_pending_sum(self, m):
         """The next tile's first pixels read a sum that the last pixels are yet to write.
 
-        Tiles of one block are far enough apart; see ACCUMULATE_LATENCY. The words are compared in
+        Tiles of one block are far enough apart; see accumulate_latency. The words are compared in
         the cycle before: no tile is there within two cycles of the one before, so that in the cycle
         of a pixel the word has gone on by one, and in the one behind the last it stays.
         """
-        assert ACCUMULATE_LATENCY == 3
         new, word = self.tile.payload, self._tile.destination
         had_pixel = Signal()
         is_word, is_next_word = bits("is_word", "is_next_word")
@@ -153,7 +153,14 @@ class PixelSequencer(wiring.Component):
             is_word.eq(accumulates & (new.destination == word)),
             is_next_word.eq(accumulates & (new.destination == (word + 1)[: len(word)])),
         ]
-        return Mux(self._has_pixel, is_word | is_next_word, had_pixel & is_word)
+        if not self.config.path_registers:
+            assert accumulate_latency(self.config) == 3
+            return Mux(self._has_pixel, is_word | is_next_word, had_pixel & is_word)
+        assert accumulate_latency(self.config) == 4
+        # Two cycles before the word was one less, or, behind the last pixel, the same.
+        was_word = delayed(m, is_word, "was_word")
+        behind = Mux(had_pixel, is_word | was_word, delayed(m, had_pixel, "past_pixel") & was_word)
+        return Mux(self._has_pixel, is_next_word | is_word | was_word, behind)
 
     def _present(self, m, ends):
         """Check the current pixel and register it."""

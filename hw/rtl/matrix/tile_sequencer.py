@@ -31,9 +31,9 @@ class TileSequencer(wiring.Component):
     """Steps the tile loops of MATRIX instructions and loads each tile's weights.
 
     An instruction is accepted while idle or, without path_registers, in the cycle in which the last
-    tile of the one before is taken. Its first tile is valid max(rows, ACCUMULATE_LATENCY,
-    MATRIX_SETUP_CYCLES) cycles later, each further one max(rows, ACCUMULATE_LATENCY) cycles after
-    the tile before was taken.
+    tile of the one before is taken. Its first tile is valid max(rows, L, MATRIX_SETUP_CYCLES)
+    cycles later, each further one max(rows, L) cycles after the tile before was taken, where L is
+    accumulate_latency.
 
     Members
     -------

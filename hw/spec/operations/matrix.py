@@ -80,8 +80,8 @@ class Matrix(Window):
         """Return the cycles it occupies the array for.
 
         The last weight tile takes at least MATRIX_SETUP_CYCLES, with path_registers one more, and
-        so does an instruction with a zero count. Not counted: one or two cycles where an output
-        block that accumulates starts at the last or last but one word of the block before it.
+        so does an instruction with a zero count. Not counted: cycles, less than accumulate_latency,
+        where an output block that accumulates starts at one of the last words of the block before.
         """
         tile = cycles.matrix_tile_cycles(0 if self.is_empty else self.pixels, config)
         first_tile = cycles.matrix_first_tile_cycles(config) + cycles.acceptance_gap(config)

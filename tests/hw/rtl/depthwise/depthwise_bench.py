@@ -46,7 +46,7 @@ class Bench(Component):
             m.submodules[name] = getattr(self, name)
         for place, name in enumerate(PORTS):
             port, memory = getattr(self.engine, name), getattr(self, name.split("_")[0])
-            inner = memory.read_0 if name in READS else memory.write_0
+            inner = memory.read_1 if name in READS else memory.write_1
             m.d.comb += [
                 inner.request.eq(port.request & ~self.refuse[place]),
                 inner.address.eq(port.address),

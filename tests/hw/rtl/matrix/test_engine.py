@@ -26,6 +26,7 @@ SMALL = {"activation_kib": 8, "activation_banks": 4, "weight_kib": 1, "accumulat
          "accumulator_banks": 2, "operand_lanes": 1}  # fmt: skip
 CONFIGS = {
     "1x1": Config(rows=1, cols=1, lanes=1, **SMALL),
+    "1x1 for an FPGA": Config(rows=1, cols=1, lanes=1, path_registers=1, **SMALL),
     "2x3": Config(rows=2, cols=3, lanes=1, tile_rows=1, tile_cols=1, **SMALL),
     "3x5": Config(rows=3, cols=5, lanes=1, **SMALL),
     "3x5 for an FPGA": Config(rows=3, cols=5, lanes=1, path_registers=1, **SMALL),
