@@ -188,14 +188,21 @@ class TileSequencer(wiring.Component):
             m.d.sync += pitch.eq(new.source_pitch)
         with m.Elif(self._product_step):
             m.d.sync += pitch.eq(pitch << 2)
-        total = bases[0] + _booth_addend(origin_digit, pitch)
+        total = self._add_product(bases[0], origin_digit, pitch)
         first = Mux(self._product_step, total, new.source + new.origin_x)
+        forms, starts, loads = self._product_step, self._opens, self._product_step | self._opens
+        has_late_copies = self.config.path_registers
+        copies = delayed(m, forms, "copies_base") if has_late_copies else None
         following = bases[-1]
         for index, (base, step) in reversed([*enumerate(zip(bases, steps, strict=True))]):
             following = Mux(self._turns[index], base + step, following)
-            may_change = self._opens | self._any_turns[index]
-            with m.If(self._product_step | (self._steps & may_change)):
-                m.d.sync += base.eq(Mux(self._product_step | self._opens, first, following))
+            may_change = self._any_turns[index]
+            if index > 0 and has_late_copies:  # the product is there before the loops step
+                with m.If(copies | (self._steps & may_change)):
+                    m.d.sync += base.eq(Mux(copies, bases[0], following))
+            else:
+                with m.If(forms | (self._steps & (starts | may_change))):
+                    m.d.sync += base.eq(Mux(loads, first, following))
         m.d.comb += [self.tile.payload.source.eq(bases[0]), self.tile.payload.row_step.eq(row_step)]
 
     def _multiply(self, m, factor, pitch, name):
@@ -205,8 +212,19 @@ class TileSequencer(wiring.Component):
         with m.If(self.instruction.ready):
             m.d.sync += product.eq(0)
         with m.Elif(self._product_step):
-            m.d.sync += product.eq(product + _booth_addend(digit, pitch))
+            m.d.sync += product.eq(self._add_product(product, digit, pitch))
         return product
+
+    def _add_product(self, total, digit, value):
+        """Return total plus -2..2 times `value`, as the digit's bits (i-1, i, i+1) say.
+
+        With path_registers -n is added as ~n with a carry: one carry chain, not two.
+        """
+        magnitude = Mux(digit[0] ^ digit[1], value, Mux(digit[1] ^ digit[2], value << 1, 0))
+        if not self.config.path_registers:
+            return total + Mux(digit[2], -magnitude, magnitude)
+        inverted = magnitude[: len(total)] ^ digit[2].replicate(len(total))
+        return (Cat(1, total) + Cat(digit[2], inverted))[1 : 1 + len(total)]
 
     def _digit(self, m, factor, name):
         """The current radix-4 Booth digit of a factor: its bits 2i-1, 2i, 2i+1 in step i."""
@@ -260,9 +278,3 @@ class TileSequencer(wiring.Component):
             payload.weights_out_of_range.eq(self._is_first_tile & ~self._weights_in_range),
             payload.index.eq(self._current.index),
         ]
-
-
-def _booth_addend(digit, value):
-    """Return -2..2 times `value` as the digit's bits (i-1, i, i+1) say."""
-    magnitude = Mux(digit[0] ^ digit[1], value, Mux(digit[1] ^ digit[2], value << 1, 0))
-    return Mux(digit[2], -magnitude, magnitude)
