@@ -6,7 +6,7 @@ wait for registered requests only, which keeps its stalls off the path to the ot
 
 from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, PureInterface
 
 from tilewright.hw.rtl.interfaces import bits
 
@@ -131,3 +131,12 @@ class RepeatedRead(wiring.Component):
         with m.If(self.free):
             m.d.sync += [occupied.eq(moves), reads.eq(self.read), address.eq(self.address)]
         return m
+
+
+def connect_reader(m: Module, reader: RepeatedRead, port: PureInterface) -> None:
+    """Give a RepeatedRead its memory port."""
+    m.d.comb += [
+        port.request.eq(reader.request),
+        port.address.eq(reader.request_address),
+        reader.grant.eq(port.grant),
+    ]

@@ -1,8 +1,37 @@
-"""A buffer that keeps a stall of its consumer off the path to its producer."""
+"""Places of a stream: one, and two that keep a stall of the consumer off the producer's path."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
+
+class StreamRegister(wiring.Component):
+    """One place; what comes is taken as soon as that is free, valid or not.
+
+    Members
+    -------
+    sink : In(stream), ready when nothing is held or it leaves
+    source : Out(stream); what is accepted in cycle t shows in t+1; one a cycle
+    """
+
+    def __init__(self, *, shape):
+        super().__init__(
+            {"sink": In(stream.Signature(shape)), "source": Out(stream.Signature(shape))}
+        )
+        self._held = Signal(shape, name="held", reset_less=True)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += [
+            self.sink.ready.eq(~self.source.valid | self.source.ready),
+            self.source.payload.eq(self._held),
+        ]
+        with m.If(self.sink.ready):
+            m.d.sync += [
+                self.source.valid.eq(self.sink.valid),
+                self._held.eq(self.sink.payload),
+            ]
+        return m
 
 
 class SkidBuffer(wiring.Component):

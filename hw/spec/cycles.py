@@ -77,9 +77,10 @@ def matrix_pipeline(config: Config) -> int:
 # step of an instruction that does nothing. Words count over all instructions. Each stage takes word
 # n in the first cycle that is not before any of those listed; a read or write also needs its grant
 # in that cycle. Without refusals all but `turn` then follow from the cycle of the stage before.
-# P is path_registers. If it is 1, there is a stage `word` that has the weights of the word's kernel
-# row in registers, and two words can wait in front of it, so that no stall behind it reaches the
-# reads.
+# P is path_registers. If it is 1, a word lands in a register in front of the lanes, there are
+# stages `word` that has the weights of the word's kernel row in registers and `half` that has the
+# products of the halves of these weights, and results wait for their read in a queue of two and
+# land in a register. While the queue is full no word moves from `enter` to `queue`.
 #
 #   accept      of an instruction: its offer, turn of the last word of the instruction before + P
 #   weights     of a block, depthwise_words reads, at most one a cycle: the offer of the instruction
@@ -88,14 +89,20 @@ def matrix_pipeline(config: Config) -> int:
 #   turn[n]     leaves the loops: turn[n-1] + 1, read[n-3] + 1, accept + 1, and for a block's first
 #               word the last read of its weights + 1 and turn[n-1] + 1 + P
 #   read[n]     of the activations (padding passes): turn[n] + 2, read[n-1] + 1, enter[n-1]
-#   enter[n]    the lanes: read[n] + 1, product[n-1]; if P, in front of them: read[n] + 1,
-#               word[n-2] + 1, for a block's first word, which swaps the weights, word[n-1] + 1
-#   word[n]     (if P) enter[n] + 1, product[n-1] and, if it is not in that very cycle, sum[n-1]
-#   product[n]  enter[n] + 1 or, if P, word[n] + 1, sum[n-1]
-#   sum[n]      product[n] + 1, leave of the result before; here a result that accumulates reads
-#   leave[n]    of a result (one in kernel_height * step words): sum[n] + 1, write of the result
-#               before
-#   write[n]    of a result (passes if out of range): leave[n] + 1; the last one retires
+#   enter[n]    the lanes or, if P, the register in front of them: read[n] + 1, product[n-1] (if P
+#               is 0); a block's first word swaps the weights
+#   word[n]     (if P) enter[n] + 1
+#   half[n]     (if P) word[n] + 1
+#   product[n]  enter[n] + 1, sum[n-1] or, if P, half[n] + 1
+#   sum[n]      product[n] + 1, leave of the result before (if P is 0)
+#   queue[n]    (if P) sum[n] + 1; the queue takes the result (one in kernel_height * step words)
+#               and is full from queue[n] + 1 to the sum_read of the result before
+#   sum_read[n] of a result (passes if it does not accumulate), in the cycle of its sum or, if P,
+#               queue[n] + 1, sum_read of the result before + 1, leave of the result before
+#   leave[n]    sum_read[n] + 1, write of the result before or, if P, its `total`
+#   total[n]    (if P) leave[n] + 1, write of the result before
+#   write[n]    of a result (passes if out of range): leave[n] + 1 or, if P, total[n] + 1; the last
+#               one retires
 #
 # Read data lasts a cycle: a word that cannot enter in the cycle after its read, or a result that
 # cannot leave then, requests again one cycle later, until it can go in the cycle after the grant.
@@ -104,14 +111,14 @@ DEPTHWISE_ADDRESS_CYCLES = 2
 """From a word's turn to its activation read."""
 
 
-def depthwise_word_cycles(config: Config) -> int:
-    """Cycles from a word's way out of its read to its product."""
-    return 1 + config.path_registers
+def depthwise_lane_cycles(config: Config) -> int:
+    """Cycles from a word's activation read to its sum."""
+    return 3 + 2 * config.path_registers
 
 
 def depthwise_result_cycles(config: Config) -> int:
     """Cycles from a word's activation read to the write of its sum, and to retirement."""
-    return 4 + depthwise_word_cycles(config)
+    return depthwise_lane_cycles(config) + 2 + 3 * config.path_registers
 
 
 def depthwise_weights_cycles(config: Config) -> int:

@@ -81,7 +81,7 @@ class DepthwiseModel(DepthwiseState):
         """Those that have not retired."""
         self._latest: deque[Flight] = deque(maxlen=RECENT_FLIGHTS)
         self._last: Flight | None = None
-        self._settled = State()
+        self._settled = self._stages.idle
         """Behind the last one that has retired."""
         self._known = (-1, -1)
         """Versions of the matrix and vector engines' reads that the plan takes into account."""

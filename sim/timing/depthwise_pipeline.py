@@ -3,17 +3,18 @@
 The rules are those of hw/spec/cycles.py.
 """
 
-from dataclasses import field
+from collections.abc import Callable
+from dataclasses import field, replace
 from typing import NamedTuple
 
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import (
     DEPTHWISE_ADDRESS_CYCLES,
     acceptance_gap,
+    depthwise_lane_cycles,
     depthwise_offer_cycles,
     depthwise_pipeline,
     depthwise_weights_cycles,
-    depthwise_word_cycles,
 )
 from tilewright.sim.timing.depthwise_words import Words
 from tilewright.sim.timing.ports import FREE_BANK, BankTimeline
@@ -28,11 +29,11 @@ ENTER = READ + 1
 class Stages:
     """What depends on the config: from a word's turn to a stage, where nothing is refused."""
 
-    word: int
-    """With the weights of its kernel row; the same as ENTER where that is no stage of its own."""
-    product: int
-    sum: int
+    lanes: tuple[int, ...]
+    """From `enter` to `sum` or, if there is one, `queue`."""
+    sum_read: int
     leave: int
+    total: int
     write: int
     gap: int
     """Cycles in front of a block's first word."""
@@ -42,20 +43,27 @@ class Stages:
     """Cycles from an instruction's offer to that."""
 
     @property
-    def has_buffer(self) -> bool:
-        """Tell whether two words can wait between their read and the stage `word`."""
-        return self.word != ENTER
+    def has_queue(self) -> bool:
+        """Tell whether results wait in a queue of two for their read, and land in a register."""
+        return self.total != self.leave
+
+    @property
+    def idle(self) -> "State":
+        """The state before the first word."""
+        return State(lanes=(-1,) * len(self.lanes))
 
 
 def stages_of(config: Config) -> Stages:
     """Return the stages of a config."""
-    word = READ + depthwise_word_cycles(config)
+    end = READ + depthwise_lane_cycles(config)
+    write = depthwise_pipeline(config)
+    sum_read = end + 2 * config.path_registers
     return Stages(
-        word=word,
-        product=word + 1,
-        sum=word + 2,
-        leave=word + 3,
-        write=depthwise_pipeline(config),
+        lanes=tuple(range(ENTER, sum_read + 1 - config.path_registers)),
+        sum_read=sum_read,
+        leave=sum_read + 1,
+        total=write - 1,
+        write=write,
         gap=acceptance_gap(config),
         weights=depthwise_weights_cycles(config),
         offer=depthwise_offer_cycles(config),
@@ -129,14 +137,14 @@ class State:
     read_before: int = -1
     """The read of the word before."""
     read: int = -1
-    enter: int = -1
-    word_before: int = -1
-    """The word before, in its stage."""
-    word: int = -1
-    product: int = -1
-    sum: int = -1
+    lanes: tuple[int, ...]
+    """As in Stages."""
+    stalls: tuple[tuple[int, int], ...] = ()
+    """When no word moves in the lanes, first and last cycle, as far as it matters."""
+    sum_read: int = -1
+    """Of the latest result, as all that follow."""
     leave: int = -1
-    """Of the latest result, as `write`."""
+    total: int = -1
     write: int = -1
     latch_free: int = 0
     """From when on the next block's weights can be read."""
@@ -147,11 +155,10 @@ class State:
         """Tell whether the next word passes every stage without a wait if no port refuses."""
         return self.turn >= max(
             self.read - READ,
-            self.enter - ENTER,
-            self.word - stages.word,
-            self.product - stages.product,
-            self.sum - stages.sum,
+            *(cycle - stage for cycle, stage in zip(self.lanes, stages.lanes, strict=True)),
+            self.sum_read - stages.sum_read,
             self.leave - stages.leave,
+            self.total - stages.total,
             self.write - stages.write,
         )
 
@@ -200,7 +207,7 @@ class Pipeline:
         count = ports.reads.first_taken(words.reads[first:end], words.read_banks, turn + READ)
         writes = words.writes[first : first + count]
         if words.accumulates:
-            count = ports.sums.first_taken(writes, words.write_banks, turn + stages.sum)
+            count = ports.sums.first_taken(writes, words.write_banks, turn + stages.sum_read)
             writes = writes[:count]
         return ports.writes.first_taken(writes, words.write_banks, turn + stages.write)
 
@@ -211,73 +218,114 @@ class Pipeline:
         record.reads.append(Stream(first, count, state.turn + 1 + READ))
         record.writes.append(Stream(first, count, state.turn + 1 + stages.write))
         if self._words.accumulates:
-            record.sums.append(Stream(first, count, state.turn + 1 + stages.sum))
+            record.sums.append(Stream(first, count, state.turn + 1 + stages.sum_read))
         turn = state.turn + count
-        has_result = self._words.results[first + count - 1]
-        self.state = State(
+        self.state = replace(
+            state,
             turn=turn,
             read_earliest=turn + READ - 2,
             read_before=turn + READ - 1,
             read=turn + READ,
-            enter=turn + ENTER,
-            word_before=turn + stages.word - 1,
-            word=turn + stages.word,
-            product=turn + stages.product,
-            sum=turn + stages.sum,
-            leave=turn + stages.leave if has_result else state.leave,
-            write=turn + stages.write if has_result else state.write,
-            latch_free=state.latch_free,
+            lanes=tuple(turn + stage for stage in stages.lanes),
+            stalls=(),
+            held_read=NOTHING_HELD,
+            held_sum=NOTHING_HELD,
         )
+        if self._words.results[first + count - 1]:
+            self.state = replace(
+                self.state,
+                sum_read=turn + stages.sum_read,
+                leave=turn + stages.leave,
+                total=turn + stages.total,
+                write=turn + stages.write,
+            )
 
     def _step(self, number: int, turn: int, *, starts_block: bool) -> None:
         """Take one word."""
         before, words = self.state, self._words
         bank = int(words.reads[number])
         asked = max(turn + READ, before.read + 1)
-        read = self._ports.reads.free(bank, max(asked, before.enter))
+        read = self._ports.reads.free(bank, max(asked, before.lanes[0]))
         _note(self.record.reads, before.held_read, bank, asked, read + 1)
-        place_free = self._place_free(starts_block)
-        enter, held_read = _take(self._ports.reads, bank, read, place_free)
-        word = self._leave_buffer(enter) if self._stages.has_buffer else enter
-        product = max(word + 1, before.sum)
-        total = max(product + 1, before.leave)
-        leave, write, held_sum = before.leave, before.write, before.held_sum
-        if words.results[number]:
-            bank = int(words.writes[number])
-            sum_bank = bank if words.accumulates else FREE_BANK
-            total = self._ports.sums.free(sum_bank, total)
-            _note(self.record.sums, held_sum, sum_bank, product + 1, total + 1)
-            leave, held_sum = _take(self._ports.sums, sum_bank, total, before.write)
-            write = self._ports.writes.free(bank, leave + 1)
-            if bank != FREE_BANK:
-                self.record.writes.append(Request(bank, leave + 1, write + 1))
-        self.state = State(
+        enter, held_read = _take(self._ports.reads, bank, read, self._enters)
+        self.state = replace(
+            before,
             turn=turn,
             read_earliest=before.read_before,
             read_before=before.read,
             read=read,
-            enter=enter,
-            word_before=before.word,
-            word=word,
-            product=product,
-            sum=total,
-            leave=leave,
-            write=write,
+            lanes=self._pass_lanes(enter),
             latch_free=enter + 1 if starts_block else before.latch_free,
             held_read=held_read,
-            held_sum=held_sum,
         )
+        if words.results[number]:
+            self._complete(int(words.writes[number]))
 
-    def _place_free(self, starts_block: bool) -> int:
-        """Return when a word can leave the place behind its read."""
-        if not self._stages.has_buffer:
-            return self.state.product
-        return (self.state.word if starts_block else self.state.word_before) + 1
+    def _enters(self, cycle: int) -> int:
+        """Return when the lanes take a word, from that cycle on."""
+        return self._moves(cycle) if self._stages.has_queue else max(cycle, self.state.lanes[1])
 
-    def _leave_buffer(self, enter: int) -> int:
-        """Return when a word comes out of the buffer that it entered."""
-        before = self.state
-        return before.product if enter < before.product else max(enter + 1, before.sum)
+    def _moves(self, cycle: int) -> int:
+        """Return the first cycle, from that one on, in which the lanes do not stall."""
+        for first, last in self.state.stalls:
+            if first <= cycle <= last:
+                cycle = last + 1
+        return cycle
+
+    def _pass_lanes(self, enter: int) -> tuple[int, ...]:
+        """Return when a word is in each stage of the lanes."""
+        if not self._stages.has_queue:
+            product = max(enter + 1, self.state.lanes[2])
+            return enter, product, max(product + 1, self.state.leave)
+        cycles = [enter]
+        while len(cycles) < len(self._stages.lanes):
+            cycles.append(self._moves(cycles[-1] + 1))
+        return tuple(cycles)
+
+    def _complete(self, bank: int) -> None:
+        """Take the latest word's sum, which is a result, to the accumulators."""
+        before, ports = self.state, self._ports
+        sum_bank = bank if self._words.accumulates else FREE_BANK
+        if self._stages.has_queue:
+            self._read_from_queue(sum_bank)
+        else:
+            *_, product, total = before.lanes
+            sum_read = ports.sums.free(sum_bank, total)
+            _note(self.record.sums, before.held_sum, sum_bank, product + 1, sum_read + 1)
+            leave, held = _take(ports.sums, sum_bank, sum_read, lambda c: max(c, before.write))
+            self.state = replace(
+                before,
+                lanes=(*before.lanes[:-1], sum_read),
+                sum_read=sum_read,
+                leave=leave,
+                total=leave,
+                held_sum=held,
+            )
+        total = self.state.total
+        write = ports.writes.free(bank, total + 1)
+        if bank != FREE_BANK:
+            self.record.writes.append(Request(bank, total + 1, write + 1))
+        self.state = replace(self.state, write=write)
+
+    def _read_from_queue(self, bank: int) -> None:
+        """Take a result through the queue to the register behind its read."""
+        before, timeline = self.state, self._ports.sums
+        enter, queue = before.lanes[0], before.lanes[-1]
+        asked = max(queue, before.sum_read) + 1
+        sum_read = timeline.free(bank, max(asked, before.leave))
+        _note(self.record.sums, before.held_sum, bank, asked, sum_read + 1)
+        leave, held = _take(timeline, bank, sum_read, lambda c: max(c, before.total))
+        stalls = [stall for stall in before.stalls if stall[1] > enter]
+        if before.sum_read > queue:
+            stalls.append((queue + 1, before.sum_read))
+        self.state = replace(
+            before,
+            stalls=tuple(stalls),
+            sum_read=sum_read,
+            leave=leave,
+            total=max(leave + 1, before.write),
+            held_sum=held,
+        )
 
     def _release_reads(self) -> None:
         """Note when the latest reads are repeated; nothing else asks meanwhile."""
@@ -285,14 +333,19 @@ class Pipeline:
         _note(self.record.sums, self.state.held_sum, FREE_BANK, 0, 0)
 
 
-def _take(timeline: BankTimeline, bank: int, granted: int, place_free: int) -> tuple[int, Held]:
-    """Return when the data of a read granted in a cycle is taken, and how it is held till then."""
+def _take(
+    timeline: BankTimeline, bank: int, granted: int, taken: Callable[[int], int]
+) -> tuple[int, Held]:
+    """Return when the data of a read granted in a cycle is taken, and how it is held till then.
+
+    taken: returns when the place behind takes it, from a cycle on.
+    """
     repeats = []
-    while bank != FREE_BANK and granted + 1 < place_free:
+    while bank != FREE_BANK and taken(granted + 1) != granted + 1:
         start = granted + 2
         granted = timeline.free(bank, start)
         repeats.append((start, granted + 1))
-    return max(granted + 1, place_free), Held(bank, tuple(repeats))
+    return taken(granted + 1), Held(bank, tuple(repeats))
 
 
 def _note(requests: Requests, held: Held, bank: int, asked: int, end: int) -> None:

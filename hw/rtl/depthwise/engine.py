@@ -18,7 +18,7 @@ from tilewright.hw.rtl.interfaces import Activity, engine_signature, is_refused
 from tilewright.hw.rtl.signals import count_in_flight
 from tilewright.hw.spec.config import Config
 
-MOST_IN_FLIGHT = 11
+MOST_IN_FLIGHT = 15
 """Each of the stages from the loops to the write may hold an instruction of its own."""
 
 

@@ -9,6 +9,8 @@ from tilewright.hw.rtl.signals import register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
 LARGEST_PRODUCT = 128 * 128
+HALF_BITS = 4
+"""Bits of half a weight."""
 
 
 def sum_bits(columns: int) -> int:
@@ -19,7 +21,8 @@ def sum_bits(columns: int) -> int:
 class Lane(wiring.Component):
     """Multiplies an activation with the weights of one kernel row, then adds to the sums.
 
-    With path_registers the weights of the row are chosen in the cycle before they multiply.
+    With path_registers the weights of the row are chosen in the cycle before they multiply, and a
+    product is the sum of two registers, the activation times either half of the weight.
 
     The sum of column k continues, in a new position's first row, the sum that column k - 1 had
     in the position before; column 0 starts at 0. Whatever the sums held before a row of outputs,
@@ -29,14 +32,14 @@ class Lane(wiring.Component):
     -------
     activation : In(signed(8)); weights : In(8 bits a weight, by kernel row, then column)
     kernel_row : In, whose weights; choose : In(1), register them (with path_registers)
-    multiply : In(1), register the products
+    multiply : In(1), register the products; combine : In(1), with path_registers a stage later
     first_row : In(1), the products are those of a position's first row; add : In(1)
     last_column : In; sum : Out, the sum of that column
     """
 
     def __init__(self, *, config: Config):
         self._taps = config.depthwise_taps
-        self._chooses_before = config.path_registers
+        self._has_path_registers = config.path_registers
         super().__init__(
             {
                 "activation": In(signed(8)),
@@ -44,6 +47,7 @@ class Lane(wiring.Component):
                 "kernel_row": In(unsigned(KERNEL_ROW_BITS)),
                 "choose": In(1),
                 "multiply": In(1),
+                "combine": In(1),
                 "first_row": In(1),
                 "add": In(1),
                 "last_column": In(column_shape(config)),
@@ -56,10 +60,8 @@ class Lane(wiring.Component):
         columns = range(self._taps)
         products = [register(signed(16), f"product_{k}") for k in columns]
         sums = [register(signed(sum_bits(k + 1)), f"sum_{k}") for k in columns]
-        weights = [self._weight(m, k) for k in columns]
-        with m.If(self.multiply):
-            for product, weight in zip(products, weights, strict=True):
-                m.d.sync += product.eq(self.activation * weight.as_signed())
+        for k, product in enumerate(products):
+            self._multiply(m, k, product)
         with m.If(self.add):
             for k, (product, total) in enumerate(zip(products, sums, strict=True)):
                 shifted = sums[k - 1] if k else 0
@@ -67,11 +69,28 @@ class Lane(wiring.Component):
         m.d.comb += self.sum.eq(_select(self.last_column, sums))
         return m
 
+    def _multiply(self, m, column, product):
+        """The product of a kernel column, at once or of two halves."""
+        weight = self._weight(m, column)
+        if not self._has_path_registers:
+            with m.If(self.multiply):
+                m.d.sync += product.eq(self.activation * weight.as_signed())
+            return
+        low = register(signed(8 + HALF_BITS), f"low_{column}")
+        high = register(signed(8 + HALF_BITS), f"high_{column}")
+        with m.If(self.multiply):
+            m.d.sync += [
+                low.eq(self.activation * weight[:HALF_BITS]),
+                high.eq(self.activation * weight[HALF_BITS:].as_signed()),
+            ]
+        with m.If(self.combine):
+            m.d.sync += product.eq(low + (high << HALF_BITS))
+
     def _weight(self, m, column):
         """The weight of a kernel column, from the row's number or from a register."""
         numbers = range(column, len(self.weights) // 8, self._taps)
         weight = _select(self.kernel_row, [self.weights.word_select(i, 8) for i in numbers])
-        if not self._chooses_before:
+        if not self._has_path_registers:
             return weight
         chosen = register(8, f"weight_{column}")
         with m.If(self.choose):

@@ -34,9 +34,14 @@ def mark_layout(config: Config) -> data.StructLayout:
 
 
 def word_layout(config: Config) -> data.StructLayout:
-    """An activation word that was read, or the padding in its place."""
+    """What the activation SRAM gives for a word, or the padding in its place."""
     return data.StructLayout(
-        {"mark": mark_layout(config), "activations": unsigned(8 * config.rows)}
+        {
+            "mark": mark_layout(config),
+            "is_padding": 1,
+            "padding": signed(8),
+            "data": unsigned(8 * config.activation_word_bytes),
+        }
     )
 
 

@@ -56,9 +56,9 @@ class Timing:
         self.registers = config.path_registers
         self.accepted, self.retired, self.written = [], [], []
         self.turn = self.read = self.read_before = self.read_earliest = -1
-        self.word = self.word_before = self.enter = self.product = self.sum = self.leave = (
-            self.write
-        ) = -1
+        self.enter = self.product = self.sum = self.sum_read = self.leave = self.total = -1
+        self.write = -1
+        self.full = set()
         self.latch_free = 0
 
     def grant(self, port, cycle):
@@ -67,11 +67,17 @@ class Timing:
             cycle += 1
         return cycle
 
-    def take(self, port, reads, granted, free):
-        """When the data of a read granted in a cycle is taken, from cycle `free` on."""
-        while reads and granted + 1 < free:
+    def take(self, port, reads, granted, taken):
+        """When the data of a read granted in a cycle is taken: from a cycle on as `taken` says."""
+        while reads and taken(granted + 1) != granted + 1:
             granted = self.grant(port, granted + 2)
-        return max(granted + 1, free)
+        return taken(granted + 1)
+
+    def moves(self, cycle):
+        """The first cycle from `cycle` on in which the queue of results is not full."""
+        while cycle in self.full:
+            cycle += 1
+        return cycle
 
     def run(self, fields, offer):
         """Add an instruction that is offered from cycle `offer` on."""
@@ -90,30 +96,48 @@ class Timing:
         """One word behind the loops."""
         read = max(turn + 2, self.read + 1, self.enter)
         read = self.grant("activation_read", read) if word.reads else read
-        if self.registers:
-            free = 1 + (self.word if word.first_of_block else self.word_before)
-            enter = self.take("activation_read", word.reads, read, free)
-            leaves = max(enter + 1, self.product)
-            if leaves != self.product:
-                leaves = max(leaves, self.sum)
-            self.word_before, self.word = self.word, leaves
-            product = max(self.word + 1, self.sum)
-        else:
-            enter = self.take("activation_read", word.reads, read, self.product)
-            product = max(enter + 1, self.sum)
-        total = max(product + 1, self.leave)
-        if word.accumulates:
-            total = self.grant("accumulator_read", total)
+        enters = self.moves if self.registers else lambda cycle: max(cycle, self.product)
+        enter = self.take("activation_read", word.reads, read, enters)
         self.turn = turn
         self.read_earliest, self.read_before, self.read = self.read_before, self.read, read
-        self.enter, self.product, self.sum = enter, product, total
+        self.enter = enter
         if word.first_of_block:
             self.latch_free = enter + 1
+        if self.registers:
+            self.multiply_and_add_in_stages(word)
+        else:
+            self.multiply_and_add(word)
         if word.result:
-            self.leave = self.take("accumulator_read", word.accumulates, total, self.write)
-            self.write = self.leave + 1
+            self.write = self.total + 1
             if word.writes:
                 self.write = self.grant("accumulator_write", self.write)
                 self.written.append(self.write)
             if word.retires:
                 self.retired.append(self.write)
+
+    def multiply_and_add(self, word):
+        self.product = max(self.enter + 1, self.sum)
+        self.sum = max(self.product + 1, self.leave)
+        if word.accumulates:
+            self.sum = self.grant("accumulator_read", self.sum)
+        if word.result:
+            free = self.write
+            self.leave = self.total = self.take(
+                "accumulator_read", word.accumulates, self.sum, lambda cycle: max(cycle, free)
+            )
+
+    def multiply_and_add_in_stages(self, word):
+        queue = self.enter
+        for _ in ("word", "half", "product", "sum", "queue"):
+            queue = self.moves(queue + 1)
+        if word.result:
+            self.full |= set(range(queue + 1, self.sum_read + 1))
+            read = max(queue + 1, self.sum_read + 1, self.leave)
+            if word.accumulates:
+                read = self.grant("accumulator_read", read)
+            free = self.total
+            self.sum_read = read
+            self.leave = self.take(
+                "accumulator_read", word.accumulates, read, lambda cycle: max(cycle, free)
+            )
+            self.total = max(self.leave + 1, self.write)
