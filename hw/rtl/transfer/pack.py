@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, read_port_signature
 from tilewright.hw.rtl.transfer.burst import burst_words_layout
-from tilewright.hw.spec.config import Config
+from tilewright.hw.spec.config import SRAM_ADDRESS_BITS, Config
 from tilewright.hw.spec.instruction_set import BY_NAME
 
 STORE = BY_NAME["STORE"]
@@ -82,13 +82,13 @@ class WordReader(wiring.Component):
         offered = (
             self.burst.valid & ~self.burst.ready if config.path_registers else self.burst.valid
         )
-        burst, address, occupied = self._present(m, moves, offered)
+        burst, address, exists, occupied = self._present(m, moves, offered)
         burst_ends = burst.last_word == 0
         placed = Signal(placed_layout(config))
 
         m.d.comb += [
             room.eq(words.level + reading < words.depth),
-            in_range.eq(address < config.activation_words),
+            in_range.eq(exists),
             port.request.eq(occupied & room & in_range),
             port.address.eq(address),
             self.moving.eq(occupied & room & (port.grant | ~in_range)),
@@ -119,16 +119,19 @@ class WordReader(wiring.Component):
         return m
 
     def _present(self, m, moves, offered):
-        """Return the burst, the word's address and whether there is one, in this cycle.
+        """Return the burst, the word's address, whether that exists and whether there is a word.
 
-        What follows the word is a register before it is known whether the word moves, so that
-        the grant, which comes late, decides one register alone.
+        All in this cycle. What follows the word is a register before it is known whether the word
+        moves, so that the grant, which comes late, decides one register alone. With path_registers
+        it is known then, too, whether the address exists.
         """
         config, head = self._config, self.burst.payload
+        knows_before = config.path_registers
         layout = data.StructLayout(
             {
                 "burst": burst_words_layout(STORE, config),
                 "address": address_shape(),
+                "exists": knows_before,
                 "occupied": 1,
             }
         )
@@ -143,13 +146,22 @@ class WordReader(wiring.Component):
             following.eq(present),
             following.burst.offset.eq(_next_offset(burst, config)),
             following.burst.last_word.eq(burst.last_word - 1),
-            following.address.eq(present.address + present.occupied),
+            *self._set_address(following, present.address + present.occupied),
         ]
         with m.If(~present.occupied | (burst.last_word == 0)):
             m.d.sync += [following.burst.eq(head), following.occupied.eq(offered)]
             with m.If(offered & head.first):
-                m.d.sync += following.address.eq(head.sram_address)
-        return burst, present.address, present.occupied
+                m.d.sync += self._set_address(following, head.sram_address)
+        exists = present.exists if knows_before else self._exists(present.address)
+        return burst, present.address, exists, present.occupied
+
+    def _set_address(self, word, address):
+        """Assign the address of a word and, if it has that, whether it exists."""
+        exists = [word.exists.eq(self._exists(address))] if self._config.path_registers else []
+        return [word.address.eq(address), *exists]
+
+    def _exists(self, address):
+        return address[:SRAM_ADDRESS_BITS] < self._config.activation_words
 
 
 def _next_offset(burst, config):
