@@ -155,7 +155,7 @@ class DepthwisePipeline(wiring.Component):
             reader.held_ready.eq(total.ready),
             moves.eq(self._product.valid & self._product.ready),
             total.valid.eq(reader.held_valid),
-            total.p.old.eq(self.accumulator_read.data),
+            total.p.old.eq(Mux(sum_mark.accumulate, self.accumulator_read.data, 0)),
         ]
         # Whether the total is ready comes late: it chooses between what follows from either.
         is_free = reader.empty, reader.empty | reader.held_valid
@@ -239,7 +239,7 @@ class DepthwisePipeline(wiring.Component):
             for number, total in enumerate(totals):
                 old = result.p.old.word_select(number, WORD_BITS)
                 added = result.p.sums[number] if number < config.rows else 0
-                m.d.sync += total.eq(Mux(result.p.accumulate, old, 0) + added)
+                m.d.sync += total.eq(old + added)
         m.d.comb += port.data.eq(Cat(totals))
 
     def _follow_writes(self, m, takes, next_destination):

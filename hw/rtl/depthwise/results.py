@@ -1,6 +1,6 @@
 """Results of the depthwise unit on their way to the accumulators, with path_registers."""
 
-from amaranth.hdl import Module, ShapeLike, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, ShapeLike, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,7 +28,7 @@ def result_layout(config: Config, **more: ShapeLike) -> data.StructLayout:
 
 
 def total_layout(config: Config) -> data.StructLayout:
-    """A result and, where it accumulates, the word that the accumulators hold."""
+    """A result and what it is added to: the accumulators' word or, if it overwrites that, 0."""
     return result_layout(config, old=unsigned(8 * config.accumulator_word_bytes))
 
 
@@ -77,7 +77,7 @@ class ResultReader(wiring.Component):
             queue.source.ready.eq(reader.ready),
             landing.sink.valid.eq(reader.held_valid),
             reader.held_ready.eq(landing.sink.ready),
-            lands.old.eq(self.accumulator.data),
+            lands.old.eq(Mux(held.accumulate, self.accumulator.data, 0)),
         ]
         m.d.comb += [lands[name].eq(held[name]) for name, _ in result_layout(self._config)]
         return m
