@@ -97,26 +97,26 @@ def source_layout(config: Config) -> data.StructLayout:
 def values_layout(config: Config) -> data.StructLayout:
     """The source values of all lanes with their mark.
 
-    With path registers those of both memories, of which `choose_values` chooses.
+    With path registers those of both memories and padding, of which `choose_values` chooses.
     """
     members = {"mark": mark_layout(config), "values": data.ArrayLayout(signed(32), config.lanes)}
     if config.path_registers:
         members |= {
             "activations": data.ArrayLayout(signed(8), config.lanes),
+            "padding": signed(8),
             "is_sum": unsigned(1),
             "is_read": unsigned(1),
         }
     return data.StructLayout(members)
 
 
-def choose_values(word: data.View, slots: data.View) -> list[Value]:
+def choose_values(word: data.View) -> list[Value]:
     """Return the values that the lanes take of a values_layout: with path registers the sums, the
     activations or padding, where nothing was read."""
     if "is_read" not in word.shape().members:
         return list(word.values)
-    padding = slots[word.mark.slot].padding
     return [
-        Mux(word.is_read, Mux(word.is_sum, value, activation), padding)
+        Mux(word.is_read, Mux(word.is_sum, value, activation), word.padding)
         for value, activation in zip(word.values, word.activations, strict=True)
     ]
 

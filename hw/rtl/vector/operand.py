@@ -278,22 +278,30 @@ class OperandLane(wiring.Component):
         for side, (name, exact) in enumerate(zip(SIDES, numbers, strict=True)):
             # Both positions of the leading one are rounded: the top bit comes late.
             large = exact[-1]
+            # The addend stands at the top bit with its exponent as given.
+            is_exact = multiply if side == 1 else None
             fits = round_half_even(exact[-25:-1], exact[-26], exact[:-26].any())
             spills = round_half_even(exact[-24:], exact[-25], exact[:-25].any())
             rounded = Signal(25, name=f"{name}_rounded")
             m.d.comb += rounded.eq(Mux(large, spills, fits))
-            # The addend stands at the top bit with its exponent as given.
-            carry = (large + rounded[24]) if side == 0 else Mux(multiply, 0, large + rounded[24])
             mantissa = register(24, f"{name}_mantissa")
             float_exponent = register(signed(8), f"{name}_float_exponent")
             float_sign = register(1, f"{name}_float_sign")
             m.d.sync += [
                 mantissa.eq(Cat(rounded[:23], rounded[23] | rounded[24])),
-                float_exponent.eq(exponents[side] + carry),
+                float_exponent.eq(self._carry(exponents[side], large, rounded[24], is_exact)),
                 float_sign.eq(signs[side]),
             ]
             rounded_numbers.append((float_sign, float_exponent, mantissa))
         return rounded_numbers
+
+    def _carry(self, exponent, large, carry, is_exact):
+        """The exponent of a rounded number; with path registers the late carry chooses one."""
+        if not self._config.path_registers:
+            shift = large + carry
+            return exponent + (shift if is_exact is None else Mux(is_exact, 0, shift))
+        counts = Const(1) if is_exact is None else ~is_exact
+        return Mux(carry & counts, exponent + large + 1, exponent + (large & counts))
 
     def _order(self, m, left, right):
         """The larger one first, and how far the smaller one is to be shifted."""
@@ -358,10 +366,13 @@ class OperandLane(wiring.Component):
     def _round_and_place(self, m, total, shift, vanishes, too_large, sign):
         """Rounded to 24 bits, to an integer; zero point of a sum, clamp."""
         # Nine bits and a guard bit below the point.
-        rounded, shift, vanishes, overflows, sign = self._behind(
+        rounded = round_in_place(m, total)
+        width = 9 + len(rounded)
+        rounded, shift, reached, vanishes, overflows, sign = self._behind(
             m,
-            rounded_total=round_in_place(m, total),
+            rounded_total=rounded,
             rounded_shift=shift,
+            rounded_reached=(Const(-1, width) << shift)[:width],
             rounded_vanishes=vanishes,
             rounded_overflows=too_large & total.any(),
             rounded_sign=sign,
@@ -369,7 +380,6 @@ class OperandLane(wiring.Component):
         scaled = Cat(Const(0, 9), rounded)
         shifted = (scaled >> shift)[: 1 + INTEGER_BITS]
         # What the shift leaves out at either end is marked meanwhile: the sum comes late.
-        reached = (Const(-1, len(scaled)) << shift)[: len(scaled)]
         lost = (scaled & ~reached).any()
         above = scaled[1 + INTEGER_BITS :] & reached
         overflows = overflows | above.any()

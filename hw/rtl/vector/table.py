@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.signals import index_bits
+from tilewright.hw.rtl.signals import index_bits, loaded
 from tilewright.hw.rtl.vector.layouts import NUM_SLOTS
 from tilewright.hw.spec.config import Config
 
@@ -30,11 +30,15 @@ def table_write_signature() -> wiring.Signature:
 class LookUp(wiring.Component):
     """A copy of the tables for every lane: index in cycle t, value in cycle t + 1.
 
+    With path registers the words read go to registers first, in a cycle with `moves_on`.
+
     Members
     -------
     write : In(table_write_signature), all lanes' copies
     enable : In(1), slot : In(1), index : In(lanes of int8)
-    value : Out(lanes of int8), of the last cycle with enable
+    value : Out(lanes of int8), of the last cycle with enable; with path registers of the word and
+        entry that moved on
+    moves_on : In(1), with path registers
     """
 
     def __init__(self, *, config: Config):
@@ -47,6 +51,7 @@ class LookUp(wiring.Component):
                 "slot": In(1),
                 "index": In(lanes),
                 "value": Out(lanes),
+                **({"moves_on": In(1)} if config.path_registers else {}),
             }
         )
 
@@ -64,8 +69,12 @@ class LookUp(wiring.Component):
                 write.data.eq(self.write.data),
                 read.en.eq(self.enable),
                 read.addr.eq(Cat(index[3:], self.slot)),
-                self.value[lane].eq(read.data.word_select(entry, 8).as_signed()),
             ]
             with m.If(self.enable):
                 m.d.sync += entry.eq(index[:3])
+            word = read.data
+            if self._config.path_registers:
+                with m.If(self.moves_on):
+                    word, entry = loaded(m, **{f"word{lane}": word, f"word_entry{lane}": entry})
+            m.d.comb += self.value[lane].eq(word.word_select(entry, 8).as_signed())
         return m

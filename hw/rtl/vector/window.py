@@ -93,9 +93,8 @@ class WindowLoops(wiring.Component):
         ends = self._count(m, opens, moves)
         may_end = self._keep_pace(m, step, ends["window"])
         registered = self._config.path_registers
-        is_end = self._foresee(m, opens, moves) if registered else ends["window"]
         m.d.comb += [
-            self.position.valid.eq(active & (leads | ~is_end | may_end)),
+            self.position.valid.eq(active & (leads | ~ends["window"] | may_end)),
             taken.eq(self.position.valid & self.position.ready),
             step.eq(taken & ~leads),
             moves.eq(step | ~active),
@@ -104,7 +103,6 @@ class WindowLoops(wiring.Component):
         if registered:
             # Nothing of the last position's turn decides whether a start is taken.
             m.d.comb += [opens.eq(~active), self.start.ready.eq(opens)]
-            m.d.sync += Assert(~active | (is_end == ends["window"]))
             with m.If(step & last):
                 m.d.sync += active.eq(0)
         else:
@@ -137,6 +135,8 @@ class WindowLoops(wiring.Component):
                     m, new[name], name=loop, start=opens, step=all_before, again=fields[name]
                 )
             m.d.comb += ends[loop].eq(all_before & is_last)
+            if loop == "window" and self._config.path_registers:
+                ends[loop] = self._foresee(m, opens, moves, ends[loop])
             all_before = ends[loop]
         with m.If(moves):
             _, ends["group_count"] = count_down(
@@ -144,14 +144,15 @@ class WindowLoops(wiring.Component):
             )
         return ends
 
-    def _foresee(self, m, opens, moves):
-        """Return the window's end from a register of its own, which decides nothing else."""
+    def _foresee(self, m, opens, moves, window_ends):
+        """Return the window's end from a register of its own."""
         new, fields = self.start.p.fields, self.fields
         (left_x, is_last_x), (left_y, is_last_y) = self._turns["kx"], self._turns["window"]
         next_x = Mux(is_last_x, fields.kernel_width == 1, left_x == 2)
         next_y = Mux(is_last_y, fields.kernel_height == 1, left_y == 2)
         is_single = (new.kernel_width == 1) & (new.kernel_height == 1)
         ends = register(1, "foreseen_end")
+        m.d.sync += Assert(opens | (ends == window_ends))
         with m.If(moves):
             m.d.sync += ends.eq(Mux(opens, is_single, next_x & Mux(is_last_x, next_y, is_last_y)))
         return ends
