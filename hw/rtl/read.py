@@ -4,7 +4,7 @@ The vector unit's reads replay in the very cycle of the stall and lose none; the
 wait for registered requests only, which keeps its stalls off the path to the other ports' grants.
 """
 
-from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.hdl import Assert, Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, PureInterface
 
@@ -30,6 +30,7 @@ class ReplayedRead(wiring.Component):
 
     SRAM data is on the port in the cycle after the grant only. While the consumer stalls, the
     held address is requested again in every cycle, so that its data is there in the next.
+    With `foresees` a register says what is requested: nothing of the stall lies in front of grants.
 
     Members
     -------
@@ -37,13 +38,15 @@ class ReplayedRead(wiring.Component):
     ready : Out(1); the access is granted and moves to the held place
     held_valid : Out(1); the held access has its data on the port in this cycle
     held_ready : In(1); the consumer takes it
+    ready_next : In(1), with `foresees`; held_ready of the next cycle
     free : Out(1); what comes in is requested, else what is held, again
     request, repeat_request, repeat_address : Out, grant, repeat_grant : In; the memory port, both
         requests no matter whether it is free
     would_request : Out(1); whether there is a request, if the consumer takes what there is
     """
 
-    def __init__(self, address_shape: Shape):
+    def __init__(self, address_shape: Shape, *, foresees: bool = False):
+        self._foresees = foresees
         super().__init__(
             _members(address_shape)
             | {
@@ -53,6 +56,7 @@ class ReplayedRead(wiring.Component):
                 "repeat_grant": In(1),
                 "would_request": Out(1),
             }
+            | ({"ready_next": In(1)} if foresees else {})
         )
 
     def elaborate(self, platform):
@@ -67,7 +71,7 @@ class ReplayedRead(wiring.Component):
             self.held_valid.eq(occupied & (~reads | fresh)),
             would_be_free.eq(~occupied | self.held_valid),
             self.would_request.eq(Mux(would_be_free, self.request, reads)),
-            self.free.eq(~occupied | (self.held_valid & self.held_ready)),
+            self.free.eq(self._find_free(m, occupied, reads)),
             self.request.eq(self.valid & self.read),
             self.repeat_request.eq(reads),
             self.repeat_address.eq(address),
@@ -84,6 +88,20 @@ class ReplayedRead(wiring.Component):
                 address.eq(self.address),
             ]
         return m
+
+    def _find_free(self, m, occupied, reads):
+        """Whether nothing is held or it leaves in this cycle."""
+        is_free = ~occupied | (self.held_valid & self.held_ready)
+        if not self._foresees:
+            return is_free
+        free = Signal(init=1, name="foreseen_free")
+        comes = self.valid & (~self.read | self.grant)
+        keeps = ~reads | self.repeat_grant
+        m.d.sync += [
+            free.eq(Mux(free, ~comes | self.ready_next, keeps & self.ready_next)),
+            Assert(free == is_free),
+        ]
+        return free
 
 
 class RepeatedRead(wiring.Component):

@@ -238,6 +238,11 @@ def vector_look(config: Config) -> int:
     return config.path_registers
 
 
+def operand_cycles(config: Config) -> int:
+    """Cycles from the acceptance of a VECTOR with a second stage to its first operand's read."""
+    return 2 + config.path_registers
+
+
 def vector_pixel_cycles(kernel: int, combines: bool, config: Config) -> int:
     """Cycles of one output pixel of a lane group, whose window has `kernel` source pixels."""
     return max(kernel, config.lanes // config.operand_lanes) if combines else kernel

@@ -11,6 +11,7 @@ from tilewright.hw.spec.cycles import (
     GROUP_PAIR_CYCLES,
     VECTOR_WRITE_CYCLES,
     combine_pipeline,
+    operand_cycles,
     vector_pipeline,
 )
 from tilewright.sim.timing.cursor import NEVER
@@ -36,8 +37,6 @@ from tilewright.sim.timing.vector_ports import (
 
 READ_CYCLES = 3
 """From acceptance to the first source read."""
-OPERAND_CYCLES = 2
-"""From acceptance to the first operand's read."""
 MOVE_CYCLES, ENTER_CYCLES = 1, 2
 """From a source read to its value's move from the port and to its entry in the pipeline."""
 LATEST_READS = 8
@@ -60,6 +59,7 @@ class Planner:
         self._machine = machine
         self._config = machine.config
         self._pace = machine.config.lanes // machine.config.operand_lanes
+        self._to_operand = operand_cycles(machine.config)
         pipeline = vector_pipeline(machine.config)
         self._to_result = pipeline - VECTOR_WRITE_CYCLES - POSITION_CYCLES
         """From a source read to the cycle behind that in which its value can be used."""
@@ -89,7 +89,7 @@ class Planner:
         if not flight.work.combines:
             return []
         before, behind = flight.previous, flight.next
-        last, first = flight.aftermath.operand_moved, flight.accepted + OPERAND_CYCLES
+        last, first = flight.aftermath.operand_moved, flight.accepted + self._to_operand
         near = [flight]
         if before is not None and before.aftermath.moved > first:
             near.append(before)
@@ -198,7 +198,7 @@ class Planner:
         end = first + work.read_cycles
         if self._is_taken(work.kind, work.source_banks, first, end):
             return False
-        first = flight.accepted + OPERAND_CYCLES
+        first = flight.accepted + self._to_operand
         return not (
             work.combines
             and self._is_taken("reads", work.operand_banks, first, end + self._to_result)
@@ -215,7 +215,7 @@ class Planner:
     def _first_operand(self, flight: Flight) -> tuple[int, int]:
         """Return when its first operand is read and, if nothing is refused, moves on."""
         before = flight.before
-        first = max(before.operand_moved, flight.accepted + OPERAND_CYCLES)
+        first = max(before.operand_moved, flight.accepted + self._to_operand)
         return first, max(first, before.operand_used - 1) + 1
 
     def _walk(self, flight: Flight) -> tuple[Run, ...]:
@@ -248,7 +248,7 @@ class Planner:
             lambda bank: machine.reads_before_vector(work.kind, bank, first),
             partial(machine.reads_before_vector, "reads", begin=first) if work.combines else None,
             first_position=first - POSITION_CYCLES,
-            first_operand=flight.accepted + OPERAND_CYCLES,
+            first_operand=flight.accepted + self._to_operand,
             rivals=lambda bank: [(each.first, bank) for each in others],
             repeats=lambda bank: [(each.repeats, bank) for each in others],
         )

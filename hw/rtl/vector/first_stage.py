@@ -4,7 +4,7 @@ from amaranth.hdl import Assert, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.interfaces import bits
+from tilewright.hw.rtl.interfaces import bits, is_refused
 from tilewright.hw.rtl.signals import register
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.lanes import make_lane
@@ -23,6 +23,8 @@ from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
 NUM_BANKS = 2
+NEXT_MEMBERS = ("ready_next", "combines_next")
+"""With path registers."""
 
 
 class FirstStage(wiring.Component):
@@ -46,7 +48,8 @@ class FirstStage(wiring.Component):
     table_write : In(table_write_signature)
     fault, fault_slot : Out; a parameter word of that slot's instruction is out of range,
         with path registers a cycle before
-    combines_next : Out(1), with path registers; results for the second stage in the next cycle
+    ready_next, combines_next : Out(1), with path registers; in the next cycle values.ready, and
+        results for the second stage
     """
 
     def __init__(self, *, config: Config, instances: bool = False):
@@ -64,7 +67,7 @@ class FirstStage(wiring.Component):
                 "table_write": In(table_write_signature()),
                 "fault": Out(1),
                 "fault_slot": Out(1),
-                **({"combines_next": Out(1)} if config.path_registers else {}),
+                **{name: Out(1) for name in NEXT_MEMBERS if config.path_registers},
             }
         )
 
@@ -113,6 +116,7 @@ class FirstStage(wiring.Component):
         advances: the pipeline moves in the next cycle.
         """
         occupied, leaves, arrives = bits("occupied", "leaves", "arrives")
+        registered = self._config.path_registers
         value = Signal.like(self.values.p, reset_less=True)
         usable = register(1, "usable")
         m.d.comb += [
@@ -123,7 +127,7 @@ class FirstStage(wiring.Component):
         reduction = self.slots[self.values.p.mark.slot].reduction
         self._maximum = register(1, "maximum")
         # With path registers what is on offer is taken, valid or not: the enable is a register.
-        with m.If(self.values.ready if self._config.path_registers else arrives):
+        with m.If(self.values.ready if registered else arrives):
             m.d.sync += value.eq(self.values.p)
             m.d.sync += self._maximum.eq(reduction == isa.Reduction.MAX)
         with m.If(arrives):
@@ -136,6 +140,8 @@ class FirstStage(wiring.Component):
         becomes_usable = Mux(
             arrives, self._may_leave(new, value.mark, leaves), self._may_leave(value.mark)
         )
+        if registered:
+            becomes_usable &= ~is_refused(self.parameter)
         m.d.sync += usable.eq(becomes_usable)
         m.d.comb += self.values.ready.eq(
             self._find_ready(m, occupied, usable, advances & becomes_usable)
@@ -147,7 +153,7 @@ class FirstStage(wiring.Component):
             self.parameter.request.eq((waits | (arrives & new.fetch)) & mark.parameter_exists),
             self.parameter.address.eq(mark.parameter_address),
         ]
-        domain = m.d.sync if self._config.path_registers else m.d.comb
+        domain = m.d.sync if registered else m.d.comb
         domain += [
             self.fault.eq(leaves & value.mark.fetch & ~value.mark.parameter_exists),
             self.fault_slot.eq(value.mark.slot),
@@ -160,8 +166,8 @@ class FirstStage(wiring.Component):
         if not self._config.path_registers:
             return now
         ready = Signal(init=1)
-        m.d.sync += ready.eq((ready & ~self.values.valid) | may_leave)
-        m.d.sync += Assert(ready == now)
+        m.d.comb += self.ready_next.eq((ready & ~self.values.valid) | may_leave)
+        m.d.sync += [ready.eq(self.ready_next), Assert(ready == now)]
         return ready
 
     def _may_leave(self, mark, before=None, leaves=0):
@@ -181,6 +187,8 @@ class FirstStage(wiring.Component):
         conflicts = Cat(
             there & (by_sign | (bank == mark.bank)) for there, by_sign, bank in awaited
         ).any()
+        if self._config.path_registers:  # a refusal comes late: it is known of both values
+            return ~mark.fetch | ~conflicts
         has_word = self.parameter.grant | ~mark.parameter_exists
         return ~mark.fetch | (has_word & ~conflicts)
 
@@ -203,7 +211,7 @@ class FirstStage(wiring.Component):
     def _reduce(self, m, value, leaves):
         """Sum (wraps) or maximum over the window: one adder a lane, which compares as well."""
         maximum, totals = self._maximum, []
-        for lane, new in enumerate(choose_values(value, self.slots)):
+        for lane, new in enumerate(choose_values(value)):
             total = Signal(signed(32), name=f"total{lane}", reset_less=True)
             inverted = Cat(*(bit ^ maximum for bit in new), new[-1] ^ maximum).as_signed()
             combined = Signal(signed(33), name=f"combined{lane}")
@@ -290,9 +298,8 @@ class FirstStage(wiring.Component):
             with m.If(moves):
                 m.d.sync += [direct[lane].eq(result), kept[lane].eq(products[lane])]
 
-        looked_up = list(look_up.value)
         if self._config.path_registers:
-            looked_up, direct, kept = self._register_results(m, looked_up, direct, kept)
+            direct, kept = self._register_results(m, look_up, direct, kept)
         last_slot = self._slot[self._last_stage]
         use_table = self.slots[last_slot].use_table
         m.d.comb += [
@@ -301,13 +308,14 @@ class FirstStage(wiring.Component):
             *(place.eq(product) for place, product in zip(new.products, kept, strict=True)),
         ]
         for lane in range(self._config.lanes):
-            m.d.comb += new.values[lane].eq(Mux(use_table, looked_up[lane], direct[lane]))
+            m.d.comb += new.values[lane].eq(Mux(use_table, look_up.value[lane], direct[lane]))
 
-    def _register_results(self, m, *results):
+    def _register_results(self, m, look_up, *results):
         """A stage between the tables and the results."""
-        stage = self._look_up_stage + 1
+        moves = self._advance & self._valid[self._look_up_stage + 1]
+        m.d.comb += look_up.moves_on.eq(moves)
         later = [[register(value.shape(), "later") for value in values] for values in results]
-        with m.If(self._advance & self._valid[stage]):
+        with m.If(moves):
             for places, values in zip(later, results, strict=True):
                 m.d.sync += [place.eq(value) for place, value in zip(places, values, strict=True)]
         return later

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.read import ReplayedRead
+from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.layouts import job_layout
 from tilewright.hw.rtl.vector.source import activation_port
 from tilewright.hw.rtl.vector.walker import Walker
@@ -13,6 +14,8 @@ from tilewright.hw.spec.config import Config
 
 class OperandReader(wiring.Component):
     """One operand a cycle; the first one three cycles after the job is taken.
+
+    With path registers it is four: two positions wait in front of the read.
 
     Members
     -------
@@ -40,17 +43,16 @@ class OperandReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.walker = walker = Walker(config=self._config)
+        registered = self._config.path_registers == 1
         read_address = self.activation.address.shape()
-        m.submodules.read = read = ReplayedRead(read_address)
-        position = walker.position
+        read = ReplayedRead(read_address, foresees=registered)
         moves = Signal()
+        valid, position = self._walk(m, moves, read)
+        m.submodules.read = read
         group = Signal.like(position.group, reset_less=True)
-        wiring.connect(m, wiring.flipped(self.job), walker.job)
         m.d.comb += [
-            moves.eq(walker.active & read.ready),
-            walker.moves.eq(moves),
-            read.valid.eq(walker.active),
+            moves.eq(valid & read.ready),
+            read.valid.eq(valid),
             read.read.eq(position.exists),
             read.address.eq(position.address),
             read.grant.eq(self.activation.grant),
@@ -67,7 +69,7 @@ class OperandReader(wiring.Component):
         with m.If(moves):
             m.d.sync += group.eq(position.group)
         word = self.activation.data.word_select(group, 8 * self._config.lanes)
-        registered, take = self._config.path_registers, self.values.payload.eq(word)
+        take = self.values.payload.eq(word)
         if registered:
             # What is on the port is taken, valid or not: the enable is a register.
             with m.If(read.held_ready):
@@ -80,6 +82,22 @@ class OperandReader(wiring.Component):
             m.d.sync += self.values.valid.eq(0)
         return m
 
+    def _walk(self, m, moves, read):
+        """Whether there is a position for the read, and which one; it `moves` on."""
+        m.submodules.walker = walker = Walker(config=self._config)
+        wiring.connect(m, wiring.flipped(self.job), walker.job)
+        if not self._config.path_registers:
+            m.d.comb += walker.moves.eq(moves)
+            return walker.active, walker.position
+        m.submodules.positions = positions = SkidBuffer(shape=walker.position.shape())
+        m.d.comb += [
+            positions.sink.valid.eq(walker.active),
+            positions.sink.payload.eq(walker.position),
+            walker.moves.eq(walker.active & positions.sink.ready),
+            positions.source.ready.eq(read.ready),
+        ]
+        return positions.source.valid, positions.source.payload
+
     def _find_room(self, m, read):
         """Whether the next operand may come; with path registers known a cycle before."""
         if not self._config.path_registers:
@@ -87,6 +105,7 @@ class OperandReader(wiring.Component):
         has_room = Signal(init=1)
         arrives = read.held_valid & has_room
         stays = self.values.valid & ~self.values.ready
-        m.d.sync += has_room.eq(~(arrives | stays) | self.taken_next)
+        m.d.comb += read.ready_next.eq(~(arrives | stays) | self.taken_next)
+        m.d.sync += has_room.eq(read.ready_next)
         m.d.sync += Assert(has_room == (~self.values.valid | self.values.ready))
         return has_room

@@ -21,6 +21,7 @@ class SourceReader(wiring.Component):
     slots : In(slots_layout)
     values : Out(stream of values_layout)
     activation, accumulator : read ports
+    ready_next : In(1), with path registers; values.ready of the next cycle
     defer : In(1); activation SRAM is not read again for held data: the operand needs the bank
     fault, fault_slot : Out; an access of that slot's instruction was out of range a cycle before
     """
@@ -43,6 +44,7 @@ class SourceReader(wiring.Component):
                 "defer": In(1),
                 "fault": Out(1),
                 "fault_slot": Out(1),
+                **({"ready_next": In(1)} if config.path_registers else {}),
             }
         )
 
@@ -50,7 +52,10 @@ class SourceReader(wiring.Component):
         m = Module()
         token = self.token.p
         held = Signal.like(token, reset_less=True)
-        m.submodules.read = read = ReplayedRead(token.address.shape())
+        foresees = self._config.path_registers == 1
+        m.submodules.read = read = ReplayedRead(token.address.shape(), foresees=foresees)
+        if foresees:
+            m.d.comb += read.ready_next.eq(self.ready_next)
         moves = self.token.valid & self.token.ready
         is_new = self.token.valid & token.read
         is_wide, was_wide = (each.kind == isa.Source.ACCUMULATOR for each in (token, held))
@@ -97,7 +102,7 @@ class SourceReader(wiring.Component):
         padding = self.slots[held.mark.slot].padding
         is_sum, new = held.kind == isa.Source.ACCUMULATOR, self.values.p
         if self._config.path_registers:
-            m.d.comb += [new.is_sum.eq(is_sum), new.is_read.eq(held.read)]
+            m.d.comb += [new.is_sum.eq(is_sum), new.is_read.eq(held.read), new.padding.eq(padding)]
         for lane in range(lanes):
             narrow = bytes_.word_select(lane, 8).as_signed()
             wide = words.word_select(lane, 32).as_signed()

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import address_shape, bits
-from tilewright.hw.rtl.signals import count_down, index_bits, register
+from tilewright.hw.rtl.signals import count_down, index_bits
 from tilewright.hw.rtl.vector.layouts import job_layout
 from tilewright.hw.spec.config import Config
 
@@ -96,7 +96,6 @@ class Walker(wiring.Component):
             starts.eq(~self.active | self.position.last),
         ]
         following = Mux(row_ends, next_row, ahead.address + 1)
-        exists = self._find_existence(m, ahead, following, starts, moved)
         with m.If(starts):
             m.d.sync += [
                 walk.eq(job.walk),
@@ -115,18 +114,8 @@ class Walker(wiring.Component):
                     block.eq(next_block),
                     ahead.group.eq(Mux(is_word_end, 0, ahead.group + 1)),
                 ]
+        exists = ahead.address < self._config.activation_words
         return ahead.empty | (block_ends & is_last_group), exists
-
-    def _find_existence(self, m, ahead, following, starts, moved):
-        """Whether the word of `ahead` exists; with path registers known as `ahead` comes."""
-        words = self._config.activation_words
-        if not self._config.path_registers:
-            return ahead.address < words
-        exists, address = register(1, "exists"), Signal(address_shape())
-        m.d.comb += address.eq(Mux(starts, self.job.p.walk.base, following))
-        with m.If(starts | moved):
-            m.d.sync += exists.eq(address < words)
-        return exists
 
     def _count(self, m, starts, moved, walk):
         """Whether `ahead` is the last of its row, in the last row, in the last group."""
