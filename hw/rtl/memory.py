@@ -305,8 +305,8 @@ def accumulator_banks_of(address, config: Config) -> Value:
 
 
 def activation_memory(config: Config, *, instances: bool = False) -> BankedMemory:
-    """Activation SRAM. Readers: matrix, depthwise (if there), vector source, vector operand,
-    store. Writers: vector, load. A mask bit a byte."""
+    """Activation SRAM. Readers: matrix (late with path_registers), depthwise (if there), vector
+    source, vector operand, store. Writers: vector, load. A mask bit a byte."""
     vector = 1 + (config.depthwise_taps > 0)
     return BankedMemory(
         words=config.activation_words,
@@ -316,6 +316,7 @@ def activation_memory(config: Config, *, instances: bool = False) -> BankedMemor
         num_readers=vector + 3,
         num_writers=2,
         repeating=(vector, vector + 1),
+        late=(0,) if config.path_registers else (),
         instances=instances,
     )
 
@@ -338,13 +339,15 @@ def accumulator_memory(config: Config, *, instances: bool = False) -> BankedMemo
 
 
 def weight_memory(config: Config, *, instances: bool = False) -> BankedMemory:
-    """Weight SRAM, one bank. Reader: matrix. Writer: load. One mask bit, the whole word."""
+    """Weight SRAM, one bank. Reader: matrix (late with path_registers). Writer: load. One mask bit,
+    the whole word."""
     return BankedMemory(
         words=config.weight_words,
         width=8 * config.weight_word_bytes,
         granularity=8 * config.weight_word_bytes,
         banks=1,
         num_readers=1,
+        late=(0,) if config.path_registers else (),
         num_writers=1,
         instances=instances,
     )

@@ -29,13 +29,16 @@ def done_cycles(config: Config) -> int:
 
 MATRIX_SETUP_CYCLES = 8
 """Cycles in which an instruction's row products form, while its first weight tile loads."""
-MATRIX_ISSUE_CYCLES = 4
-"""Cycles of a pixel outside the array: three in front of it, one for the accumulation."""
 
 
 def accumulate_latency(config: Config) -> int:
     """L: cycles from the read of an accumulator word until the sum can be read again."""
     return 3 + config.path_registers
+
+
+def matrix_read_cycles(config: Config) -> int:
+    """Cycles from the read of a pixel's activations until the array has them."""
+    return 2 + config.path_registers
 
 
 def acceptance_gap(config: Config) -> int:
@@ -70,7 +73,7 @@ def matrix_first_tile_cycles(config: Config) -> int:
 
 def matrix_pipeline(config: Config) -> int:
     """Cycles from the turn of a pixel to the write of its sums."""
-    return MATRIX_ISSUE_CYCLES + array_latency(config)
+    return 1 + matrix_read_cycles(config) + array_latency(config) + 1
 
 
 # DEPTHWISE. A word is a step of the loops: an activation word, padding in its place, or the only

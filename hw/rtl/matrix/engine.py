@@ -15,9 +15,9 @@ from tilewright.hw.rtl.matrix.pixel_sequencer import PixelSequencer
 from tilewright.hw.rtl.matrix.tile import sum_bits
 from tilewright.hw.rtl.matrix.tile_sequencer import MATRIX, TileSequencer
 from tilewright.hw.rtl.memory import accumulator_banks_of
-from tilewright.hw.rtl.signals import count_in_flight, index_bits, register
+from tilewright.hw.rtl.signals import count_in_flight, delayed, index_bits, register
 from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.cycles import accumulate_latency, array_latency
+from tilewright.hw.spec.cycles import accumulate_latency, matrix_pipeline
 
 WORD_BITS = 32
 """Bits of an accumulator."""
@@ -98,12 +98,15 @@ class MatrixEngine(wiring.Component):
         return m
 
     def _feed_array(self, m):
-        """Cycle t: the pixel's read. t+1: its data and the swap. t+2: the array's input."""
+        """Cycle t: the pixel's read. In the next, or with path_registers the one behind that, its
+        data and the swap, in another the array's input."""
         pixel, read = self._pixels.pixel, self.activation_read
+        m.d.comb += [read.request.eq(pixel.read), read.address.eq(pixel.source)]
+        if self.config.path_registers:
+            pixel = delayed(m, pixel, "read_pixel")
         fed_valid = Signal()
         is_padding = register(1, "is_padding")
         padding = register(8, "padding")
-        m.d.comb += [read.request.eq(pixel.read), read.address.eq(pixel.source)]
         m.d.sync += [
             fed_valid.eq(pixel.valid),
             self._array.swap.eq(pixel.valid & pixel.first),
@@ -151,7 +154,7 @@ class MatrixEngine(wiring.Component):
             }
         )
         stages = [pixel]
-        for index in range(array_latency(self.config) + 3):
+        for index in range(matrix_pipeline(self.config) - 1):
             before, after = stages[-1], Signal(layout, name=f"destination_{index}")
             m.d.sync += [after.write.eq(before.write), after.retire.eq(before.retire)]
             with m.If(before.write):

@@ -163,11 +163,15 @@ class TileSequencer(wiring.Component):
             m.d.sync += address.eq(new.weights)
         with m.Elif(is_row):
             m.d.sync += address.eq(Mux(address == config.weight_words - 1, 0, address + 1))
-        m.d.sync += [self.weight_read.request.eq(is_row), self.load.eq(self.weight_read.request)]
+        has_read, read_row = self.weight_read.request, row
+        if config.path_registers:  # the data comes later
+            has_read = delayed(m, has_read, "has_read")
+            read_row = delayed(m, read_row, "read_row")
+        m.d.sync += [self.weight_read.request.eq(is_row), self.load.eq(has_read)]
         with m.If(is_row):
             m.d.sync += [self.weight_read.address.eq(address), row.eq(self._cycle)]
-        with m.If(self.weight_read.request):
-            m.d.sync += self.load_row.eq(row)
+        with m.If(has_read):
+            m.d.sync += self.load_row.eq(read_row)
 
     def _step_source(self, m, new):
         """Address of the tile's first pixel, and what it is at the start of each loop."""
