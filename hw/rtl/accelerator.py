@@ -241,6 +241,8 @@ class Accelerator(wiring.Component):
                 assert PRIORITIES[Space.ACCUMULATOR, Side.WRITE][0] == Engine.MATRIX
                 m.d.comb += depthwise.coming_writes.eq(matrix.coming_writes)
         assert PRIORITIES[Space.ACTIVATION, Side.WRITE][0] == Engine.VECTOR  # it awaits no grant
+        if self._config.path_registers:
+            m.d.comb += self.engines[Engine.LOAD].coming_writes.eq(vector.coming_writes)
         for name, sram in self.memories.items():
             for side, ports in ((Side.READ, sram.readers), (Side.WRITE, sram.writers)):
                 engines = served[Space[name.upper()], side]

@@ -299,8 +299,16 @@ class BankedMemory(wiring.Component):
 
 def accumulator_banks_of(address, config: Config) -> Value:
     """Return one bit a bank of the accumulators: whether it has the word of that address."""
-    words = config.accumulator_words // config.accumulator_banks
-    reaches = [address >= number * words for number in range(1, config.accumulator_banks)]
+    return _banks_of(address, config.accumulator_words, config.accumulator_banks)
+
+
+def activation_banks_of(address, config: Config) -> Value:
+    """Return one bit a bank of the activation SRAM: whether it has the word of that address."""
+    return _banks_of(address, config.activation_words, config.activation_banks)
+
+
+def _banks_of(address, words: int, banks: int) -> Value:
+    reaches = [address >= number * (words // banks) for number in range(1, banks)]
     return Cat(start & ~end for start, end in pairwise((Const(1), *reaches, Const(0))))
 
 

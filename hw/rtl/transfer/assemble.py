@@ -6,6 +6,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits
+from tilewright.hw.rtl.memory import activation_banks_of
+from tilewright.hw.rtl.signals import delayed
 from tilewright.hw.rtl.transfer.burst import (
     TARGET_BITS,
     burst_words_layout,
@@ -61,9 +63,11 @@ class WordAssembler(wiring.Component):
     -------
     burst : In(stream of burst_words_layout), the bursts in the order of their beats
     beat : In(stream of beat_layout)
-    word : Out(stream of word_layout)
+    word : Out(stream of word_layout); with path_registers ready where there is none, too
     active : Out(1), a burst or a word is inside
     moving : Out(1), a beat is used in this cycle
+    next_banks : Out(a bit a bank of the activation SRAM), what is in `word` in the next cycle is
+        written there; exists with path_registers
     """
 
     def __init__(self, *, config: Config):
@@ -76,6 +80,7 @@ class WordAssembler(wiring.Component):
                 "word": Out(stream.Signature(word_layout(config))),
                 "active": Out(1),
                 "moving": Out(1),
+                **({"next_banks": Out(config.activation_banks)} if config.path_registers else {}),
             }
         )
 
@@ -91,7 +96,7 @@ class WordAssembler(wiring.Component):
 
         # The word's grant comes late: what happens if it has left is known by then.
         m.d.comb += [
-            free.eq(~self.word.valid | self.word.ready),
+            free.eq(self.word.ready | (0 if self._config.path_registers else ~self.word.valid)),
             may_step.eq(occupied & ~burst.empty & self.beat.valid),
             uses_beat.eq(may_step & ((offset == 0) | burst_ends)),
             leaves.eq((occupied & burst.empty) | (may_step & burst_ends)),
@@ -115,18 +120,25 @@ class WordAssembler(wiring.Component):
             with m.If(self.burst.valid):
                 m.d.sync += burst.eq(self.burst.payload)
 
+        arrives = (may_step & word_ends) | (occupied & burst.empty)
         with m.If(free):
-            m.d.sync += self.word.valid.eq((step & word_ends) | (occupied & burst.empty))
+            m.d.sync += self.word.valid.eq(arrives)
         word = Signal(word_layout(self._config), reset_less=True)
         m.d.comb += self.word.payload.eq(word)
-        self._locate(m, word, burst, step & word_ends, free)
+        self._locate(m, word, burst, step & word_ends, free, arrives)
         self._fill(m, word, burst, slot, step)
         return m
 
     def _locate(
-        self, m: Module, word: data.View, burst: data.View, word_ends: Value, free: Value
+        self,
+        m: Module,
+        word: data.View,
+        burst: data.View,
+        word_ends: Value,
+        free: Value,
+        arrives: Value,
     ) -> None:
-        """Set everything of a word but its data."""
+        """Set everything of a word but its data; say where it is written."""
         config = self._config
         is_weight = burst.target == isa.Target.WEIGHT
         limits = (config.activation_words, config.weight_words, config.parameter_words)
@@ -146,6 +158,11 @@ class WordAssembler(wiring.Component):
                 word.empty.eq(burst.empty),
                 word.index.eq(burst.index),
             ]
+        if config.path_registers:
+            kept_banks = delayed(m, self.next_banks, "kept_banks")
+            is_activation = arrives & is_written & (burst.target == isa.Target.ACTIVATION)
+            banks = Mux(is_activation, activation_banks_of(address, config), 0)
+            m.d.comb += self.next_banks.eq(Mux(free, banks, kept_banks))
 
     def _follow(
         self, m: Module, burst: data.View, word_ends: Value, is_weight: Value

@@ -1,7 +1,7 @@
 """The load engine: DRAM words over AXI into activation, weight or parameter SRAM."""
 
-from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Assert, Cat, Module, ResetInserter, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -47,6 +47,8 @@ class LoadEngine(wiring.Component):
     activation, weight, parameter : Out(write_port_signature); only activation has byte masks
     dram_base : In(64), bus address of DRAM byte 0, a multiple of 4096
     stop : In(1), forget what is not a burst yet; bursts that were sent run to their end
+    coming_writes : In(a bit a bank of the activation SRAM), others write it in the next cycle, and
+        nobody else writes another SRAM; exists with path_registers
     """
 
     def __init__(self, *, config: Config):
@@ -72,6 +74,7 @@ class LoadEngine(wiring.Component):
                 },
                 "dram_base": In(64),
                 "stop": In(1),
+                **({"coming_writes": In(config.activation_banks)} if config.path_registers else {}),
             }
         )
 
@@ -128,7 +131,7 @@ class LoadEngine(wiring.Component):
     def _write(self, m: Module, assembler: WordAssembler) -> Value:
         """Write the assembled word; return whether it leaves in this cycle."""
         word = assembler.word
-        self._connect(m, word)
+        self._connect(m, assembler)
         m.d.comb += [
             self.fault_is_bus.eq(word.payload.error),
             self.fault_index.eq(word.payload.index),
@@ -142,10 +145,13 @@ class LoadEngine(wiring.Component):
         )
         return word.valid & word.ready
 
-    def _connect(self, m: Module, word: stream.Interface) -> None:
-        """Offer the word to its memory; it is ready where that grants it, or there is none."""
+    def _connect(self, m: Module, assembler: WordAssembler) -> None:
+        """Offer the word to its memory; it is ready where that grants it, or there is none.
+
+        With path_registers that is known a cycle before.
+        """
         granted = Signal()
-        payload = word.payload
+        word, payload = assembler.word, assembler.word.payload
         dropped = payload.empty | ~payload.in_range
         ports = [getattr(self, name) for name in self._memories]
         for number, port in enumerate(ports):
@@ -160,7 +166,12 @@ class LoadEngine(wiring.Component):
             with m.If(is_own):
                 m.d.comb += granted.eq(port.grant)
         if self._config.path_registers:
+            is_granted = Signal(init=1)
             refused = Cat(port.request & ~port.grant for port in ports)
-            m.d.comb += word.ready.eq(~refused.any())
+            m.d.sync += [
+                is_granted.eq(~(assembler.next_banks & self.coming_writes).any()),
+                Assert(is_granted == ~refused.any()),
+            ]
+            m.d.comb += word.ready.eq(is_granted)
         else:
             m.d.comb += word.ready.eq(dropped | granted)

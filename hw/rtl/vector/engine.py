@@ -51,6 +51,7 @@ class VectorEngine(wiring.Component):
     source, operand : read ports of the activation SRAM
     parameter : read port of the parameter SRAM
     destination : write port of the activation SRAM, at which it comes first: always granted
+    coming_writes : see Writer
 
     With `instances` the lanes are instances of the modules in `LANE_MODULES`.
     """
@@ -69,6 +70,9 @@ class VectorEngine(wiring.Component):
                 "accumulator": Out(self._reader.accumulator.signature),
                 "parameter": Out(parameter_port(config)),
                 "destination": Out(self._writer.activation.signature),
+                **(
+                    {"coming_writes": Out(config.activation_banks)} if config.path_registers else {}
+                ),
             }
         )
 
@@ -90,6 +94,8 @@ class VectorEngine(wiring.Component):
         wiring.connect(m, reader.accumulator, wiring.flipped(self.accumulator))
         wiring.connect(m, operands.activation, wiring.flipped(self.operand))
         wiring.connect(m, writer.activation, wiring.flipped(self.destination))
+        if self._config.path_registers:
+            m.d.comb += self.coming_writes.eq(writer.coming_writes)
         m.d.comb += [part.slots.eq(prefetch.slots) for part in (reader, first, second)]
         m.d.comb += reader.defer.eq(operands.starved)
         if self._config.path_registers:

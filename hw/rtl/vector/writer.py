@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits, write_port_signature
+from tilewright.hw.rtl.memory import activation_banks_of
 from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.rtl.vector.layouts import combined_signature, job_layout
 from tilewright.hw.rtl.vector.walker import Walker
@@ -25,6 +26,8 @@ class Writer(wiring.Component):
     activation : write port, granted in the cycle of every request
     retire : Out(1); with the last write, or the job is empty
     fault, fault_slot : Out; a write of that slot's instruction is out of range
+    coming_writes : Out(a bit a bank of the activation SRAM), it is written in the next cycle;
+        exists with path registers
     """
 
     def __init__(self, *, config: Config):
@@ -45,6 +48,9 @@ class Writer(wiring.Component):
                 "retire": Out(1),
                 "fault": Out(1),
                 "fault_slot": Out(1),
+                **(
+                    {"coming_writes": Out(config.activation_banks)} if config.path_registers else {}
+                ),
             }
         )
 
@@ -72,6 +78,9 @@ class Writer(wiring.Component):
             self.activation.request.eq(here & job.exists),
             self.activation.address.eq(job.address),
         ]
+        if self._config.path_registers:
+            banks = activation_banks_of(job.address, self._config)
+            m.d.comb += self.coming_writes.eq(Mux(here & job.exists, banks, 0))
         with m.If(self.combined.valid):
             m.d.sync += Assert(walker.active & job.combine & ~job.empty)
         self._place(m, job.combine, job.group, part)

@@ -100,7 +100,8 @@ def random_load(rng, config, *, faults=False):
 class Bench:
     """Runs instructions and compares every write, fault and retirement, in order.
 
-    grant: chance that a write port grants; offer: chance that an instruction is offered.
+    grant: chance that a write port grants; offer: chance that an instruction is offered. With path
+    registers others write a bank of the activation SRAM with the opposite chance, no other SRAM.
     """
 
     def __init__(self, axi, config, loads, *, seed=None, grant=1.0, offer=1.0, latency=8,
@@ -118,6 +119,7 @@ class Bench:
         self.writes, self.faults, self.retired_after = self.expect()
         self.written = self.retired = self.accepted = self.cycle = 0
         self.seen_faults = []
+        self.others_write = 0
         self.retire_cycles, self.accept_cycles = [], []
         self.buckets = dict.fromkeys(Activity, 0)
 
@@ -151,8 +153,11 @@ class Bench:
                 fields = self.loads[self.accepted].values()
                 ctx.set(design.instruction.payload.fields.LOAD, dict(fields))
                 ctx.set(design.instruction.payload.index, self.accepted)
-            for port in self.ports:
-                ctx.set(port.grant, self.rng.random() < self.grant)
+            if self.config.path_registers:
+                self.write_banks(ctx)
+            else:
+                for port in self.ports:
+                    ctx.set(port.grant, self.rng.random() < self.grant)
             self.memory.drive(ctx)
             self.memory.observe(ctx)
             self.observe(ctx)
@@ -161,6 +166,16 @@ class Bench:
         assert self.memory.current is None
         assert not any(self.memory.queues.values())
         assert ctx.get(design.activity) == Activity.IDLE
+
+    def write_banks(self, ctx):
+        """Others write the banks of which they said so a cycle before."""
+        bank = ctx.get(self.design.activation.address) // self.config.activation_bank_words
+        ctx.set(self.design.activation.grant, not self.others_write >> bank & 1)
+        ctx.set(self.design.weight.grant, 1)
+        ctx.set(self.design.parameter.grant, 1)
+        chances = [self.rng.random() >= self.grant for _ in range(self.config.activation_banks)]
+        self.others_write = sum(chance << number for number, chance in enumerate(chances))
+        ctx.set(self.design.coming_writes, self.others_write)
 
     def observe(self, ctx):
         design = self.design
