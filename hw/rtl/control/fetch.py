@@ -105,7 +105,8 @@ class Fetch(wiring.Component):
         with m.If(self.start):
             m.d.sync += [number.eq(self.program_address[instruction_bits:]), kept.eq(0)]
         with m.Else():
-            m.d.sync += kept.eq(kept + requested - taken)
+            # Whether one is taken comes late: it chooses between two sums.
+            m.d.sync += kept.eq(Mux(taken, kept + requested - 1, kept + requested))
         return requested
 
     def _receive(self, m, running, arrived, ended, taken):

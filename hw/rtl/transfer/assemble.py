@@ -160,8 +160,11 @@ class WordAssembler(wiring.Component):
             ]
         if config.path_registers:
             kept_banks = delayed(m, self.next_banks, "kept_banks")
-            is_activation = arrives & is_written & (burst.target == isa.Target.ACTIVATION)
-            banks = Mux(is_activation, activation_banks_of(address, config), 0)
+            own_banks = Mux(
+                address < limits[isa.Target.ACTIVATION], activation_banks_of(address, config), 0
+            )
+            is_here = arrives & ~burst.empty & (burst.target == isa.Target.ACTIVATION)
+            banks = Mux(is_here, own_banks, 0)
             m.d.comb += self.next_banks.eq(Mux(free, banks, kept_banks))
 
     def _follow(
