@@ -108,9 +108,10 @@ class DepthwisePipeline(wiring.Component):
         if not self._config.path_registers:
             return held
         landed = stream.Signature(layout).create(path=("landed",))
-        m.d.comb += held.ready.eq(landed.ready)
+        payload = Signal(layout, name="landed_payload", reset_less=True)
+        m.d.comb += [held.ready.eq(landed.ready), landed.p.eq(payload)]
         with m.If(landed.ready):
-            m.d.sync += [landed.valid.eq(held.valid), landed.p.eq(held.p)]
+            m.d.sync += [landed.valid.eq(held.valid), payload.eq(held.p)]
         return landed
 
     def _enter(self, m, word):

@@ -1,4 +1,4 @@
-"""SkidBuffer between a producer and a consumer that stall at random."""
+"""SkidBuffer and StreamRegister between a producer and a consumer that stall at random."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import unsigned
 from amaranth.sim import Simulator
 
-from tilewright.hw.rtl.skid import SkidBuffer
+from tilewright.hw.rtl.skid import SkidBuffer, StreamRegister
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -34,6 +34,36 @@ def test_what_goes_in_comes_out_in_order_one_a_cycle_and_none_waits_for_a_third(
             assert fills == (not ctx.get(buffer.sink.ready)), (seed, cycle)
 
     simulator = Simulator(buffer)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert len(received) > 100
+    assert received == sent[: len(received)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_place_takes_what_comes_when_it_is_free_or_falls_free(seed):
+    rng = random.Random(seed)
+    place = StreamRegister(shape=unsigned(8))
+    sent, received = [], []
+
+    async def bench(ctx):
+        for cycle in range(300):
+            valid, ready = (rng.random() < rng.choice((0.2, 1)) for _ in range(2))
+            value = rng.randrange(256)
+            ctx.set(place.sink.valid, valid)
+            ctx.set(place.sink.payload, value)
+            ctx.set(place.source.ready, ready)
+            is_held = len(sent) > len(received)
+            assert ctx.get(place.source.valid) == is_held, (seed, cycle)
+            assert ctx.get(place.sink.ready) == (not is_held or ready), (seed, cycle)
+            if is_held and ready:
+                received.append(ctx.get(place.source.payload))
+            if valid and ctx.get(place.sink.ready):
+                sent.append(value)
+            await ctx.tick()
+
+    simulator = Simulator(place)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
