@@ -85,7 +85,7 @@ def matrix_pipeline(config: Config) -> int:
 # products of the halves of these weights, and results wait for their read in a queue of two and
 # land in a register. While the queue is full no word moves from `enter` to `queue`.
 #
-#   accept      of an instruction: its offer, turn of the last word of the instruction before + P
+#   accept      of an instruction: its offer + P, turn of the last word of the one before + P
 #   weights     of a block, depthwise_words reads, at most one a cycle: the offer of the instruction
 #               + 2P (its first block; also before the acceptance), enter + 1 + P of the last
 #               block's first word
@@ -126,6 +126,11 @@ def depthwise_result_cycles(config: Config) -> int:
 
 def depthwise_weights_cycles(config: Config) -> int:
     """Cycles from when there is room for a block's weights to their first read."""
+    return config.path_registers
+
+
+def depthwise_look(config: Config) -> int:
+    """Cycles from an instruction's offer until it is known to be empty or not."""
     return config.path_registers
 
 

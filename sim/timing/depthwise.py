@@ -90,10 +90,11 @@ class DepthwiseModel(DepthwiseState):
 
     def acceptance(self, number: int, offer: int) -> int | None:
         """As EngineModel: in the turn of the last word before it or, with the gap, behind that."""
+        known = offer + self._stages.look
         if self._last is None:
-            return offer
+            return known
         free = self._last.state.turn + self._stages.gap
-        return max(offer, free) if self._last.is_over else None
+        return max(known, free) if self._last.is_over else None
 
     def accept(self, number: int, cycle: int) -> None:
         """As EngineModel."""

@@ -12,6 +12,7 @@ from tilewright.hw.spec.cycles import (
     DEPTHWISE_ADDRESS_CYCLES,
     acceptance_gap,
     depthwise_lane_cycles,
+    depthwise_look,
     depthwise_offer_cycles,
     depthwise_pipeline,
     depthwise_weights_cycles,
@@ -39,8 +40,10 @@ class Stages:
     """Cycles in front of a block's first word."""
     weights: int
     """Cycles from when there is room for a block's weights to their first read."""
+    look: int
+    """Cycles from an instruction's offer to its acceptance, if it does not wait."""
     offer: int
-    """Cycles from an instruction's offer to that."""
+    """Cycles from an instruction's offer to the first read of its weights, if that does not."""
 
     @property
     def has_queue(self) -> bool:
@@ -66,6 +69,7 @@ def stages_of(config: Config) -> Stages:
         write=write,
         gap=acceptance_gap(config),
         weights=depthwise_weights_cycles(config),
+        look=depthwise_look(config),
         offer=depthwise_offer_cycles(config),
     )
 

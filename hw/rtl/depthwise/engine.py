@@ -15,7 +15,7 @@ from tilewright.hw.rtl.depthwise.pipeline import DepthwisePipeline
 from tilewright.hw.rtl.depthwise.sequencer import DepthwiseSequencer
 from tilewright.hw.rtl.depthwise.weights import WeightLatch
 from tilewright.hw.rtl.interfaces import Activity, engine_signature, is_refused
-from tilewright.hw.rtl.signals import count_in_flight
+from tilewright.hw.rtl.signals import count_in_flight, delayed
 from tilewright.hw.spec.config import Config
 
 MOST_IN_FLIGHT = 15
@@ -24,6 +24,9 @@ MOST_IN_FLIGHT = 15
 
 class DepthwiseEngine(wiring.Component):
     """One activation word a cycle, each of its channels times `depthwise_taps` weights at once.
+
+    With path_registers an instruction is accepted in the cycle after its offer at the earliest: by
+    then a register says whether it is empty.
 
     Members
     -------
@@ -59,17 +62,20 @@ class DepthwiseEngine(wiring.Component):
         m.submodules.sequencer = sequencer = self._sequencer
         m.submodules.latch = weights = self._weights
         m.submodules.pipeline = pipeline = self._pipeline
-        wiring.connect(m, wiring.flipped(self.instruction), sequencer.instruction)
         wiring.connect(m, sequencer.access, pipeline.access)
         for name, port in self._ports.items():
             wiring.connect(m, port, wiring.flipped(getattr(self, name)))
-        has_words = self.instruction.valid & ~sequencer.empty
+        offered, accepts = self.instruction.valid, sequencer.instruction.ready
         if self._has_path_registers:
-            m.d.sync += weights.offered.eq(has_words & ~self.instruction.ready)
+            offered = delayed(m, offered & ~self.instruction.ready, "offered")
+            accepts &= offered
             m.d.comb += pipeline.coming_writes.eq(self.coming_writes)
-        else:
-            m.d.comb += weights.offered.eq(has_words)
+        has_words = offered & ~sequencer.empty
         m.d.comb += [
+            sequencer.instruction.valid.eq(offered),
+            sequencer.instruction.p.eq(self.instruction.p),
+            self.instruction.ready.eq(accepts),
+            weights.offered.eq(has_words),
             weights.next.eq(self.instruction.p),
             weights.accept.eq(has_words & self.instruction.ready),
             weights.index.eq(sequencer.index),

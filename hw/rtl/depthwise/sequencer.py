@@ -73,7 +73,7 @@ class DepthwiseLoops(wiring.Component):
     -------
     instruction : In(stream of engine_layout)
     available : In(1), of WeightLatch; claim : Out(1), a block's first position is taken
-    empty : Out(1), the offered instruction does nothing
+    empty : Out(1), the offered instruction does nothing; with path_registers known a cycle later
     position : Out(stream of position_layout)
     fields : Out(layout of KEPT_FIELDS), index : Out; of the instruction of `position`
     """
@@ -103,8 +103,9 @@ class DepthwiseLoops(wiring.Component):
         # Whether the loops move comes late: by then it is known what they move to. What is offered
         # is taken, valid or not.
         ends = self._count(m, opens, moves)
+        is_empty = Cat(new[name] == 0 for name in Depthwise.counts).any()
         m.d.comb += [
-            self.empty.eq(Cat(new[name] == 0 for name in Depthwise.counts).any()),
+            self.empty.eq(delayed(m, is_empty, "was_empty") if self._has_gap else is_empty),
             self.position.valid.eq(active & (~here.swap | may_start)),
             step.eq(self.position.valid & self.position.ready),
             opens.eq(~active if self._has_gap else ~active | here.retire),

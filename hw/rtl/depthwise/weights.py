@@ -39,8 +39,8 @@ class WeightLatch(wiring.Component):
 
     Members
     -------
-    offered : In(1), next : In(engine_layout); not empty, steady until `accept`, with which an
-        instruction may also begin that was not offered before
+    offered : In(1), next : In(engine_layout); not empty, steady until `accept`, which
+        may be in the very cycle of the offer
     accept : In(1); `next` becomes the accepted instruction
     available : Out(1); a block's weights are read and not yet claimed
     claim : In(1); the first word of that block is on its way

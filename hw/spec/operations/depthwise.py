@@ -108,5 +108,6 @@ class Depthwise(Instruction):
         if self.is_empty:
             return 1 + cycles.depthwise_pipeline(config)
         earlier = (self.blocks - 1) * self.block_cycles(config)
-        weights = cycles.depthwise_offer_cycles(config) + config.depthwise_words
+        offered = cycles.depthwise_offer_cycles(config) - cycles.depthwise_look(config)
+        weights = offered + config.depthwise_words
         return weights + earlier + self.block_words - 1 + cycles.depthwise_pipeline(config)

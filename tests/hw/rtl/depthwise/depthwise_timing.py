@@ -81,7 +81,7 @@ class Timing:
 
     def run(self, fields, offer):
         """Add an instruction that is offered from cycle `offer` on."""
-        accept = max(offer, self.turn + self.registers)
+        accept = max(offer, self.turn) + self.registers
         self.accepted.append(accept)
         for word in words_of(fields, self.config):
             turn = max(self.turn + 1, self.read_earliest + 1, accept + 1)

@@ -9,6 +9,7 @@ from depthwise_timing import Timing
 from tilewright.hw.spec.cycles import (
     DEPTHWISE_ADDRESS_CYCLES,
     depthwise_latch_cycles,
+    depthwise_look,
     depthwise_offer_cycles,
     depthwise_result_cycles,
 )
@@ -52,7 +53,8 @@ def test_lone_instructions_take_the_cycles_of_the_formula(config):
         if name == "empty":
             assert reads == weights == []
             continue
-        first = trace.accepted[0] + depthwise_offer_cycles(config)
+        offer = trace.accepted[0] - depthwise_look(config)
+        first = offer + depthwise_offer_cycles(config)
         assert weights[: config.depthwise_words] == [
             first + word for word in range(config.depthwise_words)
         ]
