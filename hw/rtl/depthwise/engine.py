@@ -66,11 +66,13 @@ class DepthwiseEngine(wiring.Component):
         for name, port in self._ports.items():
             wiring.connect(m, port, wiring.flipped(getattr(self, name)))
         offered, accepts = self.instruction.valid, sequencer.instruction.ready
+        has_words = offered & ~sequencer.empty
         if self._has_path_registers:
-            offered = delayed(m, offered & ~self.instruction.ready, "offered")
+            waits = ~self.instruction.ready
+            offered = delayed(m, offered & waits, "offered")
+            has_words = delayed(m, has_words & waits, "has_words")
             accepts &= offered
             m.d.comb += pipeline.coming_writes.eq(self.coming_writes)
-        has_words = offered & ~sequencer.empty
         m.d.comb += [
             sequencer.instruction.valid.eq(offered),
             sequencer.instruction.p.eq(self.instruction.p),

@@ -73,7 +73,8 @@ class DepthwiseLoops(wiring.Component):
     -------
     instruction : In(stream of engine_layout)
     available : In(1), of WeightLatch; claim : Out(1), a block's first position is taken
-    empty : Out(1), the offered instruction does nothing; with path_registers known a cycle later
+    empty : Out(1), the offered instruction does nothing; with path_registers it is not accepted in
+        the first cycle of its offer
     position : Out(stream of position_layout)
     fields : Out(layout of KEPT_FIELDS), index : Out; of the instruction of `position`
     """
@@ -103,9 +104,9 @@ class DepthwiseLoops(wiring.Component):
         # Whether the loops move comes late: by then it is known what they move to. What is offered
         # is taken, valid or not.
         ends = self._count(m, opens, moves)
-        is_empty = Cat(new[name] == 0 for name in Depthwise.counts).any()
+        empty = delayed(m, self.empty, "was_empty") if self._has_gap else self.empty
         m.d.comb += [
-            self.empty.eq(delayed(m, is_empty, "was_empty") if self._has_gap else is_empty),
+            self.empty.eq(Cat(new[name] == 0 for name in Depthwise.counts).any()),
             self.position.valid.eq(active & (~here.swap | may_start)),
             step.eq(self.position.valid & self.position.ready),
             opens.eq(~active if self._has_gap else ~active | here.retire),
@@ -116,13 +117,13 @@ class DepthwiseLoops(wiring.Component):
             here.retire.eq(~here.compute | ends["instruction"]),
         ]
         with m.If(moves):
-            m.d.sync += here.swap.eq(Mux(opens, ~self.empty, ends["block"]))
+            m.d.sync += here.swap.eq(Mux(opens, ~empty, ends["block"]))
         if self._has_gap:
             with m.If(moves & here.retire):
                 m.d.sync += active.eq(0)
         with m.If(self.instruction.ready):
             m.d.sync += [active.eq(self.instruction.valid), self.index.eq(self.instruction.p.index)]
-            m.d.sync += here.compute.eq(~self.empty)
+            m.d.sync += here.compute.eq(~empty)
             m.d.sync += [self.fields[name].eq(new[name]) for name in KEPT_FIELDS]
         self._walk_coordinates(m, opens, moves, ends)
         self._walk_destination(m, opens, moves, ends)

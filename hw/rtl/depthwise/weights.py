@@ -82,7 +82,8 @@ class WeightLatch(wiring.Component):
         ahead = Signal()
         moves, block_ends, full = bits("moves", "block_ends", "full")
         blocks = self.next.fields.DEPTHWISE.blocks
-        from_next = self._is_read(m, blocks_left, blocks, ahead | block_ends, block_ends)
+        is_one_read = ahead | block_ends
+        from_next = self._is_read(m, blocks_left, blocks, is_one_read, block_ends)
         address = self._walk(m, from_next & (word == 0), moves, ahead)
         walk = stream.Signature(request_layout(self._config)).create(path=("walk",))
         m.d.comb += [
@@ -103,7 +104,10 @@ class WeightLatch(wiring.Component):
         with m.Elif(from_next & block_ends):
             m.d.sync += ahead.eq(1)
         with m.If(self.accept):
-            m.d.sync += blocks_left.eq(blocks - (ahead | block_ends))
+            # Whether a block ends comes late: with path_registers it does not go through the carry.
+            chosen = Mux(is_one_read, blocks - 1, blocks)
+            has_path_registers = self._config.path_registers
+            m.d.sync += blocks_left.eq(chosen if has_path_registers else blocks - is_one_read)
         with m.Elif(block_ends & ~from_next):
             m.d.sync += blocks_left.eq(blocks_left - 1)
         block_is_read = self._read(m, self._buffered(m, walk))
