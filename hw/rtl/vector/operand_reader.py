@@ -1,6 +1,6 @@
 """Reads stage 2's second operand, ahead of stage 1's results."""
 
-from amaranth.hdl import Assert, Module, Signal, signed
+from amaranth.hdl import Assert, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -58,7 +58,7 @@ class OperandReader(wiring.Component):
             read.grant.eq(self.activation.grant),
             read.repeat_grant.eq(self.activation.repeat_grant),
             read.held_ready.eq(self._find_room(m, read)),
-            self.starved.eq(read.would_request & ~self.values.valid),
+            self.starved.eq(self._asks(read) & ~self.values.valid),
             self.activation.request.eq(read.request),
             self.activation.address.eq(position.address),
             self.activation.repeats.eq(~read.free),
@@ -97,6 +97,12 @@ class OperandReader(wiring.Component):
             positions.source.ready.eq(read.ready),
         ]
         return positions.source.valid, positions.source.payload
+
+    def _asks(self, read):
+        """Whether an operand is asked for, where there are no values: then there is room."""
+        if not self._config.path_registers:
+            return read.would_request
+        return Mux(read.free, read.request, read.repeat_request)
 
     def _find_room(self, m, read):
         """Whether the next operand may come; with path registers known a cycle before."""

@@ -163,19 +163,30 @@ class WindowLoops(wiring.Component):
             return 1
         pause = Signal(range(self._pace))
         if self._config.path_registers:
-            combines, rests = Signal(name="combines"), Signal(name="rests", init=1)
-            with m.If(self.start.ready):
-                m.d.sync += combines.eq(self.start.p.fields.combine.any())
-        else:
-            combines, rests = self.fields.combine.any(), pause == 0
-        begins = step & window_ends & combines
+            return self._know_pace(m, step & window_ends, pause)
+        combines = self.fields.combine.any()
+        self._pause(m, step & window_ends & combines, pause)
+        return ~combines | (pause == 0)
+
+    def _pause(self, m, begins, pause):
         with m.If(begins):
             m.d.sync += pause.eq(self._pace - 1)
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
-        if self._config.path_registers:
-            m.d.sync += rests.eq(~begins & (pause <= 1))
-        return ~combines | rests
+
+    def _know_pace(self, m, ends, pause):
+        """The same from a register; `ends`: a window does in this cycle."""
+        combines, may_end = Signal(name="combines"), Signal(name="may_end", init=1)
+        following = Signal(name="combines_next")
+        begins = ends & combines
+        self._pause(m, begins, pause)
+        start = self.start
+        m.d.comb += following.eq(Mux(start.ready, start.p.fields.combine.any(), combines))
+        m.d.sync += [
+            combines.eq(following),
+            may_end.eq(~following | (~begins & (pause <= 1))),
+        ]
+        return may_end
 
     def _lead(self, m, opens, moves, taken, group_ends):
         """How many positions there are in front of the lane group's first value, and if any."""

@@ -1,6 +1,7 @@
 """The read stages between a port that refuses at random and a consumer that stalls at random."""
 
 import random
+from functools import partial
 
 import pytest
 from amaranth.hdl import unsigned
@@ -29,22 +30,27 @@ def grant(ctx, stage, granted, other):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("kind", [ReplayedRead, RepeatedRead])
+@pytest.mark.parametrize("kind", [ReplayedRead, partial(ReplayedRead, foresees=True), RepeatedRead])
 def test_every_access_has_its_data_once_and_in_order(kind, seed):
     rng = random.Random(seed)
     stage = kind(unsigned(8))
+    foresees = "ready_next" in stage.signature.members
     sent, received = [], []
 
     async def bench(ctx):
         address, reads, valid, on_port = 0, True, False, None
+        takes = False
         for _ in range(600):
             ctx.set(stage.valid, valid)
             ctx.set(stage.read, reads)
             ctx.set(stage.address, address)
-            ctx.set(stage.held_ready, 1)
             if kind is ReplayedRead:
+                ctx.set(stage.held_ready, 1)
                 assert ctx.get(stage.would_request) == asked(ctx, stage)[0]
-            ctx.set(stage.held_ready, rng.random() < 0.6)
+            ctx.set(stage.held_ready, takes)
+            takes = rng.random() < 0.6
+            if foresees:
+                ctx.set(stage.ready_next, takes)
             # Granted or not, as if others asked for the bank; never without a request.
             grant(ctx, stage, 0, 0)
             requested, requested_address = asked(ctx, stage)
