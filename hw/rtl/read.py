@@ -38,7 +38,8 @@ class ReplayedRead(wiring.Component):
     ready : Out(1); the access is granted and moves to the held place
     held_valid : Out(1); the held access has its data on the port in this cycle
     held_ready : In(1); the consumer takes it
-    ready_next : In(1), with `foresees`; held_ready of the next cycle
+    ready_next : In(1), leaves : Out(1), with `foresees`; held_ready of the next cycle, and
+        held_valid & held_ready
     free : Out(1); what comes in is requested, else what is held, again
     request, repeat_request, repeat_address : Out, grant, repeat_grant : In; the memory port, both
         requests no matter whether it is free
@@ -56,7 +57,7 @@ class ReplayedRead(wiring.Component):
                 "repeat_grant": In(1),
                 "would_request": Out(1),
             }
-            | ({"ready_next": In(1)} if foresees else {})
+            | ({"ready_next": In(1), "leaves": Out(1)} if foresees else {})
         )
 
     def elaborate(self, platform):
@@ -97,6 +98,7 @@ class ReplayedRead(wiring.Component):
         free = Signal(init=1, name="foreseen_free")
         comes = self.valid & (~self.read | self.grant)
         keeps = ~reads | self.repeat_grant
+        m.d.comb += self.leaves.eq(occupied & free)
         m.d.sync += [
             free.eq(Mux(free, ~comes | self.ready_next, keeps & self.ready_next)),
             Assert(free == is_free),

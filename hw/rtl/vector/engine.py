@@ -99,7 +99,7 @@ class VectorEngine(wiring.Component):
         m.d.comb += [part.slots.eq(prefetch.slots) for part in (reader, first, second)]
         m.d.comb += reader.defer.eq(operands.starved)
         if self._config.path_registers:
-            m.d.comb += reader.ready_next.eq(first.ready_next)
+            m.d.comb += [reader.ready_next.eq(first.ready_next), first.arrives.eq(reader.leaves)]
             m.d.comb += second.first_next.eq(first.combines_next)
             m.d.comb += operands.taken_next.eq(second.takes_next)
 

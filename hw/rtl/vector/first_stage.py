@@ -23,8 +23,8 @@ from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
 NUM_BANKS = 2
-NEXT_MEMBERS = ("ready_next", "combines_next")
-"""With path registers."""
+FORESEEING = {"arrives": In(1), "ready_next": Out(1), "combines_next": Out(1)}
+"""Members with path registers."""
 
 
 class FirstStage(wiring.Component):
@@ -48,6 +48,7 @@ class FirstStage(wiring.Component):
     table_write : In(table_write_signature)
     fault, fault_slot : Out; a parameter word of that slot's instruction is out of range,
         with path registers a cycle before
+    arrives : In(1), with path registers; values.valid & values.ready
     ready_next, combines_next : Out(1), with path registers; in the next cycle values.ready, and
         results for the second stage
     """
@@ -67,7 +68,7 @@ class FirstStage(wiring.Component):
                 "table_write": In(table_write_signature()),
                 "fault": Out(1),
                 "fault_slot": Out(1),
-                **{name: Out(1) for name in NEXT_MEMBERS if config.path_registers},
+                **(FORESEEING if config.path_registers else {}),
             }
         )
 
@@ -115,14 +116,14 @@ class FirstStage(wiring.Component):
 
         advances: the pipeline moves in the next cycle.
         """
-        occupied, leaves, arrives = bits("occupied", "leaves", "arrives")
+        occupied, leaves = bits("occupied", "leaves")
         registered = self._config.path_registers
+        arrives = self.arrives if registered else Signal(name="arrives")
         value = Signal.like(self.values.p, reset_less=True)
         usable = register(1, "usable")
-        m.d.comb += [
-            leaves.eq(occupied & self._advance & usable),
-            arrives.eq(self.values.valid & self.values.ready),
-        ]
+        m.d.comb += leaves.eq(occupied & self._advance & usable)
+        if not registered:
+            m.d.comb += arrives.eq(self.values.valid & self.values.ready)
         # The choice comes with the value: nothing but the adder lies between the two and a total.
         reduction = self.slots[self.values.p.mark.slot].reduction
         self._maximum = register(1, "maximum")
@@ -143,16 +144,11 @@ class FirstStage(wiring.Component):
         if registered:
             becomes_usable &= ~is_refused(self.parameter)
         m.d.sync += usable.eq(becomes_usable)
+        ready = ~occupied | (self._advance & usable)
         m.d.comb += self.values.ready.eq(
-            self._find_ready(m, occupied, usable, advances & becomes_usable)
+            self._find_ready(m, arrives, ready, advances & becomes_usable)
         )
-        waits = occupied & ~leaves & value.mark.fetch
-        mark = Mux(waits, value.mark.as_value(), new.as_value())
-        mark = data.View(value.mark.shape(), mark)
-        m.d.comb += [
-            self.parameter.request.eq((waits | (arrives & new.fetch)) & mark.parameter_exists),
-            self.parameter.address.eq(mark.parameter_address),
-        ]
+        self._fetch(m, value.mark, new, occupied & ~leaves & value.mark.fetch, arrives & new.fetch)
         domain = m.d.sync if registered else m.d.comb
         domain += [
             self.fault.eq(leaves & value.mark.fetch & ~value.mark.parameter_exists),
@@ -160,14 +156,22 @@ class FirstStage(wiring.Component):
         ]
         return value, leaves
 
-    def _find_ready(self, m, occupied, usable, may_leave):
-        """Whether a value may come; may_leave: one may leave in the next cycle."""
-        now = ~occupied | (self._advance & usable)
+    def _fetch(self, m, mark, new, waits, comes):
+        """Ask for the parameters of the value that waits for them, else of the one that comes."""
+        mark = data.View(mark.shape(), Mux(waits, mark.as_value(), new.as_value()))
+        m.d.comb += [
+            self.parameter.request.eq((waits | comes) & mark.parameter_exists),
+            self.parameter.address.eq(mark.parameter_address),
+        ]
+
+    def _find_ready(self, m, arrives, now, may_leave):
+        """Whether a value may come `now`; may_leave: one may leave in the next cycle."""
         if not self._config.path_registers:
             return now
         ready = Signal(init=1)
-        m.d.comb += self.ready_next.eq((ready & ~self.values.valid) | may_leave)
-        m.d.sync += [ready.eq(self.ready_next), Assert(ready == now)]
+        m.d.comb += self.ready_next.eq((ready & ~arrives) | may_leave)
+        m.d.sync += ready.eq(self.ready_next)
+        m.d.sync += Assert((ready == now) & (arrives == (self.values.valid & ready)))
         return ready
 
     def _may_leave(self, mark, before=None, leaves=0):

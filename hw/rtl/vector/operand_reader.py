@@ -74,7 +74,7 @@ class OperandReader(wiring.Component):
             # What is on the port is taken, valid or not: the enable is a register.
             with m.If(read.held_ready):
                 m.d.sync += take
-        with m.If(read.held_valid & read.held_ready):
+        with m.If(read.leaves if registered else read.held_valid & read.held_ready):
             m.d.sync += self.values.valid.eq(1)
             if not registered:
                 m.d.sync += take
@@ -109,9 +109,8 @@ class OperandReader(wiring.Component):
         if not self._config.path_registers:
             return ~self.values.valid | self.values.ready
         has_room = Signal(init=1)
-        arrives = read.held_valid & has_room
         stays = self.values.valid & ~self.values.ready
-        m.d.comb += read.ready_next.eq(~(arrives | stays) | self.taken_next)
+        m.d.comb += read.ready_next.eq(~(read.leaves | stays) | self.taken_next)
         m.d.sync += has_room.eq(read.ready_next)
         m.d.sync += Assert(has_room == (~self.values.valid | self.values.ready))
         return has_room

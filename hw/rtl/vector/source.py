@@ -21,7 +21,8 @@ class SourceReader(wiring.Component):
     slots : In(slots_layout)
     values : Out(stream of values_layout)
     activation, accumulator : read ports
-    ready_next : In(1), with path registers; values.ready of the next cycle
+    ready_next : In(1), leaves : Out(1), with path registers; values.ready of the next cycle, and
+        values.valid & values.ready
     defer : In(1); activation SRAM is not read again for held data: the operand needs the bank
     fault, fault_slot : Out; an access of that slot's instruction was out of range a cycle before
     """
@@ -44,7 +45,7 @@ class SourceReader(wiring.Component):
                 "defer": In(1),
                 "fault": Out(1),
                 "fault_slot": Out(1),
-                **({"ready_next": In(1)} if config.path_registers else {}),
+                **({"ready_next": In(1), "leaves": Out(1)} if config.path_registers else {}),
             }
         )
 
@@ -55,7 +56,7 @@ class SourceReader(wiring.Component):
         foresees = self._config.path_registers == 1
         m.submodules.read = read = ReplayedRead(token.address.shape(), foresees=foresees)
         if foresees:
-            m.d.comb += read.ready_next.eq(self.ready_next)
+            m.d.comb += [read.ready_next.eq(self.ready_next), self.leaves.eq(read.leaves)]
         moves = self.token.valid & self.token.ready
         is_new = self.token.valid & token.read
         is_wide, was_wide = (each.kind == isa.Source.ACCUMULATOR for each in (token, held))
