@@ -148,7 +148,7 @@ class FirstStage(wiring.Component):
         m.d.comb += self.values.ready.eq(
             self._find_ready(m, arrives, ready, advances & becomes_usable)
         )
-        self._fetch(m, value.mark, new, occupied & ~leaves & value.mark.fetch, arrives & new.fetch)
+        self._fetch(m, value.mark, new, occupied & ~leaves, arrives)
         domain = m.d.sync if registered else m.d.comb
         domain += [
             self.fault.eq(leaves & value.mark.fetch & ~value.mark.parameter_exists),
@@ -156,12 +156,17 @@ class FirstStage(wiring.Component):
         ]
         return value, leaves
 
-    def _fetch(self, m, mark, new, waits, comes):
+    def _fetch(self, m, mark, new, stays, arrives):
         """Ask for the parameters of the value that waits for them, else of the one that comes."""
-        mark = data.View(mark.shape(), Mux(waits, mark.as_value(), new.as_value()))
+        waits = stays & mark.fetch
+        chosen = data.View(mark.shape(), Mux(waits, mark.as_value(), new.as_value()))
+        if self._config.path_registers:  # either needs few bits
+            request = (stays & mark.parameter_exists) | (arrives & new.parameter_exists)
+        else:
+            request = (waits | (arrives & new.fetch)) & chosen.parameter_exists
         m.d.comb += [
-            self.parameter.request.eq((waits | comes) & mark.parameter_exists),
-            self.parameter.address.eq(mark.parameter_address),
+            self.parameter.request.eq(request),
+            self.parameter.address.eq(chosen.parameter_address),
         ]
 
     def _find_ready(self, m, arrives, now, may_leave):

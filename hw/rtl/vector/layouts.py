@@ -59,8 +59,8 @@ def mark_layout(config: Config) -> data.StructLayout:
 
     first, last: of its window; fetch: first value of a group with parameters of its own, or the
     placeholder that takes the scales of negative sums, then parameter_address is their word
-    (parameter_exists: it is in range); bank: the scale register of that word, alternating; slot:
-    of its instruction.
+    (parameter_exists: it is in range; with path registers 0 without fetch); bank: the scale
+    register of that word, alternating; slot: of its instruction.
     """
     return data.StructLayout(
         {

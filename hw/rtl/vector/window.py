@@ -259,11 +259,13 @@ class WindowLoops(wiring.Component):
         first_of_group = Signal(reset_less=True)
         reuses = Signal(reset_less=True)
         bank = Signal()
+        registered = self._config.path_registers
+        exists = address < self._config.parameter_words
         m.d.comb += [
             mark.last.eq((lead == 0) & ends["window"]),
             mark.fetch.eq(Mux(lead == 0, first_of_group & ~reuses, lead == 1)),
             mark.bank.eq(bank ^ mark.fetch),
-            mark.parameter_exists.eq(address < self._config.parameter_words),
+            mark.parameter_exists.eq(exists & mark.fetch if registered else exists),
             mark.parameter_address.eq(address),
         ]
         with m.If(taken):
