@@ -148,19 +148,18 @@ class PixelSequencer(wiring.Component):
         had_pixel = Signal()
         is_word, is_next_word = bits("is_word", "is_next_word")
         accumulates = new.new_block & ~new.overwrite & ~new.empty
-        m.d.sync += [
-            had_pixel.eq(self._has_pixel),
-            is_word.eq(accumulates & (new.destination == word)),
-            is_next_word.eq(accumulates & (new.destination == (word + 1)[: len(word)])),
-        ]
+        starts_now = accumulates & (new.destination == word)
+        starts_next = accumulates & (new.destination == (word + 1)[: len(word)])
+        m.d.sync += [had_pixel.eq(self._has_pixel), is_word.eq(starts_now)]
         if not self.config.path_registers:
             assert accumulate_latency(self.config) == 3
+            m.d.sync += is_next_word.eq(starts_next)
             return Mux(self._has_pixel, is_word | is_next_word, had_pixel & is_word)
         assert accumulate_latency(self.config) == 4
         # Two cycles before the word was one less, or, behind the last pixel, the same.
-        was_word = delayed(m, is_word, "was_word")
-        behind = Mux(had_pixel, is_word | was_word, delayed(m, had_pixel, "past_pixel") & was_word)
-        return Mux(self._has_pixel, is_next_word | is_word | was_word, behind)
+        at_pixel = delayed(m, starts_next | starts_now | is_word, "is_pending_at_pixel")
+        behind = Mux(self._has_pixel, starts_now | is_word, had_pixel & is_word)
+        return Mux(self._has_pixel, at_pixel, delayed(m, behind, "is_pending_behind"))
 
     def _present(self, m, ends):
         """Check the current pixel and register it."""

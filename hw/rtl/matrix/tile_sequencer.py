@@ -72,7 +72,8 @@ class TileSequencer(wiring.Component):
         self._moves = Signal()
         """The tile is taken, or there is none."""
         self._steps = Signal()
-        """Bases, coordinates and destination step, with path_registers a cycle behind the loops."""
+        """The loops step, and bases, coordinates and destination; with path_registers a cycle after
+        the tile is taken."""
         self._cycle = Signal(range(self._first_cycles + 1), reset_less=True)
         """Cycles since the tile before was taken, less one."""
         self._is_first_tile = Signal(reset_less=True)
@@ -130,7 +131,7 @@ class TileSequencer(wiring.Component):
         inner_ends = Const(1)
         for index, name in enumerate(LOOPS):
             ends = self._last_of_loop[index]
-            with m.If(self._moves):
+            with m.If(self._steps):
                 _, is_last = count_down(
                     m, new[name], name=name, start=self._opens, step=inner_ends,
                     again=self._fields[name],
