@@ -105,14 +105,14 @@ def command(
     from tilewright.flows.report.json_files import write_json
     from tilewright.flows.sweep.job import Setup
     from tilewright.flows.sweep.limits import Limit, limits_of_device
-    from tilewright.flows.sweep.recommending import SPACE
+    from tilewright.flows.sweep.recommending import default_space
     from tilewright.flows.sweep.sweep import Sweep
 
     check_files(given.files, models, json_files, output)
     device = device_of(target, clock_mhz)
     sweep = Sweep(
         models=models,
-        space=given.resolve(SPACE),
+        space=given.resolve(default_space(device)),
         latencies=(latency,),
         setup=Setup(options=options),
         limits=(

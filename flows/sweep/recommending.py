@@ -21,11 +21,10 @@ from tilewright.support.records import record
 LOG = logging.getLogger(__name__)
 SIDES = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 """Rows and columns that are looked at."""
-SPACE = Space(
-    bases=tuple(PRESETS[name] for name in ("nano", "edge", "base")),
-    ranges={"rows": SIDES, "cols": SIDES},
-)
-"""Where nothing else is asked: all arrays, with the memories of three presets."""
+MEMORIES = ("nano", "edge", "base")
+"""The presets whose memories are looked at."""
+FOR_FPGAS = {"path_registers": 1, "tree_register_levels": 1}
+"""The fields that make an FPGA's clock faster for few cycles."""
 OPTIMISM = 1.6
 """How much faster than the replay the closed form may be: 1.5 was the most on the models tried."""
 MAX_SYNTHESES = 8
@@ -56,6 +55,15 @@ class Recommendation:
     def row(self) -> dict[str, Any]:
         """The figures of the recommended config, of all models where there are several."""
         return all_points(self.points)[-1].row()
+
+
+def default_space(device: Device | None) -> Space:
+    """Return where to look if nothing else is asked: all arrays, with the memories of presets.
+
+    On an FPGA they have the registers that are made for it.
+    """
+    bases = tuple(PRESETS[name].replace(**(FOR_FPGAS if device else {})) for name in MEMORIES)
+    return Space(bases=bases, ranges={"rows": SIDES, "cols": SIDES})
 
 
 def recommend(runner: Runner, target: str, device: Device | None) -> Recommendation:

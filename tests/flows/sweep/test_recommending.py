@@ -8,6 +8,7 @@ import shlex
 import pytest
 
 from tilewright.flows.sweep.job import Result
+from tilewright.flows.sweep.recommending import default_space
 from tilewright.flows.synthesis.devices import devices
 from tilewright.flows.synthesis.synthesis import PartFigures, Synthesis
 from tilewright.hw.spec.config import PRESETS
@@ -70,7 +71,8 @@ def test_the_smallest_fast_enough_config_that_fits_is_named_with_its_figures(
 def test_an_assumed_clock_is_said_to_be_one(tilewright, digits, synthesized):
     result = recommended(tilewright, digits, 500)
     assert result.status == 0, result
-    assert re.search(r"clock mhz +48 +assumed for ecp5-45k", result.out)
+    clock = devices()["ecp5-45k"].clock_mhz
+    assert re.search(rf"clock mhz +{clock:g} +assumed for ecp5-45k", result.out)
     assert "\ntilewright generate --preset nano" in result.out
     assert re.search(r"its clock: tilewright synth --preset nano.* --place 45k\n", result.out)
 
@@ -120,3 +122,12 @@ def test_what_a_device_cannot_hold_is_known_without_synthesis():
     assert large.may_hold(PRESETS["edge"])
     assert not large.may_hold(PRESETS["base"])
     assert not devices()["ecp5-25k"].may_hold(PRESETS["edge"])
+
+
+def test_an_fpga_gets_the_registers_that_are_made_for_one():
+    for device, registers in ((devices()["ecp5-25k"], 1), (None, 0)):
+        bases = default_space(device).bases
+        assert {base.path_registers for base in bases} == {registers}
+        assert [base.activation_kib for base in bases] == [
+            PRESETS[name].activation_kib for name in ("nano", "edge", "base")
+        ]
