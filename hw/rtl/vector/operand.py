@@ -25,6 +25,7 @@ from tilewright.hw.rtl.vector.rounding import (
     partial_products,
     round_half_even,
     round_in_place,
+    rounded_exponent,
     shift_right_sticky,
     signed_sum,
     sum_shifted,
@@ -273,13 +274,12 @@ class OperandLane(wiring.Component):
 
     def _round_products(self, m, numbers, exponents, signs):
         """Both numbers rounded to 24 bits; the addend of a product is exact."""
-        multiply = self._multiplies(m, self.stages.add + 1)
+        multiply, late = self._multiplies(m, self.stages.add + 1), self._config.path_registers
         rounded_numbers = []
         for side, (name, exact) in enumerate(zip(SIDES, numbers, strict=True)):
-            # Both positions of the leading one are rounded: the top bit comes late.
-            large = exact[-1]
-            # The addend stands at the top bit with its exponent as given.
-            is_exact = multiply if side == 1 else None
+            # Both positions of the leading one are rounded: the top bit comes late. The addend
+            # stands there with its exponent as given.
+            large, is_exact = exact[-1], multiply if side == 1 else None
             fits = round_half_even(exact[-25:-1], exact[-26], exact[:-26].any())
             spills = round_half_even(exact[-24:], exact[-25], exact[:-25].any())
             rounded = Signal(25, name=f"{name}_rounded")
@@ -287,21 +287,14 @@ class OperandLane(wiring.Component):
             mantissa = register(24, f"{name}_mantissa")
             float_exponent = register(signed(8), f"{name}_float_exponent")
             float_sign = register(1, f"{name}_float_sign")
+            exponent = rounded_exponent(exponents[side], large, rounded[24], is_exact, is_late=late)
             m.d.sync += [
                 mantissa.eq(Cat(rounded[:23], rounded[23] | rounded[24])),
-                float_exponent.eq(self._carry(exponents[side], large, rounded[24], is_exact)),
+                float_exponent.eq(exponent),
                 float_sign.eq(signs[side]),
             ]
             rounded_numbers.append((float_sign, float_exponent, mantissa))
         return rounded_numbers
-
-    def _carry(self, exponent, large, carry, is_exact):
-        """The exponent of a rounded number; with path registers the late carry chooses one."""
-        if not self._config.path_registers:
-            shift = large + carry
-            return exponent + (shift if is_exact is None else Mux(is_exact, 0, shift))
-        counts = Const(1) if is_exact is None else ~is_exact
-        return Mux(carry & counts, exponent + large + 1, exponent + (large & counts))
 
     def _order(self, m, left, right):
         """The larger one first, and how far the smaller one is to be shifted."""

@@ -88,6 +88,18 @@ def round_half_even(kept: Value, guard: Value, sticky: Value) -> Value:
     return kept + (guard & (sticky | kept[0]))
 
 
+def rounded_exponent(
+    exponent: Value, large: Value, carry: Value, is_exact: Value | None, *, is_late: int
+) -> Value:
+    """Return the exponent of a rounded number: one more for a product that is large, and for a
+    carry, unless it is exact. A carry that comes late chooses one of two."""
+    if not is_late:
+        shift = large + carry
+        return exponent + (shift if is_exact is None else Mux(is_exact, 0, shift))
+    counts = Const(1) if is_exact is None else ~is_exact
+    return Mux(carry & counts, exponent + large + 1, exponent + (large & counts))
+
+
 def round_in_place(module: Module, total: Value) -> Value:
     """Return an exact sum of two mantissas, its bit 26 that of the larger, rounded to 24 bits."""
     carried, full = total[27], total[26]
