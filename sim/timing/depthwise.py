@@ -53,7 +53,7 @@ class Flight:
     @property
     def settles(self) -> int:
         """When its last word's turn comes or, behind that, nothing moves its requests any more."""
-        return self.state.write - self.latency if self.is_over else self.state.turn
+        return self.state.result.write - self.latency if self.is_over else self.state.turn
 
 
 class _Check(Actor):
@@ -161,7 +161,7 @@ class DepthwiseModel(DepthwiseState):
         assert self._flights[0] is flight
         self._flights.popleft()
         self._settled = flight.state
-        flight.retired = flight.state.write
+        flight.retired = flight.state.result.write
         self._note_refusals(flight)
         if self._machine.trace is not None:
             self._note_ports(flight, self._machine.trace)

@@ -4,7 +4,8 @@ The rules are those of hw/spec/cycles.py.
 """
 
 from collections.abc import Callable
-from dataclasses import field, replace
+from dataclasses import field
+from operator import sub
 from typing import NamedTuple
 
 from tilewright.hw.spec.config import Config
@@ -25,13 +26,17 @@ from tilewright.support.records import record
 READ = DEPTHWISE_ADDRESS_CYCLES
 ENTER = READ + 1
 
+Lanes = tuple[int, ...]
+"""Cycles of the stages from `enter` to `sum` or, if there is one, `queue`."""
+Stalls = tuple[tuple[int, int], ...]
+"""When no word moves in the lanes: first and last cycles."""
+
 
 @record(frozen=True, kw_only=True)
 class Stages:
     """What depends on the config: from a word's turn to a stage, where nothing is refused."""
 
-    lanes: tuple[int, ...]
-    """From `enter` to `sum` or, if there is one, `queue`."""
+    lanes: Lanes
     sum_read: int
     leave: int
     total: int
@@ -131,6 +136,20 @@ class Held(NamedTuple):
 NOTHING_HELD = Held()
 
 
+class Result(NamedTuple):
+    """When the latest result was in each stage behind the lanes; -1 before the first."""
+
+    sum_read: int = -1
+    leave: int = -1
+    total: int = -1
+    write: int = -1
+    held: Held = NOTHING_HELD
+    """Its read of the accumulators."""
+
+
+NO_RESULT = Result()
+
+
 @record(frozen=True, kw_only=True)
 class State:
     """When the latest word was in each stage; -1 before the first."""
@@ -141,29 +160,25 @@ class State:
     read_before: int = -1
     """The read of the word before."""
     read: int = -1
-    lanes: tuple[int, ...]
-    """As in Stages."""
-    stalls: tuple[tuple[int, int], ...] = ()
-    """When no word moves in the lanes, first and last cycle, as far as it matters."""
-    sum_read: int = -1
-    """Of the latest result, as all that follow."""
-    leave: int = -1
-    total: int = -1
-    write: int = -1
+    lanes: Lanes
+    stalls: Stalls = ()
+    """As far as they matter."""
     latch_free: int = 0
     """From when on the next block's weights can be read."""
     held_read: Held = NOTHING_HELD
-    held_sum: Held = NOTHING_HELD
+    result: Result = NO_RESULT
 
     def is_unhindered(self, stages: Stages) -> bool:
         """Tell whether the next word passes every stage without a wait if no port refuses."""
+        result = self.result
+        lanes: int = max(map(sub, self.lanes, stages.lanes))
         return self.turn >= max(
             self.read - READ,
-            *(cycle - stage for cycle, stage in zip(self.lanes, stages.lanes, strict=True)),
-            self.sum_read - stages.sum_read,
-            self.leave - stages.leave,
-            self.total - stages.total,
-            self.write - stages.write,
+            lanes,
+            result.sum_read - stages.sum_read,
+            result.leave - stages.leave,
+            result.total - stages.total,
+            result.write - stages.write,
         )
 
 
@@ -224,25 +239,23 @@ class Pipeline:
         if self._words.accumulates:
             record.sums.append(Stream(first, count, state.turn + 1 + stages.sum_read))
         turn = state.turn + count
-        self.state = replace(
-            state,
-            turn=turn,
-            read_earliest=turn + READ - 2,
-            read_before=turn + READ - 1,
-            read=turn + READ,
-            lanes=tuple(turn + stage for stage in stages.lanes),
-            stalls=(),
-            held_read=NOTHING_HELD,
-            held_sum=NOTHING_HELD,
-        )
+        result = state.result._replace(held=NOTHING_HELD)
         if self._words.results[first + count - 1]:
-            self.state = replace(
-                self.state,
+            result = Result(
                 sum_read=turn + stages.sum_read,
                 leave=turn + stages.leave,
                 total=turn + stages.total,
                 write=turn + stages.write,
             )
+        self.state = State(
+            turn=turn,
+            read_earliest=turn + READ - 2,
+            read_before=turn + READ - 1,
+            read=turn + READ,
+            lanes=tuple(turn + stage for stage in stages.lanes),
+            latch_free=state.latch_free,
+            result=result,
+        )
 
     def _step(self, number: int, turn: int, *, starts_block: bool) -> None:
         """Take one word."""
@@ -252,18 +265,20 @@ class Pipeline:
         read = self._ports.reads.free(bank, max(asked, before.lanes[0]))
         _note(self.record.reads, before.held_read, bank, asked, read + 1)
         enter, held_read = _take(self._ports.reads, bank, read, self._enters)
-        self.state = replace(
-            before,
+        lanes, stalls, result = self._pass_lanes(enter), before.stalls, before.result
+        if words.results[number]:
+            lanes, stalls, result = self._complete(lanes, int(words.writes[number]))
+        self.state = State(
             turn=turn,
             read_earliest=before.read_before,
             read_before=before.read,
             read=read,
-            lanes=self._pass_lanes(enter),
+            lanes=lanes,
+            stalls=stalls,
             latch_free=enter + 1 if starts_block else before.latch_free,
             held_read=held_read,
+            result=result,
         )
-        if words.results[number]:
-            self._complete(int(words.writes[number]))
 
     def _enters(self, cycle: int) -> int:
         """Return when the lanes take a word, from that cycle on."""
@@ -276,65 +291,48 @@ class Pipeline:
                 cycle = last + 1
         return cycle
 
-    def _pass_lanes(self, enter: int) -> tuple[int, ...]:
+    def _pass_lanes(self, enter: int) -> Lanes:
         """Return when a word is in each stage of the lanes."""
         if not self._stages.has_queue:
             product = max(enter + 1, self.state.lanes[2])
-            return enter, product, max(product + 1, self.state.leave)
+            return enter, product, max(product + 1, self.state.result.leave)
         cycles = [enter]
         while len(cycles) < len(self._stages.lanes):
             cycles.append(self._moves(cycles[-1] + 1))
         return tuple(cycles)
 
-    def _complete(self, bank: int) -> None:
-        """Take the latest word's sum, which is a result, to the accumulators."""
-        before, ports = self.state, self._ports
+    def _complete(self, lanes: Lanes, bank: int) -> tuple[Lanes, Stalls, Result]:
+        """Take the sum in the lanes, which is a result, to the accumulators.
+
+        Return lanes and stalls with that, and the result's stages.
+        """
+        before, stalls, ports = self.state.result, self.state.stalls, self._ports
         sum_bank = bank if self._words.accumulates else FREE_BANK
         if self._stages.has_queue:
-            self._read_from_queue(sum_bank)
+            queue, free = lanes[-1], before.total
+            asked = max(queue, before.sum_read) + 1
+            ready = max(asked, before.leave)
+            stalls = tuple(stall for stall in stalls if stall[1] > lanes[0])
+            if before.sum_read > queue:
+                stalls = (*stalls, (queue + 1, before.sum_read))
         else:
-            *_, product, total = before.lanes
-            sum_read = ports.sums.free(sum_bank, total)
-            _note(self.record.sums, before.held_sum, sum_bank, product + 1, sum_read + 1)
-            leave, held = _take(ports.sums, sum_bank, sum_read, lambda c: max(c, before.write))
-            self.state = replace(
-                before,
-                lanes=(*before.lanes[:-1], sum_read),
-                sum_read=sum_read,
-                leave=leave,
-                total=leave,
-                held_sum=held,
-            )
-        total = self.state.total
+            asked, ready, free = lanes[-2] + 1, lanes[-1], before.write
+        sum_read = ports.sums.free(sum_bank, ready)
+        _note(self.record.sums, before.held, sum_bank, asked, sum_read + 1)
+        leave, held = _take(ports.sums, sum_bank, sum_read, lambda cycle: max(cycle, free))
+        if self._stages.has_queue:
+            total = max(leave + 1, before.write)
+        else:
+            lanes, total = (*lanes[:-1], sum_read), leave
         write = ports.writes.free(bank, total + 1)
         if bank != FREE_BANK:
             self.record.writes.append(Request(bank, total + 1, write + 1))
-        self.state = replace(self.state, write=write)
-
-    def _read_from_queue(self, bank: int) -> None:
-        """Take a result through the queue to the register behind its read."""
-        before, timeline = self.state, self._ports.sums
-        enter, queue = before.lanes[0], before.lanes[-1]
-        asked = max(queue, before.sum_read) + 1
-        sum_read = timeline.free(bank, max(asked, before.leave))
-        _note(self.record.sums, before.held_sum, bank, asked, sum_read + 1)
-        leave, held = _take(timeline, bank, sum_read, lambda c: max(c, before.total))
-        stalls = [stall for stall in before.stalls if stall[1] > enter]
-        if before.sum_read > queue:
-            stalls.append((queue + 1, before.sum_read))
-        self.state = replace(
-            before,
-            stalls=tuple(stalls),
-            sum_read=sum_read,
-            leave=leave,
-            total=max(leave + 1, before.write),
-            held_sum=held,
-        )
+        return lanes, stalls, Result(sum_read, leave, total, write, held)
 
     def _release_reads(self) -> None:
         """Note when the latest reads are repeated; nothing else asks meanwhile."""
         _note(self.record.reads, self.state.held_read, FREE_BANK, 0, 0)
-        _note(self.record.sums, self.state.held_sum, FREE_BANK, 0, 0)
+        _note(self.record.sums, self.state.result.held, FREE_BANK, 0, 0)
 
 
 def _take(
