@@ -47,8 +47,8 @@ class LoadEngine(wiring.Component):
     activation, weight, parameter : Out(write_port_signature); only activation has byte masks
     dram_base : In(64), bus address of DRAM byte 0, a multiple of 4096
     stop : In(1), forget what is not a burst yet; bursts that were sent run to their end
-    coming_writes : In(a bit a bank of the activation SRAM), others write it in the next cycle, and
-        nobody else writes another SRAM; exists with path_registers
+    coming_writes : In(a bit a bank of the activation SRAM), others write it in the next cycle,
+        unless they are stopped, and nobody else writes another SRAM; exists with path_registers
     """
 
     def __init__(self, *, config: Config):
@@ -148,7 +148,8 @@ class LoadEngine(wiring.Component):
     def _connect(self, m: Module, assembler: WordAssembler) -> None:
         """Offer the word to its memory; it is ready where that grants it, or there is none.
 
-        With path_registers that is known a cycle before.
+        With path_registers that is known a cycle before; a word in front of a write that did not
+        come is written twice.
         """
         granted = Signal()
         word, payload = assembler.word, assembler.word.payload
@@ -170,7 +171,7 @@ class LoadEngine(wiring.Component):
             refused = Cat(port.request & ~port.grant for port in ports)
             m.d.sync += [
                 is_granted.eq(~(assembler.next_banks & self.coming_writes).any()),
-                Assert(is_granted == ~refused.any()),
+                Assert(~(is_granted & refused.any())),
             ]
             m.d.comb += word.ready.eq(is_granted)
         else:
