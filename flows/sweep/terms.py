@@ -37,6 +37,8 @@ def terms_of(config: Config) -> Mapping[str, float]:
         "cols*depthwise": cols * has_depthwise,
         "lanes*multiplier_bits": lanes * config.multiplier_bits,
         "lanes/multiplier_bits": lanes / config.multiplier_bits,
+        "rows*cols of digits": rows * cols * config.recodes,
+        "lanes of digits": lanes * config.recodes,
         "row groups": config.row_groups,
         "column groups": config.col_groups,
         "one row group": float(config.row_groups == 1),

@@ -67,7 +67,8 @@ class Config:
     multiplier_bits: int = 9
     """Bits that each multiplier in the vector lanes takes of a scale, or of a value that meets one.
 
-    9 suits the multipliers of an FPGA; 3 is smaller and faster in gates (docs/silicon.md).
+    9 suits the multipliers of an FPGA; 2 is for gates: products are made of digits, those of the
+    array and of the depthwise unit as well (docs/silicon.md).
     """
     depthwise_taps: int = -1
     """Horizontal taps of the depthwise unit: 0 (no unit), 1 or 3; -1 picks 3 where rows <= cols."""
@@ -102,6 +103,14 @@ class Config:
                     f"{getattr(self, f'{memory}_word_bytes')} bytes, "
                     f"got {getattr(self, f'{memory}_kib')} KiB = {words} words"
                 )
+
+    @property
+    def recodes(self) -> bool:
+        """Whether products are made of digits of two bits, without a multiplier.
+
+        Not with path_registers, which are for an FPGA's multipliers.
+        """
+        return self.multiplier_bits == 2 and not self.path_registers
 
     @property
     def activation_word_bytes(self) -> int:

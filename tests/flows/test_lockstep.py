@@ -38,7 +38,7 @@ CAMPAIGN = {
     ),
     "8x16": Config(
         rows=8, cols=16, lanes=8, operand_lanes=2, activation_kib=16, weight_kib=16,
-        multiplier_bits=3,
+        multiplier_bits=2,
     ),
     "12x20": Config(
         rows=12, cols=20, lanes=4, operand_lanes=2, activation_kib=48, weight_kib=20,

@@ -1,10 +1,11 @@
 """One channel of the depthwise unit: a product a kernel column, and the sums they shift through."""
 
-from amaranth.hdl import Module, Mux, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.depthwise.layouts import KERNEL_ROW_BITS, column_shape
+from tilewright.hw.rtl.product import DIGIT_BITS, RECODED_BITS, Addends, recode
 from tilewright.hw.rtl.signals import register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
@@ -22,7 +23,8 @@ class Lane(wiring.Component):
     """Multiplies an activation with the weights of one kernel row, then adds to the sums.
 
     With path_registers the weights of the row are chosen in the cycle before they multiply, and a
-    product is the sum of two registers, the activation times either half of the weight.
+    product is the sum of two registers, the activation times either half of the weight. Where the
+    config recodes, the factors are registered in place of the product.
 
     The sum of column k continues, in a new position's first row, the sum that column k - 1 had
     in the position before; column 0 starts at 0. Whatever the sums held before a row of outputs,
@@ -40,6 +42,7 @@ class Lane(wiring.Component):
     def __init__(self, *, config: Config):
         self._taps = config.depthwise_taps
         self._has_path_registers = config.path_registers
+        self._recodes = config.recodes
         super().__init__(
             {
                 "activation": In(signed(8)),
@@ -58,16 +61,35 @@ class Lane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         columns = range(self._taps)
-        products = [register(signed(16), f"product_{k}") for k in columns]
         sums = [register(signed(sum_bits(k + 1)), f"sum_{k}") for k in columns]
-        for k, product in enumerate(products):
-            self._multiply(m, k, product)
+        befores = [
+            Mux(self.first_row, sums[k - 1] if k else 0, total) for k, total in enumerate(sums)
+        ]
+        afters = list((self._add_digits if self._recodes else self._add_products)(m, befores))
         with m.If(self.add):
-            for k, (product, total) in enumerate(zip(products, sums, strict=True)):
-                shifted = sums[k - 1] if k else 0
-                m.d.sync += total.eq(Mux(self.first_row, shifted, total) + product)
+            m.d.sync += [total.eq(after) for total, after in zip(sums, afters, strict=True)]
         m.d.comb += self.sum.eq(_select(self.last_column, sums))
         return m
+
+    def _add_digits(self, m, befores):
+        """The sums after each product, of a weight and an activation's digits, all in registers."""
+        digits = register(DIGIT_BITS * 8 // RECODED_BITS, "digits")
+        with m.If(self.multiply):
+            m.d.sync += digits.eq(recode(self.activation.as_unsigned(), Const(0, 1)))
+        for column, before in enumerate(befores):
+            chosen = register(signed(8), f"weight_{column}")
+            with m.If(self.multiply):
+                m.d.sync += chosen.eq(self._weight(m, column))
+            addends = Addends(m, f"addends_{column}", sum_bits(column + 1))
+            addends.multiply(chosen, digits)
+            yield addends.total(before, Const(-addends.excess))
+
+    def _add_products(self, m, befores):
+        """The sums after each product, which stands in a register."""
+        for column, before in enumerate(befores):
+            product = register(signed(16), f"product_{column}")
+            self._multiply(m, column, product)
+            yield before + product
 
     def _multiply(self, m, column, product):
         """The product of a kernel column, at once or of two halves."""

@@ -12,12 +12,17 @@ from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Sign
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
+from tilewright.hw.rtl.product import DIGIT_BITS, Addends, recode
 from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import tree_stages
 
 TILE_MODULE = "tilewright_tile"
 OFFSET = Const(-0x8000, signed(16))
+FIRST_ADDERS = 6
+"""Levels of adders in front of the first register, where a product of digits is begun."""
+ADDERS_A_LEVEL = 3
+"""What stands between registers in place of a level of the tree, whose carries run."""
 
 
 def sum_bits(config: Config) -> int:
@@ -77,8 +82,12 @@ class Tile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         self._forward(m)
-        products = self._multiply(m, self._hold_weights(m))
-        self._sum(m, products)
+        weights = self._hold_weights(m)
+        self._pass_valid(m)
+        if self.config.recodes:
+            self._add_digits(m, weights)
+        else:
+            self._sum(m, self._multiply(m, weights))
         return m
 
     def _forward(self, m):
@@ -110,6 +119,40 @@ class Tile(wiring.Component):
             rows.append(active)
         return rows
 
+    def _pass_valid(self, m):
+        """Whether a pixel's sums are there, a register a stage."""
+        valids = [Signal(name=f"valid_{stage}") for stage in range(tree_stages(self.config) + 1)]
+        m.d.sync += valids[0].eq(self.valid)
+        m.d.sync += [after.eq(before) for before, after in itertools.pairwise(valids)]
+        m.d.comb += self.sums_valid.eq(valids[-1])
+
+    def _add_digits(self, m, weights):
+        """Each column's sum of weights times digits of the activations, in carry-save form.
+
+        As many registers as around multipliers: behind the first adders of the addends, where a
+        product would be, and where a tree has them.
+        """
+        config = self.config
+        width = sum_bits(config)
+        stages = tree_stages(config)
+        digits = [Signal(DIGIT_BITS * 4, name=f"digits_{row}") for row in range(config.tile_rows)]
+        for row, each in enumerate(digits):
+            m.d.comb += each.eq(recode(self.activations.word_select(row, 8), Const(0, 1)))
+        for col in range(config.tile_cols):
+            addends = Addends(m, f"column_{col}", width)
+            for row, active in enumerate(weights):
+                addends.multiply(active[col], digits[row])
+            addends.compress(FIRST_ADDERS)
+            for stage in range(stages):
+                addends.load(f"sum_{col}_{stage}")
+                addends.compress(ADDERS_A_LEVEL * config.tree_register_levels)
+            others = [Const(-addends.excess)]
+            if config.rows > config.tile_rows:
+                others.append(self.partial_sums.word_select(col, width))
+            total = register(width, f"sum_{col}_{stages}")
+            m.d.sync += total.eq(addends.total(*others))
+            m.d.comb += self.sums.word_select(col, width).eq(total)
+
     def _multiply(self, m, weights):
         """Registered products by column and row, in offset binary: nothing to extend in the tree.
 
@@ -136,10 +179,6 @@ class Tile(wiring.Component):
         width = sum_bits(config)
         chained = config.rows > config.tile_rows
         stages = tree_stages(config)
-        valids = [Signal(name=f"valid_{stage}") for stage in range(stages + 1)]
-        m.d.sync += valids[0].eq(self.valid)
-        m.d.sync += [after.eq(before) for before, after in itertools.pairwise(valids)]
-        m.d.comb += self.sums_valid.eq(valids[-1])
         for col, terms in enumerate(products):
             for stage in range(stages):
                 for _ in range(config.tree_register_levels):

@@ -15,7 +15,7 @@ from tilewright.hw.rtl.vector.layouts import (
     slots_layout,
     values_layout,
 )
-from tilewright.hw.rtl.vector.requantize import PART_BITS, RequantizeLane
+from tilewright.hw.rtl.vector.requantize import RequantizeLane, lowest_part_bits
 from tilewright.hw.rtl.vector.source import parameter_port
 from tilewright.hw.rtl.vector.stages import requantize_stages
 from tilewright.hw.rtl.vector.table import LookUp, table_write_signature
@@ -256,6 +256,7 @@ class FirstStage(wiring.Component):
         m.d.comb += enable.eq(Mux(self._advance, self._valid[: stages.latency], 0))
         low, high = self._find_limits(m, enable)
         results, products = [], []
+        lowest_bits = lowest_part_bits(self._config)
         for index in range(self._config.lanes):
             unit, lane = make_lane(RequantizeLane, self._config, instance=self._instances)
             m.submodules[f"lane{index}"] = unit
@@ -265,7 +266,7 @@ class FirstStage(wiring.Component):
                 lane.bias.eq(biases[index]),
                 lane.bank.eq(self._bank[stages.bank]),
                 lane.by_sign.eq(self._by_sign[stages.bank]),
-                lane.lowest_parts.eq(Cat(scale[: PART_BITS[0]] for scale in scales[index])),
+                lane.lowest_parts.eq(Cat(scale[:lowest_bits] for scale in scales[index])),
                 lane.scales.eq(Cat(scales[index])),
                 lane.zero_point.eq(placing.zero_point),
                 lane.low.eq(low),

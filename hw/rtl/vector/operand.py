@@ -15,6 +15,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.rtl.product import partial_products, sum_shifted, times
 from tilewright.hw.rtl.signals import loaded, register
 from tilewright.hw.rtl.vector.rounding import (
     INTEGER_BITS,
@@ -22,14 +23,11 @@ from tilewright.hw.rtl.vector.rounding import (
     clamp,
     clamp_at_once,
     normalize,
-    partial_products,
     round_half_even,
     round_in_place,
     rounded_exponent,
     shift_right_sticky,
     signed_sum,
-    sum_shifted,
-    times,
     unpack_scale,
 )
 from tilewright.hw.rtl.vector.stages import operand_stages

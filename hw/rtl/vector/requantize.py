@@ -12,6 +12,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits
+from tilewright.hw.rtl.product import (
+    Addends,
+    partial_products,
+    recode,
+    sum_shifted,
+    times,
+)
 from tilewright.hw.rtl.signals import loaded, register
 from tilewright.hw.rtl.vector.rounding import (
     EXPONENT_BIAS,
@@ -20,12 +27,9 @@ from tilewright.hw.rtl.vector.rounding import (
     clamp,
     clamp_at_once,
     normalize,
-    partial_products,
     round_half_even,
     shift_right_sticky,
     signed_sum,
-    sum_shifted,
-    times,
     unpack_scale,
 )
 from tilewright.hw.rtl.vector.stages import requantize_stages
@@ -36,6 +40,8 @@ PART_BITS = (7, 9, 8)
 
 The first stage has the least time, since it also chooses what rounding adds.
 """
+RECODED_PART_BITS = (8, 10, 6)
+"""The same of recoded digits: the last stage also adds what the leading one stands for."""
 NEAR_LEVELS = 3
 """Levels of the normalization's shift in its second stage, if it has two."""
 PRODUCT_BITS = MANTISSA_BITS + 2
@@ -45,6 +51,11 @@ ZERO_EXPONENT = -EXPONENT_BIAS
 """The exponent of a product that is zero: as binary32 it, and two more, are of no usable scale."""
 VANISHING_EXPONENT = -3
 """A product with this exponent is at most 0.5, which rounds to 0, even if both roundings carry."""
+
+
+def lowest_part_bits(config: Config) -> int:
+    """Return the bits of the scale's mantissa that the first stage of the product multiplies by."""
+    return (RECODED_PART_BITS if config.recodes else PART_BITS)[0]
 
 
 class RequantizeLane(wiring.Component):
@@ -61,7 +72,8 @@ class RequantizeLane(wiring.Component):
     accumulator, bias : In(signed(32)), sampled with enable[0]; their sum wraps
     bank, by_sign : In(1), sampled with enable[stages.bank]; which of the scales the value takes;
         with by_sign a negative sum takes the other one
-    lowest_parts : In(2 * PART_BITS[0]), sampled with enable[stages.bank]; the lowest bits of scales
+    lowest_parts : In(2 * lowest_part_bits), sampled with enable[stages.bank]; the lowest bits of
+        scales
     scales : In(2 * 32), binary32 of bank 0 and 1, sampled with enable[stages.scale]
     zero_point : In(signed(8)), sampled with enable[stages.place]
     low, high : In(signed(8)), sampled with enable[stages.clamp]
@@ -85,7 +97,7 @@ class RequantizeLane(wiring.Component):
             "bias": In(signed(32)),
             "bank": In(1),
             "by_sign": In(1),
-            "lowest_parts": In(2 * PART_BITS[0]),
+            "lowest_parts": In(2 * lowest_part_bits(config)),
             "scales": In(2 * 32),
             "zero_point": In(signed(8)),
             "low": In(signed(8)),
@@ -98,7 +110,10 @@ class RequantizeLane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         converted = self._convert_to_float(m)
-        multiply = self._multiply_apart if self._config.path_registers else self._multiply
+        if self._config.path_registers:
+            multiply = self._multiply_apart
+        else:
+            multiply = self._multiply_recoded if self._config.recodes else self._multiply
         rounded, exponent, flags = self._round(m, *multiply(m, *converted))
         self._place(m, *self._find_exponent(m, rounded, exponent, flags))
         return m
@@ -123,12 +138,15 @@ class RequantizeLane(wiring.Component):
 
         chosen = Signal()
         scale_bank = register(1, "scale_bank")
-        lowest_part = register(PART_BITS[0], "lowest_part")
+        lowest = self.lowest_parts.word_select(chosen, len(self.lowest_parts) // 2)
+        if self._config.recodes:
+            lowest = recode(lowest, Const(0, 1))
+        lowest_part = register(len(lowest), "lowest_part")
         m.d.comb += chosen.eq(self.bank ^ (self.by_sign & negative))
         with m.If(self.enable[self.stages.bank]):
             m.d.sync += [
                 scale_bank.eq(chosen),
-                lowest_part.eq(self.lowest_parts.word_select(chosen, PART_BITS[0])),
+                lowest_part.eq(lowest),
             ]
         scale = Mux(scale_bank, self.scales[32:], self.scales[:32])
         (scale,) = self._behind(m, self.stages.scale, chosen_scale=scale)
@@ -183,6 +201,47 @@ class RequantizeLane(wiring.Component):
                 self.stages.multiply + stage,
                 **{f"{name}{stage + 1}": value for name, value in moving.items()},
             )
+        return carried, sticky, order[:-1].as_signed(), order[-1]
+
+    def _multiply_recoded(self, m, scale, digits, factor, increment, exponent, negative):
+        """The same by digits, which stand in registers.
+
+        The sums keep the digits' excess, above the bits that a stage loses, until the last takes it
+        off. The leading one is no digit's.
+        """
+        mantissa, order = self._unpack(m, scale, factor, exponent, negative)
+        carried, sticky = Mux(increment, mantissa, 0), Const(0, 1)
+        rest = Cat(mantissa[RECODED_PART_BITS[0] - 1 : -1], Const(0, 1))
+        excess = 0
+        for stage, part_bits in enumerate(RECODED_PART_BITS):
+            is_last = stage == len(RECODED_PART_BITS) - 1
+            product = Signal(MANTISSA_BITS + part_bits + (not is_last), name=f"sum{stage}")
+            addends = Addends(m, product.name, len(product))
+            addends.multiply(Cat(factor, Const(0, 1)), digits)
+            excess += addends.excess
+            others = (factor << part_bits - 1, Const(-excess)) if is_last else ()
+            m.d.comb += product.eq(addends.total(carried, *others))
+            lost = product[:-PRODUCT_BITS] if is_last else product[:part_bits]
+            excess >>= part_bits
+            moving = {
+                "factor": factor,
+                "carried": product[len(lost) :],
+                "sticky": sticky | lost.any(),
+                "order": order,
+            }
+            next_bits = 0 if is_last else RECODED_PART_BITS[stage + 1]
+            if next_bits:
+                moving |= {
+                    "digits": recode(rest[1 : 1 + next_bits], rest[0]),
+                    "rest": rest[next_bits:],
+                }
+            loaded_values = self._load(
+                m,
+                self.stages.multiply + stage,
+                **{f"{name}{stage + 1}": value for name, value in moving.items()},
+            )
+            factor, carried, sticky, order, *following = loaded_values
+            digits, rest = following or (digits, rest)
         return carried, sticky, order[:-1].as_signed(), order[-1]
 
     def _multiply_apart(self, m, scale, lowest_part, factor, increment, exponent, negative):

@@ -4,15 +4,9 @@ Only what the lanes need: no infinities, no subnormals, no generic floating-poin
 is a sign, a 24-bit mantissa whose leading one is explicit, and an unbiased exponent.
 """
 
-from collections.abc import Iterable
-from functools import reduce
-from operator import add
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 MANTISSA_BITS = 24
-FACTOR_BITS = 18
-"""What an FPGA's multiplier takes of one factor; it takes multiplier_bits of the other."""
 INTEGER_BITS = 9
 """An int8 plus a zero point saturates from 2^8 on, so nine bits of integer decide everything."""
 EXPONENT_BIAS = 127
@@ -32,29 +26,6 @@ def unpack_scale(scale: Value) -> tuple[Value, Value, Value, Value]:
     )
     exponent = (field - EXPONENT_BIAS)[0:7].as_signed()
     return usable, scale[31], Cat(scale[0:23], Const(1, 1)), exponent
-
-
-def times(factor: Value, other: Value, multiplier_bits: int) -> Value:
-    """Return the product as the sum of products with so many bits of `other` each."""
-    parts = [
-        factor * other[first : first + multiplier_bits] << first
-        for first in range(0, len(other), multiplier_bits)
-    ]
-    return reduce(add, parts)
-
-
-def partial_products(factor: Value, other: Value, multiplier_bits: int) -> list[tuple[Value, int]]:
-    """Return products, each of one multiplier, and their positions: shifted, they sum up to all."""
-    return [
-        (factor[low : low + FACTOR_BITS] * other[first : first + multiplier_bits], low + first)
-        for low in range(0, len(factor), FACTOR_BITS)
-        for first in range(0, len(other), multiplier_bits)
-    ]
-
-
-def sum_shifted(products: Iterable[tuple[Value, int]]) -> Value:
-    """Return the sum of partial products."""
-    return reduce(add, (product << position for product, position in products))
 
 
 def normalize(

@@ -47,9 +47,10 @@ def schedule(config, pixels, gaps):
     return loads, swaps, cycles
 
 
+@pytest.mark.parametrize("multiplier_bits", [9, 2])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"{s['rows']}x{s['cols']}")
-def test_array_multiplies(shape):
-    config = Config(**shape)
+def test_array_multiplies(shape, multiplier_bits):
+    config = Config(**shape, multiplier_bits=multiplier_bits)
     rng = np.random.default_rng(config.rows * 100 + config.cols)
     pixels = [1, 1, int(rng.integers(2, 9)), config.rows, 5]
     gaps = [0, 0, 0, 2, 0]

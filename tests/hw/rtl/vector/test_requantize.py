@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from tilewright.hw.rtl.vector.requantize import PART_BITS, RequantizeLane
+from tilewright.hw.rtl.vector.requantize import RequantizeLane
 from tilewright.hw.spec import numerics
 from tilewright.hw.spec.config import Config
 
@@ -109,15 +109,15 @@ def stages_of(lane):
     }
 
 
-def lane_inputs(vectors):
-    """The same by port name: the scale lies in bank 0 and 1 by turns, the other one with it."""
+def lane_inputs(lane, vectors):
+    """The same by port: the scale lies in bank 0 and 1 by turns, the other one with it."""
     scale, negative = (vectors[name].view(np.uint32) for name in ("scale", "negative_scale"))
     bank = np.arange(len(scale)) % 2
     by_sign = (scale != negative) | (bank & (scale >> 3) == 1)
     pairs = np.stack([np.where(bank, negative, scale), np.where(bank, scale, negative)], axis=1)
     ports = {n: v for n, v in vectors.items() if n not in ("scale", "negative_scale")}
     words = [int(first) | int(second) << 32 for first, second in pairs]
-    size = PART_BITS[0]
+    size = len(lane.lowest_parts) // 2
     lowest = [int(first) % 2**size | int(second) % 2**size << size for first, second in pairs]
     ports |= {"lowest_parts": np.array(lowest), "scales": np.array(words, object)}
     return ports | {"bank": bank, "by_sign": by_sign}
@@ -127,7 +127,7 @@ def simulate(lane, vectors, valid):
     """Feed vector i in the i-th cycle with valid set; return results and products in order."""
     columns = {
         name: [int(v) for v in (float_bits(values) if values.dtype == np.float32 else values)]
-        for name, values in vectors.items()
+        for name, values in lane_inputs(lane, vectors).items()
     }
     order = np.cumsum(valid) - 1
     results, products = [], []
@@ -173,16 +173,20 @@ def lane(**fields):
     return RequantizeLane(config=Config(**fields))
 
 
+PRODUCTS = [{}, {"multiplier_bits": 2}, {"path_registers": 1}]
+"""Each way to make the product."""
+
+
 @pytest.mark.parametrize("path_registers", [0, 1])
-@pytest.mark.parametrize("multiplier_bits", [9, 3, 5])
+@pytest.mark.parametrize("multiplier_bits", [9, 3, 5, 2])
 def test_lane_equals_numerics_on_random_vectors(multiplier_bits, path_registers):
     vectors = random_vectors(1, 5_000)
     unit = lane(multiplier_bits=multiplier_bits, path_registers=path_registers)
-    check(vectors, simulate(unit, lane_inputs(vectors), [True] * 5_000))
+    check(vectors, simulate(unit, vectors, [True] * 5_000))
 
 
-@pytest.mark.parametrize("path_registers", [0, 1])
-def test_lane_equals_numerics_on_every_extreme(path_registers):
+@pytest.mark.parametrize("fields", PRODUCTS)
+def test_lane_equals_numerics_on_every_extreme(fields):
     totals = [0, 1, -1, 2**24, 2**24 + 1, 2**24 + 3, -(2**24) - 1, 2**31 - 1, -(2**31), 2**31 - 65]
     grid = [(t, s) for t in totals for s in EDGE_SCALES]
     vectors = {
@@ -195,25 +199,20 @@ def test_lane_equals_numerics_on_every_extreme(path_registers):
         "high": np.full(len(grid), 127, np.int8),
         "keep_product": np.ones(len(grid), bool),
     }
-    check(
-        vectors,
-        simulate(lane(path_registers=path_registers), lane_inputs(vectors), [True] * len(grid)),
-    )
+    check(vectors, simulate(lane(**fields), vectors, [True] * len(grid)))
 
 
-@pytest.mark.parametrize("path_registers", [0, 1])
-def test_lane_keeps_results_apart_when_enabled_with_gaps(path_registers):
+@pytest.mark.parametrize("fields", PRODUCTS)
+def test_lane_keeps_results_apart_when_enabled_with_gaps(fields):
     random = np.random.default_rng(7)
     valid = list(random.random(1500) < 0.4)
     vectors = random_vectors(7, sum(valid))
-    check(vectors, simulate(lane(path_registers=path_registers), lane_inputs(vectors), valid))
+    check(vectors, simulate(lane(**fields), vectors, valid))
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_lane_equals_numerics_in_a_long_run(seed):
     vectors = random_vectors(seed, 100_000)
-    check(
-        vectors,
-        simulate(lane(path_registers=seed % 2), lane_inputs(vectors), [True] * 100_000),
-    )
+    unit = lane(**PRODUCTS[seed % len(PRODUCTS)])
+    check(vectors, simulate(unit, vectors, [True] * 100_000))
