@@ -189,6 +189,10 @@ def test_verilator_warns_of_nothing(verilog, tmp_path):
     assert lint(verilog, tmp_path) == ""
 
 
+def test_verilator_warns_of_nothing_where_products_are_made_of_digits(tmp_path):
+    assert lint(emit_verilog(NANO.replace(multiplier_bits=2)), tmp_path) == ""
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("config", [*PRESETS.values(), *ODD], ids=lambda config: config.name)
 def test_every_preset_and_odd_shapes_pass_the_lint(config, tmp_path):
