@@ -40,7 +40,7 @@ PART_BITS = (7, 9, 8)
 
 The first stage has the least time, since it also chooses what rounding adds.
 """
-RECODED_PART_BITS = (8, 10, 6)
+RECODED_PART_BITS = (10, 8, 6)
 """The same of recoded digits: the last stage also adds what the leading one stands for."""
 NEAR_LEVELS = 3
 """Levels of the normalization's shift in its second stage, if it has two."""
@@ -235,13 +235,13 @@ class RequantizeLane(wiring.Component):
                     "digits": recode(rest[1 : 1 + next_bits], rest[0]),
                     "rest": rest[next_bits:],
                 }
-            loaded_values = self._load(
+            factor, carried, sticky, order, *digits_and_rest = self._load(
                 m,
                 self.stages.multiply + stage,
                 **{f"{name}{stage + 1}": value for name, value in moving.items()},
             )
-            factor, carried, sticky, order, *following = loaded_values
-            digits, rest = following or (digits, rest)
+            if next_bits:
+                digits, rest = digits_and_rest
         return carried, sticky, order[:-1].as_signed(), order[-1]
 
     def _multiply_apart(self, m, scale, lowest_part, factor, increment, exponent, negative):

@@ -169,7 +169,7 @@ def lane(**fields):
 
 
 @pytest.mark.parametrize("path_registers", [0, 1])
-@pytest.mark.parametrize("multiplier_bits", [9, 3, 5])
+@pytest.mark.parametrize("multiplier_bits", [9, 3, 5, 2])
 def test_lane_equals_numerics_on_random_vectors(multiplier_bits, path_registers):
     vectors = random_vectors(1, 4_000)
     unit = lane(multiplier_bits=multiplier_bits, path_registers=path_registers)
