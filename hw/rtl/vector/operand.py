@@ -15,7 +15,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.product import partial_products, sum_shifted, times, times_digits
+from tilewright.hw.rtl.product import partial_products, sum_shifted, times
 from tilewright.hw.rtl.signals import loaded, register
 from tilewright.hw.rtl.vector.rounding import (
     INTEGER_BITS,
@@ -225,8 +225,6 @@ class OperandLane(wiring.Component):
             names = [f"{name}_{number}" for number in range(len(parts))]
             parts = self._behind(m, **dict(zip(names, parts, strict=True)))
             m.d.sync += product.eq(sum_shifted(zip(parts, positions, strict=True)))
-        elif self._config.recodes:
-            m.d.sync += product.eq(times_digits(m, mantissa, part, name))
         else:
             m.d.sync += product.eq(times(mantissa, part, bits))
         return product

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -133,6 +134,16 @@ def test_places_that_are_asked_differently_share_no_result(asked, monkeypatch, o
     place(NANO, device, seeds=2)
     assert len(asked) == 6
     assert all(str(value) in command for command in asked[3:])
+
+
+def test_a_device_with_pins_is_asked_to_spread_the_cells(asked):
+    place(NANO, devices()["ecp5-85k"], seeds=1)
+    place(NANO, devices()["ecp5-45k"], seeds=1)
+    spread, crowded = asked[1], asked[3]
+    assert spread[spread.index("--placer") + 1] == "static"
+    assert crowded[crowded.index("--placer") + 1] == "heap"
+    pins = [Path(command[command.index("--lpf") + 1]).read_text() for command in asked[1::2]]
+    assert pins == ['LOCATE COMP "clk" SITE "C5";\nLOCATE COMP "si" SITE "D5";\n', ""]
 
 
 def test_the_clock_is_the_median_of_the_seeds():
