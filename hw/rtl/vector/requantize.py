@@ -40,8 +40,8 @@ PART_BITS = (7, 9, 8)
 
 The first stage has the least time, since it also chooses what rounding adds.
 """
-RECODED_PART_BITS = (10, 8, 6)
-"""The same of recoded digits: the last stage also adds what the leading one stands for."""
+RECODED_PART_BITS = (8, 8, 8)
+"""The same of recoded digits, an even number each."""
 NEAR_LEVELS = 3
 """Levels of the normalization's shift in its second stage, if it has two."""
 PRODUCT_BITS = MANTISSA_BITS + 2
