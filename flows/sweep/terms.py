@@ -16,7 +16,6 @@ def terms_of(config: Config) -> Mapping[str, float]:
     rows, cols, lanes = config.rows, config.cols, config.lanes
     tiles = (rows // config.tile_rows) * (cols // config.tile_cols)
     tree_levels = math.ceil(math.log2(config.tile_rows)) if config.tile_rows > 1 else 0
-    bus_bytes = config.axi_bytes
     has_depthwise = float(config.depthwise_taps > 0)
     return {
         "rows*cols": rows * cols,
@@ -48,20 +47,28 @@ def terms_of(config: Config) -> Mapping[str, float]:
         "accumulator_banks": config.accumulator_banks,
         "rows*activation_banks": rows * config.activation_banks,
         "cols*accumulator_banks": cols * config.accumulator_banks,
+        **_terms_of_memory(config),
+        "queue_depth": config.queue_depth,
+        "fetch_ahead": config.fetch_ahead,
+        "counters": config.counters,
+        "path_registers": config.path_registers,
+    }
+
+
+def _terms_of_memory(config: Config) -> Mapping[str, float]:
+    """Return what ways to and from the SRAMs and DRAM grow with."""
+    bus_bytes = config.axi_bytes
+    return {
         "address bits": sum(math.log2(num_words(space, config)) for space in SRAMS),
         "activation pitch": config.activation_pitch,
         "weight pitch": config.weight_pitch,
-        "accumulator pitch": next_power_of_two(cols),
+        "accumulator pitch": next_power_of_two(config.cols),
         "parameter pitch": config.parameter_pitch,
         "axi_data_bits": config.axi_data_bits,
         "bus shifter": bus_bytes * math.log2(bus_bytes),
         "bus*words": bus_bytes * sum(math.log2(word_bytes(space, config)) for space in SRAMS),
         "axi_address_bits": config.axi_address_bits,
         "axi_outstanding": config.axi_outstanding,
-        "queue_depth": config.queue_depth,
-        "fetch_ahead": config.fetch_ahead,
-        "counters": config.counters,
-        "path_registers": config.path_registers,
     }
 
 

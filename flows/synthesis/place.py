@@ -119,10 +119,7 @@ def place(config: Config, device: Device, *, seeds: int) -> Placement:
     processes = Processes()
     runs = []
     try:
-        located = "".join(
-            f'LOCATE COMP "{port}" SITE "{pin}";\n'
-            for port, pin in zip(HARNESS_PORTS, device.pins, strict=False)
-        )
+        located = _located(device)
         synthesize = partial(
             _synthesize, verilog=verilog, script=script, pins=located, processes=processes
         )
@@ -160,7 +157,7 @@ def harness(verilog: str, top: str) -> str:
         places[kind].append(f".{name}({bus}[{ends[kind] - 1}:{start}])")
     connections = ", ".join((*places["input"], *places["output"]))
     inputs, outputs = ends["input"], ends["output"]
-    return f"""module {HARNESS}(input clk, input si);
+    return f"""module {HARNESS}({", ".join(f"input {port}" for port in HARNESS_PORTS)});
 (* keep *) reg [{inputs - 1}:0] given;
 (* keep *) reg [{outputs - 1}:0] collected;
 wire [{outputs - 1}:0] results;
@@ -190,6 +187,12 @@ def _synthesize(
     free_carries(netlist)
     pack_products(netlist)
     (folder / NETLIST).write_text(json.dumps(netlist), encoding="utf-8")
+
+
+def _located(device: Device) -> str:
+    """Return where the harness's ports are, as nextpnr reads it; empty where no pins are named."""
+    pins = zip(HARNESS_PORTS, device.pins, strict=True) if device.pins else ()
+    return "".join(f'LOCATE COMP "{port}" SITE "{pin}";\n' for port, pin in pins)
 
 
 def _asked(device: Device) -> list[str]:

@@ -15,6 +15,8 @@ RECODED_BITS = 2
 DIGIT_BITS = 3
 """Of a digit: whether it is one, two and negative."""
 
+NOTHING_BELOW = Const(0, 1)
+
 
 def times(factor: Value, other: Value, multiplier_bits: int) -> Value:
     """Return the product as the sum of products with so many bits of `other` each."""
@@ -39,7 +41,7 @@ def sum_shifted(products: Iterable[tuple[Value, int]]) -> Value:
     return reduce(add, (product << position for product, position in products))
 
 
-def recode(part: Value, below: Value) -> Value:
+def recode(part: Value, below: Value = NOTHING_BELOW) -> Value:
     """Return an even number of bits as digits from -2 to 2, one for two bits (Booth, radix 4).
 
     `below` is the bit in front of the lowest: the digits have the value of the part as a signed

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.depthwise.layouts import KERNEL_ROW_BITS, column_shape
-from tilewright.hw.rtl.product import DIGIT_BITS, RECODED_BITS, Addends, recode
-from tilewright.hw.rtl.signals import register
+from tilewright.hw.rtl.product import Addends, recode
+from tilewright.hw.rtl.signals import loaded, register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
 LARGEST_PRODUCT = 128 * 128
@@ -73,15 +73,12 @@ class Lane(wiring.Component):
 
     def _add_digits(self, m, befores):
         """The sums after each product, of a weight and an activation's digits, all in registers."""
-        digits = register(DIGIT_BITS * 8 // RECODED_BITS, "digits")
+        weights = {f"weight_{k}": self._weight(m, k).as_signed() for k in range(self._taps)}
         with m.If(self.multiply):
-            m.d.sync += digits.eq(recode(self.activation.as_unsigned(), Const(0, 1)))
-        for column, before in enumerate(befores):
-            chosen = register(signed(8), f"weight_{column}")
-            with m.If(self.multiply):
-                m.d.sync += chosen.eq(self._weight(m, column))
+            digits, *weights = loaded(m, digits=recode(self.activation.as_unsigned()), **weights)
+        for column, (before, weight) in enumerate(zip(befores, weights, strict=True)):
             addends = Addends(m, f"addends_{column}", sum_bits(column + 1))
-            addends.multiply(chosen, digits)
+            addends.multiply(weight, digits)
             yield addends.total(before, Const(-addends.excess))
 
     def _add_products(self, m, befores):

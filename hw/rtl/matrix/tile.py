@@ -12,7 +12,7 @@ from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Sign
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
-from tilewright.hw.rtl.product import DIGIT_BITS, Addends, recode
+from tilewright.hw.rtl.product import Addends, recode
 from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import tree_stages
@@ -135,9 +135,11 @@ class Tile(wiring.Component):
         config = self.config
         width = sum_bits(config)
         stages = tree_stages(config)
-        digits = [Signal(DIGIT_BITS * 4, name=f"digits_{row}") for row in range(config.tile_rows)]
-        for row, each in enumerate(digits):
-            m.d.comb += each.eq(recode(self.activations.word_select(row, 8), Const(0, 1)))
+        digits = []
+        for row in range(config.tile_rows):
+            recoded = recode(self.activations.word_select(row, 8))
+            digits.append(Signal(len(recoded), name=f"digits_{row}"))
+            m.d.comb += digits[row].eq(recoded)
         for col in range(config.tile_cols):
             addends = Addends(m, f"column_{col}", width)
             for row, active in enumerate(weights):

@@ -140,7 +140,7 @@ class RequantizeLane(wiring.Component):
         scale_bank = register(1, "scale_bank")
         lowest = self.lowest_parts.word_select(chosen, len(self.lowest_parts) // 2)
         if self._config.recodes:
-            lowest = recode(lowest, Const(0, 1))
+            lowest = recode(lowest)
         lowest_part = register(len(lowest), "lowest_part")
         m.d.comb += chosen.eq(self.bank ^ (self.by_sign & negative))
         with m.If(self.enable[self.stages.bank]):

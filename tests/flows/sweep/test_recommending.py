@@ -124,10 +124,11 @@ def test_what_a_device_cannot_hold_is_known_without_synthesis():
     assert not devices()["ecp5-25k"].may_hold(PRESETS["edge"])
 
 
-def test_an_fpga_gets_the_registers_that_are_made_for_one():
+def test_an_fpga_gets_the_registers_and_gates_the_products_that_are_made_for_them():
     for device, registers in ((devices()["ecp5-25k"], 1), (None, 0)):
         bases = default_space(device).bases
         assert {base.path_registers for base in bases} == {registers}
+        assert {base.recodes for base in bases} == {not registers}
         assert [base.activation_kib for base in bases] == [
             PRESETS[name].activation_kib for name in ("nano", "edge", "base")
         ]

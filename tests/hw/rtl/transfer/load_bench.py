@@ -3,25 +3,19 @@
 import random
 
 from amaranth.sim import Simulator
+from transfer_bench import (
+    BASE,
+    LIMIT_CYCLES,
+    bursts_of,
+    random_counts,
+    random_run,
+    random_transfer,
+    runs_of,
+)
 
 from tilewright.hw.rtl.interfaces import LOAD_ID, Activity
 from tilewright.hw.rtl.transfer.load import LoadEngine
-from tilewright.hw.spec.config import Config
-from tilewright.hw.spec.instruction_set import instruction
 from tilewright.hw.spec.isa import Target
-
-BASE = 0x7_4321_F000
-LIMIT_CYCLES = 40_000
-
-
-def make_config(rows, bus_bits, **changes):
-    """Return a config with few words and the given pitch of activation words."""
-    settings = {
-        "rows": rows, "cols": rows, "lanes": 1, "operand_lanes": 1, "accumulator_kib": 64,
-        "activation_kib": 1 + rows // 4, "activation_banks": 4, "weight_kib": 1 + rows // 4,
-        "parameter_kib": 1, "axi_data_bits": bus_bits, "axi_address_bits": 40,
-    }  # fmt: skip
-    return Config(**(settings | changes))
 
 
 def memory_of(target, config):
@@ -30,29 +24,16 @@ def memory_of(target, config):
     return tuple(getattr(config, f"{name}_{what}") for what in ("words", "word_bytes", "pitch"))
 
 
-def runs_of(load, config):
-    """Return [(DRAM address, first SRAM word)] of an instruction, in order."""
-    pitch = memory_of(load.target, config)[2]
-    dram = {name: getattr(load, name) & -pitch for name in load.values() if name.startswith("dram")}
-    return [
-        (
-            (dram["dram_address"] + i2 * dram["dram_stride2"] + i1 * dram["dram_stride1"]
-             + i0 * dram["dram_stride0"]) % 2**32,
-            (load.sram_address + i2 * load.sram_stride2 + i1 * load.sram_stride1
-             + i0 * load.sram_stride0) % 2**20,
-        )
-        for i2 in range(load.count2)
-        for i1 in range(load.count1)
-        for i0 in range(load.count0)
-        if load.run
-    ]  # fmt: skip
+def load_runs(load, config):
+    """Return [(DRAM address, first SRAM word)] of a LOAD, in order."""
+    return runs_of(load, memory_of(load.target, config)[2])
 
 
 def words_of(load, config):
     """Return [(DRAM address, SRAM word or None if out of range)] of an instruction, in order."""
     words, _, pitch = memory_of(load.target, config)
     result = []
-    for dram, sram in runs_of(load, config):
+    for dram, sram in load_runs(load, config):
         for k in range(load.run):
             if load.target == Target.WEIGHT:
                 place = (sram + k) % words if sram < words else None
@@ -63,20 +44,11 @@ def words_of(load, config):
     return result
 
 
-def random_counts(rng, run):
-    """Return three counts, some zero, with about a hundred words in all."""
-    counts = [rng.choice((0, 1, 1, 1, 2, 3)) for _ in range(3)]
-    while run * counts[0] * counts[1] * counts[2] > max(run, 100):
-        counts[counts.index(max(counts))] = 1
-    return counts
-
-
 def random_load(rng, config, *, faults=False):
     """Return a LOAD whose words are in range unless `faults`, of a few hundred words at most."""
     target = rng.choice(list(Target))
     words, _, pitch = memory_of(target, config)
-    run = rng.choice((0, 1, 1, 2, 3, rng.randrange(4, 30), rng.randrange(30, 300)))
-    run = min(run, words, 4500 // pitch)
+    run = random_run(rng, words, pitch)
     counts = random_counts(rng, run)
     span = words - run + 1 if target != Target.WEIGHT else words
     strides = [rng.randrange(1 + (span - 1) // 8) for _ in range(3)]
@@ -84,15 +56,10 @@ def random_load(rng, config, *, faults=False):
     address = rng.randrange(room)
     if faults and rng.random() < 0.5:
         address = rng.choice((words - 1, words, words + 3, (1 << words.bit_length()) - 1))
-    fields = {"target": target, "run": run, "sram_address": address}
-    fields["dram_address"] = rng.choice((rng.randrange(2**32), 2**32 - pitch * rng.randrange(1, 9),
-                                         pitch * rng.randrange(64)))  # fmt: skip
-    for axis in range(3):
-        near = pitch * rng.randrange(-40, 40)
-        fields[f"count{axis}"] = counts[axis]
-        fields[f"sram_stride{axis}"] = strides[axis]
-        fields[f"dram_stride{axis}"] = rng.choice((near, rng.randrange(2**32))) % 2**32
-    return instruction("LOAD", **fields)
+    return random_transfer(
+        rng, "LOAD", pitch, counts=counts, strides=strides,
+        target=target, run=run, sram_address=address,
+    )  # fmt: skip
 
 
 class Bench:
@@ -213,29 +180,18 @@ class Bench:
         assert self.memory.bursts == [
             (LOAD_ID, *burst)
             for load in self.loads
-            for dram, _ in runs_of(load, self.config)
-            for burst in self.bursts_of(load, dram)
+            for dram, _ in load_runs(load, self.config)
+            for burst in bursts_of(self.axi, dram, self.bytes_of(load), self.config)
         ]
         assert self.memory.most_in_flight <= self.config.axi_outstanding
         return self
+
+    def bytes_of(self, load):
+        """Return how many bytes of DRAM a run takes."""
+        return load.run * memory_of(load.target, self.config)[2]
 
     def simulate(self, testbench):
         simulator = Simulator(self.design)
         simulator.add_clock(1e-6)
         simulator.add_testbench(testbench)
         simulator.run()
-
-    def bursts_of(self, load, dram):
-        """Return the bursts of one run; one that passes DRAM byte 2^32 goes on at byte 0."""
-        size = load.run * memory_of(load.target, self.config)[2]
-        inside = min(size, 2**32 - dram)
-        bursts = self.axi.split_bursts(BASE + dram, inside, self.config.axi_bytes)
-        if size > inside:
-            bursts += self.axi.split_bursts(BASE, size - inside, self.config.axi_bytes)
-        return bursts
-
-
-def contiguous(config, run, *, target=Target.ACTIVATION, dram_address=0, **fields):
-    """Return a LOAD of one run."""
-    ones = {f"count{axis}": 1 for axis in range(3)}
-    return instruction("LOAD", target=target, run=run, dram_address=dram_address, **ones, **fields)

@@ -4,7 +4,8 @@ import random
 
 import pytest
 from amaranth.sim import Simulator
-from load_bench import BASE, Bench, contiguous, make_config, random_load
+from load_bench import Bench, random_load
+from transfer_bench import BASE, contiguous, make_config
 
 from tilewright.hw.rtl.interfaces import Activity
 from tilewright.hw.rtl.transfer.load import LoadEngine
@@ -48,20 +49,20 @@ def test_random_loads_with_different_pitches_and_faults(
 def test_zero_counts_retire_in_order_behind_instructions_in_flight(axi, path_registers):
     config = make_config(16, 128, path_registers=path_registers)
     nothing = instruction("LOAD", run=3, count0=1, count1=0, count2=1)
-    loads = [contiguous(config, 5), nothing, nothing, contiguous(config, 2), nothing]
+    loads = [contiguous("LOAD", 5), nothing, nothing, contiguous("LOAD", 2), nothing]
     Bench(axi, config, loads, latency=20).execute()
 
 
 def test_weights_wrap_inside_a_run_more_than_once(axi):
     config = make_config(16, 128, weight_kib=1)
     assert config.weight_words == 64
-    load = contiguous(config, 200, target=Target.WEIGHT, sram_address=60)
+    load = contiguous("LOAD", 200, target=Target.WEIGHT, sram_address=60)
     Bench(axi, config, [load]).execute()
 
 
 def test_a_weight_run_that_starts_out_of_range_is_dropped_as_a_whole(axi):
     config = make_config(16, 128, weight_kib=1)
-    bench = Bench(axi, config, [contiguous(config, 70, target=Target.WEIGHT, sram_address=64)])
+    bench = Bench(axi, config, [contiguous("LOAD", 70, target=Target.WEIGHT, sram_address=64)])
     bench.execute()
     assert bench.seen_faults == [(0, 0)] * 70
 
@@ -69,7 +70,7 @@ def test_a_weight_run_that_starts_out_of_range_is_dropped_as_a_whole(axi):
 @pytest.mark.parametrize("path_registers", [0, 1])
 def test_idle_engine_shows_the_documented_latency(axi, path_registers):
     config = make_config(16, 128, path_registers=path_registers)
-    bench = Bench(axi, config, [contiguous(config, 1)], latency=10).execute()
+    bench = Bench(axi, config, [contiguous("LOAD", 1)], latency=10).execute()
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == 2 + 10 + 2 + path_registers
 
 
@@ -77,7 +78,7 @@ def test_idle_engine_shows_the_documented_latency(axi, path_registers):
 def test_contiguous_words_of_a_beat_and_more_use_every_cycle_of_the_bus(axi, rows, bus_bits):
     config = make_config(rows, bus_bits, activation_kib=64)
     words = 1024 * config.axi_bytes // config.activation_pitch
-    bench = Bench(axi, config, [contiguous(config, words)], latency=64).execute()
+    bench = Bench(axi, config, [contiguous("LOAD", words)], latency=64).execute()
     beats = 1024
     assert bench.memory.beats == beats
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == 2 + 64 + beats + 1
@@ -87,14 +88,14 @@ def test_contiguous_words_of_a_beat_and_more_use_every_cycle_of_the_bus(axi, row
 @pytest.mark.parametrize(("rows", "bus_bits"), [(4, 128), (8, 512)])
 def test_narrow_words_are_written_one_a_cycle(axi, rows, bus_bits):
     config = make_config(rows, bus_bits, activation_kib=16)
-    bench = Bench(axi, config, [contiguous(config, 1024)], latency=64).execute()
+    bench = Bench(axi, config, [contiguous("LOAD", 1024)], latency=64).execute()
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == 2 + 64 + 1024 + 1
 
 
 @pytest.mark.parametrize("path_registers", [0, 1])
 def test_consecutive_instructions_follow_without_a_gap(axi, path_registers):
     config = make_config(16, 128, path_registers=path_registers, activation_kib=64)
-    loads = [contiguous(config, 64, dram_address=4096 * i) for i in range(10)]
+    loads = [contiguous("LOAD", 64, dram_address=4096 * i) for i in range(10)]
     bench = Bench(axi, config, loads, latency=64).execute()
     assert bench.retire_cycles[-1] - bench.accept_cycles[0] == 2 + 64 + 640 + 1 + path_registers
 
@@ -137,7 +138,7 @@ def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi, path_reg
 def test_valid_does_not_depend_on_ready(axi):
     config = make_config(16, 128)
     design = LoadEngine(config=config)
-    fields = contiguous(config, 4).values()
+    fields = contiguous("LOAD", 4).values()
 
     async def run(ctx):
         ctx.set(design.instruction.payload.fields.LOAD, dict(fields))
@@ -159,7 +160,7 @@ def test_valid_does_not_depend_on_ready(axi):
 @pytest.mark.parametrize("path_registers", [0, 1])
 def test_a_load_of_all_banks_gives_way_in_each(axi, path_registers):
     config = make_config(4, 64, path_registers=path_registers)
-    loads = [contiguous(config, config.activation_bank_words * config.activation_banks)]
+    loads = [contiguous("LOAD", config.activation_bank_words * config.activation_banks)]
     for seed in range(3):
         Bench(axi, config, loads, seed=seed, grant=0.5).execute()
 
@@ -168,7 +169,7 @@ def test_a_load_of_all_banks_gives_way_in_each(axi, path_registers):
 def test_a_write_that_is_announced_and_does_not_come_costs_no_word(axi, rows):
     """The vector engine is cut short by an abort or a fault; the load engine goes on."""
     config = make_config(rows, 64, path_registers=1)
-    bench = Bench(axi, config, [contiguous(config, 24)], seed=1)
+    bench = Bench(axi, config, [contiguous("LOAD", 24)], seed=1)
     written = []
 
     async def announce(ctx):

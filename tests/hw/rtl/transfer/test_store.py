@@ -4,72 +4,34 @@ import random
 
 import pytest
 from amaranth.sim import Simulator
+from transfer_bench import (
+    BASE,
+    LIMIT_CYCLES,
+    bursts_of,
+    contiguous,
+    make_config,
+    random_counts,
+    random_run,
+    random_transfer,
+    runs_of,
+)
 
 from tilewright.hw.rtl.interfaces import STORE_ID, Activity
 from tilewright.hw.rtl.transfer.store import StoreEngine
-from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.instruction_set import instruction
-
-BASE = 0x12_3456_7000
-LIMIT_CYCLES = 40_000
-
-
-def make_config(rows, bus_bits, **changes):
-    """Return a config with the given pitch of activation words and few of them."""
-    settings = {
-        "rows": rows, "cols": rows, "lanes": 1, "operand_lanes": 1, "accumulator_kib": 64,
-        "activation_kib": 1 + rows // 4, "activation_banks": 1, "weight_kib": 1 + rows // 4,
-        "parameter_kib": 1, "axi_data_bits": bus_bits, "axi_address_bits": 40,
-    }  # fmt: skip
-    return Config(**(settings | changes))
-
-
-def runs_of(store, config):
-    """Return [(DRAM address, first SRAM word)] of an instruction, in order."""
-    pitch = config.activation_pitch
-    dram = {
-        name: getattr(store, name) & -pitch for name in store.values() if name.startswith("dram")
-    }
-    return [
-        (
-            (dram["dram_address"] + i2 * dram["dram_stride2"] + i1 * dram["dram_stride1"]
-             + i0 * dram["dram_stride0"]) % 2**32,
-            (store.sram_address + i2 * store.sram_stride2 + i1 * store.sram_stride1
-             + i0 * store.sram_stride0) % 2**20,
-        )
-        for i2 in range(store.count2)
-        for i1 in range(store.count1)
-        for i0 in range(store.count0)
-        if store.run
-    ]  # fmt: skip
-
-
-def random_counts(rng, run):
-    """Return three counts, some zero, with about a hundred words in all."""
-    counts = [rng.choice((0, 1, 1, 1, 2, 3)) for _ in range(3)]
-    while run * counts[0] * counts[1] * counts[2] > max(run, 100):
-        counts[counts.index(max(counts))] = 1
-    return counts
 
 
 def random_store(rng, config, *, faults=False):
     """Return a STORE of a few hundred words at most, in range unless `faults`."""
     words, pitch = config.activation_words, config.activation_pitch
-    run = rng.choice((0, 1, 1, 2, 3, rng.randrange(4, 30), rng.randrange(30, 300)))
-    run = min(run, words, 4500 // pitch)
+    run = random_run(rng, words, pitch)
     fields = {"run": run, "sram_address": rng.randrange(words - run + 1)}
     if faults and rng.random() < 0.5:
         fields["sram_address"] = rng.choice((words - 1, words, words + 3))
-    fields["dram_address"] = rng.choice((rng.randrange(2**32), 2**32 - pitch * rng.randrange(1, 9),
-                                         pitch * rng.randrange(64)))  # fmt: skip
     room = words - run - min(fields["sram_address"], words - run)
     counts = random_counts(rng, run)
-    for axis in range(3):
-        near = pitch * rng.randrange(-40, 40)
-        fields[f"count{axis}"] = counts[axis]
-        fields[f"sram_stride{axis}"] = rng.randrange(room // 8 + 1)
-        fields[f"dram_stride{axis}"] = rng.choice((near, rng.randrange(2**32))) % 2**32
-    return instruction("STORE", **fields)
+    strides = [rng.randrange(room // 8 + 1) for _ in range(3)]
+    return random_transfer(rng, "STORE", pitch, counts=counts, strides=strides, **fields)
 
 
 class Bench:
@@ -102,7 +64,7 @@ class Bench:
         self.bytes, self.bursts, self.responses_before = {}, [], []
         self.expected_bus_faults, self.expected_range_faults = [], []
         for index, store in enumerate(self.stores):
-            for dram, sram in runs_of(store, self.config):
+            for dram, sram in runs_of(store, pitch):
                 self.bursts += self.bursts_of(dram, store.run * pitch, index)
                 for k in range(store.run):
                     place = (sram + k) % 2**20
@@ -115,11 +77,8 @@ class Bench:
             self.responses_before.append(len(self.bursts))
 
     def bursts_of(self, dram, size, index):
-        """Return the bursts of one run; one that passes DRAM byte 2^32 goes on at byte 0."""
-        inside = min(size, 2**32 - dram)
-        bursts = self.axi.split_bursts(BASE + dram, inside, self.config.axi_bytes)
-        if size > inside:
-            bursts += self.axi.split_bursts(BASE, size - inside, self.config.axi_bytes)
+        """Return the bursts of one run, and expect the faults of those with an error."""
+        bursts = bursts_of(self.axi, dram, size, self.config)
         self.expected_bus_faults += [index for address, _ in bursts if self.error(address)]
         return [(STORE_ID, *burst) for burst in bursts]
 
@@ -187,12 +146,6 @@ class Bench:
         return self
 
 
-def contiguous(run, *, dram_address=0, **fields):
-    """Return a STORE of one run."""
-    ones = {f"count{axis}": 1 for axis in range(3)}
-    return instruction("STORE", run=run, dram_address=dram_address, **ones, **fields)
-
-
 @pytest.mark.parametrize("bus_bits", [64, 128, 256, 512])
 @pytest.mark.parametrize("rows", [1, 3, 12, 32, 64])
 def test_random_stores_write_what_the_loops_say(axi, rows, bus_bits):
@@ -222,7 +175,14 @@ def test_random_stores_with_faults(axi, rows, bus_bits, path_registers):
 def test_zero_counts_retire_in_order_behind_instructions_in_flight(axi, path_registers):
     config = make_config(16, 128, path_registers=path_registers)
     nothing = instruction("STORE", run=3, count0=1, count1=0, count2=1)
-    stores = [contiguous(5), nothing, nothing, contiguous(2, dram_address=256), nothing, nothing]
+    stores = [
+        contiguous("STORE", 5),
+        nothing,
+        nothing,
+        contiguous("STORE", 2, dram_address=256),
+        nothing,
+        nothing,
+    ]
     bench = Bench(axi, config, stores, latency=20).execute()
     assert bench.retire_cycles[1] == bench.retire_cycles[0] + 1
 
@@ -230,7 +190,7 @@ def test_zero_counts_retire_in_order_behind_instructions_in_flight(axi, path_reg
 @pytest.mark.parametrize("path_registers", [0, 1])
 def test_idle_engine_shows_the_documented_latency(axi, path_registers):
     config = make_config(16, 128, path_registers=path_registers)
-    bench = Bench(axi, config, [contiguous(1)], latency=10).execute()
+    bench = Bench(axi, config, [contiguous("STORE", 1)], latency=10).execute()
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == 4 + 3 + 10 + path_registers
 
 
@@ -239,7 +199,7 @@ def test_idle_engine_shows_the_documented_latency(axi, path_registers):
 def test_contiguous_words_of_a_beat_and_more_use_every_cycle_of_the_bus(axi, rows, bus_bits, order):
     config = make_config(rows, bus_bits, activation_kib=32)
     words = 2048 // rows
-    bench = Bench(axi, config, [contiguous(words)], latency=64, order=order).execute()
+    bench = Bench(axi, config, [contiguous("STORE", words)], latency=64, order=order).execute()
     beats = words * config.activation_pitch // config.axi_bytes
     assert bench.memory.beats == beats
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == 4 + 3 + beats - 1 + 64
@@ -248,7 +208,7 @@ def test_contiguous_words_of_a_beat_and_more_use_every_cycle_of_the_bus(axi, row
 @pytest.mark.parametrize(("rows", "bus_bits"), [(4, 128), (8, 512), (3, 64)])
 def test_narrow_words_are_read_one_a_cycle(axi, rows, bus_bits):
     config = make_config(rows, bus_bits, activation_kib=8)
-    bench = Bench(axi, config, [contiguous(1000)], latency=64).execute()
+    bench = Bench(axi, config, [contiguous("STORE", 1000)], latency=64).execute()
     assert bench.memory.beats == -(-1000 * config.activation_pitch // config.axi_bytes)
     assert bench.retire_cycles[0] - bench.accept_cycles[0] == 4 + 3 + 999 + 64
 
@@ -256,7 +216,7 @@ def test_narrow_words_are_read_one_a_cycle(axi, rows, bus_bits):
 @pytest.mark.parametrize("path_registers", [0, 1])
 def test_consecutive_instructions_follow_without_a_gap(axi, path_registers):
     config = make_config(16, 128, path_registers=path_registers, activation_kib=16)
-    stores = [contiguous(64, dram_address=4096 * i) for i in range(10)]
+    stores = [contiguous("STORE", 64, dram_address=4096 * i) for i in range(10)]
     bench = Bench(axi, config, stores, latency=64).execute()
     assert bench.retire_cycles[-1] - bench.accept_cycles[0] == 4 + 3 + 639 + 64 + path_registers
 
@@ -299,7 +259,7 @@ def test_cycle_formulas_are_near_the_engine_for_mixed_instructions(axi, path_reg
 def test_address_and_data_are_offered_without_waiting_for_each_other(axi):
     config = make_config(16, 128)
     design = StoreEngine(config=config)
-    fields = contiguous(4).values()
+    fields = contiguous("STORE", 4).values()
 
     async def run(ctx):
         ctx.set(design.instruction.payload.fields.STORE, dict(fields))
