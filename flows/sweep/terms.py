@@ -52,6 +52,7 @@ def terms_of(config: Config) -> Mapping[str, float]:
         "fetch_ahead": config.fetch_ahead,
         "counters": config.counters,
         "path_registers": config.path_registers,
+        "wire_registers": config.wire_registers,
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import chain, count
 from typing import Any
 
 Bit = int | str
@@ -24,20 +25,47 @@ def free_carries(netlist: dict[str, Any]) -> None:
 def pack_products(netlist: dict[str, Any]) -> None:
     """Replace the registers behind a multiplier by those within it, where nothing else reads it.
 
-    Those have no reset here: flip-flops with one stay, and so do those that enables tell apart.
+    Those have no reset here: flip-flops with one stay, and so do those that enables tell apart. An
+    inverted enable takes a LUT.
     """
     for module in netlist["modules"].values():
         cells, readers = module["cells"], _readers(module)
+        inverters = _Inverters(module)
         for multiplier in [cell for cell in cells.values() if cell["type"] == "MULT18X18D"]:
             product = {port: bits for port, bits in _product(multiplier) if readers[bits[0]]}
             places = {port: _only_register(cells, readers[bits[0]])
                       for port, bits in product.items()}  # fmt: skip
             controls = {_control(cells[place]) if place else None for place in places.values()}
             if len(controls) == 1 and (control := controls.pop()):
-                clock, enable = control
+                clock, enable, is_inverted = control
                 for port, place in places.items():
                     multiplier["connections"][port] = cells.pop(place)["connections"]["Q"]
-                _register_output(multiplier, clock, enable)
+                _register_output(multiplier, clock, inverters[enable] if is_inverted else enable)
+
+
+class _Inverters(dict[Bit, Bit]):
+    """The nets that LUTs in the module make of others, one for each that is asked for."""
+
+    def __init__(self, module: dict[str, Any]) -> None:
+        super().__init__()
+        self._cells = module["cells"]
+        named = (net["bits"] for net in module.get("netnames", {}).values())
+        joined = (bits for cell in self._cells.values() for bits in cell["connections"].values())
+        nets = (bit for bits in chain(named, joined) for bit in bits if isinstance(bit, int))
+        self._fresh = count(max(nets, default=0) + 1)
+
+    def __missing__(self, net: Bit) -> Bit:
+        self[net] = inverted = next(self._fresh)
+        inputs = {"A": [net], "B": ["0"], "C": ["0"], "D": ["0"]}
+        self._cells[f"not_{net}"] = {
+            "hide_name": 1,
+            "type": "LUT4",
+            "parameters": {"INIT": f"{0x5555:016b}"},
+            "attributes": {},
+            "port_directions": {**dict.fromkeys(inputs, "input"), "Z": "output"},
+            "connections": {**inputs, "Z": [inverted]},
+        }
+        return inverted
 
 
 def _readers(module: Mapping[str, Any]) -> defaultdict[Bit, list[tuple[str, str]]]:
@@ -69,16 +97,17 @@ def _only_register(cells: Mapping[str, Any], readers: list[tuple[str, str]]) -> 
     return name if is_one else None
 
 
-def _control(register: Mapping[str, Any]) -> tuple[Bit, Bit] | None:
-    """Return clock and enable of a flip-flop that begins with 0 and has no reset."""
+def _control(register: Mapping[str, Any]) -> tuple[Bit, Bit, bool] | None:
+    """Return clock, enable and whether that is inverted, of a flip-flop that begins with 0 and has
+    no reset."""
     parameters, connections = register["parameters"], register["connections"]
     has_reset = connections.get("LSR", ["0"]) != ["0"]
     enable = parameters["CEMUX"].strip()
-    if has_reset or enable not in ("1", "CE") or (
+    if has_reset or enable not in ("1", "CE", "INV") or (
         parameters["CLKMUX"], parameters["REGSET"]
     ) != ("CLK", "RESET"):  # fmt: skip
         return None
-    return connections["CLK"][0], connections["CE"][0] if enable == "CE" else "1"
+    return connections["CLK"][0], "1" if enable == "1" else connections["CE"][0], enable == "INV"
 
 
 def _register_output(multiplier: dict[str, Any], clock: Bit, enable: Bit) -> None:

@@ -95,7 +95,8 @@ def read_port_signature(*, address_bits: int, width: int, repeats: bool = False)
     """SRAM read port, seen from the engine.
 
     A request is granted in its own cycle (combinational); `data` is valid in the cycle after a
-    granted request, and only then. The address is in range (the engine checks).
+    granted request, of a late port in the second one, and only then. The address is in range (the
+    engine checks).
 
     repeats: the port has a second access, and `repeats` says which of the two is asked for. That
     may come late: each has its own grant, which holds if it is the one.

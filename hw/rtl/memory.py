@@ -314,24 +314,26 @@ def _banks_of(address, words: int, banks: int) -> Value:
 
 def activation_memory(config: Config, *, instances: bool = False) -> BankedMemory:
     """Activation SRAM. Readers: matrix (late with path_registers), depthwise (if there), vector
-    source, vector operand, store. Writers: vector, load. A mask bit a byte."""
+    source, vector operand, store (late with wire_registers). Writers: vector, load. A mask bit a
+    byte."""
     vector = 1 + (config.depthwise_taps > 0)
+    readers = range(vector + 3)
     return BankedMemory(
         words=config.activation_words,
         width=8 * config.activation_word_bytes,
         granularity=8,
         banks=config.activation_banks,
-        num_readers=vector + 3,
+        num_readers=len(readers),
         num_writers=2,
-        repeating=(vector, vector + 1),
-        late=(0,) if config.path_registers else (),
+        repeating=readers[vector : vector + 2 + config.wire_registers],
+        late=readers if config.wire_registers else readers[: config.path_registers],
         instances=instances,
     )
 
 
 def accumulator_memory(config: Config, *, instances: bool = False) -> BankedMemory:
-    """Accumulator SRAM. Readers: matrix (late with path_registers), depthwise (if there), vector.
-    Writers: matrix, depthwise. One mask bit, the whole word."""
+    """Accumulator SRAM. Readers: matrix (late with path_registers), depthwise (if there), vector
+    (late with wire_registers). Writers: matrix, depthwise. One mask bit, the whole word."""
     vector = 1 + (config.depthwise_taps > 0)
     return BankedMemory(
         words=config.accumulator_words,
@@ -340,7 +342,7 @@ def accumulator_memory(config: Config, *, instances: bool = False) -> BankedMemo
         banks=config.accumulator_banks,
         num_readers=vector + 1,
         repeating=(vector,),
-        late=(0,) if config.path_registers else (),
+        late=(0, vector)[: config.path_registers + config.wire_registers],
         num_writers=1 + (config.depthwise_taps > 0),
         instances=instances,
     )

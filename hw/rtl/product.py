@@ -6,7 +6,8 @@ from operator import add
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from tilewright.hw.rtl.signals import register
+from tilewright.hw.rtl.signals import loaded, register
+from tilewright.hw.spec.config import Config
 
 FACTOR_BITS = 18
 """What an FPGA's multiplier takes of one factor; it takes multiplier_bits of the other."""
@@ -34,6 +35,23 @@ def partial_products(factor: Value, other: Value, multiplier_bits: int) -> list[
         for low in range(0, len(factor), FACTOR_BITS)
         for first in range(0, len(other), multiplier_bits)
     ]
+
+
+def product_register(
+    m: Module, factor: Value, other: Value, name: str, *, config: Config
+) -> Signal:
+    """Return a register with a product; with path registers one with each multiplier's before."""
+    product = register(len(factor) + len(other), name)
+    if config.path_registers:
+        parts, positions = zip(
+            *partial_products(factor, other, config.multiplier_bits), strict=True
+        )
+        names = [f"{name}_{number}" for number in range(len(parts))]
+        parts = loaded(m, **dict(zip(names, parts, strict=True)))
+        m.d.sync += product.eq(sum_shifted(zip(parts, positions, strict=True)))
+    else:
+        m.d.sync += product.eq(times(factor, other, config.multiplier_bits))
+    return product
 
 
 def sum_shifted(products: Iterable[tuple[Value, int]]) -> Value:

@@ -4,11 +4,12 @@ The vector unit's reads replay in the very cycle of the stall and lose none; the
 wait for registered requests only, which keeps its stalls off the path to the other ports' grants.
 """
 
-from amaranth.hdl import Assert, Module, Mux, Shape, Signal
+from amaranth.hdl import Assert, Module, Mux, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, PureInterface
 
 from tilewright.hw.rtl.interfaces import bits
+from tilewright.hw.rtl.signals import delayed, register
 
 
 def _members(address_shape: Shape) -> dict[str, wiring.Member]:
@@ -151,6 +152,18 @@ class RepeatedRead(wiring.Component):
         with m.If(self.free):
             m.d.sync += [occupied.eq(moves), reads.eq(self.read), address.eq(self.address)]
         return m
+
+
+def late_word(m: Module, taken: Value, word: Value, name: str) -> Value:
+    """Return a word that is on its port in the cycle behind the one in which it is `taken`.
+
+    From then on it is held, so that it is as if it came with what was taken.
+    """
+    fresh = delayed(m, taken, f"{name}_is_fresh")
+    kept = register(word.shape(), f"{name}_kept")
+    with m.If(fresh):
+        m.d.sync += kept.eq(word)
+    return Mux(fresh, word, kept)
 
 
 def connect_reader(m: Module, reader: RepeatedRead, port: PureInterface) -> None:

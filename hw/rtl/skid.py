@@ -42,15 +42,19 @@ class SkidBuffer(wiring.Component):
     sink : In(stream), ready while the spare place is free
     source : Out(stream); what is accepted in cycle t shows in t+1; one a cycle
     fills : Out(1), the spare place is taken in the next cycle
+    behind_valid, behind : Out, with `looks_behind`; what source shows in the next cycle, if what
+        it shows leaves
     """
 
-    def __init__(self, *, shape):
+    def __init__(self, *, shape, looks_behind: bool = False):
         self._shape = shape
+        self._looks_behind = looks_behind
         super().__init__(
             {
                 "sink": In(stream.Signature(shape)),
                 "source": Out(stream.Signature(shape)),
                 "fills": Out(1),
+                **({"behind_valid": Out(1), "behind": Out(shape)} if looks_behind else {}),
             }
         )
 
@@ -65,6 +69,11 @@ class SkidBuffer(wiring.Component):
             self.source.payload.eq(head),
             self.fills.eq(stalls & (spare_valid | self.sink.valid)),
         ]
+        if self._looks_behind:
+            m.d.comb += [
+                self.behind_valid.eq(spare_valid | self.sink.valid),
+                self.behind.eq(Mux(spare_valid, spare, self.sink.payload)),
+            ]
         m.d.sync += spare_valid.eq(self.fills)
         with m.If(~spare_valid):
             m.d.sync += spare.eq(self.sink.payload)

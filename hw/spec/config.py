@@ -54,6 +54,8 @@ class Config:
     """Adder-tree levels between two pipeline registers."""
     path_registers: int = 0
     """1: registers on paths that are long on an FPGA, for a few cycles more (docs/silicon.md)."""
+    wire_registers: int = 0
+    """1, with path_registers: more of them where wires are long, as on a large FPGA."""
     activation_kib: int = 256
     activation_banks: int = 8
     weight_kib: int = 112
@@ -297,6 +299,8 @@ _RULES: tuple[Rule, ...] = (
     ("tile_cols", "a divisor of cols", lambda c: c.tile_cols >= 1 and c.cols % c.tile_cols == 0),
     ("tree_register_levels", "1 to 8", lambda c: 1 <= c.tree_register_levels <= 8),
     ("path_registers", "0 or 1", lambda c: c.path_registers in (0, 1)),
+    ("wire_registers", "0, or 1 with path_registers = 1", lambda c:
+        c.wire_registers in (0, c.path_registers)),
     ("activation_kib", "1 to 16384", lambda c: 1 <= c.activation_kib <= 16384),
     ("activation_banks", "1, 2, 4, 8 or 16", lambda c: c.activation_banks in (1, 2, 4, 8, 16)),
     ("weight_kib", "1 to 16384", lambda c: 1 <= c.weight_kib <= 16384),

@@ -163,12 +163,8 @@ READ_ARBITER_CYCLES = 1
 """Cycles a load's address spends in the arbiter between the engine and the AXI port."""
 LOAD_PIPELINE_CYCLES = 3
 """Acceptance to address (2) and first beat to retirement (2), the beat's own cycle not counted."""
-STORE_PIPELINE_CYCLES = 6
-"""Acceptance to first beat, the beat's own cycle not counted."""
 LOAD_BURST_CYCLES = 1
 """Cycles, besides latency and data, until a read burst's place is free for a new one."""
-STORE_BURST_CYCLES = 5
-"""The same of a write burst: its words are read from SRAM in between."""
 STORE_READ_AHEAD_BURSTS = 4
 """Write bursts whose address may go out before the first of their words is read."""
 EMPTY_LOAD_LATENCY, EMPTY_STORE_LATENCY = 5, 3
@@ -198,9 +194,19 @@ def load_burst_cycles(memory_latency: int) -> int:
     return memory_latency + READ_ARBITER_CYCLES + LOAD_BURST_CYCLES
 
 
-def store_burst_cycles(memory_latency: int) -> int:
-    """The same of a write burst."""
-    return memory_latency + STORE_BURST_CYCLES
+def store_read_cycles(config: Config) -> int:
+    """Cycles from the grant of a word's read to its beat on the bus."""
+    return 3 + config.wire_registers
+
+
+def store_pipeline_cycles(config: Config) -> int:
+    """Acceptance to first beat, the beat's own cycle not counted."""
+    return 3 + store_read_cycles(config)
+
+
+def store_burst_cycles(memory_latency: int, config: Config) -> int:
+    """The same of a write burst: its words are read from SRAM in between."""
+    return memory_latency + 2 + store_read_cycles(config)
 
 
 def store_taking_cycles(config: Config) -> int:
@@ -233,12 +239,12 @@ TABLE_CYCLES = 32
 def vector_pipeline(config: Config) -> int:
     """Cycles from the last source read's turn to its results' write, and from acceptance to the
     first turn."""
-    return 16 + 5 * config.path_registers
+    return 16 + 5 * config.path_registers + config.wire_registers
 
 
 def combine_pipeline(config: Config) -> int:
     """Cycles that the second stage adds to these, besides lanes/operand_lanes."""
-    return 9 + 5 * config.path_registers
+    return 9 + 5 * config.path_registers + 2 * config.wire_registers
 
 
 def vector_look(config: Config) -> int:

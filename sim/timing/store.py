@@ -5,6 +5,7 @@ from collections import deque
 from tilewright.hw.spec.cycles import (
     EMPTY_STORE_LATENCY,
     STORE_READ_AHEAD_BURSTS,
+    store_read_cycles,
     store_taking_cycles,
 )
 from tilewright.hw.spec.isa import Engine
@@ -14,11 +15,6 @@ from tilewright.sim.timing.bus import InOrder
 from tilewright.sim.timing.ports import walk
 from tilewright.sim.timing.simulation import Actor, Simulation
 from tilewright.sim.timing.transfer import Transfer, TransferModel, room
-
-BEAT_CYCLES = 3
-"""From a word's grant to its beat on the bus."""
-BUFFERED_WORDS = 4
-"""Between the grant and the beats."""
 
 
 class _Sent(Actor):
@@ -51,6 +47,9 @@ class StoreModel(TransferModel):
         self._readings: deque[int] = deque(maxlen=STORE_READ_AHEAD_BURSTS)
         """When the latest bursts went to the reader."""
         self._taking = store_taking_cycles(machine.config)
+        self._to_beat = store_read_cycles(machine.config)
+        self._buffered = self._to_beat + 1
+        """Words between the grant and the beats."""
         self._place_free = -1
         """When the place of the last burst that went to the reader falls free; so may the next."""
         self._granted = -1
@@ -117,7 +116,7 @@ class StoreModel(TransferModel):
             claims += machine.vector.claims("reads", bank, taken)
             granted = walk(claims, granted + 1, words, 1)
         if shape.word_beats == 1:
-            return granted, granted + BEAT_CYCLES
-        beat = max(taken + BEAT_CYCLES, self._beat) + shape.beats
-        beat = max(beat, granted + BEAT_CYCLES + shape.word_beats - 1)
-        return max(granted, beat - BEAT_CYCLES - BUFFERED_WORDS * shape.word_beats + 1), beat
+            return granted, granted + self._to_beat
+        beat = max(taken + self._to_beat, self._beat) + shape.beats
+        beat = max(beat, granted + self._to_beat + shape.word_beats - 1)
+        return max(granted, beat - self._to_beat - self._buffered * shape.word_beats + 1), beat

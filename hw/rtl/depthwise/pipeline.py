@@ -9,7 +9,7 @@ from tilewright.hw.rtl.depthwise.layouts import access_layout, mark_layout, word
 from tilewright.hw.rtl.depthwise.results import ResultReader, total_layout
 from tilewright.hw.rtl.interfaces import bits, read_port_signature, write_port_signature
 from tilewright.hw.rtl.memory import accumulator_banks_of
-from tilewright.hw.rtl.read import RepeatedRead, connect_reader
+from tilewright.hw.rtl.read import RepeatedRead, connect_reader, late_word
 from tilewright.hw.rtl.signals import index_bits, register
 from tilewright.hw.spec.config import DEPTHWISE_KERNEL_ROWS, Config
 
@@ -110,6 +110,8 @@ class DepthwisePipeline(wiring.Component):
         landed = stream.Signature(layout).create(path=("landed",))
         payload = Signal(layout, name="landed_payload", reset_less=True)
         m.d.comb += [held.ready.eq(landed.ready), landed.p.eq(payload)]
+        if self._config.wire_registers:
+            m.d.comb += landed.p.data.eq(late_word(m, landed.ready, port.data, "landed"))
         with m.If(landed.ready):
             m.d.sync += [landed.valid.eq(held.valid), payload.eq(held.p)]
         return landed

@@ -6,7 +6,15 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tilewright.hw.rtl.interfaces import INDEX_BITS, address_shape, bits, read_port_signature
+from tilewright.hw.rtl.interfaces import (
+    INDEX_BITS,
+    accesses,
+    address_shape,
+    bits,
+    choose_access,
+    read_port_signature,
+)
+from tilewright.hw.rtl.signals import delayed
 from tilewright.hw.rtl.transfer.burst import burst_words_layout
 from tilewright.hw.spec.config import SRAM_ADDRESS_BITS, Config
 from tilewright.hw.spec.instruction_set import BY_NAME
@@ -36,18 +44,27 @@ def write_beat_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({"data": config.axi_data_bits, "strobe": config.axi_bytes, "last": 1})
 
 
+def store_port(config: Config) -> wiring.Signature:
+    """The read port of the activation SRAM; with wire_registers it has two accesses."""
+    return read_port_signature(
+        address_bits=(config.activation_words - 1).bit_length(),
+        width=8 * config.activation_word_bytes,
+        repeats=config.wire_registers == 1,
+    )
+
+
 class WordReader(wiring.Component):
     """Reads the words of bursts, one a cycle, from activation SRAM.
 
     A burst taken in cycle t requests its first word in t+1; a word granted in cycle t shows in
-    t+2. Words out of range are not requested; they come out without data and raise `fault`. With
-    path_registers `burst` is ready in the cycle behind the one that takes it, since grants come
-    late, and that cycle takes none.
+    t+2, with wire_registers in t+3. Words out of range are not requested; they come out without
+    data and raise `fault`. With path_registers `burst` is ready in the cycle behind the one that
+    takes it, since grants come late, and that cycle takes none.
 
     Members
     -------
     burst : In(stream of burst_words_layout), no empty ones
-    activation : Out(read_port_signature)
+    activation : Out(store_port)
     word : Out(stream of placed_layout)
     fault, fault_index : Out, a word was out of range
     active : Out(1), a burst or a word is inside
@@ -56,14 +73,10 @@ class WordReader(wiring.Component):
 
     def __init__(self, *, config: Config):
         self._config = config
-        port = read_port_signature(
-            address_bits=(config.activation_words - 1).bit_length(),
-            width=8 * config.activation_word_bytes,
-        )
         super().__init__(
             {
                 "burst": In(stream.Signature(burst_words_layout(STORE, config))),
-                "activation": Out(port),
+                "activation": Out(store_port(config)),
                 "word": Out(stream.Signature(placed_layout(config))),
                 "fault": Out(1),
                 "fault_index": Out(INDEX_BITS),
@@ -75,30 +88,36 @@ class WordReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, port = self._config, self.activation
-        # One word being read and two waiting keep the packer busy at one word a cycle.
-        m.submodules.words = words = SyncFIFO(width=placed_layout(config).size, depth=3)
+        # Those being read and two waiting keep the packer busy at one word a cycle.
+        depth = 3 + config.wire_registers
+        m.submodules.words = words = SyncFIFO(width=placed_layout(config).size, depth=depth)
         placement = Signal(placement_layout(config), reset_less=True)
         reading, room, in_range, moves = bits("reading", "room", "in_range", "moves")
         offered = (
             self.burst.valid & ~self.burst.ready if config.path_registers else self.burst.valid
         )
         burst, address, exists, occupied = self._present(m, moves, offered)
+        asks, granted = self._ask(room, occupied & room & in_range, address)
         burst_ends = burst.last_word == 0
         placed = Signal(placed_layout(config))
+        lands, placed_as, under_way, reads = reading, placement, reading, reading
+        if config.wire_registers:
+            lands = delayed(m, reading, "lands")
+            placed_as = delayed(m, placement, "late_placement")
+            under_way, reads = reading + lands, reading | lands
 
         m.d.comb += [
-            room.eq(words.level + reading < words.depth),
+            room.eq(words.level + under_way < words.depth),
             in_range.eq(exists),
-            port.request.eq(occupied & room & in_range),
-            port.address.eq(address),
-            self.moving.eq(occupied & room & (port.grant | ~in_range)),
+            *asks,
+            self.moving.eq(occupied & room & (granted | ~in_range)),
             moves.eq(self.moving | ~occupied),
             self.fault.eq(occupied & room & ~in_range),
             self.fault_index.eq(burst.index),
-            self.active.eq(occupied | reading | words.r_rdy),
+            self.active.eq(occupied | reads | words.r_rdy),
             placed.data.eq(port.data),
-            placed.placement.eq(placement),
-            words.w_en.eq(reading),
+            placed.placement.eq(placed_as),
+            words.w_en.eq(lands),
             words.w_data.eq(placed),
             self.word.valid.eq(words.r_rdy),
             self.word.payload.eq(words.r_data),
@@ -153,7 +172,25 @@ class WordReader(wiring.Component):
             with m.If(offered & head.first):
                 m.d.sync += self._set_address(following, head.sram_address)
         exists = present.exists if knows_before else self._exists(present.address)
+        self._moved, self._either = moved, (following, same)
         return burst, present.address, exists, present.occupied
+
+    def _ask(self, room, request, address):
+        """Return the statements that ask for the word, and whether it is granted.
+
+        With wire_registers what follows and the same word again are two accesses, so that which of
+        them it is does not lie in front of their addresses.
+        """
+        port = self.activation
+        if not self._config.wire_registers:
+            return [port.request.eq(request), port.address.eq(address)], port.grant
+        asks = [port.repeats.eq(~self._moved)]
+        for access, word in zip(accesses(port), self._either, strict=True):
+            asks += [
+                access.request.eq(word.occupied & room & word.exists),
+                access.address.eq(word.address),
+            ]
+        return asks, choose_access(port, [access.grant for access in accesses(port)])
 
     def _set_address(self, word, address):
         """Assign the address of a word and, if it has that, whether it exists."""

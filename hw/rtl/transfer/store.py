@@ -10,9 +10,10 @@ from tilewright.hw.rtl.interfaces import (
     INDEX_BITS,
     STORE_ID,
     Activity,
+    accesses,
     axi_write_signature,
+    choose_access,
     engine_signature,
-    read_port_signature,
 )
 from tilewright.hw.rtl.transfer.burst import (
     AXI_INCR,
@@ -21,7 +22,7 @@ from tilewright.hw.rtl.transfer.burst import (
     burst_words_layout,
     retirement_domain,
 )
-from tilewright.hw.rtl.transfer.pack import BeatPacker, WordReader
+from tilewright.hw.rtl.transfer.pack import BeatPacker, WordReader, store_port
 from tilewright.hw.spec.config import Config
 from tilewright.hw.spec.cycles import STORE_READ_AHEAD_BURSTS
 from tilewright.hw.spec.instruction_set import BY_NAME
@@ -49,22 +50,18 @@ class StoreEngine(wiring.Component):
     -------
     engine_signature(STORE)
     bus : Out(axi_write_signature), awid is STORE_ID; bid is not looked at
-    activation : Out(read_port_signature)
+    activation : Out(store_port)
     dram_base : In(64), bus address of DRAM byte 0, a multiple of 4096
     stop : In(1), forget what is not a burst yet; bursts that were sent run to their end
     """
 
     def __init__(self, *, config: Config):
         self._config = config
-        port = read_port_signature(
-            address_bits=(config.activation_words - 1).bit_length(),
-            width=8 * config.activation_word_bytes,
-        )
         super().__init__(
             {
                 **engine_signature([STORE], config).members,
                 "bus": Out(axi_write_signature(config)),
-                "activation": Out(port),
+                "activation": Out(store_port(config)),
                 "dram_base": In(64),
                 "stop": In(1),
             }
@@ -107,9 +104,10 @@ class StoreEngine(wiring.Component):
         under_way = iterator.active | splitter.burst.valid | responses.r_rdy
         if config.path_registers:
             under_way |= self.retire
+        asked = [access.request for access in accesses(self.activation)]
         with m.If(reader.moving | (bus.wvalid & bus.wready)):
             m.d.comb += self.activity.eq(Activity.BUSY)
-        with m.Elif(self.activation.request):
+        with m.Elif(choose_access(self.activation, asked)):
             m.d.comb += self.activity.eq(Activity.BANK)
         with m.Elif(under_way):
             m.d.comb += self.activity.eq(Activity.MEMORY)

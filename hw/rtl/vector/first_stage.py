@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import bits, is_refused
+from tilewright.hw.rtl.read import late_word
 from tilewright.hw.rtl.signals import register
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.lanes import make_lane
@@ -23,6 +24,8 @@ from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
 
 NUM_BANKS = 2
+LATE = ("activations", "values", "padding", "is_sum", "is_read")
+"""What comes a cycle behind its mark, with wire registers."""
 FORESEEING = {"arrives": In(1), "ready_next": Out(1), "combines_next": Out(1)}
 """Members with path registers."""
 
@@ -31,8 +34,9 @@ class FirstStage(wiring.Component):
     """`lanes` results a cycle.
 
     The last value of a window in cycle t gives `results` in cycle t + 2 and as many more as the
-    pipeline has stages: those of the lane and two behind it, three with path registers. It stands
-    when two wait there and a third comes. A group's parameter
+    pipeline has stages: those of the lane and two behind it, three with path registers; with wire
+    registers there is one in front of it, too, to whose register the values of a mark come late. It
+    stands when two wait there and a third comes. A group's parameter
     word is requested in the cycle in which its first value arrives and lands in the bias register
     and in one of two scale registers. A third group waits until the first one's values have
     passed the multiplier: from group to group but one there are at least GROUP_PAIR_CYCLES more
@@ -57,7 +61,9 @@ class FirstStage(wiring.Component):
         self._config = config
         self._instances = instances
         self._stages = requantize_stages(config)
-        self._look_up_stage = self._stages.latency
+        self._front = config.wire_registers
+        """Stages in front of the lanes."""
+        self._look_up_stage = self._front + self._stages.latency
         self._last_stage = self._look_up_stage + 1 + config.path_registers
         super().__init__(
             {
@@ -78,7 +84,7 @@ class FirstStage(wiring.Component):
         self._advance = Signal(init=1)
         self._valid = Signal(self._last_stage + 1)
         self._slot = [Signal(name=f"slot{k}", reset_less=True) for k in range(self._last_stage + 1)]
-        stages = self._stages.scale
+        stages = self._front + self._stages.scale
         self._bank, self._by_sign = (
             [Signal(name=f"{name}{k}", reset_less=True) for k in range(stages)]
             for name in ("bank", "by_sign")
@@ -93,8 +99,11 @@ class FirstStage(wiring.Component):
         m.d.sync += self._advance.eq(advances)
         value, leaves = self._receive(m, advances)
         self._shift(m, value, leaves)
-        total = self._reduce(m, value, leaves)
-        bias, scales = self._take_parameters(m, value, leaves)
+        word, maximum = self.parameter.data, self._maximum
+        if self._front:
+            value, word, maximum, leaves = self._enter(m, value, leaves)
+        total = self._reduce(m, value, maximum, leaves)
+        bias, scales = self._take_parameters(m, value, word, leaves)
         results, products = self._requantize(m, total, bias, scales)
         self._look_up(m, results, products, buffer.sink.p)
         if self._config.path_registers:
@@ -156,6 +165,24 @@ class FirstStage(wiring.Component):
         ]
         return value, leaves
 
+    def _enter(self, m, value, leaves):
+        """A stage in front of the lanes: the value, whose data is late, and its parameters."""
+        entered = register(value.shape(), "entered")
+        word = register(self.parameter.data.shape(), "entered_word")
+        maximum, occupied = register(1, "entered_maximum"), Signal(name="entered_valid")
+        taken = self.values.p
+        late = late_word(m, self.values.ready, Cat(*(taken[name] for name in LATE)), "value")
+        place = Cat(*(entered[name] for name in LATE))
+        with m.If(self._advance):
+            m.d.sync += [
+                occupied.eq(leaves),
+                entered.mark.eq(value.mark),
+                place.eq(late),
+                word.eq(self.parameter.data),
+                maximum.eq(self._maximum),
+            ]
+        return entered, word, maximum, occupied & self._advance
+
     def _fetch(self, m, mark, new, stays, arrives):
         """Ask for the parameters of the value that waits for them, else of the one that comes."""
         waits = stays & mark.fetch
@@ -189,8 +216,10 @@ class FirstStage(wiring.Component):
         if before is not None:
             by_sign = self.slots[before.slot].negative_scales
             awaited.append((leaves & before.last, by_sign, before.bank))
-        for stage, (bank, by_sign) in enumerate(zip(self._bank, self._by_sign, strict=True)):
-            is_last = stage == len(self._bank) - 1
+        # As many stages in front of the scales' choice, no matter where the parameters land.
+        marks = list(zip(self._bank, self._by_sign, strict=True))[: self._stages.scale]
+        for stage, (bank, by_sign) in enumerate(marks):
+            is_last = stage == len(marks) - 1
             there = self._valid[stage] & ~self._advance if is_last else self._valid[stage]
             awaited.append((there, by_sign, bank))
         conflicts = Cat(
@@ -217,9 +246,9 @@ class FirstStage(wiring.Component):
                 with m.If(self._advance & self._valid[stage - 1]):
                     m.d.sync += marks[stage].eq(marks[stage - 1])
 
-    def _reduce(self, m, value, leaves):
+    def _reduce(self, m, value, maximum, leaves):
         """Sum (wraps) or maximum over the window: one adder a lane, which compares as well."""
-        maximum, totals = self._maximum, []
+        totals = []
         for lane, new in enumerate(choose_values(value)):
             total = Signal(signed(32), name=f"total{lane}", reset_less=True)
             inverted = Cat(*(bit ^ maximum for bit in new), new[-1] ^ maximum).as_signed()
@@ -231,9 +260,9 @@ class FirstStage(wiring.Component):
             totals.append(total)
         return totals
 
-    def _take_parameters(self, m, value, leaves):
+    def _take_parameters(self, m, value, parameters, leaves):
         """Bias and the two scale registers of every lane."""
-        word = data.View(parameter_layout(self._config), self.parameter.data)
+        word = data.View(parameter_layout(self._config), parameters)
         biases, scales = [], []
         for lane in range(self._config.lanes):
             bias = Signal(signed(32), name=f"bias{lane}", reset_less=True)
@@ -249,11 +278,12 @@ class FirstStage(wiring.Component):
 
     def _requantize(self, m, totals, biases, scales):
         """The lanes; the last stage sees the header of the instruction whose data it holds."""
-        stages = self._stages
-        placing = self.slots[self._slot[stages.place]].header
-        keep = self.slots[self._slot[stages.integer]].unrounded
+        stages, slot = self._stages, self._slot[self._front :]
+        placing = self.slots[slot[stages.place]].header
+        keep = self.slots[slot[stages.integer]].unrounded
         enable = Signal(stages.latency)
-        m.d.comb += enable.eq(Mux(self._advance, self._valid[: stages.latency], 0))
+        valid = self._valid[self._front : self._front + stages.latency]
+        m.d.comb += enable.eq(Mux(self._advance, valid, 0))
         low, high = self._find_limits(m, enable)
         results, products = [], []
         lowest_bits = lowest_part_bits(self._config)
@@ -264,8 +294,8 @@ class FirstStage(wiring.Component):
                 lane.enable.eq(enable),
                 lane.accumulator.eq(totals[index]),
                 lane.bias.eq(biases[index]),
-                lane.bank.eq(self._bank[stages.bank]),
-                lane.by_sign.eq(self._by_sign[stages.bank]),
+                lane.bank.eq(self._bank[self._front + stages.bank]),
+                lane.by_sign.eq(self._by_sign[self._front + stages.bank]),
                 lane.lowest_parts.eq(Cat(scale[:lowest_bits] for scale in scales[index])),
                 lane.scales.eq(Cat(scales[index])),
                 lane.zero_point.eq(placing.zero_point),
@@ -280,7 +310,7 @@ class FirstStage(wiring.Component):
     def _find_limits(self, m, enable):
         """Limits of the values in front of the clamp; with path registers known before."""
         stage = self._stages.clamp - self._config.path_registers
-        header = self.slots[self._slot[stage]].header
+        header = self.slots[self._slot[self._front + stage]].header
         if not self._config.path_registers:
             return header.low, header.high
         limits = [register(signed(8), name) for name in ("low", "high")]

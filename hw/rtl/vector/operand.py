@@ -15,16 +15,17 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.product import partial_products, sum_shifted, times
+from tilewright.hw.rtl.product import product_register
 from tilewright.hw.rtl.signals import loaded, register
 from tilewright.hw.rtl.vector.rounding import (
     INTEGER_BITS,
     MANTISSA_BITS,
     clamp,
     clamp_at_once,
+    cut_product,
     normalize,
-    round_half_even,
     round_in_place,
+    round_product,
     rounded_exponent,
     shift_right_sticky,
     signed_sum,
@@ -205,8 +206,12 @@ class OperandLane(wiring.Component):
             exponents[1].eq(Mux(right_zero, ZERO_EXPONENT, right_exponent)),
             product_signs.eq(signs ^ Cat(left_scale.negative, right_scale.negative)),
         ]
-        left_product = self._product(m, left_scale.mantissa, left[8:], "left_product")
-        right_product = self._product(m, right_scale.mantissa, right_part, "right_product")
+        left_product = product_register(
+            m, left_scale.mantissa, left[8:], "left_product", config=self._config
+        )
+        right_product = product_register(
+            m, right_scale.mantissa, right_part, "right_product", config=self._config
+        )
         addend, product_signs, *exponents = self._behind(
             m,
             sum_addend=addend,
@@ -215,19 +220,6 @@ class OperandLane(wiring.Component):
             right_sum_exponent=exponents[1],
         )
         return left_product, right_product, addend, exponents, product_signs
-
-    def _product(self, m, mantissa, part, name):
-        """A register with the product; with path registers one with each multiplier's before."""
-        product = register(32, name)
-        bits = self._config.multiplier_bits
-        if self._config.path_registers:
-            parts, positions = zip(*partial_products(mantissa, part, bits), strict=True)
-            names = [f"{name}_{number}" for number in range(len(parts))]
-            parts = self._behind(m, **dict(zip(names, parts, strict=True)))
-            m.d.sync += product.eq(sum_shifted(zip(parts, positions, strict=True)))
-        else:
-            m.d.sync += product.eq(times(mantissa, part, bits))
-        return product
 
     def _take_scales(self, m):
         """What the left and the right product take of the scales.
@@ -272,24 +264,29 @@ class OperandLane(wiring.Component):
 
     def _round_products(self, m, numbers, exponents, signs):
         """Both numbers rounded to 24 bits; the addend of a product is exact."""
-        multiply, late = self._multiplies(m, self.stages.add + 1), self._config.path_registers
+        config, stage = self._config, self.stages.add + 1
+        multiply, late = self._multiplies(m, stage + config.wire_registers), config.path_registers
         rounded_numbers = []
         for side, (name, exact) in enumerate(zip(SIDES, numbers, strict=True)):
-            # Both positions of the leading one are rounded: the top bit comes late. The addend
-            # stands there with its exponent as given.
+            # The addend stands at the top with its exponent as given.
             large, is_exact = exact[-1], multiply if side == 1 else None
-            fits = round_half_even(exact[-25:-1], exact[-26], exact[:-26].any())
-            spills = round_half_even(exact[-24:], exact[-25], exact[:-25].any())
+            exact_exponent, sign = exponents[side], signs[side]
             rounded = Signal(25, name=f"{name}_rounded")
-            m.d.comb += rounded.eq(Mux(large, spills, fits))
+            if config.wire_registers:
+                kept, increment, large, exact_exponent, sign = cut_product(
+                    m, name, exact, exponent=exact_exponent, sign=sign
+                )
+                m.d.comb += rounded.eq(kept + increment)
+            else:
+                m.d.comb += rounded.eq(round_product(exact))
             mantissa = register(24, f"{name}_mantissa")
             float_exponent = register(signed(8), f"{name}_float_exponent")
             float_sign = register(1, f"{name}_float_sign")
-            exponent = rounded_exponent(exponents[side], large, rounded[24], is_exact, is_late=late)
+            exponent = rounded_exponent(exact_exponent, large, rounded[24], is_exact, is_late=late)
             m.d.sync += [
                 mantissa.eq(Cat(rounded[:23], rounded[23] | rounded[24])),
                 float_exponent.eq(exponent),
-                float_sign.eq(signs[side]),
+                float_sign.eq(sign),
             ]
             rounded_numbers.append((float_sign, float_exponent, mantissa))
         return rounded_numbers

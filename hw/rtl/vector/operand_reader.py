@@ -4,7 +4,8 @@ from amaranth.hdl import Assert, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.read import ReplayedRead
+from tilewright.hw.rtl.read import ReplayedRead, late_word
+from tilewright.hw.rtl.signals import delayed
 from tilewright.hw.rtl.skid import SkidBuffer
 from tilewright.hw.rtl.vector.layouts import job_layout
 from tilewright.hw.rtl.vector.source import activation_port
@@ -58,7 +59,7 @@ class OperandReader(wiring.Component):
             read.grant.eq(self.activation.grant),
             read.repeat_grant.eq(self.activation.repeat_grant),
             read.held_ready.eq(self._find_room(m, read)),
-            self.starved.eq(self._asks(read) & ~self.values.valid),
+            self.starved.eq(self._starves(m, read)),
             self.activation.request.eq(read.request),
             self.activation.address.eq(position.address),
             self.activation.repeats.eq(~read.free),
@@ -68,9 +69,13 @@ class OperandReader(wiring.Component):
         m.d.sync += [self.fault.eq(moves & ~position.exists), self.fault_slot.eq(position.slot)]
         with m.If(moves):
             m.d.sync += group.eq(position.group)
-        word = self.activation.data.word_select(group, 8 * self._config.lanes)
+        late = self._config.wire_registers
+        lanes_group = delayed(m, group, "late_group") if late else group
+        word = self.activation.data.word_select(lanes_group, 8 * self._config.lanes)
         take = self.values.payload.eq(word)
-        if registered:
+        if late:
+            m.d.comb += self.values.payload.eq(late_word(m, read.held_ready, word, "operand"))
+        elif registered:
             # What is on the port is taken, valid or not: the enable is a register.
             with m.If(read.held_ready):
                 m.d.sync += take
@@ -89,7 +94,10 @@ class OperandReader(wiring.Component):
         if not self._config.path_registers:
             m.d.comb += walker.moves.eq(moves)
             return walker.active, walker.position
-        m.submodules.positions = positions = SkidBuffer(shape=walker.position.shape())
+        m.submodules.positions = positions = SkidBuffer(
+            shape=walker.position.shape(), looks_behind=self._config.wire_registers == 1
+        )
+        self._positions = positions
         m.d.comb += [
             positions.sink.valid.eq(walker.active),
             positions.sink.payload.eq(walker.position),
@@ -103,6 +111,23 @@ class OperandReader(wiring.Component):
         if not self._config.path_registers:
             return read.would_request
         return Mux(read.free, read.request, read.repeat_request)
+
+    def _starves(self, m, read):
+        """Whether an operand is asked for and there is none to go on with."""
+        is_starved = self._asks(read) & ~self.values.valid
+        if not self._config.wire_registers:
+            return is_starved
+        starved = Signal(name="foreseen_starved")
+        positions = self._positions
+        then_asks = positions.behind_valid & positions.behind.exists
+        asks = Mux(positions.source.valid, positions.source.p.exists, then_asks)
+        # Without values, and none that come: what is held goes on as soon as it is read.
+        none = ~read.leaves & ~(self.values.valid & ~self.values.ready)
+        comes = read.valid & (~read.read | read.grant)
+        keeps = ~read.repeat_request | read.repeat_grant
+        asks_next = Mux(read.free, Mux(comes, then_asks, asks), Mux(keeps, asks, 1))
+        m.d.sync += [starved.eq(none & asks_next), Assert(starved == is_starved)]
+        return starved
 
     def _find_room(self, m, read):
         """Whether the next operand may come; with path registers known a cycle before."""

@@ -6,6 +6,8 @@ is a sign, a 24-bit mantissa whose leading one is explicit, and an unbiased expo
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
+from tilewright.hw.rtl.signals import loaded
+
 MANTISSA_BITS = 24
 INTEGER_BITS = 9
 """An int8 plus a zero point saturates from 2^8 on, so nine bits of integer decide everything."""
@@ -56,7 +58,40 @@ def normalize(
 
 def round_half_even(kept: Value, guard: Value, sticky: Value) -> Value:
     """Return kept, plus one where the bits below it (guard, sticky) call for it; one bit wider."""
-    return kept + (guard & (sticky | kept[0]))
+    return kept + _rounds_up(kept, guard, sticky)
+
+
+def _rounds_up(kept: Value, guard: Value, sticky: Value) -> Value:
+    return guard & (sticky | kept[0])
+
+
+def round_product(exact: Value) -> Value:
+    """Return a product, its leading one in the top bit or below it, rounded to 24 bits, a carry.
+
+    Both positions of the leading one are rounded: the top bit comes late.
+    """
+    fits, spills = (round_half_even(*cut) for cut in _cuts(exact))
+    return Mux(exact[-1], spills, fits)
+
+
+def cut_product(module: Module, name: str, exact: Value, **along: Value) -> list[Signal]:
+    """Return registers of such a product: the 24 bits that are kept, whether one more is to be
+    added, whether it is large; then of what goes along."""
+    (kept, *below), (large_kept, *large_below) = _cuts(exact)
+    is_large = exact[-1]
+    parts = {
+        "kept": Mux(is_large, large_kept, kept),
+        "up": Mux(is_large, _rounds_up(large_kept, *large_below), _rounds_up(kept, *below)),
+        "large": is_large,
+    }
+    return loaded(module, **{f"{name}_cut_{part}": bit for part, bit in (parts | along).items()})
+
+
+def _cuts(exact: Value) -> tuple[tuple[Value, Value, Value], tuple[Value, Value, Value]]:
+    """Bits kept, the one below and whether there is any below that, for both positions."""
+    fits = exact[-25:-1], exact[-26], exact[:-26].any()
+    spills = exact[-24:], exact[-25], exact[:-25].any()
+    return fits, spills
 
 
 def rounded_exponent(

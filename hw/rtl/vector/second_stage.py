@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.rtl.signals import register
+from tilewright.hw.rtl.signals import loaded, register
 from tilewright.hw.rtl.vector.lanes import make_lane
 from tilewright.hw.rtl.vector.layouts import combined_signature, results_layout, slots_layout
 from tilewright.hw.rtl.vector.operand import OperandLane
@@ -21,7 +21,8 @@ class SecondStage(wiring.Component):
     """`operand_lanes` results a cycle: a pair of words takes lanes/operand_lanes cycles.
 
     Both words present in cycle t: the first results, of lanes 0 .. operand_lanes-1, are there in
-    cycle t + operand_stages(config).latency, the next lanes' one cycle later. Nothing stalls it.
+    cycle t + operand_stages(config).latency, the next lanes' one cycle later; with wire registers,
+    in which the lanes' values stand first, all that is a cycle later. Nothing stalls it.
 
     Members
     -------
@@ -50,7 +51,7 @@ class SecondStage(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = self._stages.latency
+        depth = self._stages.latency + self._config.wire_registers
         pair = Signal()
         behind = Signal(depth)
         slots = [self.first.p.slot]
@@ -74,6 +75,8 @@ class SecondStage(wiring.Component):
 
     def _place_lanes(self, m, slots, at):
         """Lanes whose stages hold values of `slots`."""
+        keeps = self.slots[slots[0]].unrounded
+        slots = slots[self._config.wire_registers :]
         headers = [self.slots[slot].header for slot in slots]
         arriving, scaling = headers[0], headers[self._stages.scale]
         unrounded = self.slots[slots[0]].unrounded
@@ -84,21 +87,28 @@ class SecondStage(wiring.Component):
             for stage in (0, self._stages.place)
         )
         is_placed = ~multiplied | self.slots[slots[self._stages.place]].unrounded
-        product_at = Mux(unrounded, at, 0)
+        product_at = Mux(keeps, at, 0)
         for index in range(self._config.operand_lanes):
             unit, lane = make_lane(OperandLane, self._config, instance=self._instances)
             m.submodules[f"lane{index}"] = unit
+            first, second, product = (
+                self._choose(values, place, index)
+                for values, place in (
+                    (self.first.p.values, at),
+                    (self.second.payload, at),
+                    (self.first.p.products, product_at),
+                )
+            )
+            if self._config.wire_registers:
+                first, second, product = loaded(m, first=first, second=second, product=product)
             m.d.comb += [
                 lane.multiply.eq(multiplies),
-                lane.first.eq(self._choose(self.first.p.values, at, index).as_signed()),
-                lane.second.eq(self._choose(self.second.payload, at, index).as_signed()),
+                lane.first.eq(first.as_signed()),
+                lane.second.eq(second.as_signed()),
                 lane.first_zero_point.eq(arriving.first_zero_point),
                 lane.second_zero_point.eq(arriving.second_zero_point),
                 lane.addend.eq(Mux(unrounded, 0, arriving.combine_zero_point)),
-                lane.first_scale.eq(
-                    self._choose(self.first.p.products, product_at, index)
-                    | Mux(unrounded, 0, arriving.first_ratio)
-                ),
+                lane.first_scale.eq(product | Mux(unrounded, 0, arriving.first_ratio)),
                 lane.second_scale.eq(scaling.second_ratio),
                 lane.zero_point.eq(Mux(is_placed, placing.combine_zero_point, 0)),
                 lane.low.eq(low),

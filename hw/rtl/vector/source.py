@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.rtl.interfaces import read_port_signature
 from tilewright.hw.rtl.read import ReplayedRead
-from tilewright.hw.rtl.signals import index_bits
+from tilewright.hw.rtl.signals import index_bits, loaded
 from tilewright.hw.rtl.vector.layouts import slots_layout, source_layout, values_layout
 from tilewright.hw.spec import isa
 from tilewright.hw.spec.config import Config
@@ -14,6 +14,8 @@ from tilewright.hw.spec.config import Config
 
 class SourceReader(wiring.Component):
     """Token with a granted request in cycle t, its values in cycle t + 1.
+
+    With wire_registers their mark comes in t + 1 and all else a cycle later, once: see `late_word`.
 
     Members
     -------
@@ -98,12 +100,16 @@ class SourceReader(wiring.Component):
     def _select(self, m, held):
         """Lane group of the word, sign extended; padding where nothing was read."""
         lanes = self._config.lanes
-        bytes_ = self.activation.data.word_select(held.group, 8 * lanes)
-        words = self.accumulator.data.word_select(held.group, 32 * lanes)
-        padding = self.slots[held.mark.slot].padding
+        padding, group, is_read = self.slots[held.mark.slot].padding, held.group, held.read
         is_sum, new = held.kind == isa.Source.ACCUMULATOR, self.values.p
+        if self._config.wire_registers:
+            padding, group, is_read, is_sum = loaded(
+                m, late_padding=padding, late_group=group, is_late_read=is_read, is_late_sum=is_sum
+            )
+        bytes_ = self.activation.data.word_select(group, 8 * lanes)
+        words = self.accumulator.data.word_select(group, 32 * lanes)
         if self._config.path_registers:
-            m.d.comb += [new.is_sum.eq(is_sum), new.is_read.eq(held.read), new.padding.eq(padding)]
+            m.d.comb += [new.is_sum.eq(is_sum), new.is_read.eq(is_read), new.padding.eq(padding)]
         for lane in range(lanes):
             narrow = bytes_.word_select(lane, 8).as_signed()
             wide = words.word_select(lane, 32).as_signed()

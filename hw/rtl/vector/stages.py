@@ -51,8 +51,10 @@ def operand_stages(config: Config) -> OperandStages:
     """Return the stages of an operand lane.
 
     With path registers every product stands in a register, and so do its factors; rounding, the
-    shift to an integer, zero point and clamp are apart.
+    shift to an integer, zero point and clamp are apart. With wire registers a product's bits are
+    chosen a cycle before they are rounded.
     """
     if config.path_registers:
-        return OperandStages(scale=3, add=6, place=13, clamp=14)
+        late = config.wire_registers
+        return OperandStages(scale=3, add=6, place=13 + late, clamp=14 + late)
     return OperandStages(scale=1, add=3, place=9, clamp=9)

@@ -200,10 +200,10 @@ class Store(Transfer):
 
     def cycles(self, config: Config, memory_latency: int = MEMORY_LATENCY) -> int:
         """As `Load.cycles`; an SRAM port that is refused adds its cycles."""
-        return self._paced(config, cycles.store_burst_cycles(memory_latency))
+        return self._paced(config, cycles.store_burst_cycles(memory_latency, config))
 
     def latency(self, config: Config, memory_latency: int = MEMORY_LATENCY) -> int:
-        lone = self._lone(config, cycles.store_burst_cycles(memory_latency))
-        fixed = cycles.STORE_PIPELINE_CYCLES + memory_latency
+        lone = self._lone(config, cycles.store_burst_cycles(memory_latency, config))
+        fixed = cycles.store_pipeline_cycles(config) + memory_latency
         latency = fixed + lone if lone else cycles.EMPTY_STORE_LATENCY
         return latency + cycles.transfer_retirement(config)

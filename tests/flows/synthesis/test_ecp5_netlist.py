@@ -11,13 +11,15 @@ from tilewright.flows.synthesis.tools import run_yosys
 
 PRODUCTS = """module top(
   input clk, enable, other, reset, input signed [4:0] a, b,
-  output reg signed [9:0] always_on, enabled, cleared, read_twice, mixed, output [9:0] twice
+  output reg signed [9:0] always_on, enabled, stopped, cleared, read_twice, mixed,
+  output [9:0] twice
 );
   wire signed [9:0] unregistered = a * $signed(b + 5'd3), product = a * $signed(b + 5'd4);
   assign twice = read_twice + unregistered;
   always @(posedge clk) begin
     always_on <= a * b;
     if (enable) enabled <= a * $signed(b + 5'd1);
+    if (!other) stopped <= a * $signed(b + 5'd5);
     cleared <= reset ? 10'd0 : a * $signed(b + 5'd2);
     read_twice <= unregistered;
     if (enable) mixed[4:0] <= product[4:0];
@@ -25,7 +27,7 @@ PRODUCTS = """module top(
   end
 endmodule
 """
-PACKED = {"always_on", "enabled"}
+PACKED = {"always_on", "enabled", "stopped"}
 
 MULTIPLIER = f"""module MULT18X18D({
     ", ".join(
@@ -115,7 +117,7 @@ read_verilog -overwrite +/lattice/cells_sim_ecp5.v
 hierarchy -top top
 proc
 flatten
-rename -hide w:*.* w:*_TRELLIS_FF_Q_DI*
+rename -hide w:*.* w:*_TRELLIS_FF_Q*_DI*
 opt_clean
 rename top {name}
 design -stash {name}

@@ -17,6 +17,7 @@ ODD = [
     Config(name="c12x20", rows=12, cols=20, lanes=4, operand_lanes=2),
     Config(name="c16x8", rows=16, cols=8, tile_rows=4, tile_cols=2, lanes=8, operand_lanes=8),
     PRESETS["nano"].replace(name="path_registers", path_registers=1),
+    PRESETS["nano"].replace(name="wire_registers", path_registers=1, wire_registers=1),
 ]
 NANO = PRESETS["nano"]
 

@@ -3,7 +3,6 @@
 import json
 from collections import defaultdict
 
-import pytest
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 from amaranth.hdl import Module
@@ -94,7 +93,6 @@ def test_a_path_without_a_register_is_found():
     assert combinational_paths(Leaky()) == {("request", "early")}
 
 
-@pytest.mark.parametrize("path_registers", [0, 1])
-def test_no_input_of_the_top_reaches_an_output(path_registers):
-    config = PRESETS["nano"].replace(path_registers=path_registers)
+def test_no_input_of_the_top_reaches_an_output(registers):
+    config = PRESETS["nano"].replace(**registers)
     assert combinational_paths(Accelerator(config=config)) == set()

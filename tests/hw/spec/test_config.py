@@ -38,6 +38,7 @@ def test_base_has_the_published_memories() -> None:
         ({"operand_lanes": 3}, "operand_lanes must be a divisor of lanes, got 3"),
         ({"activation_banks": 3}, "activation_banks must be 1, 2, 4, 8 or 16, got 3"),
         ({"axi_data_bits": 100}, "axi_data_bits must be 64, 128, 256 or 512, got 100"),
+        ({"wire_registers": 1}, "wire_registers must be 0, or 1 with path_registers = 1, got 1"),
         ({"fetch_ahead": 3}, "fetch_ahead must be 4 to 64, got 3"),
         ({"multiplier_bits": 10}, "multiplier_bits must be 2 to 9, got 10"),
         ({"depthwise_taps": 2}, "depthwise_taps must be 0, 1 or 3, and 0 where rows > cols, got 2"),
@@ -98,10 +99,10 @@ def test_digest_ignores_the_name_and_nothing_else() -> None:
         {"operand_lanes": 2}, {"axi_data_bits": 256}, {"axi_outstanding": 32}, {"queue_depth": 4},
         {"activation_banks": 4}, {"accumulator_banks": 2}, {"tree_register_levels": 1},
         {"axi_address_bits": 40}, {"depthwise_taps": 1}, {"counters": 0}, {"multiplier_bits": 3},
-        {"fetch_ahead": 8}, {"path_registers": 1},
+        {"fetch_ahead": 8}, {"path_registers": 1}, {"path_registers": 1, "wire_registers": 1},
     ):  # fmt: skip
         digests.add(base.replace(**changes).digest)
-    assert len(digests) == 23
+    assert len(digests) == 24
 
 
 def test_replace_picks_tiles_anew() -> None:

@@ -8,6 +8,7 @@ from amaranth.sim import Simulator
 from tilewright.hw.rtl.depthwise.engine import DepthwiseEngine
 from tilewright.hw.rtl.interfaces import Activity
 from tilewright.hw.rtl.memory import accumulator_memory, activation_memory, parameter_memory
+from tilewright.hw.rtl.signals import delayed
 
 READS = ("activation_read", "accumulator_read", "parameter_read")
 PORTS = (*READS, "accumulator_write")
@@ -18,7 +19,8 @@ class Bench(Component):
 
     `refuse_next` is that of the next cycle.
 
-    Read data is garbage in every cycle but the one after a grant.
+    Read data is garbage in every cycle but the one after a grant, with wire_registers the second
+    one for activations.
     """
 
     def __init__(self, config, contents):
@@ -55,6 +57,8 @@ class Bench(Component):
             if name in READS:
                 granted = Signal(name=f"{name}_granted")
                 m.d.sync += granted.eq(port.grant)
+                if self.config.wire_registers and name == "activation_read":
+                    granted = delayed(m, granted, f"{name}_is_late")
                 m.d.comb += port.data.eq(Mux(granted, inner.data, ~inner.data))
             else:
                 m.d.comb += [inner.data.eq(port.data), inner.mask.eq(port.mask)]

@@ -21,6 +21,9 @@ CONFIGS = {
     "4x4 of 1 for an FPGA": Config(
         rows=4, cols=4, lanes=2, depthwise_taps=1, path_registers=1, **SMALL
     ),
+    "2x3 for a large FPGA": Config(
+        rows=2, cols=3, lanes=1, depthwise_taps=3, path_registers=1, wire_registers=1, **SMALL
+    ),
     "2x3 of digits": Config(rows=2, cols=3, lanes=1, depthwise_taps=3, multiplier_bits=2, **SMALL),
     "4x4 of 1 of digits": Config(
         rows=4, cols=4, lanes=2, depthwise_taps=1, multiplier_bits=2, **SMALL

@@ -30,7 +30,10 @@ SHAPES = {
     "accumulate": PLAIN | {"accumulate": 1, "blocks": 2},
     "empty": PLAIN | {"out_width": 0},
 }
-FEW = {name: CONFIGS[name] for name in ("1x1 of 1", "2x3", "4x12", "2x3 for an FPGA")}
+FEW = {
+    name: CONFIGS[name]
+    for name in ("1x1 of 1", "2x3", "4x12", "2x3 for an FPGA", "2x3 for a large FPGA")
+}
 
 
 def complete(shape, config):

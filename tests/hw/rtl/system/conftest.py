@@ -216,8 +216,10 @@ class Host:
 class System:
     """One accelerator with its DRAM and host; `run(script)` simulates `script(ctx)`."""
 
-    def __init__(self, *, seed=None, latency=6, path_registers=0):
-        self.config = CONFIG.replace(path_registers=path_registers)
+    def __init__(self, *, seed=None, latency=6, registers=0):
+        self.config = CONFIG.replace(
+            path_registers=int(registers > 0), wire_registers=int(registers > 1)
+        )
         self.dut = Accelerator(config=self.config)
         self.dram = Dram(self.dut, seed=seed, latency=latency)
         self.host = Host(self.dut)
@@ -240,5 +242,5 @@ class System:
 
 @pytest.fixture
 def make_system(request):
-    """Return the class System; an indirect parameter is the config's path_registers."""
-    return partial(System, path_registers=getattr(request, "param", 0))
+    """Return the class System; an indirect parameter: 1 with path_registers, 2 with all."""
+    return partial(System, registers=getattr(request, "param", 0))

@@ -55,8 +55,10 @@ def check_random_program(name, *, seed, stall, count, **options):
         ("4x4", 0.0),
         ("4x4", 0.5),
         ("4x4 registers", 0.5),
+        ("4x4 wires", 0.5),
         ("8x16", 0.1),
         ("8x16 registers", 0.1),
+        ("8x16 wires", 0.1),
         ("12x20", 0.3),
     ],
 )
@@ -64,7 +66,7 @@ def test_engine_equals_model_on_random_programs(name, stall):
     check_random_program(name, seed=1, stall=stall, count=9)
 
 
-@pytest.mark.parametrize("name", ["4x4", "4x4 registers", "1x1"])
+@pytest.mark.parametrize("name", ["4x4", "4x4 registers", "4x4 wires", "1x1"])
 def test_engine_keeps_short_instructions_and_groups_apart(name):
     """One pixel a group: several instructions and groups are in the pipeline at a time."""
     check_random_program(name, seed=11, stall=0.0, count=24, largest=2)
@@ -102,7 +104,7 @@ def faulty_program(config):
     return [dict.fromkeys(names, 0) | copy | change for change in changes], faulty
 
 
-@pytest.mark.parametrize("name", ["4x4", "4x4 registers"])
+@pytest.mark.parametrize("name", ["4x4", "4x4 registers", "4x4 wires"])
 def test_out_of_range_accesses_fault_and_the_engine_carries_on(name):
     config = CONFIGS[name]
     memories = Memories.random(config, np.random.default_rng(3))
@@ -120,7 +122,7 @@ def test_out_of_range_accesses_fault_and_the_engine_carries_on(name):
     assert (got == before).all(), "a write landed where no instruction has its destination"
 
 
-@pytest.mark.parametrize("name", ["4x4", "4x4 registers"])
+@pytest.mark.parametrize("name", ["4x4", "4x4 registers", "4x4 wires"])
 @pytest.mark.parametrize("combine", [Combine.ADD, Combine.MULTIPLY])
 def test_source_and_operand_in_one_bank_do_not_block_each_other(combine, name):
     config = CONFIGS[name]

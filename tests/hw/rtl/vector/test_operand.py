@@ -168,16 +168,14 @@ def lane(**fields):
     return OperandLane(config=Config(**fields))
 
 
-@pytest.mark.parametrize("path_registers", [0, 1])
 @pytest.mark.parametrize("multiplier_bits", [9, 3, 5, 2])
-def test_lane_equals_numerics_on_random_vectors(multiplier_bits, path_registers):
+def test_lane_equals_numerics_on_random_vectors(multiplier_bits, registers):
     vectors = random_vectors(1, 4_000)
-    unit = lane(multiplier_bits=multiplier_bits, path_registers=path_registers)
+    unit = lane(multiplier_bits=multiplier_bits, **registers)
     check(vectors, simulate(unit, vectors, [True] * 4_000))
 
 
-@pytest.mark.parametrize("path_registers", [0, 1])
-def test_lane_equals_numerics_where_operands_cancel(path_registers):
+def test_lane_equals_numerics_where_operands_cancel(registers):
     """left and right nearly equal and opposite, from far below 1 to far above 2^24."""
     exponents = np.arange(-30, 45)
     nudges = np.arange(-4, 5)
@@ -198,15 +196,14 @@ def test_lane_equals_numerics_where_operands_cancel(path_registers):
         "first_scale": first,
         "second_scale": second.view(np.float32),
     }
-    check(vectors, simulate(lane(path_registers=path_registers), vectors, [True] * count))
+    check(vectors, simulate(lane(**registers), vectors, [True] * count))
 
 
-@pytest.mark.parametrize("path_registers", [0, 1])
-def test_lane_keeps_results_apart_from_what_is_between_them(path_registers):
+def test_lane_keeps_results_apart_from_what_is_between_them(registers):
     random = np.random.default_rng(7)
     valid = list(random.random(1500) < 0.4)
     vectors = random_vectors(7, sum(valid))
-    check(vectors, simulate(lane(path_registers=path_registers), vectors, valid))
+    check(vectors, simulate(lane(**registers), vectors, valid))
 
 
 @pytest.mark.campaign

@@ -1,5 +1,7 @@
 """The vector engine with its memories in Amaranth's simulator; refusals at every port."""
 
+from collections import deque
+
 import numpy as np
 from amaranth.sim import Simulator
 
@@ -27,8 +29,10 @@ CONFIGS = {
     "3x5": config_of(3, 5, 1, 1),
     "4x4": config_of(4, 4, 2, 1),
     "4x4 registers": config_of(4, 4, 2, 1, path_registers=1),
+    "4x4 wires": config_of(4, 4, 2, 1, path_registers=1, wire_registers=1),
     "8x16": config_of(8, 16, 4, 2),
     "8x16 registers": config_of(8, 16, 4, 2, path_registers=1),
+    "8x16 wires": config_of(8, 16, 4, 2, path_registers=1, wire_registers=1),
     "12x20": config_of(12, 20, 4, 4, accumulator_kib=32, activation_kib=16),
     "16x16": config_of(16, 16, 16, 4, accumulator_kib=32, activation_kib=16, parameter_kib=16),
 }
@@ -58,10 +62,11 @@ class Bench:
         self.cycle = 0
 
     def _drive_ports(self, ctx, pending):
-        for name in READ_PORTS:
+        for name, words in pending.items():
             port = getattr(self.engine, name)
             garbage = int.from_bytes(self.random.bytes(len(port.data) // 8), "little")
-            ctx.set(port.data, pending.pop(name, garbage))
+            word = words.popleft()
+            ctx.set(port.data, garbage if word is None else word)
 
     def _grant(self, ctx):
         engine = self.engine
@@ -85,8 +90,8 @@ class Bench:
         for name, memory in READ_PORTS.items():
             port = getattr(engine, name)
             access = self._asked(ctx, port)
-            if access.request and access.grant:
-                pending[name] = contents[memory][access.address]
+            granted = access.request and access.grant
+            pending[name].append(contents[memory][access.address] if granted else None)
         port = engine.destination
         if ctx.get(port.request) and ctx.get(port.grant):
             mask, value = ctx.get(port.mask), ctx.get(port.data)
@@ -115,7 +120,11 @@ class Bench:
             for name in ("activation", "accumulator", "parameter")
         }
         self._offered = False
-        pending = {}
+        # What a port gives in the next cycles: all but parameters come late with wire_registers.
+        pending = {name: deque([None]) for name in READ_PORTS}
+        if self.config.wire_registers:
+            for name in READ_PORTS.keys() - {"parameter"}:
+                pending[name].append(None)
 
         async def bench(ctx):
             while len(self.retired) < len(program):
