@@ -80,11 +80,12 @@ def cut_product(module: Module, name: str, exact: Value, **along: Value) -> list
     (kept, *below), (large_kept, *large_below) = _cuts(exact)
     is_large = exact[-1]
     parts = {
-        "kept": Mux(is_large, large_kept, kept),
-        "up": Mux(is_large, _rounds_up(large_kept, *large_below), _rounds_up(kept, *below)),
-        "large": is_large,
+        "": Mux(is_large, large_kept, kept),
+        "_up": Mux(is_large, _rounds_up(large_kept, *large_below), _rounds_up(kept, *below)),
+        "_large": is_large,
+        **{f"_{part}": value for part, value in along.items()},
     }
-    return loaded(module, **{f"{name}_cut_{part}": bit for part, bit in (parts | along).items()})
+    return loaded(module, **{f"{name}_cut{part}": value for part, value in parts.items()})
 
 
 def _cuts(exact: Value) -> tuple[tuple[Value, Value, Value], tuple[Value, Value, Value]]:
