@@ -25,6 +25,8 @@ MEMORIES = ("nano", "edge", "base")
 """The presets whose memories are looked at."""
 FOR_FPGAS = {"path_registers": 1, "tree_register_levels": 1}
 """The fields that make an FPGA's clock faster for few cycles."""
+FOR_LARGE_FPGAS = {"wire_registers": 1}
+"""More of them, where wires are long."""
 FOR_GATES = {"multiplier_bits": 2}
 """The fields that make gates fewer and faster for none."""
 OPTIMISM = 1.6
@@ -64,9 +66,10 @@ def default_space(device: Device | None) -> Space:
 
     On an FPGA they have the registers that are made for it, as gates products of digits.
     """
-    bases = tuple(
-        PRESETS[name].replace(**(FOR_FPGAS if device else FOR_GATES)) for name in MEMORIES
-    )
+    fields = FOR_GATES
+    if device is not None:
+        fields = FOR_FPGAS if device.is_small else FOR_FPGAS | FOR_LARGE_FPGAS
+    bases = tuple(PRESETS[name].replace(**fields) for name in MEMORIES)
     return Space(bases=bases, ranges={"rows": SIDES, "cols": SIDES})
 
 

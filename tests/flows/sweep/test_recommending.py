@@ -125,10 +125,14 @@ def test_what_a_device_cannot_hold_is_known_without_synthesis():
 
 
 def test_an_fpga_gets_the_registers_and_gates_the_products_that_are_made_for_them():
-    for device, registers in ((devices()["ecp5-25k"], 1), (None, 0)):
+    for device, registers in (
+        (devices()["ecp5-25k"], (1, 0)),
+        (devices()["ecp5-85k"], (1, 1)),
+        (None, (0, 0)),
+    ):
         bases = default_space(device).bases
-        assert {base.path_registers for base in bases} == {registers}
-        assert {base.recodes for base in bases} == {not registers}
+        assert {(base.path_registers, base.wire_registers) for base in bases} == {registers}
+        assert {base.recodes for base in bases} == {device is None}
         assert [base.activation_kib for base in bases] == [
             PRESETS[name].activation_kib for name in ("nano", "edge", "base")
         ]
