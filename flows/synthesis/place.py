@@ -100,7 +100,7 @@ def find_nextpnr() -> str:
 
 def nextpnr_version(told: str) -> str:
     """Return the name and version in what `--version` prints."""
-    found = re.search(r"Version nextpnr-([^\s)]+)", told)
+    found = re.search(r"Version (?:nextpnr-)?([^\s)]+)", told)
     return f"nextpnr {found[1]}" if found else "nextpnr"
 
 

@@ -165,6 +165,7 @@ def test_a_device_is_one_of_the_fpga(tilewright):
 VERSIONS = {
     "Place and Route (Version nextpnr-0.11.1)\n": "nextpnr 0.11.1",
     "Place and Route (Version nextpnr-0.4-1+b1)": "nextpnr 0.4-1+b1",
+    "Place and Route (Version 0.11.1+dfsg-5+b1)": "nextpnr 0.11.1+dfsg-5+b1",
     "": "nextpnr",
 }
 
