@@ -44,7 +44,7 @@ class StoreEngine(wiring.Component):
     one word a cycle for narrower words. Instructions follow one another without a gap. AW and W
     do not wait for each other, except that AW runs STORE_READ_AHEAD_BURSTS ahead at most, and W
     one. With path_registers an instruction retires in the cycle behind its last response, and runs
-    follow one another every other cycle at most.
+    follow one another every other cycle at most; with wire_registers a granted word is on W in t+4.
 
     Members
     -------

@@ -35,10 +35,10 @@ class FirstStage(wiring.Component):
 
     The last value of a window in cycle t gives `results` in cycle t + 2 and as many more as the
     pipeline has stages: those of the lane and two behind it, three with path registers; with wire
-    registers there is one in front of it, too, to whose register the values of a mark come late. It
-    stands when two wait there and a third comes. A group's parameter
-    word is requested in the cycle in which its first value arrives and lands in the bias register
-    and in one of two scale registers. A third group waits until the first one's values have
+    registers there is one in front of it, too, which a value's data reaches a cycle behind its
+    mark. It stands when two wait there and a third comes. A group's parameter word is requested in
+    the cycle in which its first value arrives and lands in the bias register and in one of two
+    scale registers. A third group waits until the first one's values have
     passed the multiplier: from group to group but one there are at least GROUP_PAIR_CYCLES more
     than the first of them has values. Where negative sums have scales of their own, a group takes
     both registers: its values wait for those of the group before, and so do the next one's.

@@ -97,7 +97,8 @@ def source_layout(config: Config) -> data.StructLayout:
 def values_layout(config: Config) -> data.StructLayout:
     """The source values of all lanes with their mark.
 
-    With path registers those of both memories and padding, of which `choose_values` chooses.
+    With path registers those of both memories and padding, of which `choose_values` chooses; with
+    wire registers all but the mark comes a cycle behind it.
     """
     members = {"mark": mark_layout(config), "values": data.ArrayLayout(signed(32), config.lanes)}
     if config.path_registers:
