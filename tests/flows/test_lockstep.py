@@ -58,6 +58,9 @@ CAMPAIGN = {
         accumulator_kib=8, parameter_kib=2, axi_data_bits=256,
     ),
     "nano for an FPGA": Config.load("nano").replace(path_registers=1, tree_register_levels=1),
+    "edge for a large FPGA": Config.load("edge").replace(
+        path_registers=1, wire_registers=1, tree_register_levels=1
+    ),
     "base": Config.load("base"),
 }  # fmt: skip
 PAGE_BYTES = 4096
