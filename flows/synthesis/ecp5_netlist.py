@@ -7,6 +7,8 @@ from typing import Any
 
 Bit = int | str
 """A net's number or a constant."""
+NOT_A = f"{0x5555:016b}"
+"""The table of a LUT4 that inverts its input A."""
 PRODUCT_BITS = 36
 
 
@@ -60,7 +62,7 @@ class _Inverters(dict[Bit, Bit]):
         self._cells[f"not_{net}"] = {
             "hide_name": 1,
             "type": "LUT4",
-            "parameters": {"INIT": f"{0x5555:016b}"},
+            "parameters": {"INIT": NOT_A},
             "attributes": {},
             "port_directions": {**dict.fromkeys(inputs, "input"), "Z": "output"},
             "connections": {**inputs, "Z": [inverted]},

@@ -155,9 +155,10 @@ class RepeatedRead(wiring.Component):
 
 
 def late_word(m: Module, taken: Value, word: Value, name: str) -> Value:
-    """Return a word that is on its port in the cycle behind the one in which it is `taken`.
+    """Return the word of a late port (`BankedMemory`): it is there a cycle after it is `taken`.
 
-    From then on it is held, so that it is as if it came with what was taken.
+    It stays until the next one is, as if it stood in the register of whoever takes it. taken: one
+    bit; it may be set where there is nothing to take, if nothing is held then.
     """
     fresh = delayed(m, taken, f"{name}_is_fresh")
     kept = register(word.shape(), f"{name}_kept")

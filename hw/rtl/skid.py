@@ -69,15 +69,13 @@ class SkidBuffer(wiring.Component):
             self.source.payload.eq(head),
             self.fills.eq(stalls & (spare_valid | self.sink.valid)),
         ]
+        behind_valid = spare_valid | self.sink.valid
+        behind = Mux(spare_valid, spare, self.sink.payload)
         if self._looks_behind:
-            m.d.comb += [
-                self.behind_valid.eq(spare_valid | self.sink.valid),
-                self.behind.eq(Mux(spare_valid, spare, self.sink.payload)),
-            ]
+            m.d.comb += [self.behind_valid.eq(behind_valid), self.behind.eq(behind)]
         m.d.sync += spare_valid.eq(self.fills)
         with m.If(~spare_valid):
             m.d.sync += spare.eq(self.sink.payload)
         with m.If(~stalls):
-            m.d.sync += self.source.valid.eq(spare_valid | self.sink.valid)
-            m.d.sync += head.eq(Mux(spare_valid, spare, self.sink.payload))
+            m.d.sync += [self.source.valid.eq(behind_valid), head.eq(behind)]
         return m

@@ -165,6 +165,10 @@ LOAD_PIPELINE_CYCLES = 3
 """Acceptance to address (2) and first beat to retirement (2), the beat's own cycle not counted."""
 LOAD_BURST_CYCLES = 1
 """Cycles, besides latency and data, until a read burst's place is free for a new one."""
+STORE_REQUEST_CYCLES = 4
+"""Acceptance to the request of the first word."""
+STORE_BURST_CYCLES = 2
+"""The same of a write burst, besides a word's way to the bus, too."""
 STORE_READ_AHEAD_BURSTS = 4
 """Write bursts whose address may go out before the first of their words is read."""
 EMPTY_LOAD_LATENCY, EMPTY_STORE_LATENCY = 5, 3
@@ -195,18 +199,18 @@ def load_burst_cycles(memory_latency: int) -> int:
 
 
 def store_read_cycles(config: Config) -> int:
-    """Cycles from the grant of a word's read to its beat on the bus."""
+    """Cycles from the grant of a word's read to its beat on the bus; so many are under way."""
     return 3 + config.wire_registers
 
 
 def store_pipeline_cycles(config: Config) -> int:
     """Acceptance to first beat, the beat's own cycle not counted."""
-    return 3 + store_read_cycles(config)
+    return STORE_REQUEST_CYCLES + store_read_cycles(config) - 1
 
 
 def store_burst_cycles(memory_latency: int, config: Config) -> int:
-    """The same of a write burst: its words are read from SRAM in between."""
-    return memory_latency + 2 + store_read_cycles(config)
+    """The same of a write burst."""
+    return memory_latency + STORE_BURST_CYCLES + store_read_cycles(config)
 
 
 def store_taking_cycles(config: Config) -> int:

@@ -148,9 +148,8 @@ def check_aborts(model: Model, config: Config, seed: int) -> None:
         assert result.registers[f"{engine.name.lower()}_retired"] == retired, f"seed {seed}"
 
 
-@pytest.mark.parametrize("registers", [0, 1, 2])
-def test_random_programs_equal_the_simulator(registers: int) -> None:
-    config = TINY.replace(path_registers=int(registers > 0), wire_registers=int(registers > 1))
+def test_random_programs_equal_the_simulator(registers: dict[str, int]) -> None:
+    config = TINY.replace(**registers)
     model = rtl_model(config, srams_public=True)
     for seed in range(4):
         check_lockstep(model, config, seed)

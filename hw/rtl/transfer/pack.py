@@ -1,5 +1,8 @@
 """From SRAM words to write beats: the reader and the packer of the store engine."""
 
+from functools import reduce
+from operator import add, or_
+
 from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -17,6 +20,7 @@ from tilewright.hw.rtl.interfaces import (
 from tilewright.hw.rtl.signals import delayed
 from tilewright.hw.rtl.transfer.burst import burst_words_layout
 from tilewright.hw.spec.config import SRAM_ADDRESS_BITS, Config
+from tilewright.hw.spec.cycles import store_read_cycles
 from tilewright.hw.spec.instruction_set import BY_NAME
 
 STORE = BY_NAME["STORE"]
@@ -88,9 +92,10 @@ class WordReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, port = self._config, self.activation
-        # Those being read and two waiting keep the packer busy at one word a cycle.
-        depth = 3 + config.wire_registers
-        m.submodules.words = words = SyncFIFO(width=placed_layout(config).size, depth=depth)
+        # As many as are under way keep the packer busy at one word a cycle.
+        m.submodules.words = words = SyncFIFO(
+            width=placed_layout(config).size, depth=store_read_cycles(config)
+        )
         placement = Signal(placement_layout(config), reset_less=True)
         reading, room, in_range, moves = bits("reading", "room", "in_range", "moves")
         offered = (
@@ -100,21 +105,21 @@ class WordReader(wiring.Component):
         asks, granted = self._ask(room, occupied & room & in_range, address)
         burst_ends = burst.last_word == 0
         placed = Signal(placed_layout(config))
-        lands, placed_as, under_way, reads = reading, placement, reading, reading
+        lands, placed_as, reads = reading, placement, [reading]
         if config.wire_registers:
             lands = delayed(m, reading, "lands")
             placed_as = delayed(m, placement, "late_placement")
-            under_way, reads = reading + lands, reading | lands
+            reads.append(lands)
 
         m.d.comb += [
-            room.eq(words.level + under_way < words.depth),
+            room.eq(words.level + reduce(add, reads) < words.depth),
             in_range.eq(exists),
             *asks,
             self.moving.eq(occupied & room & (granted | ~in_range)),
             moves.eq(self.moving | ~occupied),
             self.fault.eq(occupied & room & ~in_range),
             self.fault_index.eq(burst.index),
-            self.active.eq(occupied | reads | words.r_rdy),
+            self.active.eq(occupied | reduce(or_, reads) | words.r_rdy),
             placed.data.eq(port.data),
             placed.placement.eq(placed_as),
             words.w_en.eq(lands),

@@ -171,6 +171,7 @@ class FirstStage(wiring.Component):
         word = register(self.parameter.data.shape(), "entered_word")
         maximum, occupied = register(1, "entered_maximum"), Signal(name="entered_valid")
         taken = self.values.p
+        assert {"mark", *LATE} == taken.shape().members.keys()
         late = late_word(m, self.values.ready, Cat(*(taken[name] for name in LATE)), "value")
         place = Cat(*(entered[name] for name in LATE))
         with m.If(self._advance):

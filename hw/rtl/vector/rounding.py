@@ -66,17 +66,15 @@ def _rounds_up(kept: Value, guard: Value, sticky: Value) -> Value:
 
 
 def round_product(exact: Value) -> Value:
-    """Return a product, its leading one in the top bit or below it, rounded to 24 bits, a carry.
-
-    Both positions of the leading one are rounded: the top bit comes late.
-    """
+    """Return a product, its leading one in the top bit or the one below, rounded to 24 bits; bit 24
+    is a carry. It is rounded for both positions: the top bit comes late."""
     fits, spills = (round_half_even(*cut) for cut in _cuts(exact))
     return Mux(exact[-1], spills, fits)
 
 
 def cut_product(module: Module, name: str, exact: Value, **along: Value) -> list[Signal]:
-    """Return registers of such a product: the 24 bits that are kept, whether one more is to be
-    added, whether it is large; then of what goes along."""
+    """Return registers in front of the rounding of such a product: the 24 bits that are kept,
+    whether one is to be added to them, its top bit; then what goes along."""
     (kept, *below), (large_kept, *large_below) = _cuts(exact)
     is_large = exact[-1]
     parts = {

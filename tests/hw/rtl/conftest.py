@@ -209,12 +209,3 @@ class DramModels:
 def axi():
     """Return the AXI memory models."""
     return DramModels
-
-
-@pytest.fixture(
-    params=[{}, {"path_registers": 1}, {"path_registers": 1, "wire_registers": 1}],
-    ids=["none", "path", "wire"],
-)
-def registers(request):
-    """Fields of a config: none of the registers that are for FPGAs, those on paths, all."""
-    return request.param

@@ -216,10 +216,8 @@ class Host:
 class System:
     """One accelerator with its DRAM and host; `run(script)` simulates `script(ctx)`."""
 
-    def __init__(self, *, seed=None, latency=6, registers=0):
-        self.config = CONFIG.replace(
-            path_registers=int(registers > 0), wire_registers=int(registers > 1)
-        )
+    def __init__(self, *, seed=None, latency=6, registers=None):
+        self.config = CONFIG.replace(**registers or {})
         self.dut = Accelerator(config=self.config)
         self.dram = Dram(self.dut, seed=seed, latency=latency)
         self.host = Host(self.dut)
@@ -242,5 +240,6 @@ class System:
 
 @pytest.fixture
 def make_system(request):
-    """Return the class System; an indirect parameter: 1 with path_registers, 2 with all."""
-    return partial(System, registers=getattr(request, "param", 0))
+    """Return the class System; its config has the fixture's `registers`, where that is used."""
+    asked = "registers" in request.fixturenames
+    return partial(System, registers=request.getfixturevalue("registers") if asked else None)

@@ -21,8 +21,7 @@ OUT_OF_RANGE = instruction("MATRIX", kernel_height=1, kernel_width=1, out_blocks
 """Legal words that would keep the array busy for 1e9 and 2.6e11 cycles."""
 MOST_BUSY_CYCLES = 1000
 """From the last answer of the memory until `busy` is gone."""
-pytestmark = pytest.mark.parametrize("make_system", [0, 1, 2], indirect=True)
-"""Without, with path_registers and with wire_registers, too."""
+pytestmark = pytest.mark.usefixtures("registers")
 
 
 async def start(ctx, system, program):

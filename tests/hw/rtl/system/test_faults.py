@@ -17,8 +17,7 @@ DONE, FAULT, BUSY, STOPPED = (
 )
 DRAM_BASE = 0x4000_0000
 END = instruction("END")
-pytestmark = pytest.mark.parametrize("make_system", [0, 1, 2], indirect=True)
-"""Without, with path_registers and with wire_registers, too."""
+pytestmark = pytest.mark.usefixtures("registers")
 
 
 def after(engine, count):

@@ -208,6 +208,6 @@ def test_lane_keeps_results_apart_from_what_is_between_them(registers):
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(100, 110))
-def test_lane_equals_numerics_in_a_long_run(seed):
+def test_lane_equals_numerics_in_a_long_run(seed, registers):
     vectors = random_vectors(seed, 100_000)
-    check(vectors, simulate(lane(path_registers=seed % 2), vectors, [True] * 100_000))
+    check(vectors, simulate(lane(**registers), vectors, [True] * 100_000))
