@@ -154,5 +154,20 @@ class Addends:
 
     def total(self, *others: Value) -> Value:
         """Return the sum of all, and of others."""
-        parts = [value << position for position, value in (*self.words, *self.ones)]
-        return reduce(add, (*parts, *others))[: self._width]
+        return reduce(add, self._all(others))[: self._width]
+
+    def split_total(self, place: int, *others: Value) -> tuple[Value, Value]:
+        """Return the sum of all, and of others, as two words, low + (high << place).
+
+        The low word is the sum of all bits below the place, with what it carries, so that no carry
+        runs from one word into the other.
+        """
+        parts = [part[: self._width] for part in self._all(others)]
+        lows = [part[:place] for part in parts]
+        most = sum((1 << len(low)) - 1 for low in lows)
+        highs = [part[place:] for part in parts if len(part) > place]
+        return reduce(add, lows)[: most.bit_length()], reduce(add, highs)[: self._width - place]
+
+    def _all(self, others):
+        """What is to be added, at position 0."""
+        return *(value << position for position, value in (*self.words, *self.ones)), *others

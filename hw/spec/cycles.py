@@ -248,7 +248,7 @@ def vector_pipeline(config: Config) -> int:
 
 def combine_pipeline(config: Config) -> int:
     """Cycles that the second stage adds to these, besides lanes/operand_lanes."""
-    return 9 + 5 * config.path_registers + 2 * config.wire_registers
+    return 9 + 5 * config.path_registers + 2 * config.wire_registers + config.recodes
 
 
 def vector_look(config: Config) -> int:

@@ -57,6 +57,12 @@ def test_random_programs_retire_in_the_cycles_of_the_rtl(preset, registers):
     check_retirements(PRESETS[preset].replace(**registers), 100)
 
 
+@pytest.mark.campaign
+@pytest.mark.parametrize("preset", ["nano", "base"])
+def test_random_programs_retire_in_the_cycles_of_an_rtl_with_digits(preset):
+    check_retirements(PRESETS[preset].replace(multiplier_bits=2), 100)
+
+
 def test_a_few_programs_retire_in_the_cycles_of_the_rtl(registers):
     check_retirements(PRESETS["nano"].replace(**registers), 8)
 

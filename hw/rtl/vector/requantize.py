@@ -7,6 +7,8 @@ so only the exponents -1..8 need a shift. The rounded product itself leaves as w
 that takes it unrounded.
 """
 
+import itertools
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -40,8 +42,11 @@ PART_BITS = (7, 9, 8)
 
 The first stage has the least time, since it also chooses what rounding adds.
 """
-RECODED_PART_BITS = (8, 8, 8)
-"""The same of recoded digits, an even number each."""
+RECODED_PART_BITS = (10, 10, 4)
+"""The same of recoded digits, an even number each.
+
+The last stage has the least time: there carries run through the whole sum.
+"""
 NEAR_LEVELS = 3
 """Levels of the normalization's shift in its second stage, if it has two."""
 PRODUCT_BITS = MANTISSA_BITS + 2
@@ -206,43 +211,46 @@ class RequantizeLane(wiring.Component):
     def _multiply_recoded(self, m, scale, digits, factor, increment, exponent, negative):
         """The same by digits, which stand in registers.
 
-        The sums keep the digits' excess, above the bits that a stage loses, until the last takes it
-        off. The leading one is no digit's.
+        A sum may be below zero: until the last it is kept too large by its highest bit. It leaves
+        in two words, so that no carry runs through all of it. The leading one is no digit's.
         """
         mantissa, order = self._unpack(m, scale, factor, exponent, negative)
-        carried, sticky = Mux(increment, mantissa, 0), Const(0, 1)
+        carried, sticky, excess = [Mux(increment, mantissa, 0)], Const(0, 1), 0
         rest = Cat(mantissa[RECODED_PART_BITS[0] - 1 : -1], Const(0, 1))
-        excess = 0
-        for stage, part_bits in enumerate(RECODED_PART_BITS):
-            is_last = stage == len(RECODED_PART_BITS) - 1
-            product = Signal(MANTISSA_BITS + part_bits + (not is_last), name=f"sum{stage}")
-            addends = Addends(m, product.name, len(product))
+        for stage, (part_bits, next_bits) in enumerate(itertools.pairwise(RECODED_PART_BITS)):
+            width = MANTISSA_BITS + part_bits + 1
+            addends = Addends(m, f"sum{stage}", width)
             addends.multiply(Cat(factor, Const(0, 1)), digits)
-            excess += addends.excess
-            others = (factor << part_bits - 1, Const(-excess)) if is_last else ()
-            m.d.comb += product.eq(addends.total(carried, *others))
-            lost = product[:-PRODUCT_BITS] if is_last else product[:part_bits]
-            excess >>= part_bits
+            kept_excess, place = 1 << width - 1, width // 2
+            other_excess = Const(kept_excess - excess - addends.excess, width)
+            low, high = addends.split_total(place, *carried, other_excess)
             moving = {
                 "factor": factor,
-                "carried": product[len(lost) :],
-                "sticky": sticky | lost.any(),
+                "low": low[part_bits:],
+                "high": high,
+                "sticky": sticky | low[:part_bits].any(),
                 "order": order,
+                "digits": recode(rest[1 : 1 + next_bits], rest[0]),
+                "rest": rest[next_bits:],
             }
-            next_bits = 0 if is_last else RECODED_PART_BITS[stage + 1]
-            if next_bits:
-                moving |= {
-                    "digits": recode(rest[1 : 1 + next_bits], rest[0]),
-                    "rest": rest[next_bits:],
-                }
-            factor, carried, sticky, order, *digits_and_rest = self._load(
+            factor, low, high, sticky, order, digits, rest = self._load(
                 m,
                 self.stages.multiply + stage,
                 **{f"{name}{stage + 1}": value for name, value in moving.items()},
             )
-            if next_bits:
-                digits, rest = digits_and_rest
-        return carried, sticky, order[:-1].as_signed(), order[-1]
+            carried, excess = [low, high << place - part_bits], kept_excess >> part_bits
+        addends = Addends(m, "sum", MANTISSA_BITS + RECODED_PART_BITS[-1])
+        addends.multiply(Cat(factor, Const(0, 1)), digits)
+        leading = factor << RECODED_PART_BITS[-1] - 1
+        product = addends.total(*carried, leading, Const(-excess - addends.excess))
+        top, sticky, order = self._load(
+            m,
+            self.stages.round - 1,
+            top=product[-PRODUCT_BITS:],
+            product_sticky=sticky | product[:-PRODUCT_BITS].any(),
+            product_order=order,
+        )
+        return top, sticky, order[:-1].as_signed(), order[-1]
 
     def _multiply_apart(self, m, scale, lowest_part, factor, increment, exponent, negative):
         """The same with registers behind the multipliers: each stage adds the products before."""

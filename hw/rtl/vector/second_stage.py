@@ -21,8 +21,9 @@ class SecondStage(wiring.Component):
     """`operand_lanes` results a cycle: a pair of words takes lanes/operand_lanes cycles.
 
     Both words present in cycle t: the first results, of lanes 0 .. operand_lanes-1, are there in
-    cycle t + operand_stages(config).latency, the next lanes' one cycle later; with wire registers,
-    in which the lanes' values stand first, all that is a cycle later. Nothing stalls it.
+    cycle t + operand_stages(config).latency, the next lanes' one cycle later; with wire registers
+    and with products of digits the lanes' values stand in registers first, and all that is a cycle
+    later. Nothing stalls it.
 
     Members
     -------
@@ -38,6 +39,8 @@ class SecondStage(wiring.Component):
         self._config = config
         self._instances = instances
         self._stages = operand_stages(config)
+        self._front = int(config.wire_registers or config.recodes)
+        """Stages in front of the lanes."""
         self._steps = config.lanes // config.operand_lanes
         super().__init__(
             {
@@ -51,7 +54,7 @@ class SecondStage(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = self._stages.latency + self._config.wire_registers
+        depth = self._stages.latency + self._front
         pair = Signal()
         behind = Signal(depth)
         slots = [self.first.p.slot]
@@ -76,17 +79,17 @@ class SecondStage(wiring.Component):
     def _place_lanes(self, m, slots, at):
         """Lanes whose stages hold values of `slots`."""
         keeps = self.slots[slots[0]].unrounded
-        slots = slots[self._config.wire_registers :]
+        if self._config.recodes:  # in registers, as the values are
+            arriving = loaded(m, **self._arriving(slots[0]))
+        else:
+            arriving = self._arriving(slots[self._front]).values()
+        multiplies, first_zero_point, second_zero_point, addend, first_ratio = arriving
+        slots = slots[self._front :]
         headers = [self.slots[slot].header for slot in slots]
-        arriving, scaling = headers[0], headers[self._stages.scale]
-        unrounded = self.slots[slots[0]].unrounded
-        placing = headers[self._stages.place]
+        scaling, placing = headers[self._stages.scale], headers[self._stages.place]
         low, high = self._find_limits(m, headers)
-        multiplies, multiplied = (
-            self.slots[slots[stage]].combine == isa.Combine.MULTIPLY
-            for stage in (0, self._stages.place)
-        )
-        is_placed = ~multiplied | self.slots[slots[self._stages.place]].unrounded
+        placed = self.slots[slots[self._stages.place]]
+        is_placed = ~(placed.combine == isa.Combine.MULTIPLY) | placed.unrounded
         product_at = Mux(keeps, at, 0)
         for index in range(self._config.operand_lanes):
             unit, lane = make_lane(OperandLane, self._config, instance=self._instances)
@@ -99,22 +102,34 @@ class SecondStage(wiring.Component):
                     (self.first.p.products, product_at),
                 )
             )
-            if self._config.wire_registers:
+            if self._front:
                 first, second, product = loaded(m, first=first, second=second, product=product)
             m.d.comb += [
                 lane.multiply.eq(multiplies),
                 lane.first.eq(first.as_signed()),
                 lane.second.eq(second.as_signed()),
-                lane.first_zero_point.eq(arriving.first_zero_point),
-                lane.second_zero_point.eq(arriving.second_zero_point),
-                lane.addend.eq(Mux(unrounded, 0, arriving.combine_zero_point)),
-                lane.first_scale.eq(product | Mux(unrounded, 0, arriving.first_ratio)),
+                lane.first_zero_point.eq(first_zero_point),
+                lane.second_zero_point.eq(second_zero_point),
+                lane.addend.eq(addend),
+                lane.first_scale.eq(product | first_ratio),
                 lane.second_scale.eq(scaling.second_ratio),
                 lane.zero_point.eq(Mux(is_placed, placing.combine_zero_point, 0)),
                 lane.low.eq(low),
                 lane.high.eq(high),
                 self.results.payload[index].eq(lane.result),
             ]
+
+    def _arriving(self, slot):
+        """What the first stage of all lanes takes of the instruction in a slot."""
+        instruction = self.slots[slot]
+        header, unrounded = instruction.header, instruction.unrounded
+        return {
+            "multiplies": instruction.combine == isa.Combine.MULTIPLY,
+            "first_zero_point": header.first_zero_point,
+            "second_zero_point": header.second_zero_point,
+            "addend": Mux(unrounded, 0, header.combine_zero_point),
+            "first_ratio": Mux(unrounded, 0, header.first_ratio),
+        }
 
     def _find_limits(self, m, headers):
         """Limits of the values in front of the clamp; with path registers known before."""

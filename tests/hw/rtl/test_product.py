@@ -81,3 +81,26 @@ def test_many_products_add_up_however_far_they_are_compressed(count, levels):
         m, (*factors, *parts), total, [[*r[:count], *(v % 256 for v in r[count:])] for r in rows]
     )
     assert got == wanted
+
+
+@pytest.mark.parametrize("place", [2, 7, 11])
+def test_a_sum_in_two_words_is_the_sum_and_no_carry_is_lost(place):
+    width = 14
+    m = Module()
+    factor, part, other, third = Signal(signed(8)), Signal(6), Signal(width), Signal(place)
+    addends = Addends(m, "sum", width)
+    addends.multiply(factor, recode(part))
+    low, high = addends.split_total(place, other, third << width - place)
+    whole, words = Signal(width), Signal(width)
+    lowest = Signal(place)
+    m.d.comb += [
+        whole.eq(addends.total(other, third << width - place)),
+        words.eq(low + (high << place)),
+        lowest.eq(low[:place]),
+    ]
+    numbers = [0, 1, 2**place - 1, 2**13, 2**14 - 1, 0x1555]
+    rows = list(itertools.product(EXTREMES[8], range(0, 64, 7), numbers, (0, 2**place - 1)))
+    inputs = (factor, part, other, third)
+    wanted = outputs(m, inputs, whole, rows)
+    assert outputs(m, inputs, words, rows) == wanted
+    assert outputs(m, inputs, lowest, rows) == [each % 2**place for each in wanted]

@@ -43,7 +43,7 @@ def complete(fields):
     return dict.fromkeys(names, 0) | buffers | pitches | rest | fields
 
 
-NAMES = pytest.mark.parametrize("name", ["4x4", "4x4 registers", "4x4 wires"])
+NAMES = pytest.mark.parametrize("name", ["4x4", "4x4 registers", "4x4 wires", "4x4 digits"])
 
 
 def run(name, program, *, lone):

@@ -59,6 +59,7 @@ def check_random_program(name, *, seed, stall, count, **options):
         ("8x16", 0.1),
         ("8x16 registers", 0.1),
         ("8x16 wires", 0.1),
+        ("4x4 digits", 0.3),
         ("12x20", 0.3),
     ],
 )
@@ -122,7 +123,7 @@ def test_out_of_range_accesses_fault_and_the_engine_carries_on(name):
     assert (got == before).all(), "a write landed where no instruction has its destination"
 
 
-@pytest.mark.parametrize("name", ["4x4", "4x4 registers", "4x4 wires"])
+@pytest.mark.parametrize("name", ["4x4", "4x4 registers", "4x4 wires", "4x4 digits"])
 @pytest.mark.parametrize("combine", [Combine.ADD, Combine.MULTIPLY])
 def test_source_and_operand_in_one_bank_do_not_block_each_other(combine, name):
     config = CONFIGS[name]

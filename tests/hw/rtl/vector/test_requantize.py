@@ -55,6 +55,20 @@ EDGE_SCALES = np.array(
 )
 
 
+MANTISSAS = [
+    0x800000,
+    0xFFFFFF,
+    0xAAAAAA,
+    0xD55555,
+    0xBFFFFF,
+    0x955555,
+    0xFFFC00,
+    0x8003FF,
+    0x87FE00,
+]
+"""Whose recoded digits are all alike, or at their limits next to one another."""
+
+
 def random_vectors(seed, count):
     """Inputs of the lane by port name, as arrays of Python-sized integers."""
     random = np.random.default_rng(seed)
@@ -188,7 +202,9 @@ def test_lane_equals_numerics_on_random_vectors(multiplier_bits, path_registers)
 @pytest.mark.parametrize("fields", PRODUCTS)
 def test_lane_equals_numerics_on_every_extreme(fields):
     totals = [0, 1, -1, 2**24, 2**24 + 1, 2**24 + 3, -(2**24) - 1, 2**31 - 1, -(2**31), 2**31 - 65]
-    grid = [(t, s) for t in totals for s in EDGE_SCALES]
+    totals += [mantissa << 7 | below for mantissa in MANTISSAS for below in (0, 0x7F)]
+    scales = [*EDGE_SCALES, *(mantissa * 2.0**-47 for mantissa in MANTISSAS)]
+    grid = [(t, s) for t in totals for s in scales]
     vectors = {
         "accumulator": np.array([t for t, _ in grid], np.int32),
         "bias": np.zeros(len(grid), np.int32),

@@ -30,6 +30,7 @@ CONFIGS = {
     "4x4": config_of(4, 4, 2, 1),
     "4x4 registers": config_of(4, 4, 2, 1, path_registers=1),
     "4x4 wires": config_of(4, 4, 2, 1, path_registers=1, wire_registers=1),
+    "4x4 digits": config_of(4, 4, 2, 1, multiplier_bits=2),
     "8x16": config_of(8, 16, 4, 2),
     "8x16 registers": config_of(8, 16, 4, 2, path_registers=1),
     "8x16 wires": config_of(8, 16, 4, 2, path_registers=1, wire_registers=1),
