@@ -10,7 +10,7 @@ import re
 import shutil
 import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -124,16 +124,15 @@ def place(config: Config, device: Device, *, seeds: int) -> Placement:
             _synthesize, verilog=verilog, script=script, pins=located, processes=processes
         )
         made = kept.entry((verilog, script, located), synthesize)
-        files = "--json", str(made.folder / NETLIST), "--lpf", str(made.folder / PINS)
-        command = [program, *asked, *files]
-        packed = kept.entry((made.key, *asked), partial(_pack, command, processes))
+        run = partial(_run, [program, *asked], made.folder, processes)
+        packed = kept.entry((made.key, *asked), partial(_pack, run))
         cells = read_cells((packed.folder / CELLS).read_text(encoding="utf-8"))
         found = Placement(config=config, device=device.size, tools=kept.tools, cells=cells)
         if found.missing:
             return found
         with counted("seed", seeds, every_seconds=LINE_SECONDS) as advance:
             for seed in range(1, seeds + 1):
-                route = partial(_route, command, seed, processes)
+                route = partial(_route, run, seed)
                 routed = kept.entry((made.key, *asked, str(seed)), route)
                 runs.append(read_run((routed.folder / REPORT).read_text(encoding="utf-8"), seed))
                 advance(f"seed {seed}")
@@ -203,23 +202,34 @@ def _asked(device: Device) -> list[str]:
             "--placer", "static" if device.pins else "heap"]  # fmt: skip
 
 
-def _pack(command: Sequence[str], processes: Processes, folder: Path) -> None:
-    """Count the cells, before they have places."""
-    done = processes.run([*command, "--pack-only"], folder=folder)
-    _check(done)
-    (folder / CELLS).write_text(done.stdout + done.stderr, encoding="utf-8")
+def _run(
+    command: Sequence[str], made: Path, processes: Processes, folder: Path, *options: str
+) -> str:
+    """Run nextpnr in the folder on what was synthesized; return its log.
 
-
-def _route(command: Sequence[str], seed: int, processes: Processes, folder: Path) -> None:
-    """Make the report of a seed."""
-    options = ["--seed", str(seed), "--report", REPORT, "--quiet"]
-    _check(processes.run([*command, *options], folder=folder))
-
-
-def _check(done: "subprocess.CompletedProcess[str]") -> None:
+    It finds the files by their names alone: YoWASP's has a /tmp of its own, so that no path into
+    the cache may lead anywhere.
+    """
+    names = NETLIST, PINS
+    for name in names:
+        shutil.copy(made / name, folder)
+    done = processes.run([*command, "--json", NETLIST, "--lpf", PINS, *options], folder=folder)
     if done.returncode:
         errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
         raise ToolError(f"nextpnr failed: {errors[0] if errors else done.returncode}")
+    for name in names:
+        (folder / name).unlink()
+    return done.stdout + done.stderr
+
+
+def _pack(run: Callable[..., str], folder: Path) -> None:
+    """Count the cells, before they have places."""
+    (folder / CELLS).write_text(run(folder, "--pack-only"), encoding="utf-8")
+
+
+def _route(run: Callable[..., str], seed: int, folder: Path) -> None:
+    """Make the report of a seed."""
+    run(folder, "--seed", str(seed), "--report", REPORT, "--quiet")
 
 
 def read_cells(log: str) -> dict[str, tuple[int, int]]:

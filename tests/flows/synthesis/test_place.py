@@ -1,10 +1,10 @@
 """Place and route: the harness around the top, what is read of nextpnr's report."""
 
 import dataclasses
+import itertools
 import json
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -95,12 +95,18 @@ def test_what_does_not_fit_is_packed_only_and_says_what_is_missing(tilewright, m
 
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
-    """What nextpnr was asked for, which has places for everything."""
+    """What nextpnr was asked for, which has places for everything, and the pins that it was given.
+
+    A file that is not in its folder it does not find.
+    """
     commands = []
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
 
     def run(self, command, given="", folder=None):
-        commands.append(command)
+        files = dict(itertools.pairwise(command))
+        assert json.loads((folder / files["--json"]).read_text()) == {"modules": {}}
+        commands.append([*command, (folder / files["--lpf"]).read_text()])
+        assert not any("/" in word for word in command)
         (folder / "report.json").write_text(json.dumps(REPORT))
         log = LOG.replace("25895", "95")
         return subprocess.CompletedProcess(command, 0, log, "")
@@ -142,8 +148,10 @@ def test_a_device_with_pins_is_asked_to_spread_the_cells(asked):
     spread, crowded = asked[1], asked[3]
     assert spread[spread.index("--placer") + 1] == "static"
     assert crowded[crowded.index("--placer") + 1] == "heap"
-    pins = [Path(command[command.index("--lpf") + 1]).read_text() for command in asked[1::2]]
-    assert pins == ['LOCATE COMP "clk" SITE "C5";\nLOCATE COMP "si" SITE "D5";\n', ""]
+    assert [command[-1] for command in asked[1::2]] == [
+        'LOCATE COMP "clk" SITE "C5";\nLOCATE COMP "si" SITE "D5";\n',
+        "",
+    ]
 
 
 def test_the_clock_is_the_median_of_the_seeds():
