@@ -159,8 +159,8 @@ class Addends:
     def split_total(self, place: int, *others: Value) -> tuple[Value, Value]:
         """Return the sum of all, and of others, as two words, low + (high << place).
 
-        The low word is the sum of all bits below the place, with what it carries, so that no carry
-        runs from one word into the other.
+        The low word is the sum of all bits below the place, with what it carries: it is longer than
+        `place` bits, and no carry runs from one word into the other.
         """
         parts = [part[: self._width] for part in self._all(others)]
         lows = [part[:place] for part in parts]

@@ -168,7 +168,7 @@ LOAD_BURST_CYCLES = 1
 STORE_REQUEST_CYCLES = 4
 """Acceptance to the request of the first word."""
 STORE_BURST_CYCLES = 2
-"""The same of a write burst, besides a word's way to the bus, too."""
+"""Besides latency, data and a word's way to the bus, until a write burst's place is free."""
 STORE_READ_AHEAD_BURSTS = 4
 """Write bursts whose address may go out before the first of their words is read."""
 EMPTY_LOAD_LATENCY, EMPTY_STORE_LATENCY = 5, 3
@@ -209,7 +209,7 @@ def store_pipeline_cycles(config: Config) -> int:
 
 
 def store_burst_cycles(memory_latency: int, config: Config) -> int:
-    """The same of a write burst."""
+    """Cycles, besides its data, for which a write burst takes a place."""
     return memory_latency + STORE_BURST_CYCLES + store_read_cycles(config)
 
 

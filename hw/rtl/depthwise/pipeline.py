@@ -20,10 +20,10 @@ WORD_BITS = 32
 class DepthwisePipeline(wiring.Component):
     """A word a cycle: read in cycle t, products from t + 2 to t + 3, its sum written in t + 5.
 
-    With path_registers a word lands in a register, with wire_registers in the one behind its bank
-    and from then on in another, its weights are chosen in t + 2 and products
-    take two cycles; a complete sum is queued for the accumulators' read, and their word lands in
-    a register, too: it is written in t + 10.
+    With path_registers a word lands in a register (with wire_registers in that behind its bank, and
+    another one holds it), its weights are chosen in t + 2 and products take two cycles; a complete
+    sum is queued for the accumulators' read, and their word lands in a register, too: it is written
+    in t + 10.
 
     An empty stage takes what the stage before it holds, whatever happens behind it. A complete
     sum stays in the sums' registers until the accumulators' old word is there, if it is needed,

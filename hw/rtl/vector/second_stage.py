@@ -79,7 +79,7 @@ class SecondStage(wiring.Component):
     def _place_lanes(self, m, slots, at):
         """Lanes whose stages hold values of `slots`."""
         keeps = self.slots[slots[0]].unrounded
-        if self._config.recodes:  # in registers, as the values are
+        if self._config.recodes:  # what the first slot says, in registers as the values are
             arriving = loaded(m, **self._arriving(slots[0]))
         else:
             arriving = self._arriving(slots[self._front]).values()
